@@ -1,0 +1,56 @@
+"""bayespde: find the partial differential equation behind a video, and say how sure it is."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "add_noise": "bayespde.core.field",
+    "check_field": "bayespde.core.field",
+    "make_field": "bayespde.core.field",
+    "read_field": "bayespde.core.field",
+    "Equation": "bayespde.core.equation",
+    "Library": "bayespde.core.equation",
+    "SufficientStatistics": "bayespde.core.statistics",
+    "Posterior": "bayespde.core.posterior",
+    "BayespdeError": "bayespde.core.errors",
+    "fit_field": "bayespde.smooth.fit",
+    "differentiate": "bayespde.smooth.differentiate",
+    "SmoothField": "bayespde.smooth.differentiate",
+    "polynomial_library": "bayespde.library.candidates",
+    "named_library": "bayespde.library.candidates",
+    "assemble": "bayespde.library.assemble",
+    "Weak": "bayespde.library.weak",
+    "Strong": "bayespde.library.strong",
+    "SpinModel": "bayespde.model.spin",
+    "integrate": "bayespde.solve.integrate",
+    "sample": "bayespde.pipeline",
+    "enumerate_models": "bayespde.pipeline",
+    "discover": "bayespde.pipeline",
+    "Discovery": "bayespde.pipeline",
+    "equations": "bayespde.results.equations",
+    "pareto_front": "bayespde.results.pareto",
+    "to_inference_data": "bayespde.results.arviz_bridge",
+    "from_inference_data": "bayespde.results.inference_data",
+    "figures": "bayespde.results.figures",
+    "smc": "bayespde.smc",
+}
+
+__all__ = sorted([*_HOME, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562), so that `import bayespde` costs nothing."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'bayespde' has no attribute {name!r}")
+    module = importlib.import_module(_HOME[name])
+    value = module if _HOME[name].rsplit(".", 1)[-1] == name else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

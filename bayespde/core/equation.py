@@ -1,0 +1,220 @@
+"""Terms -> a `Library` (what may stand in the equation) and an `Equation` (what does, with coefficients)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy
+
+from bayespde.core.errors import TermError
+from bayespde.core.terms import Term, parse_term, symbol
+
+
+@dataclass(frozen=True)
+class Library:
+    """An ordered tuple of candidate terms and the target term on the left.
+
+    Attributes:
+        terms: The candidates, no two of them proportional.
+        target: Name of the left-hand side, a time derivative such as `u_t`.
+        variable: Name of the field.
+    """
+
+    terms: tuple[Term, ...]
+    target: str = "u_t"
+    variable: str = "u"
+
+    def __post_init__(self) -> None:
+        if not self.terms:
+            raise TermError(
+                "A library needs at least one term.",
+                got="none",
+                wanted="one or more terms",
+                fix="Library.from_strings(['u_x'])",
+            )
+        if not re.fullmatch(rf"{re.escape(self.variable)}_t{{1,2}}", self.target):
+            raise TermError(
+                "The target is not a time derivative.",
+                got=self.target,
+                wanted=f"{self.variable}_t or {self.variable}_tt",
+                fix=f"target='{self.variable}_t'",
+            )
+        seen: dict[sympy.Expr, str] = {}
+        for term in self.terms:
+            direction = _direction(term.expression)
+            if direction in seen:
+                raise TermError(
+                    "Two terms of a library are the same up to a factor.",
+                    got=f"{term.name!r} and {seen[direction]!r}",
+                    wanted="terms no two of which are proportional",
+                    fix=f"remove {term.name!r}",
+                )
+            seen[direction] = term.name
+
+    @classmethod
+    def from_strings(
+        cls,
+        terms: Iterable[str] | Mapping[str, float],
+        *,
+        target: str = "u_t",
+        variable: str = "u",
+        axes: str = "xyz",
+    ) -> Library:
+        """Build a library from text, through the whitelisting parser.
+
+        Args:
+            terms: Expressions such as `["u", "u_x", "u*u_x"]`, or a mapping from expression to complexity.
+            target: Left-hand side.
+            variable: Name of the field.
+            axes: Letters that may stand in a subscript.
+
+        Returns:
+            The library, in the order given.
+
+        Raises:
+            TermError: If a term does not parse, or is proportional to another.
+        """
+        if isinstance(terms, str):
+            raise TermError(
+                "Terms must be a list.", got=repr(terms)[:60], wanted="a list of strings", fix=f"[{terms!r}]"
+            )
+        pairs = terms.items() if isinstance(terms, Mapping) else ((t, 1.0) for t in terms)
+        return cls(
+            tuple(parse_term(t, variable=variable, axes=axes, complexity=c) for t, c in pairs),
+            target,
+            variable,
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the terms, in order."""
+        return tuple(t.name for t in self.terms)
+
+    @property
+    def complexities(self) -> np.ndarray:
+        """Complexity per term: `[K]`, float64, dimensionless."""
+        return np.array([t.complexity for t in self.terms])
+
+    @property
+    def target_term(self) -> Term:
+        """The left-hand side as a term."""
+        return Term(self.target, symbol(self.target))
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    def __iter__(self) -> Iterator[Term]:
+        return iter(self.terms)
+
+    def __getitem__(self, key: int | str) -> Term:
+        return self.terms[self.index(key) if isinstance(key, str) else key]
+
+    def index(self, name: str) -> int:
+        """Position of the term called `name`, in any equivalent spelling.
+
+        Raises:
+            TermError: If the library has no such term.
+        """
+        wanted = name if name in self.names else parse_term(name, variable=self.variable).name
+        if wanted not in self.names:
+            raise TermError(
+                "The library has no such term.",
+                got=name,
+                wanted=", ".join(self.names),
+                fix="add the term to the library",
+            )
+        return self.names.index(wanted)
+
+    def spins(self, names: Sequence[str]) -> np.ndarray:
+        """Configuration with exactly the named terms switched on: `[K]`, bool."""
+        on = np.zeros(len(self), dtype=bool)
+        on[[self.index(n) for n in names]] = True
+        return on
+
+
+def _direction(expression: sympy.Expr) -> sympy.Expr:
+    """The expression divided by the coefficient of its first ordered term: equal for proportional expressions."""
+    leading = sympy.Add.make_args(expression)
+    first = min(leading, key=lambda e: str(e.as_coeff_Mul()[1]))
+    return sympy.expand(expression / first.as_coeff_Mul()[0])
+
+
+@dataclass(frozen=True)
+class Equation:
+    """A partial differential equation `target = sum_k coefficient_k term_k`.
+
+    Attributes:
+        terms: The right-hand side's terms.
+        coefficients: One per term, physical units.
+        target: Left-hand side.
+        variable: Name of the field.
+    """
+
+    terms: tuple[Term, ...]
+    coefficients: tuple[float, ...]
+    target: str = "u_t"
+    variable: str = "u"
+
+    @classmethod
+    def from_string(cls, text: str, *, variable: str = "u", axes: str = "xyz") -> Equation:
+        """Parse `"u_t = -u*u_x + 0.1*u_xx"`.
+
+        Args:
+            text: Left-hand side, an equals sign, right-hand side.
+            variable: Name of the field.
+            axes: Letters that may stand in a subscript.
+
+        Returns:
+            The equation, its right-hand side expanded into terms with unit leading coefficient.
+
+        Raises:
+            TermError: If either side does not parse.
+        """
+        left, equals, right = str(text).partition("=")
+        if not equals:
+            raise TermError(
+                "An equation needs an equals sign.",
+                got=repr(text)[:80],
+                wanted="'u_t = ...'",
+                fix="write the left-hand side",
+            )
+        whole = parse_term(right, variable=variable, axes=axes).expression
+        parts = [part.as_coeff_Mul() for part in sympy.Add.make_args(whole)]
+        terms = tuple(Term(str(e), e) for _, e in parts)
+        return cls(terms, tuple(float(c) for c, _ in parts), left.strip(), variable)
+
+    @classmethod
+    def from_library(cls, library: Library, coefficients: np.ndarray) -> Equation:
+        """The equation with those terms of `library` whose coefficient (`[K]`, physical units) is not zero."""
+        on = np.flatnonzero(coefficients)
+        return cls(
+            tuple(library.terms[i] for i in on),
+            tuple(float(coefficients[i]) for i in on),
+            library.target,
+            library.variable,
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the terms."""
+        return tuple(t.name for t in self.terms)
+
+    def as_dict(self) -> dict[str, float]:
+        """Coefficient by term name."""
+        return dict(zip(self.names, self.coefficients, strict=True))
+
+    def __str__(self) -> str:
+        return f"{self.target} = " + format_sum(self.names, self.coefficients)
+
+
+def format_sum(names: Sequence[str], coefficients: Sequence[float], digits: int = 4) -> str:
+    """Write `0.1 u_xx - 1 u*u_x` for people; "0" if there is no term."""
+    text = ""
+    for name, value in zip(names, coefficients, strict=True):
+        sign = "- " if value < 0 else "+ " if text else ""
+        factor = f"({name})" if re.search(r"[ +]", name) else name
+        text += f"{' ' if text else ''}{sign}{abs(value):.{digits}g}" + ("" if name == "1" else f" {factor}")
+    return text.replace("- ", "-", 1) if text.startswith("- ") else text or "0"

@@ -1,0 +1,260 @@
+"""Arrays and files -> a checked field: an `xarray.DataArray` whose dims, coords, units and gaps are known good."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.errors import FieldError, FileError
+from bayespde.core.files import existing_file
+
+AXIS_LETTER = {"time": "t", "z": "z", "y": "y", "x": "x"}
+ALLOWED_DIMS = (("time", "x"), ("time", "y", "x"), ("time", "z", "y", "x"))
+MINIMUM_SAMPLES = 5
+MAXIMUM_MISSING = 0.3
+
+
+def make_field(
+    values: Any,
+    *,
+    t: Any,
+    x: Any,
+    y: Any = None,
+    z: Any = None,
+    name: str = "u",
+    units: Mapping[str, str] | None = None,
+) -> xr.DataArray:
+    """Build a checked field from plain arrays.
+
+    Args:
+        values: Real array, `[time, x]`, `[time, y, x]` or `[time, z, y, x]`; NaN marks missing pixels.
+        t: Times, `[time]`, strictly increasing and evenly spaced, as every coordinate.
+        x: Positions, `[x]`.
+        y: Positions, `[y]`, for a field with two or three space dimensions.
+        z: Positions, `[z]`, for a field with three space dimensions.
+        name: The variable's name, as terms will call it.
+        units: Units by name, for example `{"u": "1", "time": "s", "x": "nm"}`; dimensionless if absent.
+
+    Returns:
+        A field that passed `check_field`: float64, dims `(time, [z, [y,]] x)`.
+
+    Raises:
+        FieldError: If the shape does not match the coordinates, or the schema is violated.
+    """
+    coords = {d: np.asarray(c) for d, c in (("time", t), ("z", z), ("y", y), ("x", x)) if c is not None}
+    array = np.asarray(values)
+    shape = tuple(c.size for c in coords.values())
+    if array.shape != shape:
+        raise FieldError(
+            "The values do not match the coordinates.",
+            got=f"values {array.shape}, coordinates {dict(zip(coords, shape, strict=True))}",
+            wanted="one axis per coordinate, in the order time, z, y, x",
+            fix="transpose the values, for example u.T for an array stored as [x, time]",
+        )
+    field = xr.DataArray(array, dims=tuple(coords), coords=coords, name=name)
+    for key, unit in (units or {}).items():
+        (field if key == name else field.coords[key]).attrs["units"] = unit
+    return check_field(field)
+
+
+def check_field(field: Any) -> xr.DataArray:
+    """Return `field` as float64 in canonical dimension order, or say what is wrong with it.
+
+    Isolated NaN are missing pixels, at most 30 % of them; a frame without any value is an error.
+
+    Args:
+        field: A DataArray with dims `time, x`, `time, y, x` or `time, z, y, x`, in any order.
+
+    Returns:
+        The same data, float64, dims in that order, `units` on the values and on every coordinate ("1" if unknown).
+
+    Raises:
+        FieldError: If type, dims, coordinates, length, values or gaps are not usable.
+    """
+    if not isinstance(field, xr.DataArray):
+        raise FieldError(
+            "A field must be an xarray.DataArray.",
+            got=type(field).__name__,
+            wanted="a DataArray with dims such as ('time', 'y', 'x')",
+            fix="bayespde.make_field(values, t=t, x=x)",
+        )
+    dims = next((d for d in ALLOWED_DIMS if set(d) == set(field.dims)), None)
+    if dims is None:
+        raise FieldError(
+            "The dimensions of the field are not understood.",
+            got=field.dims,
+            wanted="one of " + ", ".join(map(str, ALLOWED_DIMS)),
+            fix="field.rename({'old': 'time', ...})",
+        )
+    if np.iscomplexobj(field.values) or not np.issubdtype(field.dtype, np.number):
+        raise FieldError(
+            "The values must be real numbers.", got=field.dtype, wanted="a real dtype", fix="field.real"
+        )
+    checked = field.transpose(*dims).astype(np.float64).drop_vars([c for c in field.coords if c not in dims])
+    checked = checked.copy(deep=True).rename(field.name or "u")
+    for dim in dims:
+        checked = checked.assign_coords({dim: _checked_coordinate(checked, dim)})
+        checked[dim].attrs.setdefault(
+            "units", str(field[dim].attrs.get("units", "1")) if dim in field.coords else "1"
+        )
+    checked.attrs.setdefault("units", "1")
+    _check_values(checked)
+    return checked
+
+
+def _checked_coordinate(field: xr.DataArray, dim: str) -> xr.DataArray:
+    if dim not in field.coords:
+        raise FieldError(
+            f"The dimension {dim!r} has no coordinate.",
+            got="no coordinate",
+            wanted="positions in physical units",
+            fix=f"field.assign_coords({dim}=...)",
+        )
+    coordinate = field[dim].astype(np.float64)
+    steps = np.diff(coordinate.values)
+    if coordinate.size < MINIMUM_SAMPLES:
+        raise FieldError(
+            f"The field is too short along {dim!r}.",
+            got=f"{coordinate.size} samples",
+            wanted=f"at least {MINIMUM_SAMPLES}; forty or more for a trustworthy answer",
+            fix="record or keep more frames" if dim == "time" else "crop less",
+        )
+    if not np.all(np.isfinite(coordinate.values)) or not np.all(steps > 0):
+        raise FieldError(
+            f"The coordinate {dim!r} is not strictly increasing.",
+            got=f"steps from {np.nanmin(steps):g} to {np.nanmax(steps):g}",
+            wanted="finite, strictly increasing values",
+            fix=f"field.sortby({dim!r}) and drop duplicates",
+        )
+    if np.ptp(steps) > 1e-3 * steps.mean():
+        raise FieldError(
+            f"The coordinate {dim!r} is not evenly spaced.",
+            got=f"steps from {steps.min():g} to {steps.max():g}",
+            wanted="even spacing to one part in a thousand",
+            fix=f"field.interp({dim}=numpy.linspace(...)), knowing that interpolation correlates the noise",
+        )
+    return coordinate
+
+
+def _check_values(field: xr.DataArray) -> None:
+    values = field.values
+    if np.any(np.isinf(values)):
+        raise FieldError(
+            "The field has infinite values.",
+            got=f"{np.isinf(values).sum()} of them",
+            wanted="finite values or NaN",
+            fix="mark bad pixels as NaN",
+        )
+    missing = np.isnan(values)
+    empty = np.flatnonzero(missing.reshape(len(values), -1).all(axis=1))
+    if empty.size:
+        raise FieldError(
+            "Whole frames have no value.",
+            got=f"frames {empty[:8].tolist()}{' ...' if empty.size > 8 else ''} are NaN",
+            wanted="every frame with at least some pixels",
+            fix="drop them at an end with field.isel(time=slice(...)); cut the video in two at a gap",
+        )
+    if missing.mean() > MAXIMUM_MISSING:
+        raise FieldError(
+            "Too many pixels are missing.",
+            got=f"{missing.mean():.0%} NaN",
+            wanted=f"at most {MAXIMUM_MISSING:.0%}",
+            fix="crop the field to where it was observed",
+        )
+    if np.nanstd(values) <= 1e-12 * max(np.nanmax(np.abs(values)), 1e-300):
+        raise FieldError(
+            "The field is constant.",
+            got=f"u = {np.nanmean(values):g} everywhere",
+            wanted="a field that changes",
+            fix="check that the right channel was read",
+        )
+
+
+def read_field(path: str | PathLike[str], variable: str | None = None) -> xr.DataArray:
+    """Read a field from netCDF, or from an .npz file with arrays `t`, `x` (`y`, `z`) and `u`.
+
+    Args:
+        path: A `.nc` file, or a `.npz` file; object arrays are refused, so no code is ever run.
+        variable: Name of the variable; by default the only one that has a time dimension, or `u`.
+
+    Returns:
+        A checked field. In an .npz file `u` may be stored as `[time, x]` or `[x, time]`, if the lengths tell which.
+
+    Raises:
+        FileError: If the file is not readable, or has no such variable.
+    """
+    file = existing_file(path)
+    try:
+        if file.suffix == ".npz":
+            return _from_npz(dict(np.load(file, allow_pickle=False)), variable or "u")
+        with xr.open_dataset(file, engine="h5netcdf") as dataset:
+            dataset.load()
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, FieldError | FileError):
+            raise
+        raise FileError(
+            "The file could not be read as a field.",
+            got=f"{file}: {error}",
+            wanted="netCDF-4, or .npz with t, x and u",
+            fix="write it with field.to_netcdf(path) or numpy.savez(path, t=t, x=x, u=u)",
+        ) from error
+    names = [n for n in dataset.data_vars if "time" in dataset[n].dims and not str(n).endswith("_sd")]
+    chosen = variable or (names[0] if len(names) == 1 else "u")
+    if chosen not in dataset:
+        raise FileError(
+            "The file has no such variable.",
+            got=list(dataset.data_vars),
+            wanted=chosen,
+            fix="name one with --variable",
+        )
+    return check_field(dataset[chosen])
+
+
+def _from_npz(arrays: dict[str, np.ndarray], name: str) -> xr.DataArray:
+    absent = {name, "t", "x"} - set(arrays)
+    if absent:
+        raise FileError(
+            "The .npz file lacks arrays.",
+            got=sorted(arrays),
+            wanted="t, x (y, z) and u",
+            fix="numpy.savez(path, t=t, x=x, u=u)",
+        )
+    axes = {k: arrays[k].ravel() for k in ("t", "z", "y", "x") if k in arrays}
+    shape, values = tuple(a.size for a in axes.values()), arrays[name]
+    if values.shape != shape and values.T.shape == shape:
+        values = values.T
+    return make_field(values, name=name, **axes)
+
+
+def spacings(field: xr.DataArray) -> tuple[float, ...]:
+    """Grid steps of a checked field, one per dimension, in the units of its coordinates."""
+    return tuple(float((field[d].values[-1] - field[d].values[0]) / (field.sizes[d] - 1)) for d in field.dims)
+
+
+def field_hash(field: xr.DataArray) -> str:
+    """Sixteen hexadecimal digits that identify values, coordinates and dimension order."""
+    digest = hashlib.sha256(repr(field.dims).encode())
+    for array in (field.values, *(field[d].values for d in field.dims)):
+        digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def add_noise(field: xr.DataArray, level: float, *, seed: int) -> xr.DataArray:
+    """Add independent Gaussian noise of standard deviation `level * std(u)`.
+
+    Args:
+        field: A checked field.
+        level: Relative noise level, 0.1 for ten per cent.
+        seed: Non-negative integer.
+
+    Returns:
+        A new field of the same shape.
+    """
+    noise = np.random.default_rng(seed).standard_normal(field.shape)
+    return field.copy(data=field.values + level * float(field.std()) * noise)

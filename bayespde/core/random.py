@@ -1,0 +1,52 @@
+"""One seed at the front door -> independent generators for every run, thread and library inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayespde.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def spawn_seeds(seed: int, count: int) -> list[int]:
+    """Derive `count` independent 63-bit seeds from one.
+
+    Args:
+        seed: Non-negative integer.
+        count: How many.
+
+    Returns:
+        Integers, the same for the same arguments, whatever the order in which they are used.
+
+    Raises:
+        ConfigError: If the seed is not a non-negative integer.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ConfigError(
+            "A seed must be a non-negative integer.", got=repr(seed), wanted="an int >= 0", fix="pass seed=0"
+        )
+    children = np.random.SeedSequence(int(seed)).spawn(count)
+    return [int(child.generate_state(1, np.uint64)[0] >> np.uint64(1)) for child in children]
+
+
+def torch_generator(seed: int, device: str = "cpu") -> torch.Generator:
+    """Return a `torch.Generator` on `device`, seeded with `seed` and tied to no global state."""
+    import torch
+
+    return torch.Generator(device=device).manual_seed(seed)
+
+
+@contextmanager
+def forked_torch_seed(seed: int) -> Iterator[None]:
+    """Seed torch's global generator inside the block only, for libraries that accept no generator (Pyro)."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,79 @@
+"""Coordinates in any unit <-> the unit cube inside; and the unit of a coefficient outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.field import AXIS_LETTER
+from bayespde.core.terms import Term, derivative_orders
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Affine maps between physical and dimensionless numbers.
+
+    Attributes:
+        dims: Dimension names, in field order.
+        origin: First coordinate per dimension, physical units.
+        extent: Length per dimension, physical units.
+        offset: Mean of the field.
+        amplitude: Standard deviation of the field.
+    """
+
+    dims: tuple[str, ...]
+    origin: tuple[float, ...]
+    extent: tuple[float, ...]
+    offset: float
+    amplitude: float
+
+    @classmethod
+    def of(cls, field: xr.DataArray) -> Scales:
+        """Read the scales off a checked field."""
+        ends = [(float(field[d][0]), float(field[d][-1])) for d in field.dims]
+        return cls(
+            dims=tuple(map(str, field.dims)),
+            origin=tuple(a for a, _ in ends),
+            extent=tuple(b - a for a, b in ends),
+            offset=float(field.mean()),
+            amplitude=float(field.std()),
+        )
+
+    def to_unit(self, dim: str, coordinate: np.ndarray) -> np.ndarray:
+        """Map physical coordinates along `dim` to `[0, 1]` (float64, same shape)."""
+        i = self.dims.index(dim)
+        return (np.asarray(coordinate, dtype=np.float64) - self.origin[i]) / self.extent[i]
+
+    def derivative_factor(self, orders: tuple[int, ...]) -> float:
+        """Factor that turns a derivative in unit coordinates into physical coordinates (amplitude not included)."""
+        return float(np.prod([e ** -float(o) for e, o in zip(self.extent, orders, strict=True)]))
+
+
+def coefficient_unit(term: Term, target: Term, field_units: dict[str, str]) -> str:
+    """Unit of the coefficient of `term` in the equation for `target`, such as `nm^2 s^-1`.
+
+    Args:
+        term: The term; for expressions that are not monomials the unit is unknown.
+        target: The left-hand side.
+        field_units: Units of the variable (under its name) and of the dims `time`, `x`, ...
+
+    Returns:
+        A product of powers, "1" if dimensionless, "unknown" if the term is not a monomial.
+    """
+    exponents: dict[str, float] = {}
+    for part, sign in ((target, 1), (term, -1)):
+        powers = part.monomial_powers()
+        if powers is None:
+            return "unknown"
+        for symbol, power in powers.items():
+            variable = symbol.split("_")[0]
+            exponents[field_units.get(variable, "1")] = (
+                exponents.get(field_units.get(variable, "1"), 0) + sign * power
+            )
+            for dim, order in zip(AXIS_LETTER, derivative_orders(symbol, tuple(AXIS_LETTER)), strict=True):
+                unit = field_units.get(dim, "1")
+                exponents[unit] = exponents.get(unit, 0) - sign * power * order
+    parts = [u if p == 1 else f"{u}^{p:g}" for u, p in exponents.items() if p and u not in ("1", "")]
+    return " ".join(parts) or "1"

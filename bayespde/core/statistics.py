@@ -1,0 +1,272 @@
+"""Rows of a linear selection problem -> one small triangular factor per block; the size of the video has disappeared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.errors import StatisticsError
+
+
+@dataclass(frozen=True, eq=False)
+class SufficientStatistics:
+    """Everything the spin model needs to know about the rows `[design, target]`.
+
+    Attributes:
+        factors: Upper triangular factor of `[design, target]` per block, `[B, K+1, K+1]`, float64; rows are whitened
+            and multiplied by `sqrt(power)`, columns are in physical units.
+        effective_rows: Power times number of rows per block, `[B]`.
+        log_jacobian: Log determinant of the whitening per block, `[B]`.
+        names: Term names, `[K]`.
+        target: Name of the left-hand side.
+        power: Exponent on the likelihood, in (0, 1].
+        target_hash: Identifies the rows; evidence is comparable only at equal hash.
+        pilot_variance: Residual variance expected before the fit: 1 on whitened rows.
+        pilot_rows: Weight of that expectation, in rows, in the inverse-gamma prior of the noise variance.
+        provenance: How the rows were made: form, half-widths, floor, noise (JSON-able).
+    """
+
+    factors: np.ndarray
+    effective_rows: np.ndarray
+    log_jacobian: np.ndarray
+    names: tuple[str, ...]
+    target: str = "u_t"
+    power: float = 1.0
+    target_hash: str = ""
+    pilot_variance: float = 1.0
+    pilot_rows: float = 1.0
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_rows(
+        cls,
+        design: Any,
+        target: Any,
+        *,
+        names: Sequence[str] | None = None,
+        power: float = 1.0,
+        blocks: int = 16,
+        log_jacobian: float = 0.0,
+        pilot_variance: float | None = None,
+        pilot_rows: float = 1.0,
+        floor: float = 1e-6,
+        target_name: str = "y",
+        provenance: Mapping[str, Any] | None = None,
+    ) -> SufficientStatistics:
+        """Compress plain arrays, so that the spin model serves any linear selection problem.
+
+        Args:
+            design: Rows, `[n, K]`, real; consecutive rows form blocks.
+            target: Left-hand side, `[n]`.
+            names: Term names; `x0, x1, ...` by default.
+            power: Exponent on the likelihood for correlated rows, in (0, 1].
+            blocks: Number of blocks, at most `n`.
+            log_jacobian: Log determinant of a whitening already applied.
+            pilot_variance: Expected residual variance; by default that of the least-squares fit of all terms.
+            pilot_rows: Weight of that expectation in rows.
+            floor: Smallest relative residual amplitude held possible; bounds the pilot variance from below.
+            target_name: Name of the left-hand side.
+            provenance: Recorded as it is.
+
+        Returns:
+            The statistics.
+
+        Raises:
+            StatisticsError: If shapes, values or settings do not fit.
+        """
+        design, target = _checked_rows(design, target, power)
+        rows, terms = design.shape
+        names = tuple(names) if names is not None else tuple(f"x{i}" for i in range(terms))
+        if len(names) != terms or len(set(names)) != terms:
+            raise StatisticsError(
+                "Names do not match the columns.",
+                got=names,
+                wanted=f"{terms} different names",
+                fix="one name per column",
+            )
+        both = np.sqrt(power) * np.column_stack([design, target])
+        edges = np.linspace(0, rows, min(blocks, rows) + 1).round().astype(int)
+        factors = np.stack([_triangle(both[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)])
+        counts = power * np.diff(edges).astype(float)
+        if pilot_variance is None:
+            pilot_variance = max(_residual_variance(factors, counts.sum()), 1e-300)
+        energy = float(np.sum(factors[:, :, -1] ** 2)) / counts.sum()
+        digest = hashlib.sha256(
+            np.ascontiguousarray(both[:, -1]).tobytes() + f"{power}".encode()
+        ).hexdigest()[:16]
+        return cls(
+            factors=factors,
+            effective_rows=counts,
+            log_jacobian=log_jacobian * np.diff(edges) / rows,
+            names=names,
+            target=target_name,
+            power=float(power),
+            target_hash=digest,
+            pilot_variance=float(max(pilot_variance, floor**2 * energy)),
+            pilot_rows=float(pilot_rows),
+            provenance=dict(provenance or {}) | {"floor": floor},
+        )
+
+    def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
+        """Join the blocks of two sets of rows (two videos of one law).
+
+        Raises:
+            StatisticsError: If terms, target or power differ.
+        """
+        if not isinstance(other, SufficientStatistics):
+            return NotImplemented
+        if (self.names, self.target, self.power) != (other.names, other.target, other.power):
+            raise StatisticsError(
+                "Statistics of different problems cannot be added.",
+                got=(other.names, other.target, other.power),
+                wanted=str((self.names, self.target, self.power)),
+                fix="assemble both with the same library and power",
+            )
+        weights = np.array([self.pilot_rows, other.pilot_rows])
+        variances = np.array([self.pilot_variance, other.pilot_variance])
+        return replace(
+            self,
+            factors=np.concatenate([self.factors, other.factors]),
+            effective_rows=np.concatenate([self.effective_rows, other.effective_rows]),
+            log_jacobian=np.concatenate([self.log_jacobian, other.log_jacobian]),
+            target_hash=hashlib.sha256((self.target_hash + other.target_hash).encode()).hexdigest()[:16],
+            pilot_variance=float(weights @ variances / weights.sum()),
+            pilot_rows=float(weights.sum()),
+            provenance={"parts": [dict(self.provenance), dict(other.provenance)]},
+        )
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return len(self.factors)
+
+    @property
+    def rows(self) -> float:
+        """Effective number of rows: power times rows, summed over blocks."""
+        return float(self.effective_rows.sum())
+
+    @cached_property
+    def factor(self) -> np.ndarray:
+        """Triangular factor of all rows, `[K+1, K+1]`, float64, physical units."""
+        return _triangle(self.factors.reshape(-1, self.factors.shape[-1]))
+
+    @cached_property
+    def column_scale(self) -> np.ndarray:
+        """Root of the sum of squares of each column of the design, `[K]`; 1 where a column is zero."""
+        scale = np.linalg.norm(self.factor[:, :-1], axis=0)
+        return np.where(scale > 0, scale, 1.0)
+
+    @cached_property
+    def energy(self) -> float:
+        """Sum of squares of the target."""
+        return float(np.sum(self.factor[:, -1] ** 2))
+
+    def leave_out(self, block: int) -> SufficientStatistics:
+        """The statistics without one block, for cross-validation."""
+        keep = np.arange(self.blocks) != block
+        return replace(
+            self,
+            factors=self.factors[keep],
+            effective_rows=self.effective_rows[keep],
+            log_jacobian=self.log_jacobian[keep],
+        )
+
+    def least_squares(self, spins: np.ndarray) -> np.ndarray:
+        """Least-squares coefficients of the terms that are on, 0 elsewhere: `[K]`, physical units."""
+        on = np.flatnonzero(spins)
+        answer = np.zeros(len(self.names))
+        if on.size:
+            scaled = self.factor[:, on] / self.column_scale[on]
+            answer[on] = np.linalg.lstsq(scaled, self.factor[:, -1], rcond=1e-12)[0] / self.column_scale[on]
+        return answer
+
+    def block_residuals(self, coefficients: np.ndarray) -> np.ndarray:
+        """Residual sum of squares per block, `[B]`, at `coefficients` (`[K]`, physical units)."""
+        return np.sum((self.factors @ np.append(-np.asarray(coefficients), 1.0)) ** 2, axis=1)
+
+    def to_dataset(self) -> xr.Dataset:
+        """Write everything into a dataset that netCDF can hold."""
+        columns = [*self.names, self.target]
+        return xr.Dataset(
+            {
+                "factors": (("block", "row", "column"), self.factors),
+                "effective_rows": (("block",), self.effective_rows),
+                "log_jacobian": (("block",), self.log_jacobian),
+            },
+            coords={"column": columns, "block": np.arange(self.blocks), "row": np.arange(len(columns))},
+            attrs={
+                "power": self.power,
+                "target_hash": self.target_hash,
+                "pilot_variance": self.pilot_variance,
+                "pilot_rows": self.pilot_rows,
+                "provenance": json.dumps(dict(self.provenance)),
+            },
+        )
+
+    @classmethod
+    def from_dataset(cls, dataset: xr.Dataset) -> SufficientStatistics:
+        """Read back what `to_dataset` wrote; every number is identical."""
+        columns = [str(c) for c in dataset["column"].values]
+        a = dataset.attrs
+        return cls(
+            factors=dataset["factors"].values,
+            effective_rows=dataset["effective_rows"].values,
+            log_jacobian=dataset["log_jacobian"].values,
+            names=tuple(columns[:-1]),
+            target=columns[-1],
+            power=float(a["power"]),
+            target_hash=str(a["target_hash"]),
+            pilot_variance=float(a["pilot_variance"]),
+            pilot_rows=float(a["pilot_rows"]),
+            provenance=json.loads(a["provenance"]),
+        )
+
+
+def _checked_rows(design: Any, target: Any, power: float) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(design), np.asarray(target)
+    if a.ndim != 2 or b.shape != a.shape[:1] or 0 in a.shape:
+        raise StatisticsError(
+            "Design and target do not fit together.",
+            got=f"{a.shape} and {b.shape}",
+            wanted="[n, K] and [n]",
+            fix="transpose the design",
+        )
+    if np.iscomplexobj(a) or np.iscomplexobj(b):
+        raise StatisticsError(
+            "Rows must be real.",
+            got=f"{a.dtype} and {b.dtype}",
+            wanted="real numbers",
+            fix="stack real and imaginary parts",
+        )
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise StatisticsError(
+            "Rows must be finite.", got="NaN or infinity", wanted="finite numbers", fix="drop those rows"
+        )
+    if not 0 < power <= 1:
+        raise StatisticsError(
+            "The power is out of range.", got=power, wanted="0 < power <= 1", fix="power=1.0"
+        )
+    return a, b
+
+
+def _triangle(rows: np.ndarray) -> np.ndarray:
+    """Upper triangular factor with non-negative diagonal, padded with zero rows if there are few rows."""
+    size = rows.shape[1]
+    triangle = np.linalg.qr(rows, mode="r")
+    triangle = triangle * np.where(np.diagonal(triangle) < 0, -1.0, 1.0)[:, None]
+    return np.vstack([triangle, np.zeros((size - len(triangle), size))]) if len(triangle) < size else triangle
+
+
+def _residual_variance(factors: np.ndarray, rows: float) -> float:
+    size = factors.shape[-1]
+    corner = _triangle(factors.reshape(-1, size))[-1, -1] ** 2
+    spare = rows - (size - 1)
+    return float(corner / spare) if spare >= 1 else float(np.sum(factors[..., -1] ** 2) / rows)

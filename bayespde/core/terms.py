@@ -1,0 +1,204 @@
+"""Text -> a term: a whitelisting parser, the `Term`, and the names of derivatives. No text is ever evaluated."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sympy
+
+from bayespde.core.errors import TermError
+from bayespde.core.field import AXIS_LETTER
+
+MAXIMUM_LENGTH = 200
+MAXIMUM_POWER = 8
+MAXIMUM_ORDER = 6
+MAXIMUM_SUMMANDS = 64
+FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
+    "sin": sympy.sin,
+    "cos": sympy.cos,
+    "exp": sympy.exp,
+    "tanh": sympy.tanh,
+}
+_OPERATORS: dict[type, Callable[[sympy.Expr, sympy.Expr], sympy.Expr]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+}
+_SUBSCRIPT_ORDER = "xyzt"
+
+
+@dataclass(frozen=True)
+class Term:
+    """One candidate expression of the right-hand side.
+
+    Attributes:
+        name: `str` of the sympy expression, such as `u*u_x`; unique within a library.
+        expression: In symbols `u`, `u_x`, `u_xx`, `u_xy`, ...
+        complexity: Prior cost, dimensionless, positive; 1 unless said.
+    """
+
+    name: str
+    expression: sympy.Expr
+    complexity: float = 1.0
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names of the variables and derivatives in the expression, sorted."""
+        return tuple(sorted(s.name for s in self.expression.free_symbols))
+
+    def monomial_powers(self) -> dict[str, int] | None:
+        """Integer power of each symbol if the expression is a product of powers, else None."""
+        powers: dict[str, int] = {}
+        for factor in sympy.Mul.make_args(self.expression):
+            base, exponent = factor.as_base_exp()
+            if factor.is_number:
+                continue
+            if not (base.is_Symbol and exponent.is_Integer):
+                return None
+            powers[base.name] = int(exponent)
+        return powers
+
+
+def symbol(name: str) -> sympy.Symbol:
+    """The real sympy symbol of a variable or derivative."""
+    return sympy.Symbol(name, real=True)
+
+
+def derivative_name(variable: str, orders: tuple[int, ...], dims: tuple[str, ...]) -> str:
+    """Name of a derivative: subscripts x before y before z before t, as in `u_xxy` or `u_t`."""
+    count = {AXIS_LETTER[d]: o for d, o in zip(dims, orders, strict=True)}
+    subscript = "".join(letter * count.get(letter, 0) for letter in _SUBSCRIPT_ORDER)
+    return f"{variable}_{subscript}" if subscript else variable
+
+
+def derivative_orders(name: str, dims: tuple[str, ...]) -> tuple[int, ...]:
+    """Orders of differentiation along `dims` that a name such as `u_xxy` asks for."""
+    subscript = name.partition("_")[2]
+    return tuple(subscript.count(AXIS_LETTER[d]) for d in dims)
+
+
+def parse_term(text: str, *, variable: str = "u", axes: str = "xyz", complexity: float = 1.0) -> Term:
+    """Parse a term such as `u**2*u_x`, allowing numbers, `+ - * / **`, the variable, its derivatives, and `sin cos exp tanh`.
+
+    The text is read with Python's own grammar into a tree, of which only the named kinds of node are accepted; nothing
+    is evaluated.
+
+    Args:
+        text: At most 200 characters.
+        variable: Name of the field.
+        axes: Letters that may stand in a subscript.
+        complexity: Prior cost, positive.
+
+    Returns:
+        The term, its name the `str` of the expanded sympy expression.
+
+    Raises:
+        TermError: If the text does not parse, uses anything else, or is a constant zero or not finite.
+    """
+    if not isinstance(text, str) or not text.strip() or len(text) > MAXIMUM_LENGTH:
+        raise TermError(
+            "A term must be a short text.",
+            got=repr(text)[:80],
+            wanted=f"1 to {MAXIMUM_LENGTH} characters",
+            fix="write for example 'u*u_x'",
+        )
+    if not complexity > 0:
+        raise TermError(
+            "A complexity must be positive.", got=complexity, wanted="a number > 0", fix="complexity=1"
+        )
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+        expression = _build(tree, text, variable, axes)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        if isinstance(error, TermError):
+            raise
+        raise TermError(
+            "A term does not parse.",
+            got=repr(text),
+            wanted="an expression such as u**2*u_x",
+            fix="write products with * and powers with **",
+        ) from error
+    if _width(expression) > MAXIMUM_SUMMANDS:
+        raise TermError(
+            "A term has too many summands.",
+            got=repr(text)[:80],
+            wanted=f"at most {MAXIMUM_SUMMANDS} after expansion",
+            fix="split it into several terms",
+        )
+    expression = sympy.expand(expression)
+    if expression == 0 or expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
+        raise TermError(
+            "A term is zero or not finite.", got=repr(text), wanted="a finite expression", fix="remove it"
+        )
+    return Term(name=str(expression), expression=expression, complexity=float(complexity))
+
+
+def _build(node: ast.AST, text: str, variable: str, axes: str) -> sympy.Expr:
+    """Translate one whitelisted node into sympy."""
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return sympy.nsimplify(node.value) if isinstance(node.value, int) else sympy.Float(node.value)
+    if isinstance(node, ast.Name):
+        return symbol(_known_name(node.id, text, variable, axes))
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        value = _build(node.operand, text, variable, axes)
+        return -value if isinstance(node.op, ast.USub) else value
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        left, right = (_build(n, text, variable, axes) for n in (node.left, node.right))
+        return _OPERATORS[type(node.op)](left, right)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        return _power(node, text, variable, axes)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:
+        if len(node.args) == 1 and not node.keywords:
+            return FUNCTIONS[node.func.id](_build(node.args[0], text, variable, axes))
+    found = ast.unparse(node)[:40] if not isinstance(node, ast.BinOp) else type(node.op).__name__
+    raise TermError(
+        "A term uses something that is not allowed.",
+        got=f"{found!r} in {text!r}",
+        wanted=f"numbers, + - * / **, {variable}, its derivatives, and {', '.join(FUNCTIONS)}",
+        fix="write powers with ** (not ^) and derivatives as " + f"{variable}_x",
+    )
+
+
+def _power(node: ast.BinOp, text: str, variable: str, axes: str) -> sympy.Expr:
+    exponent = node.right
+    if not (
+        isinstance(exponent, ast.Constant)
+        and type(exponent.value) is int
+        and 0 < exponent.value <= MAXIMUM_POWER
+    ):
+        raise TermError(
+            "A power is not allowed.",
+            got=repr(text),
+            wanted=f"an integer from 1 to {MAXIMUM_POWER}",
+            fix="write u**2, or use division",
+        )
+    return _build(node.left, text, variable, axes) ** exponent.value
+
+
+def _width(expression: sympy.Expr) -> int:
+    """Upper bound on the number of summands after expansion, found without expanding."""
+    if expression.is_Add:
+        return sum(_width(a) for a in expression.args)
+    if expression.is_Mul:
+        return math.prod(_width(a) for a in expression.args)
+    if expression.is_Pow and expression.exp.is_Integer and expression.exp > 0:
+        return math.comb(_width(expression.base) + int(expression.exp) - 1, int(expression.exp))
+    return 1
+
+
+def _known_name(name: str, text: str, variable: str, axes: str) -> str:
+    base, _, subscript = name.partition("_")
+    canonical = "".join(sorted(subscript))
+    if base != variable or (("_" in name) and not re.fullmatch(f"[{axes}]{{1,{MAXIMUM_ORDER}}}", subscript)):
+        raise TermError(
+            "A term names something unknown.",
+            got=f"{name!r} in {text!r}",
+            wanted=f"{variable} or its derivatives, such as {variable}_{axes[0]}, of order up to {MAXIMUM_ORDER} in {', '.join(axes)}",
+            fix="rename the field, or the symbol",
+        )
+    return f"{base}_{canonical}" if subscript else base
