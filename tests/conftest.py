@@ -1,0 +1,46 @@
+"""Options and fixtures that every test may use."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+
+def pytest_addoption(parser):
+    parser.addoption("--seed", type=int, default=0, help="seed of every statistical test; any seed should pass")
+
+
+@pytest.fixture
+def seed(request):
+    return request.config.getoption("--seed")
+
+
+@pytest.fixture
+def rng(seed):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """The folder of benchmark files; tests that need it skip where it is missing."""
+    root = Path(__file__).resolve().parents[1]
+    folder = Path(os.environ.get("BAYESPDE_DATA", root.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("no benchmark data: set BAYESPDE_DATA to the folder that holds it")
+    return folder
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available():
+        return
+    skip = pytest.mark.skip(reason="no CUDA device")
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(skip)
