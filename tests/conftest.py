@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 
 def pytest_addoption(parser):
@@ -24,6 +23,7 @@ def rng(seed):
 
 @pytest.fixture
 def generator(seed):
+    torch = pytest.importorskip("torch")
     return torch.Generator().manual_seed(seed)
 
 
@@ -38,7 +38,7 @@ def data_folder():
 
 
 def pytest_collection_modifyitems(items):
-    if torch.cuda.is_available():
+    if not any("gpu" in item.keywords for item in items) or pytest.importorskip("torch").cuda.is_available():
         return
     skip = pytest.mark.skip(reason="no CUDA device")
     for item in items:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import sympy
 
 from bayespde.core.errors import TermError
@@ -202,3 +203,27 @@ def _known_name(name: str, text: str, variable: str, axes: str) -> str:
             fix="rename the field, or the symbol",
         )
     return f"{base}_{canonical}" if subscript else base
+
+
+def evaluate_expression(expression: sympy.Expr, values: Callable[[str], np.ndarray]) -> np.ndarray | float:
+    """Evaluate a term's expression elementwise.
+
+    Args:
+        expression: In symbols such as `u`, `u_x`; built by `parse_term`, never from text.
+        values: Array for each symbol name, all of one shape.
+
+    Returns:
+        An array of that shape, float64, or a number if the expression is constant.
+    """
+    names = sorted(s.name for s in expression.free_symbols)
+    compiled = sympy.lambdify([symbol(n) for n in names], expression, modules="numpy", cse=False)
+    return compiled(*(values(n) for n in names))
+
+
+def total_derivative(expression: sympy.Expr, axis: str) -> sympy.Expr:
+    """Differentiate an expression along an axis (`x`, `y`, `z`) by the chain rule: `u*u_x` becomes `u_x**2 + u*u_xx`."""
+    result = sympy.Integer(0)
+    for inner in expression.free_symbols:
+        base, _, subscript = inner.name.partition("_")
+        result += sympy.diff(expression, inner) * symbol(f"{base}_{''.join(sorted(subscript + axis))}")
+    return sympy.expand(result)

@@ -1,0 +1,64 @@
+"""A term -> the form in which its weak moment is computed, and the kernel through which pixel noise enters it.
+
+The weak moment of a term f is written as a sum over atoms (d, F) of (-1)^|d| int (d^d phi) F(v): derivatives stand on the
+test function phi wherever the term is a divergence (linear terms, u^i u_x) [messenger2021]. Its first variation in the field,
+by parts, is int sum_q (d^q phi) H_q(v) e: the kernels H_q say how noise e in the pixels moves the moment [bortz2023].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from math import comb, prod
+
+import sympy
+
+from bayespde.core.terms import Term, derivative_orders, symbol, total_derivative
+
+Orders = tuple[int, ...]
+
+
+def weak_atoms(term: Term, variable: str, dims: tuple[str, ...]) -> list[tuple[Orders, sympy.Expr]]:
+    """Split a term into atoms `(orders on the test function, expression)`; `dims` in field order, time first."""
+    return [_atom(part, variable, dims) for part in sympy.Add.make_args(sympy.expand(term.expression))]
+
+
+def _atom(part: sympy.Expr, variable: str, dims: tuple[str, ...]) -> tuple[Orders, sympy.Expr]:
+    u, none = symbol(variable), (0,) * len(dims)
+    derivatives = [s for s in part.free_symbols if s != u]
+    if len(derivatives) == 1 and sympy.diff(part, derivatives[0], 2) == 0:
+        factor = sympy.diff(part, derivatives[0])
+        orders = derivative_orders(derivatives[0].name, dims)
+        is_homogeneous = sympy.expand(part - factor * derivatives[0]) == 0
+        if is_homogeneous and factor.is_number:
+            return orders, factor * u
+        if is_homogeneous and sum(orders) == 1 and factor.is_polynomial(u):
+            return orders, sympy.integrate(factor, u)
+    return none, part
+
+
+def noise_kernels(term: Term, variable: str, dims: tuple[str, ...]) -> dict[Orders, sympy.Expr]:
+    """Kernels H_q of the first variation of a term's weak moment, by order q of differentiation of the test function."""
+    kernels: dict[Orders, sympy.Expr] = {}
+    for orders, expression in weak_atoms(term, variable, dims):
+        for inner in expression.free_symbols:
+            slope = sympy.diff(expression, inner)
+            moved = derivative_orders(inner.name, dims)
+            sign = (-1) ** (sum(orders) + sum(moved))
+            for split in _below(moved):
+                weight = prod(comb(m, s) for m, s in zip(moved, split, strict=True))
+                rest = tuple(m - s for m, s in zip(moved, split, strict=True))
+                q = tuple(o + s for o, s in zip(orders, split, strict=True))
+                kernels[q] = kernels.get(q, sympy.Integer(0)) + sign * weight * _differentiated(slope, rest, dims)
+    return {q: sympy.expand(h) for q, h in kernels.items() if sympy.expand(h) != 0}
+
+
+def _below(orders: Orders) -> Iterator[Orders]:
+    return product(*(range(o + 1) for o in orders))
+
+
+def _differentiated(expression: sympy.Expr, orders: Orders, dims: tuple[str, ...]) -> sympy.Expr:
+    for dim, order in zip(dims, orders, strict=True):
+        for _ in range(order):
+            expression = total_derivative(expression, dim)
+    return expression

@@ -1,0 +1,95 @@
+"""Maximum powers and orders -> a library of candidate terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations_with_replacement, product
+
+from bayespde.core.equation import Library
+from bayespde.core.errors import ConfigError
+
+# The two libraries of the method's first publication [seedrepo2020]: highest power of each variable; all products whose
+# total degree stays at or below the largest of them are candidates.
+NAMED = {
+    "original_1d": {"u": 4, "u_x": 2, "u_xx": 1},
+    "original_2d": {"u": 4, "u_x": 2, "u_y": 2, "u_xx": 1, "u_xy": 1, "u_yy": 1},
+}
+
+
+def polynomial_library(
+    variable: str = "u",
+    *,
+    degree: int = 3,
+    space: int = 1,
+    order: int | None = None,
+    mixed: bool = True,
+    extra: Sequence[str] = (),
+    target: str | None = None,
+) -> Library:
+    """Powers of the field times its derivatives: `u^i d^k u` with `i <= degree` and `|k| <= order`, and `u^2 ... u^degree`.
+
+    In one space dimension the default (`degree=3`, `order=4`) has 19 terms, in two (`order=2`, with mixed derivatives) 23.
+
+    Args:
+        variable: Name of the field.
+        degree: Highest power of the undifferentiated field.
+        space: Number of space dimensions, 1 to 3.
+        order: Highest order of differentiation; by default 4 in one dimension, 2 in two or three.
+        mixed: Whether mixed derivatives such as `u_xy` are candidates.
+        extra: Further terms as text.
+        target: Left-hand side; `<variable>_t` by default.
+
+    Returns:
+        The library; every complexity is 1.
+
+    Raises:
+        ConfigError: If a number is out of range.
+        TermError: If an extra term does not parse or repeats another.
+    """
+    order = (4 if space == 1 else 2) if order is None else order
+    if space not in (1, 2, 3) or not 1 <= degree <= 6 or not 1 <= order <= 6:
+        raise ConfigError("A polynomial library is out of range.", got=f"degree={degree}, space={space}, order={order}", wanted="degree 1-6, space 1-3, order 1-6", fix="polynomial_library(degree=3, space=2)")
+    axes = "xyz"[:space]
+    powers = [variable if i == 1 else f"{variable}**{i}" for i in range(1, degree + 1)]
+    subscripts = ["".join(c) for k in range(1, order + 1) for c in combinations_with_replacement(axes, k)]
+    kept = [s for s in subscripts if mixed or len(set(s)) == 1]
+    products = [f"{p}*{variable}_{s}" if p else f"{variable}_{s}" for p in ("", *powers) for s in kept]
+    return Library.from_strings([*powers, *products, *extra], target=target or f"{variable}_t", variable=variable, axes=axes)
+
+
+def named_library(name: str) -> Library:
+    """One of the libraries of the method's first publication [seedrepo2020].
+
+    Args:
+        name: `original_1d` (maximum powers 4, 2, 1 of u, u_x, u_xx) or `original_2d` (4, 2, 2, 1, 1, 1 of u, u_x, u_y,
+            u_xx, u_xy, u_yy); complexity is the total degree.
+
+    Returns:
+        All products of powers up to those maxima whose total degree is at most the largest of them.
+
+    Raises:
+        ConfigError: If there is no library of that name.
+    """
+    if name not in NAMED:
+        raise ConfigError("There is no library of that name.", got=name, wanted=", ".join(NAMED), fix="polynomial_library(...) or Library.from_strings([...])")
+    return monomial_library(NAMED[name])
+
+
+def monomial_library(powers: Mapping[str, int], *, total_degree: int | None = None, target: str = "u_t") -> Library:
+    """All products of powers of the named variables, up to a maximum each and in total.
+
+    Args:
+        powers: Highest power by symbol, such as `{"u": 4, "u_x": 2, "u_xx": 1}`.
+        total_degree: Highest sum of powers; the largest single power by default.
+        target: Left-hand side.
+
+    Returns:
+        The library without the constant; complexity is the total degree.
+    """
+    limit = max(powers.values()) if total_degree is None else total_degree
+    terms: dict[str, float] = {}
+    for exponents in product(*(range(p + 1) for p in powers.values())):
+        if 0 < sum(exponents) <= limit:
+            terms["*".join(f"{s}**{e}" for s, e in zip(powers, exponents, strict=True) if e)] = float(sum(exponents))
+    variable = target.partition("_")[0]
+    return Library.from_strings(dict(sorted(terms.items(), key=lambda item: item[1])), target=target, variable=variable)

@@ -1,0 +1,308 @@
+"""Terms + raw field + smooth field -> rows of the linearised weak form, whitened at a pilot equation.
+
+Rows are moments over test functions phi. The target's moment b is taken from the raw field y, the terms' moments A from
+the smooth field v, so no power of noisy data appears anywhere. The correction D_j = int phi f_j'(v)[y - v] makes the rows
+unbiased to first order: z = b - D beta0 obeys z = A beta + (known linear map of the noise) at the truth if the pilot
+beta0 is near it. That map gives the covariance, which depends on the pilot only, never on the model compared
+[messenger2021, bortz2023].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import xarray as xr
+from scipy.linalg import cholesky, solve_triangular
+
+from bayespde.core.equation import Library
+from bayespde.core.errors import ConfigError, TermError
+from bayespde.core.field import spacings
+from bayespde.core.statistics import SufficientStatistics
+from bayespde.core.terms import derivative_name, derivative_orders, evaluate_expression
+from bayespde.library.atoms import Orders, noise_kernels, weak_atoms
+from bayespde.library.windows import MINIMUM_HALF_WIDTH, Windows, place
+
+JITTER = 1e-9
+
+
+class Smoother(Protocol):
+    """What the weak form asks of a smooth field on the grid of the data."""
+
+    noise_scale: float
+
+    def evaluate(self, orders: tuple[int, ...]) -> np.ndarray:
+        """Derivative of the given orders on the grid, physical units."""
+        ...
+
+
+@dataclass(frozen=True)
+class Weak:
+    """How weak rows are formed.
+
+    Attributes:
+        half_widths: Half-width of the test functions in samples, by dimension; by data where absent.
+        reach: Automatic half-width in Taylor lengths sd(v)/rms(v_x).
+        space_cap: Largest automatic half-width as a share of the samples of a space axis.
+        time_cap: The same for time.
+        rows: Most rows; centres are spread evenly.
+        space_power: Exponent of the bump in space; must exceed the orders moved onto it.
+        time_power: Exponent of the bump in time.
+        floor: Misfit held possible in every row, relative to the rms target row.
+        scheme_error: Whether the first-order error of the time stepping that made the data, (dt/2) u_tt, is held
+            possible with one standard deviation: for simulated data of an unknown scheme.
+        pilots: Most rounds of the pilot.
+    """
+
+    half_widths: Mapping[str, int] = field(default_factory=dict)
+    reach: float = 3.0
+    space_cap: float = 1 / 3
+    time_cap: float = 1 / 6
+    rows: int = 200
+    space_power: int = 7
+    time_power: int = 6
+    floor: float = 1e-3
+    scheme_error: bool = True
+    pilots: int = 5
+
+    def __post_init__(self) -> None:
+        if not (self.reach > 0 and 0 < self.space_cap <= 0.5 and 0 < self.time_cap <= 0.5 and self.rows >= 20 and self.floor >= 0 and self.pilots >= 1 and min(self.space_power, self.time_power) >= 3):
+            raise ConfigError("The weak form's settings are out of range.", got=self, wanted="reach > 0, caps in (0, 0.5], rows >= 20, floor >= 0, pilots >= 1, powers >= 3", fix="Weak()")
+
+
+@dataclass(frozen=True, eq=False)
+class WeakProblem:
+    """All moments that do not depend on the pilot.
+
+    Attributes:
+        library: The candidate terms.
+        options: The settings used.
+        windows: One per dimension, time first.
+        design: Moments of the terms, from the smooth field: `[m, K]`.
+        correction: Moments D, `[m, K]`.
+        target: Moment of the raw target, `[m]`.
+        noise: Noise standard deviation per pixel, field shape, 0 where a pixel is missing.
+        kernels: For each term, kernel values by order on the test function, each of field shape.
+        scheme: Moment of (dt/2) u_tt, `[m]`, or zeros.
+        capped: Dimensions whose automatic half-width hit its cap.
+    """
+
+    library: Library
+    options: Weak
+    windows: tuple[Windows, ...]
+    design: np.ndarray
+    correction: np.ndarray
+    target: np.ndarray
+    noise: np.ndarray
+    kernels: tuple[dict[Orders, np.ndarray], ...]
+    scheme: np.ndarray
+    capped: tuple[str, ...]
+
+    @property
+    def target_order(self) -> int:
+        """Order of the time derivative on the left."""
+        return self.library.target.count("t", len(self.library.variable))
+
+    @cached_property
+    def floor_scale(self) -> float:
+        """Misfit floor of a row, in units of the target."""
+        return self.options.floor * float(np.sqrt(np.mean(self.target**2)))
+
+    def covariance(self, pilot: np.ndarray) -> np.ndarray:
+        """Covariance of z at a pilot `[K]`: pixel noise, scheme error and floor, `[m, m]` [bortz2023]."""
+        kernels = self._pilot_kernels(pilot)
+        space = {q[1:]: self._space_matrix(q[1:]) for q in {(0,) * len(self.windows), *kernels}}
+        plain = space[(0,) * (len(self.windows) - 1)]
+        blocks = np.empty((len(self.noise), 2 * len(plain), 2 * len(plain)))
+        for t, noise in enumerate(self.noise.reshape(len(self.noise), -1)):
+            moved = sum((space[q[1:]] * h[t].ravel() for q, h in kernels.items()), np.zeros_like(plain))
+            both = np.vstack([plain, moved]) * noise
+            blocks[t] = both @ both.T
+        order = self.target_order
+        time = np.stack([(-1) ** order * self.windows[0].matrix(order), -self.windows[0].matrix(0)])
+        split = blocks.reshape(len(blocks), 2, len(plain), 2, len(plain))
+        total = np.einsum("act,bdt,takbl->ckdl", time, time, split, optimize=True).reshape(2 * [len(self.target)])
+        return total + np.outer(self.scheme, self.scheme) + self.floor_scale**2 * np.eye(len(total))
+
+    def statistics(self, pilot: np.ndarray) -> SufficientStatistics:
+        """Whiten the rows at a pilot `[K]`, physical units, and compress them."""
+        covariance = self.covariance(pilot)
+        scale = np.sqrt(np.diagonal(covariance))
+        correlation = covariance / np.outer(scale, scale) + JITTER * np.eye(len(scale))
+        root = cholesky(correlation, lower=True) * scale[:, None]
+        rows = np.column_stack([self.design, self.target - self.correction @ pilot])
+        white = solve_triangular(root, rows, lower=True)
+        return SufficientStatistics.from_rows(
+            white[:, :-1],
+            white[:, -1],
+            names=self.library.names,
+            log_jacobian=-float(np.log(np.diagonal(root)).sum()),
+            pilot_variance=1.0,
+            pilot_rows=float(len(white)),
+            floor=0.0,
+            target_name=self.library.target,
+            provenance=self._provenance(pilot),
+        )
+
+    def instrumental_fits(self, spins: np.ndarray, pilot: np.ndarray) -> np.ndarray:
+        """Fit configurations `[N, K]` with the smooth field as instrument of the corrected one: `[N, K]`, physical units.
+
+        beta_S = (A_S' C^-1 (A + D)_S)^-1 A_S' C^-1 b: the fixed point of re-linearising at the fit itself.
+        """
+        root = cholesky(self.covariance(pilot), lower=True)
+        a, both, b = (solve_triangular(root, m, lower=True) for m in (self.design, self.design + self.correction, self.target))
+        scale = np.linalg.norm(a, axis=0)
+        scale[scale == 0] = 1.0
+        left, right = (a / scale).T @ (both / scale), (a / scale).T @ b
+        fits = np.zeros(spins.shape)
+        for row, on in zip(fits, spins, strict=True):
+            row[on] = np.linalg.lstsq(left[np.ix_(on, on)], right[on], rcond=1e-12)[0] / scale[on]
+        return fits
+
+    def _pilot_kernels(self, pilot: np.ndarray) -> dict[Orders, np.ndarray]:
+        total: dict[Orders, np.ndarray] = {}
+        for value, kernels in zip(pilot, self.kernels, strict=True):
+            for q, h in kernels.items() if value else ():
+                total[q] = total.get(q, 0.0) + value * np.broadcast_to(h, self.noise.shape)
+        return total
+
+    def _space_matrix(self, orders: Orders) -> np.ndarray:
+        matrix = np.ones((1, 1))
+        for window, order in zip(self.windows[1:], orders, strict=True):
+            matrix = np.kron(matrix, window.matrix(order))
+        return matrix
+
+    def _provenance(self, pilot: np.ndarray) -> dict[str, Any]:
+        return {
+            "form": "weak",
+            "rows": len(self.target),
+            "half_widths": [w.half_width for w in self.windows],
+            "centres": [len(w.centres) for w in self.windows],
+            "capped": list(self.capped),
+            "noise_scale": float(self.noise.max()),
+            "misfit_floor": self.options.floor,
+            "scheme_error": bool(self.options.scheme_error),
+            "pilot": {n: float(p) for n, p in zip(self.library.names, pilot, strict=True) if abs(p) > 0},
+        }
+
+
+def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, options: Weak) -> WeakProblem:
+    """Compute all moments.
+
+    Args:
+        library: The candidate terms; they may hold space derivatives only.
+        field: The raw, checked field; missing pixels take the smooth value and carry no noise.
+        smooth: The spline fitted to it.
+        options: Settings.
+
+    Returns:
+        The problem, still to be whitened at a pilot.
+
+    Raises:
+        TermError: If a term has a derivative along an axis that the field lacks.
+        ConfigError: If a window does not fit.
+    """
+    dims = tuple(map(str, field.dims))
+    cache: dict[str, np.ndarray] = {}
+
+    def values(name: str) -> np.ndarray:
+        if name not in cache:
+            cache[name] = smooth.evaluate(_orders_of(name, dims))
+        return cache[name]
+
+    windows, capped = choose_windows(library, field, values, options)
+    smooth_u = values(library.variable)
+    missing = np.isnan(field.values)
+    raw = np.where(missing, smooth_u, field.values)
+    order = library.target.count("t", len(library.variable))
+    kernels = tuple({q: np.asarray(evaluate_expression(h, values)) for q, h in noise_kernels(t, library.variable, dims).items()} for t in library)
+    time = (order,) + (0,) * (len(dims) - 1)
+    scheme = np.zeros(1)
+    if options.scheme_error:
+        scheme = 0.5 * spacings(field)[0] * project(smooth_u, windows, (order + 1, *time[1:]))
+    design = [sum(_moment(f, d, values, windows) for d, f in weak_atoms(t, library.variable, dims)) for t in library]
+    correction = [sum(project(h * (raw - smooth_u), windows, q) for q, h in k.items()) for k in kernels]
+    target = (-1) ** order * project(raw, windows, time)
+    return WeakProblem(
+        library=library,
+        options=options,
+        windows=windows,
+        design=np.column_stack(design),
+        correction=np.column_stack([np.broadcast_to(c, target.shape) for c in correction]),
+        target=target,
+        noise=np.where(missing, 0.0, smooth.noise_scale),
+        kernels=kernels,
+        scheme=np.broadcast_to(scheme, target.shape),
+        capped=capped,
+    )
+
+
+def project(values: np.ndarray, windows: tuple[Windows, ...], orders: Orders) -> np.ndarray:
+    """Integrate a field against the given derivative of every test function: `[m]`, time slowest."""
+    for axis, (window, order) in enumerate(zip(windows, orders, strict=True)):
+        values = np.moveaxis(np.tensordot(window.matrix(order), values, axes=(1, axis)), 0, axis)
+    return values.ravel()
+
+
+def _moment(expression: Any, orders: Orders, values: Callable[[str], np.ndarray], windows: tuple[Windows, ...]) -> np.ndarray:
+    shape = tuple(w.samples for w in windows)
+    return (-1) ** sum(orders) * project(np.broadcast_to(evaluate_expression(expression, values), shape), windows, orders)
+
+
+def _orders_of(name: str, dims: tuple[str, ...]) -> Orders:
+    orders = derivative_orders(name, dims)
+    if derivative_name(name.partition("_")[0], orders, dims) != name:
+        raise TermError("A term differentiates along an axis that the field lacks.", got=name, wanted=f"derivatives along {', '.join(dims[1:])}", fix="polynomial_library(space=...) with the field's number of space dimensions")
+    return orders
+
+
+def choose_windows(library: Library, field: xr.DataArray, values: Callable[[str], np.ndarray], options: Weak) -> tuple[tuple[Windows, ...], tuple[str, ...]]:
+    """Half-widths from Taylor lengths sd(v)/rms(v_x), capped by the size of the field; centres spread evenly."""
+    dims = tuple(map(str, field.dims))
+    unknown = set(options.half_widths) - set(dims)
+    if unknown:
+        raise ConfigError("Half-widths name an unknown dimension.", got=sorted(unknown), wanted=", ".join(dims), fix="Weak(half_widths={'time': 20, 'x': 20})")
+    spread, steps, half_widths, capped = float(np.std(values(library.variable))), spacings(field), [], []
+    for axis, dim in enumerate(dims):
+        slope = values(derivative_name(library.variable, tuple(int(i == axis) for i in range(len(dims))), dims))
+        length = options.reach * spread / max(float(np.sqrt(np.mean(slope**2))), 1e-300) / steps[axis]
+        cap = (options.time_cap if dim == "time" else options.space_cap) * field.sizes[dim]
+        lowest = min(MINIMUM_HALF_WIDTH["time" if dim == "time" else "space"], (field.sizes[dim] - 1) // 2)
+        half_widths.append(options.half_widths.get(dim, max(lowest, round(min(length, cap)))))
+        if dim not in options.half_widths and length > cap:
+            capped.append(dim)
+    centres = place(field.shape, tuple(half_widths), options.rows)
+    powers = [options.time_power] + [options.space_power] * (len(dims) - 1)
+    windows = tuple(Windows(c, r, p, n, s) for c, r, p, n, s in zip(centres, half_widths, powers, field.shape, steps, strict=True))
+    return windows, tuple(capped)
+
+
+def iterate_pilot(
+    problem: WeakProblem,
+    average: Callable[[SufficientStatistics], tuple[np.ndarray, np.ndarray]],
+    *,
+    tolerance: float = 2e-3,
+) -> tuple[SufficientStatistics, np.ndarray]:
+    """Re-whiten at the model-averaged equation until it stops moving.
+
+    Args:
+        problem: The moments.
+        average: Gives configurations `[N, K]` and probabilities `[N]` for statistics (exact or sampled).
+        tolerance: Relative change of the pilot's prediction at which to stop.
+
+    Returns:
+        The statistics at the last pilot, and that pilot `[K]`, physical units.
+    """
+    pilot = np.zeros(len(problem.library))
+    for _ in range(problem.options.pilots):
+        spins, probability = average(problem.statistics(pilot))
+        weight = probability / probability.sum()
+        update = weight @ problem.instrumental_fits(spins, pilot)
+        change = np.linalg.norm(problem.design @ (update - pilot))
+        pilot = update
+        if change <= tolerance * np.linalg.norm(problem.design @ update):
+            break
+    return problem.statistics(pilot), pilot

@@ -1,0 +1,60 @@
+"""A smooth field -> where test functions stand, how wide they are, and their derivatives as one small matrix per axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from bayespde.core.errors import ConfigError
+
+MINIMUM_HALF_WIDTH = {"time": 6, "space": 8}
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Test functions of one axis: bumps (1 - s^2)^p with s = (position - centre) / half-width.
+
+    Attributes:
+        centres: Sample index of every centre, `[c]`.
+        half_width: In samples.
+        power: Exponent p; the bump has p - 1 continuous derivatives.
+        samples: Length of the axis.
+        spacing: Physical distance of samples.
+    """
+
+    centres: np.ndarray
+    half_width: int
+    power: int
+    samples: int
+    spacing: float
+
+    def matrix(self, order: int) -> np.ndarray:
+        """The `order`-th derivative of every bump on the grid, times the quadrature weight: `[c, samples]`."""
+        s = (np.arange(self.samples) - self.centres[:, None]) / self.half_width
+        polynomial = np.polynomial.Polynomial(_bump(self.power)).deriv(order) if order else np.polynomial.Polynomial(_bump(self.power))
+        values = np.where(np.abs(s) < 1, polynomial(np.clip(s, -1, 1)), 0.0)
+        return values / (self.half_width * self.spacing) ** order * self.spacing
+
+
+@lru_cache(maxsize=16)
+def _bump(power: int) -> tuple[float, ...]:
+    return tuple((np.polynomial.Polynomial([1.0, 0.0, -1.0]) ** power).coef)
+
+
+def place(samples: tuple[int, ...], half_widths: tuple[int, ...], rows: int) -> list[np.ndarray]:
+    """Spread centres evenly over every axis so that their product is at most `rows`.
+
+    The distance between centres, in half-widths, is the same on every axis up to rounding and at least 0.15.
+
+    Raises:
+        ConfigError: If a window does not fit into the field.
+    """
+    room = [n - 1 - 2 * r for n, r in zip(samples, half_widths, strict=True)]
+    if min(room) < 0 or min(half_widths) < 2:
+        raise ConfigError("A test function does not fit into the field.", got=f"half-widths {half_widths} on {samples} samples", wanted="at least 2, and 2 * half-width + 1 <= samples", fix="Weak(half_widths=...) with smaller values")
+    step = 0.15
+    while np.prod(counts := [1 + int(space / (step * r)) for space, r in zip(room, half_widths, strict=True)]) > rows:
+        step *= 1.02
+    return [np.linspace(r, n - 1 - r, c).round().astype(int) if c > 1 else np.array([(n - 1) // 2]) for n, r, c in zip(samples, half_widths, counts, strict=True)]
