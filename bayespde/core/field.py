@@ -205,7 +205,7 @@ def read_field(path: str | PathLike[str], variable: str | None = None) -> xr.Dat
             fix="write it with field.to_netcdf(path) or numpy.savez(path, t=t, x=x, u=u)",
         ) from error
     names = [n for n in dataset.data_vars if "time" in dataset[n].dims and not str(n).endswith("_sd")]
-    chosen = variable or (names[0] if len(names) == 1 else "u")
+    chosen = variable or (str(names[0]) if len(names) == 1 else "u")
     if chosen not in dataset:
         raise FileError(
             "The file has no such variable.",
@@ -229,7 +229,7 @@ def _from_npz(arrays: dict[str, np.ndarray], name: str) -> xr.DataArray:
     shape, values = tuple(a.size for a in axes.values()), arrays[name]
     if values.shape != shape and values.T.shape == shape:
         values = values.T
-    return make_field(values, name=name, **axes)
+    return make_field(values, name=name, t=axes["t"], x=axes["x"], y=axes.get("y"), z=axes.get("z"))
 
 
 def spacings(field: xr.DataArray) -> tuple[float, ...]:

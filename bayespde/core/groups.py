@@ -11,78 +11,91 @@ from bayespde.core.statistics import SufficientStatistics
 
 INDISTINGUISHABLE = 6.0
 MINIMUM_TOLERANCE = 1e-10
+LARGEST_TOLERANCE = 0.2
 
 
 @dataclass(frozen=True)
 class Group:
-    """Two descriptions of one contribution to the equation, such as `u_x` and `u with u**2`.
+    """Descriptions of one contribution to the equation that the data cannot tell apart, such as `u_x` and `u with u**2`.
 
     Attributes:
         single: The term that can be replaced.
-        replacement: One or two terms whose combination replaces it.
-        distance: Share of the single term's column outside the span of the replacement (squared), dimensionless.
-        ratio: Coefficients of the replacement that imitate one unit of the single term, physical units.
+        replacements: What replaces it: tuples of one or two terms, closest first.
+        distances: Share of the single term's squared column outside the span of each replacement.
+        ratios: Coefficients of each replacement that imitate one unit of the single term, physical units.
     """
 
     single: str
-    replacement: tuple[str, ...]
-    distance: float
-    ratio: tuple[float, ...]
+    replacements: tuple[tuple[str, ...], ...]
+    distances: tuple[float, ...]
+    ratios: tuple[tuple[float, ...], ...]
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Every term that occurs in a description, in order of appearance."""
+        return tuple(dict.fromkeys([self.single, *(n for r in self.replacements for n in r)]))
 
     def describe(self) -> str:
         """`u_x | u with u**2`."""
-        return f"{self.single} | {' with '.join(self.replacement)}"
+        return " | ".join([self.single, *(" with ".join(r) for r in self.replacements)])
 
     def covers(self, spins: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
-        """Whether configurations (`[N, K]`) hold either description: `[N]`, bool."""
-        single = spins[:, names.index(self.single)]
-        return single | np.all(spins[:, [names.index(n) for n in self.replacement]], axis=1)
+        """Whether configurations (`[N, K]`) hold any of the descriptions: `[N]`, bool."""
+        held = np.array(spins[:, names.index(self.single)], dtype=bool)
+        for replacement in self.replacements:
+            held |= np.all(spins[:, [names.index(n) for n in replacement]], axis=1)
+        return held
 
 
-def collinear_groups(
-    statistics: SufficientStatistics, *, tolerance: float | None = None
-) -> tuple[Group, ...]:
-    """Find the terms that one or two others can replace without the data noticing.
+def collinear_groups(statistics: SufficientStatistics, *, tolerance: float | None = None) -> tuple[Group, ...]:
+    """Find, for every term, the one or two others that can replace it without the data noticing.
 
     Replacing a term whose contribution has the energy E by terms that reproduce its column up to a share d of its
     squared length costs at most d E in squared residuals. With `tolerance=None` a replacement counts where that cost
-    stays under 6 (3 nats) for E the energy of the target, in units of the pilot variance.
+    stays under 6 (3 nats) for E the energy that all terms together explain, in units of the pilot variance.
 
     Args:
         statistics: The compressed rows.
         tolerance: Largest squared distance, relative to the column.
 
     Returns:
-        Groups, closest first; a pair is not repeated inside a triple.
+        One group per term that has a replacement, closest first; a pair is not repeated inside a triple.
     """
-    energy = statistics.energy / statistics.pilot_variance
-    limit = max(MINIMUM_TOLERANCE, INDISTINGUISHABLE / energy) if tolerance is None else tolerance
-    limit = min(limit, 0.2)
+    limit = _tolerance(statistics) if tolerance is None else tolerance
     unit = statistics.factor[:, :-1] / statistics.column_scale
-    gram = unit.T @ unit
-    names, groups = statistics.names, []
-    close = {frozenset(p) for p in combinations(range(len(names)), 2) if 1 - gram[p[0], p[1]] ** 2 <= limit}
-    for i, j in sorted(map(sorted, close)):
-        groups.append(_group(statistics, i, (j,), 1 - gram[i, j] ** 2))
+    gram, names = unit.T @ unit, statistics.names
+    groups = []
     for i in range(len(names)):
-        others = [j for j in range(len(names)) if j != i and frozenset((i, j)) not in close]
-        for j, k in combinations(others, 2):
-            if frozenset((j, k)) in close:
-                continue
-            solved = np.linalg.solve(gram[np.ix_([j, k], [j, k])], gram[[j, k], i])
-            distance = float(gram[i, i] - gram[[j, k], i] @ solved)
-            if distance <= limit:
-                groups.append(_group(statistics, i, (j, k), distance))
-    return tuple(sorted(groups, key=lambda g: (g.distance, g.single, g.replacement)))
+        others = [j for j in range(len(names)) if j != i]
+        found: list[tuple[float, tuple[int, ...]]] = [(1 - gram[i, j] ** 2, (j,)) for j in others if 1 - gram[i, j] ** 2 <= limit]
+        apart = [j for j in others if (j,) not in [f[1] for f in found]]
+        found += [(d, pair) for pair in combinations(apart, 2) if (d := _distance(gram, i, pair)) <= limit]
+        if found:
+            groups.append(_group(statistics, i, sorted(found)))
+    return tuple(sorted(groups, key=lambda g: (g.distances[0], g.single)))
 
 
-def _group(statistics: SufficientStatistics, single: int, others: tuple[int, ...], distance: float) -> Group:
-    columns = statistics.factor[:, list(others)]
-    ratio = np.linalg.lstsq(columns, statistics.factor[:, single], rcond=None)[0]
+def _tolerance(statistics: SufficientStatistics) -> float:
+    left = float(statistics.block_residuals(statistics.least_squares(np.ones(len(statistics.names), bool))).sum())
+    explained = max(statistics.energy - left, 0.0) / statistics.pilot_variance
+    return min(max(MINIMUM_TOLERANCE, INDISTINGUISHABLE / max(explained, 1e-300)), LARGEST_TOLERANCE)
+
+
+def _distance(gram: np.ndarray, single: int, pair: tuple[int, ...]) -> float:
+    weights = np.linalg.lstsq(gram[np.ix_(pair, pair)], gram[list(pair), single], rcond=1e-12)[0]
+    return max(float(gram[single, single] - gram[list(pair), single] @ weights), 0.0)
+
+
+def _group(statistics: SufficientStatistics, single: int, found: list[tuple[float, tuple[int, ...]]]) -> Group:
+    scaled = statistics.factor[:, :-1] / statistics.column_scale
+    ratios = []
+    for _, others in found:
+        fit = np.linalg.lstsq(scaled[:, list(others)], scaled[:, single], rcond=1e-12)[0]
+        ratios.append(tuple(float(r) for r in fit * statistics.column_scale[single] / statistics.column_scale[list(others)]))
     names = statistics.names
     return Group(
-        names[single],
-        tuple(names[o] for o in others),
-        float(max(distance, 0.0)),
-        tuple(float(r) for r in ratio),
+        single=names[single],
+        replacements=tuple(tuple(names[o] for o in others) for _, others in found),
+        distances=tuple(float(max(d, 0.0)) for d, _ in found),
+        ratios=tuple(ratios),
     )

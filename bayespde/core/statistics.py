@@ -260,7 +260,7 @@ def _checked_rows(design: Any, target: Any, power: float) -> tuple[np.ndarray, n
 def _triangle(rows: np.ndarray) -> np.ndarray:
     """Upper triangular factor with non-negative diagonal, padded with zero rows if there are few rows."""
     size = rows.shape[1]
-    triangle = np.linalg.qr(rows, mode="r")
+    triangle: np.ndarray = np.asarray(np.linalg.qr(rows, mode="r"))
     triangle = triangle * np.where(np.diagonal(triangle) < 0, -1.0, 1.0)[:, None]
     return np.vstack([triangle, np.zeros((size - len(triangle), size))]) if len(triangle) < size else triangle
 

@@ -49,7 +49,9 @@ def noise_kernels(term: Term, variable: str, dims: tuple[str, ...]) -> dict[Orde
                 weight = prod(comb(m, s) for m, s in zip(moved, split, strict=True))
                 rest = tuple(m - s for m, s in zip(moved, split, strict=True))
                 q = tuple(o + s for o, s in zip(orders, split, strict=True))
-                kernels[q] = kernels.get(q, sympy.Integer(0)) + sign * weight * _differentiated(slope, rest, dims)
+                kernels[q] = kernels.get(q, sympy.Integer(0)) + sign * weight * _differentiated(
+                    slope, rest, dims
+                )
     return {q: sympy.expand(h) for q, h in kernels.items() if sympy.expand(h) != 0}
 
 

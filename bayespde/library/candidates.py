@@ -48,13 +48,20 @@ def polynomial_library(
     """
     order = (4 if space == 1 else 2) if order is None else order
     if space not in (1, 2, 3) or not 1 <= degree <= 6 or not 1 <= order <= 6:
-        raise ConfigError("A polynomial library is out of range.", got=f"degree={degree}, space={space}, order={order}", wanted="degree 1-6, space 1-3, order 1-6", fix="polynomial_library(degree=3, space=2)")
+        raise ConfigError(
+            "A polynomial library is out of range.",
+            got=f"degree={degree}, space={space}, order={order}",
+            wanted="degree 1-6, space 1-3, order 1-6",
+            fix="polynomial_library(degree=3, space=2)",
+        )
     axes = "xyz"[:space]
     powers = [variable if i == 1 else f"{variable}**{i}" for i in range(1, degree + 1)]
     subscripts = ["".join(c) for k in range(1, order + 1) for c in combinations_with_replacement(axes, k)]
     kept = [s for s in subscripts if mixed or len(set(s)) == 1]
     products = [f"{p}*{variable}_{s}" if p else f"{variable}_{s}" for p in ("", *powers) for s in kept]
-    return Library.from_strings([*powers, *products, *extra], target=target or f"{variable}_t", variable=variable, axes=axes)
+    return Library.from_strings(
+        [*powers, *products, *extra], target=target or f"{variable}_t", variable=variable, axes=axes
+    )
 
 
 def named_library(name: str) -> Library:
@@ -71,11 +78,18 @@ def named_library(name: str) -> Library:
         ConfigError: If there is no library of that name.
     """
     if name not in NAMED:
-        raise ConfigError("There is no library of that name.", got=name, wanted=", ".join(NAMED), fix="polynomial_library(...) or Library.from_strings([...])")
+        raise ConfigError(
+            "There is no library of that name.",
+            got=name,
+            wanted=", ".join(NAMED),
+            fix="polynomial_library(...) or Library.from_strings([...])",
+        )
     return monomial_library(NAMED[name])
 
 
-def monomial_library(powers: Mapping[str, int], *, total_degree: int | None = None, target: str = "u_t") -> Library:
+def monomial_library(
+    powers: Mapping[str, int], *, total_degree: int | None = None, target: str = "u_t"
+) -> Library:
     """All products of powers of the named variables, up to a maximum each and in total.
 
     Args:
@@ -90,6 +104,10 @@ def monomial_library(powers: Mapping[str, int], *, total_degree: int | None = No
     terms: dict[str, float] = {}
     for exponents in product(*(range(p + 1) for p in powers.values())):
         if 0 < sum(exponents) <= limit:
-            terms["*".join(f"{s}**{e}" for s, e in zip(powers, exponents, strict=True) if e)] = float(sum(exponents))
+            terms["*".join(f"{s}**{e}" for s, e in zip(powers, exponents, strict=True) if e)] = float(
+                sum(exponents)
+            )
     variable = target.partition("_")[0]
-    return Library.from_strings(dict(sorted(terms.items(), key=lambda item: item[1])), target=target, variable=variable)
+    return Library.from_strings(
+        dict(sorted(terms.items(), key=lambda item: item[1])), target=target, variable=variable
+    )

@@ -24,15 +24,21 @@ from bayespde.core.field import spacings
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.core.terms import derivative_name, derivative_orders, evaluate_expression
 from bayespde.library.atoms import Orders, noise_kernels, weak_atoms
+from bayespde.library.covariance import NoiseModel, estimate_noise
 from bayespde.library.windows import MINIMUM_HALF_WIDTH, Windows, place
 
 JITTER = 1e-9
+# With a jittering front a window is long enough when the jitter's variance is this share of the walk's over the window.
+JITTER_SHARE = 0.03
 
 
 class Smoother(Protocol):
     """What the weak form asks of a smooth field on the grid of the data."""
 
-    noise_scale: float
+    @property
+    def noise_scale(self) -> float:
+        """Standard deviation of the pixel noise."""
+        ...
 
     def evaluate(self, orders: tuple[int, ...]) -> np.ndarray:
         """Derivative of the given orders on the grid, physical units."""
@@ -55,6 +61,7 @@ class Weak:
         scheme_error: Whether the first-order error of the time stepping that made the data, (dt/2) u_tt, is held
             possible with one standard deviation: for simulated data of an unknown scheme.
         pilots: Most rounds of the pilot.
+        noise: What the noise is made of: "white", "front" (a front that jitters and wanders), or "auto".
     """
 
     half_widths: Mapping[str, int] = field(default_factory=dict)
@@ -67,10 +74,25 @@ class Weak:
     floor: float = 1e-3
     scheme_error: bool = True
     pilots: int = 5
+    noise: str = "auto"
 
     def __post_init__(self) -> None:
-        if not (self.reach > 0 and 0 < self.space_cap <= 0.5 and 0 < self.time_cap <= 0.5 and self.rows >= 20 and self.floor >= 0 and self.pilots >= 1 and min(self.space_power, self.time_power) >= 3):
-            raise ConfigError("The weak form's settings are out of range.", got=self, wanted="reach > 0, caps in (0, 0.5], rows >= 20, floor >= 0, pilots >= 1, powers >= 3", fix="Weak()")
+        if not (
+            self.reach > 0
+            and 0 < self.space_cap <= 0.5
+            and 0 < self.time_cap <= 0.5
+            and self.rows >= 20
+            and self.floor >= 0
+            and self.pilots >= 1
+            and min(self.space_power, self.time_power) >= 3
+            and self.noise in ("auto", "white", "front")
+        ):
+            raise ConfigError(
+                "The weak form's settings are out of range.",
+                got=self,
+                wanted="reach > 0, caps in (0, 0.5], rows >= 20, floor >= 0, pilots >= 1, powers >= 3, noise auto, white or front",
+                fix="Weak()",
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +106,7 @@ class WeakProblem:
         design: Moments of the terms, from the smooth field: `[m, K]`.
         correction: Moments D, `[m, K]`.
         target: Moment of the raw target, `[m]`.
-        noise: Noise standard deviation per pixel, field shape, 0 where a pixel is missing.
+        noise: What the noise of the field is made of.
         kernels: For each term, kernel values by order on the test function, each of field shape.
         scheme: Moment of (dt/2) u_tt, `[m]`, or zeros.
         capped: Dimensions whose automatic half-width hit its cap.
@@ -96,7 +118,7 @@ class WeakProblem:
     design: np.ndarray
     correction: np.ndarray
     target: np.ndarray
-    noise: np.ndarray
+    noise: NoiseModel
     kernels: tuple[dict[Orders, np.ndarray], ...]
     scheme: np.ndarray
     capped: tuple[str, ...]
@@ -116,15 +138,25 @@ class WeakProblem:
         kernels = self._pilot_kernels(pilot)
         space = {q[1:]: self._space_matrix(q[1:]) for q in {(0,) * len(self.windows), *kernels}}
         plain = space[(0,) * (len(self.windows) - 1)]
-        blocks = np.empty((len(self.noise), 2 * len(plain), 2 * len(plain)))
-        for t, noise in enumerate(self.noise.reshape(len(self.noise), -1)):
+        frames = len(self.noise.pixel)
+        blocks = np.empty((frames, 2 * len(plain), 2 * len(plain)))
+        wander = np.zeros((frames, len(plain)))
+        for t, pixel in enumerate(self.noise.pixel.reshape(frames, -1)):
             moved = sum((space[q[1:]] * h[t].ravel() for q, h in kernels.items()), np.zeros_like(plain))
-            both = np.vstack([plain, moved]) * noise
-            blocks[t] = both @ both.T
-        order = self.target_order
-        time = np.stack([(-1) ** order * self.windows[0].matrix(order), -self.windows[0].matrix(0)])
-        split = blocks.reshape(len(blocks), 2, len(plain), 2, len(plain))
-        total = np.einsum("act,bdt,takbl->ckdl", time, time, split, optimize=True).reshape(2 * [len(self.target)])
+            both = np.vstack([plain, moved])
+            blocks[t] = (both * pixel) @ (both * pixel).T
+            if self.noise.pattern is not None:
+                shift = both @ self.noise.pattern[t].ravel()
+                blocks[t] += self.noise.jitter**2 * np.outer(shift, shift)
+                wander[t] = self.noise.walk * shift[: len(plain)]
+        still, order = self.windows[0].matrix(0), self.target_order
+        time = np.stack([(-1) ** order * self.windows[0].matrix(order), -still])
+        split = blocks.reshape(frames, 2, len(plain), 2, len(plain))
+        total = np.einsum("act,bdt,takbl->ckdl", time, time, split, optimize=True)
+        # The walk is a noise of the motion, not of the pixels: its increments enter once per frame, undifferentiated.
+        steps = still / self.windows[0].spacing
+        total += np.einsum("ct,dt,tk,tl->ckdl", steps, steps, wander, wander, optimize=True)
+        total = total.reshape(2 * [len(self.target)])
         return total + np.outer(self.scheme, self.scheme) + self.floor_scale**2 * np.eye(len(total))
 
     def statistics(self, pilot: np.ndarray) -> SufficientStatistics:
@@ -153,7 +185,10 @@ class WeakProblem:
         beta_S = (A_S' C^-1 (A + D)_S)^-1 A_S' C^-1 b: the fixed point of re-linearising at the fit itself.
         """
         root = cholesky(self.covariance(pilot), lower=True)
-        a, both, b = (solve_triangular(root, m, lower=True) for m in (self.design, self.design + self.correction, self.target))
+        a, both, b = (
+            solve_triangular(root, m, lower=True)
+            for m in (self.design, self.design + self.correction, self.target)
+        )
         scale = np.linalg.norm(a, axis=0)
         scale[scale == 0] = 1.0
         left, right = (a / scale).T @ (both / scale), (a / scale).T @ b
@@ -166,7 +201,7 @@ class WeakProblem:
         total: dict[Orders, np.ndarray] = {}
         for value, kernels in zip(pilot, self.kernels, strict=True):
             for q, h in kernels.items() if value else ():
-                total[q] = total.get(q, 0.0) + value * np.broadcast_to(h, self.noise.shape)
+                total[q] = total.get(q, 0.0) + value * np.broadcast_to(h, self.noise.pixel.shape)
         return total
 
     def _space_matrix(self, orders: Orders) -> np.ndarray:
@@ -182,7 +217,10 @@ class WeakProblem:
             "half_widths": [w.half_width for w in self.windows],
             "centres": [len(w.centres) for w in self.windows],
             "capped": list(self.capped),
-            "noise_scale": float(self.noise.max()),
+            "noise": self.noise.kind,
+            "noise_scale": float(self.noise.pixel.max()),
+            "jitter": self.noise.jitter,
+            "walk": self.noise.walk,
             "misfit_floor": self.options.floor,
             "scheme_error": bool(self.options.scheme_error),
             "pilot": {n: float(p) for n, p in zip(self.library.names, pilot, strict=True) if abs(p) > 0},
@@ -213,17 +251,29 @@ def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, opt
             cache[name] = smooth.evaluate(_orders_of(name, dims))
         return cache[name]
 
-    windows, capped = choose_windows(library, field, values, options)
     smooth_u = values(library.variable)
     missing = np.isnan(field.values)
     raw = np.where(missing, smooth_u, field.values)
+    slope = values(f"{library.variable}_x")
+    noise = estimate_noise(
+        field.values, smooth_u, slope, spacings(field)[-1], smooth.noise_scale, options.noise
+    )
+    windows, capped = choose_windows(library, field, smooth, options, noise)
     order = library.target.count("t", len(library.variable))
-    kernels = tuple({q: np.asarray(evaluate_expression(h, values)) for q, h in noise_kernels(t, library.variable, dims).items()} for t in library)
+    kernels = tuple(
+        {
+            q: np.asarray(evaluate_expression(h, values))
+            for q, h in noise_kernels(t, library.variable, dims).items()
+        }
+        for t in library
+    )
     time = (order,) + (0,) * (len(dims) - 1)
     scheme = np.zeros(1)
     if options.scheme_error:
         scheme = 0.5 * spacings(field)[0] * project(smooth_u, windows, (order + 1, *time[1:]))
-    design = [sum(_moment(f, d, values, windows) for d, f in weak_atoms(t, library.variable, dims)) for t in library]
+    design = [
+        sum(_moment(f, d, values, windows) for d, f in weak_atoms(t, library.variable, dims)) for t in library
+    ]
     correction = [sum(project(h * (raw - smooth_u), windows, q) for q, h in k.items()) for k in kernels]
     target = (-1) ** order * project(raw, windows, time)
     return WeakProblem(
@@ -233,7 +283,7 @@ def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, opt
         design=np.column_stack(design),
         correction=np.column_stack([np.broadcast_to(c, target.shape) for c in correction]),
         target=target,
-        noise=np.where(missing, 0.0, smooth.noise_scale),
+        noise=noise,
         kernels=kernels,
         scheme=np.broadcast_to(scheme, target.shape),
         capped=capped,
@@ -247,37 +297,57 @@ def project(values: np.ndarray, windows: tuple[Windows, ...], orders: Orders) ->
     return values.ravel()
 
 
-def _moment(expression: Any, orders: Orders, values: Callable[[str], np.ndarray], windows: tuple[Windows, ...]) -> np.ndarray:
+def _moment(
+    expression: Any, orders: Orders, values: Callable[[str], np.ndarray], windows: tuple[Windows, ...]
+) -> np.ndarray:
     shape = tuple(w.samples for w in windows)
-    return (-1) ** sum(orders) * project(np.broadcast_to(evaluate_expression(expression, values), shape), windows, orders)
+    return (-1) ** sum(orders) * project(
+        np.broadcast_to(evaluate_expression(expression, values), shape), windows, orders
+    )
 
 
 def _orders_of(name: str, dims: tuple[str, ...]) -> Orders:
     orders = derivative_orders(name, dims)
     if derivative_name(name.partition("_")[0], orders, dims) != name:
-        raise TermError("A term differentiates along an axis that the field lacks.", got=name, wanted=f"derivatives along {', '.join(dims[1:])}", fix="polynomial_library(space=...) with the field's number of space dimensions")
+        raise TermError(
+            "A term differentiates along an axis that the field lacks.",
+            got=name,
+            wanted=f"derivatives along {', '.join(dims[1:])}",
+            fix="polynomial_library(space=...) with the field's number of space dimensions",
+        )
     return orders
 
 
-def choose_windows(library: Library, field: xr.DataArray, values: Callable[[str], np.ndarray], options: Weak) -> tuple[tuple[Windows, ...], tuple[str, ...]]:
+def choose_windows(
+    library: Library, field: xr.DataArray, smooth: Smoother, options: Weak, noise: NoiseModel
+) -> tuple[tuple[Windows, ...], tuple[str, ...]]:
     """Half-widths from Taylor lengths sd(v)/rms(v_x), capped by the size of the field; centres spread evenly."""
     dims = tuple(map(str, field.dims))
     unknown = set(options.half_widths) - set(dims)
     if unknown:
-        raise ConfigError("Half-widths name an unknown dimension.", got=sorted(unknown), wanted=", ".join(dims), fix="Weak(half_widths={'time': 20, 'x': 20})")
-    spread, steps, half_widths, capped = float(np.std(values(library.variable))), spacings(field), [], []
+        raise ConfigError(
+            "Half-widths name an unknown dimension.",
+            got=sorted(unknown),
+            wanted=", ".join(dims),
+            fix="Weak(half_widths={'time': 20, 'x': 20})",
+        )
+    spread, steps = float(np.std(smooth.evaluate((0,) * len(dims)))), spacings(field)
+    half_widths, capped = [], []
     for axis, dim in enumerate(dims):
-        slope = values(derivative_name(library.variable, tuple(int(i == axis) for i in range(len(dims))), dims))
+        slope = smooth.evaluate(tuple(int(i == axis) for i in range(len(dims))))
         length = options.reach * spread / max(float(np.sqrt(np.mean(slope**2))), 1e-300) / steps[axis]
+        if dim == "time" and noise.kind == "front":
+            length = noise.jitter**2 / max(JITTER_SHARE * noise.walk**2, 1e-300)
         cap = (options.time_cap if dim == "time" else options.space_cap) * field.sizes[dim]
-        lowest = min(MINIMUM_HALF_WIDTH["time" if dim == "time" else "space"], (field.sizes[dim] - 1) // 2)
+        kind = "time" if dim == "time" else "space"
+        lowest = min(MINIMUM_HALF_WIDTH[kind], (field.sizes[dim] - 1) // 2)
         half_widths.append(options.half_widths.get(dim, max(lowest, round(min(length, cap)))))
         if dim not in options.half_widths and length > cap:
             capped.append(dim)
     centres = place(field.shape, tuple(half_widths), options.rows)
     powers = [options.time_power] + [options.space_power] * (len(dims) - 1)
-    windows = tuple(Windows(c, r, p, n, s) for c, r, p, n, s in zip(centres, half_widths, powers, field.shape, steps, strict=True))
-    return windows, tuple(capped)
+    axes = zip(centres, half_widths, powers, field.shape, steps, strict=True)
+    return tuple(Windows(c, r, p, n, s) for c, r, p, n, s in axes), tuple(capped)
 
 
 def iterate_pilot(

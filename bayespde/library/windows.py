@@ -33,7 +33,11 @@ class Windows:
     def matrix(self, order: int) -> np.ndarray:
         """The `order`-th derivative of every bump on the grid, times the quadrature weight: `[c, samples]`."""
         s = (np.arange(self.samples) - self.centres[:, None]) / self.half_width
-        polynomial = np.polynomial.Polynomial(_bump(self.power)).deriv(order) if order else np.polynomial.Polynomial(_bump(self.power))
+        polynomial = (
+            np.polynomial.Polynomial(_bump(self.power)).deriv(order)
+            if order
+            else np.polynomial.Polynomial(_bump(self.power))
+        )
         values = np.where(np.abs(s) < 1, polynomial(np.clip(s, -1, 1)), 0.0)
         return values / (self.half_width * self.spacing) ** order * self.spacing
 
@@ -53,8 +57,19 @@ def place(samples: tuple[int, ...], half_widths: tuple[int, ...], rows: int) -> 
     """
     room = [n - 1 - 2 * r for n, r in zip(samples, half_widths, strict=True)]
     if min(room) < 0 or min(half_widths) < 2:
-        raise ConfigError("A test function does not fit into the field.", got=f"half-widths {half_widths} on {samples} samples", wanted="at least 2, and 2 * half-width + 1 <= samples", fix="Weak(half_widths=...) with smaller values")
+        raise ConfigError(
+            "A test function does not fit into the field.",
+            got=f"half-widths {half_widths} on {samples} samples",
+            wanted="at least 2, and 2 * half-width + 1 <= samples",
+            fix="Weak(half_widths=...) with smaller values",
+        )
     step = 0.15
-    while np.prod(counts := [1 + int(space / (step * r)) for space, r in zip(room, half_widths, strict=True)]) > rows:
+    while (
+        np.prod(counts := [1 + int(space / (step * r)) for space, r in zip(room, half_widths, strict=True)])
+        > rows
+    ):
         step *= 1.02
-    return [np.linspace(r, n - 1 - r, c).round().astype(int) if c > 1 else np.array([(n - 1) // 2]) for n, r, c in zip(samples, half_widths, counts, strict=True)]
+    return [
+        np.linspace(r, n - 1 - r, c).round().astype(int) if c > 1 else np.array([(n - 1) // 2])
+        for n, r, c in zip(samples, half_widths, counts, strict=True)
+    ]

@@ -7,97 +7,20 @@ that generalised cross-validation [cravenwahba1979], degrees of freedom and the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
 import xarray as xr
-from scipy.interpolate import BSpline
 from scipy.optimize import minimize
 
-from bayespde.core.errors import ConfigError
 from bayespde.core.scales import Scales
+from bayespde.smooth.basis import AxisBasis, SplineConfig, apply_per_axis, sum_at_points
 
 IMPUTATION_SWEEPS = 30
 LOG_WEIGHT_BOUNDS = (-30.0, 30.0)
-
-
-@dataclass(frozen=True)
-class SplineConfig:
-    """How the spline is built; all choices are made by the data unless said.
-
-    Attributes:
-        degree: Degree of the B-splines; the spline has `degree - 1` continuous derivatives.
-        penalty_order: Order of the derivative that is penalised.
-        samples_per_knot: Distance between knots in samples.
-        maximum_knots: Most knots per axis.
-    """
-
-    degree: int = 7
-    penalty_order: int = 4
-    samples_per_knot: float = 2.0
-    maximum_knots: int = 400
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.penalty_order <= self.degree or self.samples_per_knot < 1 or self.maximum_knots < 1:
-            raise ConfigError("The spline's settings do not fit together.", got=self, wanted="1 <= penalty_order <= degree, samples_per_knot >= 1", fix="SplineConfig()")
-
-
-@dataclass(frozen=True, eq=False)
-class AxisBasis:
-    """Demmler-Reinsch basis of one axis on `[0, 1]`.
-
-    Attributes:
-        knots: Knot vector of the B-splines.
-        degree: Their degree.
-        transform: From B-spline to Demmler-Reinsch coefficients, `[basis, kept]`.
-        penalty: Roughness of each basis function, `[kept]`, 0 for polynomials.
-        grid: Basis functions on the samples, `[samples, kept]`, orthonormal columns.
-    """
-
-    knots: np.ndarray
-    degree: int
-    transform: np.ndarray
-    penalty: np.ndarray
-    grid: np.ndarray
-
-    @classmethod
-    def build(cls, samples: np.ndarray, config: SplineConfig) -> AxisBasis:
-        """Build the basis for increasing `samples` in `[0, 1]`."""
-        count = samples.size
-        degree = min(config.degree, count - 1)
-        intervals = int(np.clip(np.ceil(count / config.samples_per_knot), 1, min(config.maximum_knots, count - degree)))
-        knots = np.concatenate([np.zeros(degree), np.linspace(0, 1, intervals + 1), np.ones(degree)])
-        raw = _splines(knots, degree, samples, 0)
-        left, singular, right = np.linalg.svd(raw, full_matrices=False)
-        keep = singular > 1e-10 * singular[0]
-        whiten = right[keep].T / singular[keep]
-        rough = whiten.T @ _roughness(knots, degree, min(config.penalty_order, degree)) @ whiten
-        penalty, vectors = np.linalg.eigh((rough + rough.T) / 2)
-        penalty = np.where(np.arange(penalty.size) < min(config.penalty_order, degree), 0.0, np.maximum(penalty, 0.0))
-        return cls(knots, degree, whiten @ vectors, penalty, left[:, keep] @ vectors)
-
-    def evaluate(self, positions: np.ndarray, order: int) -> np.ndarray:
-        """`order`-th derivative of the basis functions at `positions` in `[0, 1]`: `[positions, kept]`."""
-        return _splines(self.knots, self.degree, positions, order) @ self.transform
-
-
-def _splines(knots: np.ndarray, degree: int, positions: np.ndarray, order: int) -> np.ndarray:
-    count = knots.size - degree - 1
-    if order > degree:
-        return np.zeros((np.size(positions), count))
-    basis = BSpline(knots, np.eye(count), degree, extrapolate=True)
-    return np.asarray(basis(positions) if order == 0 else basis.derivative(order)(positions))
-
-
-def _roughness(knots: np.ndarray, degree: int, order: int) -> np.ndarray:
-    """Integral of products of `order`-th derivatives, exact by Gauss quadrature per knot interval."""
-    nodes, weights = np.polynomial.legendre.leggauss(degree - order + 1)
-    edges = np.unique(knots)
-    half = np.diff(edges) / 2
-    points = (edges[:-1, None] + half[:, None] * (1 + nodes)).ravel()
-    values = _splines(knots, degree, points, order)
-    return values.T @ (values * (half[:, None] * weights).ravel()[:, None])
+CORRELATED = 0.3
+NEGLIGIBLE_NOISE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +36,8 @@ class SplineFit:
         degrees_of_freedom: Effective number of parameters.
         score: Root of the generalised cross-validation score, an estimate of the error at a pixel left out.
         weights: Smoothing weight per dimension, in unit coordinates.
+        hold_out: What was left out when the weights were chosen, "pixels" or "frames".
+        correlation: Correlation of the residuals of neighbouring samples, per dimension.
     """
 
     scales: Scales
@@ -123,8 +48,12 @@ class SplineFit:
     degrees_of_freedom: float
     score: float
     weights: tuple[float, ...]
+    hold_out: str = "pixels"
+    correlation: tuple[float, ...] = ()
 
-    def evaluate(self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None = None) -> np.ndarray:
+    def evaluate(
+        self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None = None
+    ) -> np.ndarray:
         """Posterior mean of a derivative on a tensor grid.
 
         Args:
@@ -134,12 +63,16 @@ class SplineFit:
         Returns:
             `[len(c) for c in coordinates]`, float64, physical units.
         """
-        return _tensor(self._matrices(orders, coordinates), self.coefficients) * self.scales.derivative_factor(orders)
+        return apply_per_axis(
+            self._matrices(orders, coordinates), self.coefficients
+        ) * self.scales.derivative_factor(orders)
 
-    def standard_deviation(self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None = None) -> np.ndarray:
+    def standard_deviation(
+        self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None = None
+    ) -> np.ndarray:
         """Posterior standard deviation of a derivative on a tensor grid; arguments and shape as in `evaluate`."""
         squares = [m**2 for m in self._matrices(orders, coordinates)]
-        variance = self.noise_scale**2 * _tensor(squares, self.shrinkage)
+        variance = self.noise_scale**2 * apply_per_axis(squares, self.shrinkage)
         return np.sqrt(np.maximum(variance, 0.0)) * self.scales.derivative_factor(orders)
 
     def at_points(self, orders: tuple[int, ...], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -153,17 +86,21 @@ class SplineFit:
             Mean `[n]` and standard deviation `[n]`.
         """
         matrices = self._matrices(orders, tuple(points.T))
-        mean = _pointwise(matrices, self.coefficients)
-        variance = _pointwise([m**2 for m in matrices], self.shrinkage)
+        mean = sum_at_points(matrices, self.coefficients)
+        variance = sum_at_points([m**2 for m in matrices], self.shrinkage)
         factor = self.scales.derivative_factor(orders)
         return mean * factor, self.noise_scale * np.sqrt(np.maximum(variance, 0.0)) * factor
 
     def draw(self, generator: np.random.Generator) -> SplineFit:
         """One draw of the field from its posterior, as a spline whose mean is the draw."""
-        noise = generator.standard_normal(self.coefficients.shape) * np.sqrt(self.shrinkage) * self.noise_scale
-        return SplineFit(self.scales, self.bases, self.coefficients + noise, self.shrinkage, self.noise_scale, self.degrees_of_freedom, self.score, self.weights)
+        noise = (
+            generator.standard_normal(self.coefficients.shape) * np.sqrt(self.shrinkage) * self.noise_scale
+        )
+        return replace(self, coefficients=self.coefficients + noise)
 
-    def _matrices(self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None) -> list[np.ndarray]:
+    def _matrices(
+        self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None
+    ) -> list[np.ndarray]:
         if coordinates is None and not any(orders):
             return [b.grid for b in self.bases]
         matrices = []
@@ -190,21 +127,54 @@ def fit_spline(field: xr.DataArray, *, config: SplineConfig | None = None) -> Sp
     scales = Scales.of(field)
     bases = tuple(AxisBasis.build(np.linspace(0.0, 1.0, n), config) for n in field.shape)
     values = field.values - scales.offset
+    fit = _fit(values, scales, bases, "frames" if config.hold_out == "frames" else "pixels")
+    if config.hold_out == "auto" and _has_correlated_frames(fit):
+        return _fit(values, scales, bases, "frames")
+    return fit
+
+
+def _has_correlated_frames(fit: SplineFit) -> bool:
+    """Whether the residuals hang together in space but not in time; on clean data they say nothing about noise."""
+    time, space = fit.correlation[0], fit.correlation[1:]
+    return (
+        fit.noise_scale > NEGLIGIBLE_NOISE * fit.scales.amplitude
+        and min(space) > CORRELATED
+        and abs(time) < max(space)
+    )
+
+
+def _fit(values: np.ndarray, scales: Scales, bases: tuple[AxisBasis, ...], hold_out: str) -> SplineFit:
     missing = np.isnan(values)
-    if not missing.any():
-        return _fit_complete(values, scales, bases, observed=values.size)
+    observed = values.size - int(missing.sum())
     filled = np.where(missing, 0.0, values)
-    fit = _fit_complete(filled, scales, bases, observed=values.size - int(missing.sum()))
-    for sweep in range(IMPUTATION_SWEEPS):
-        update = _tensor([b.grid for b in bases], fit.coefficients)[missing] - scales.offset
+    fit = _fit_complete(filled, scales, bases, observed=observed, hold_out=hold_out)
+    for sweep in range(IMPUTATION_SWEEPS if missing.any() else 0):
+        update = fit.evaluate((0,) * values.ndim)[missing] - scales.offset
         change = np.max(np.abs(update - filled[missing]))
         filled[missing] = update
         # The weights settle in the first sweeps; afterwards only the imputed values move.
-        fixed = fit.weights if sweep >= 5 else None
-        fit = _fit_complete(filled, scales, bases, observed=values.size - int(missing.sum()), weights=fixed)
+        fit = _fit_complete(
+            filled,
+            scales,
+            bases,
+            observed=observed,
+            hold_out=hold_out,
+            weights=fit.weights if sweep >= 5 else None,
+        )
         if change < 1e-3 * fit.noise_scale:
             break
-    return fit
+    residual = values + scales.offset - fit.evaluate((0,) * values.ndim)
+    return replace(
+        fit,
+        hold_out=hold_out,
+        correlation=tuple(_neighbour_correlation(residual, axis) for axis in range(values.ndim)),
+    )
+
+
+def _neighbour_correlation(residual: np.ndarray, axis: int) -> float:
+    first, second = (np.take(residual, range(a, residual.shape[axis] - 1 + a), axis) for a in (0, 1))
+    scale = np.nanmean(residual**2)
+    return float(np.nanmean(first * second) / scale) if scale > 0 else 0.0
 
 
 def _fit_complete(
@@ -213,15 +183,18 @@ def _fit_complete(
     bases: tuple[AxisBasis, ...],
     *,
     observed: int,
+    hold_out: str,
     weights: tuple[float, ...] | None = None,
 ) -> SplineFit:
-    data = _tensor([b.grid.T for b in bases], values)
+    data = apply_per_axis([b.grid.T for b in bases], values)
     rest = max(float(np.sum(values**2) - np.sum(data**2)), 0.0)
     # The squared norm outside the basis is a small difference of large numbers on clean data: take it from the residual.
     if rest < 1e-6 * np.sum(values**2):
-        rest = float(np.sum((values - _tensor([b.grid for b in bases], data)) ** 2))
+        rest = float(np.sum((values - apply_per_axis([b.grid for b in bases], data)) ** 2))
     penalties = [b.penalty for b in bases]
-    chosen = weights or _choose_weights(data**2, rest, penalties, observed)
+    chosen = weights or _choose_weights(
+        data**2, rest, penalties, observed, values.shape[0] if hold_out == "frames" else None
+    )
     shrink = _shrinkage(chosen, penalties)
     residual = rest + float(np.sum(((1 - shrink) * data) ** 2))
     freedom = float(shrink.sum()) * observed / values.size
@@ -245,33 +218,37 @@ def _shrinkage(weights: tuple[float, ...], penalties: list[np.ndarray]) -> np.nd
     return 1.0 / (1.0 + total)
 
 
-def _choose_weights(energy: np.ndarray, rest: float, penalties: list[np.ndarray], observed: int) -> tuple[float, ...]:
-    """Minimise the generalised cross-validation score over one log weight per axis [cravenwahba1979]."""
+def _choose_weights(
+    energy: np.ndarray, rest: float, penalties: list[np.ndarray], observed: int, frames: int | None
+) -> tuple[float, ...]:
+    """Minimise the generalised cross-validation score over one log weight per axis [cravenwahba1979].
+
+    With `frames` the unit left out is a whole frame: every spatial mode is a time series of its own, smoothed by a
+    filter with its own degrees of freedom, and the scores of the modes add up.
+    """
     # One unit of log weight is measured where each penalty starts to bite, so that the search is well scaled.
     reference = [float(np.median(p[p > 0])) if np.any(p > 0) else 1.0 for p in penalties]
 
     def score(log_weights: np.ndarray) -> float:
         shrink = _shrinkage(tuple(np.exp(log_weights) / reference), penalties)
+        if frames is not None:
+            spare = np.maximum(1 - shrink.sum(axis=0) / frames, 1e-9)
+            return float(np.log(rest + np.sum(np.sum((1 - shrink) ** 2 * energy, axis=0) / spare**2)))
         residual = rest + np.sum((1 - shrink) ** 2 * energy)
-        spare = max(observed - shrink.sum() * observed / energy.size, 1e-9)
-        return float(np.log(residual + 1e-300) - 2 * np.log(spare))
+        spare_pixels = max(observed - shrink.sum() * observed / energy.size, 1e-9)
+        return float(np.log(residual + 1e-300) - 2 * np.log(spare_pixels))
 
-    starts = [np.full(len(penalties), s) for s in (-12.0, -4.0, 2.0)]
+    starts = [np.full(len(penalties), s) for s in (-12.0, -4.0, 2.0, 8.0)]
     best = min(starts, key=score)
-    found = minimize(score, best, method="Nelder-Mead", bounds=[LOG_WEIGHT_BOUNDS] * len(penalties), options={"xatol": 0.02, "fatol": 1e-7, "initial_simplex": np.vstack([best, best + 3 * np.eye(len(penalties))])})
+    found = minimize(
+        score,
+        best,
+        method="Nelder-Mead",
+        bounds=[LOG_WEIGHT_BOUNDS] * len(penalties),
+        options={
+            "xatol": 0.02,
+            "fatol": 1e-7,
+            "initial_simplex": np.vstack([best, best + 3 * np.eye(len(penalties))]),
+        },
+    )
     return tuple(float(w) for w in np.exp(found.x) / reference)
-
-
-def _tensor(matrices: list[np.ndarray], values: np.ndarray) -> np.ndarray:
-    """Apply one matrix per axis."""
-    for axis, matrix in enumerate(matrices):
-        values = np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
-    return values
-
-
-def _pointwise(matrices: list[np.ndarray], values: np.ndarray) -> np.ndarray:
-    """Sum over all basis functions at scattered points: `[n]`."""
-    result = np.tensordot(matrices[-1], values, axes=(1, values.ndim - 1))
-    for matrix in reversed(matrices[:-1]):
-        result = np.einsum("nb,n...b->n...", matrix, result)
-    return result

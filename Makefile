@@ -1,0 +1,57 @@
+# Everything runs in .venv, made from nothing but Python >= 3.11 and make.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow test-all bench lint format docs notebooks install clean
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bayespde needs Python 3.11 or newer; try: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+
+.venv/.run: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/.test: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,notebooks]"
+	@touch $@ .venv/.run
+
+.venv/.dev: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $@ .venv/.test .venv/.run
+
+demo: .venv/.run ## install, find the equation behind a bundled video, show where the results are
+	$(BIN)/bayespde run allen_cahn_front --check --output runs/demo
+
+test: .venv/.test ## run the default test suite
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/.test ## run only what takes longer
+	$(BIN)/python -m pytest -m slow
+
+bench: .venv/.test ## run the benchmarks and print their tables
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -s
+
+lint: .venv/.dev ## style, types and the import contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.dev ## put the code in shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+notebooks: .venv/.dev ## execute the notebooks
+	$(BIN)/python -m pytest tests/test_notebooks.py
+
+docs: .venv/.dev ## build the documentation into docs/_build
+	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
+
+install: .venv/.dev ## the development environment only
+
+clean: ## remove what the other targets made
+	rm -rf .venv runs docs/_build .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,197 @@
+"""The command line: every verb reads one kind of file and writes one. The only module that prints or exits."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayespde.core.errors import BayespdeError
+
+if TYPE_CHECKING:
+    from bayespde.pipeline import Discovery
+
+app = typer.Typer(
+    help="Find the partial differential equation behind a video, and say how sure it is.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+models = typer.Typer(help="The shipped declarations.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
+Variable = Annotated[str | None, typer.Option(help="Variable to read from the file.")]
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Argument(help="A shipped model's name, a folder with a model.toml, or that file.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; runs/NAME by default.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Read this file in place of the declared data.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Overrides the declared seed.")] = None,
+    check: Annotated[bool, typer.Option(help="Exit with 1 unless the reference equation is found.")] = False,
+    workers: Annotated[int, typer.Option(help="Sampler runs at a time.")] = 1,
+) -> None:
+    """The whole way for a declaration, from data to answers. A rerun resumes after finished stages."""
+    from bayespde.zoo import compare_with_reference, read_declaration, reference_of
+
+    declaration = read_declaration(model)
+    typer.echo(declaration.title)
+    reference = reference_of(declaration) if check else {}
+    folder = output or Path("runs") / declaration.name
+    found = declaration.run(folder=folder, data=data, seed=seed, workers=workers, progress=True)
+    _show(found, folder)
+    complaints = compare_with_reference(found, reference) if check else []
+    for complaint in complaints:
+        typer.secho(f"not the reference: {complaint}", fg="red", err=True)
+    if complaints:
+        raise typer.Exit(1)
+    if check:
+        typer.echo(
+            "the reference equation was found, its coefficients within "
+            f"{reference['relative_tolerance']:.0%} and {reference['sd_tolerance']} posterior sd"
+        )
+
+
+@app.command()
+def discover(
+    field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u.")],
+    output: Output = Path("runs/discovery"),
+    terms: Annotated[str | None, typer.Option(help="Candidate terms, separated by commas.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML with the sections library, smooth, form, prior, sample.")
+    ] = None,
+    variable: Variable = None,
+    seed: Seed = 0,
+    workers: Annotated[int, typer.Option(help="Sampler runs at a time.")] = 1,
+) -> None:
+    """Find the equation behind a field."""
+    from bayespde.config import DiscoverConfig, library_from_mapping, read_toml
+    from bayespde.core.field import read_field
+    from bayespde.pipeline import discover as discover_field
+
+    data = read_field(field, variable)
+    settings = read_toml(config) if config else {}
+    section = settings.pop("library", {})
+    if terms is not None:
+        section = {"terms": [t.strip() for t in terms.split(",")]}
+    library = library_from_mapping(section, space=data.ndim - 1, variable=str(data.name))
+    chosen = DiscoverConfig.from_mapping(settings)
+    found = discover_field(
+        data, library=library, config=chosen, seed=seed, folder=output, workers=workers, progress=True
+    )
+    _show(found, output)
+
+
+@app.command()
+def smooth(
+    field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u.")],
+    output: Output = Path("derivatives.nc"),
+    method: Annotated[str, typer.Option(help="auto, spline or network.")] = "auto",
+    space: Annotated[int, typer.Option(help="Highest order of space derivatives.")] = 2,
+    time: Annotated[int, typer.Option(help="Highest order of time derivatives.")] = 1,
+    variable: Variable = None,
+    seed: Seed = 0,
+) -> None:
+    """Smooth a field and write its derivatives with their standard deviations."""
+    from bayespde.core.field import read_field
+    from bayespde.core.files import atomic_path
+    from bayespde.smooth.differentiate import differentiate
+    from bayespde.smooth.fit import fit_field
+
+    with atomic_path(output) as temporary:
+        fitted = fit_field(read_field(field, variable), method=method, seed=seed, progress=True)
+        differentiate(fitted, space=space, time=time).to_netcdf(temporary, engine="h5netcdf")
+    typer.echo(fitted.summary())
+    typer.echo(output)
+
+
+@app.command()
+def simulate(
+    model: Annotated[str, typer.Argument(help="A declaration with a [simulate] section.")],
+    output: Output = Path("field.nc"),
+    noise: Annotated[float | None, typer.Option(help="Relative noise level, overrides the declaration.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the noise, overrides the declaration.")] = None,
+) -> None:
+    """Integrate a declared equation and write the video."""
+    from bayespde.core.errors import ConfigError
+    from bayespde.core.files import atomic_path
+    from bayespde.solve.simulate import SimulationSpec
+    from bayespde.solve.simulate import simulate as simulate_field
+    from bayespde.zoo import read_declaration
+
+    declaration = read_declaration(model)
+    if "simulate" not in declaration.settings:
+        raise ConfigError(
+            "The declaration does not simulate.",
+            got=list(declaration.settings),
+            wanted="[simulate]",
+            fix="choose another model",
+        )
+    changes = {k: v for k, v in {"noise": noise, "seed": seed}.items() if v is not None}
+    spec = SimulationSpec.from_mapping(dict(declaration.settings["simulate"]) | changes)
+    with atomic_path(output) as temporary:
+        simulate_field(spec, progress=True).to_netcdf(temporary, engine="h5netcdf")
+    typer.echo(output)
+
+
+@models.command("list")
+def list_models() -> None:
+    """Name and title of every shipped declaration."""
+    from bayespde.zoo import declaration_names, read_declaration
+
+    for name in declaration_names():
+        typer.echo(f"{name:24} {read_declaration(name).title}")
+
+
+@models.command("show")
+def show_model(name: str) -> None:
+    """The card and the declaration of a model."""
+    from bayespde.zoo import read_declaration
+
+    folder = read_declaration(name).folder
+    for file in ("README.md", "model.toml"):
+        if (folder / file).is_file():
+            typer.echo((folder / file).read_text(encoding="utf-8"))
+
+
+@models.command("check")
+def check_models(names: Annotated[list[str] | None, typer.Argument(help="All by default.")] = None) -> None:
+    """Run declarations and compare them with their references."""
+    from bayespde.zoo import compare_with_reference, declaration_names, read_declaration, reference_of
+
+    failed = 0
+    for name in names or declaration_names():
+        declaration = read_declaration(name)
+        complaints = compare_with_reference(declaration.run(progress=True), reference_of(declaration))
+        typer.echo(f"{name:24} " + ("; ".join(complaints) or "ok"))
+        failed += bool(complaints)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show(found: Discovery, folder: Path) -> None:
+    from bayespde.pipeline import write_answers
+    from bayespde.results.equations import group_masses
+
+    paths = write_answers(found, folder)
+    typer.echo(f"\n{found}")
+    for group, mass in group_masses(found.posterior):
+        typer.echo(f"interchangeable here: {group.describe()}, together with probability {mass:.3f}")
+    typer.echo("\nwritten:")
+    for path in [folder / n for n in ("smooth.nc", "statistics.nc", "posterior.nc")] + list(paths.values()):
+        typer.echo(f"  {path}")
+
+
+def main() -> None:
+    """Entry point: an error made by the user's input is a message and exit code 2, not a traceback."""
+    warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
+    try:
+        app()
+    except BayespdeError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(2)

@@ -1,0 +1,160 @@
+"""Regression of a configuration -> its log marginal likelihood, coefficients and noise integrated out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from pyro.distributions import TorchDistribution
+from torch.distributions import constraints
+
+from bayespde.core.statistics import SufficientStatistics
+from bayespde.model.priors import Slab
+from bayespde.model.regression import regress
+
+BLOCK = 2048
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """The multivariate Student-t density of the rows, as a function of size, residuals and log determinant.
+
+    Attributes:
+        rows: Effective number of rows n (power included).
+        pilot_rows: a0 of the noise variance prior `InverseGamma(a0/2, a0 v0/2)`, in rows.
+        pilot_variance: v0, squared units of the whitened target.
+        log_jacobian: Log determinant of the whitening.
+        slab: Prior of the coefficients.
+    """
+
+    rows: float
+    pilot_rows: float
+    pilot_variance: float
+    log_jacobian: float
+    slab: Slab
+
+    @classmethod
+    def from_statistics(cls, statistics: SufficientStatistics, slab: Slab) -> ClosedForm:
+        """Read the constants of the density from the compressed rows."""
+        return cls(
+            statistics.rows,
+            statistics.pilot_rows,
+            statistics.pilot_variance,
+            float(statistics.log_jacobian.sum()),
+            slab,
+        )
+
+    @property
+    def ridge(self) -> float:
+        """Precision that the slab adds to every unit-norm column, dimensionless."""
+        return self.slab.ridge(self.rows)
+
+    @property
+    def shape(self) -> float:
+        """Rows of data and pilot together: twice the shape of the noise variance's posterior."""
+        return self.rows + self.pilot_rows
+
+    @cached_property
+    def mixture(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Values of g and their log weights, `[G]` each, float64."""
+        g, log_weight = self.slab.mixture(self.rows)
+        return torch.as_tensor(g), torch.as_tensor(log_weight)
+
+    def log_determinant(self, size: torch.Tensor, logdet: torch.Tensor) -> torch.Tensor:
+        """Log determinant of the prior predictive covariance in units of the noise variance, `[N, G]`."""
+        if self.ridge > 0:
+            return (logdet - size * math.log(self.ridge))[:, None]
+        return size[:, None] * torch.log1p(self.mixture[0])
+
+    def scaled_square(self, rss: torch.Tensor, energy: float) -> torch.Tensor:
+        """`a0 v0 + q` with q the squared target in the metric of the prior predictive, `[N, G]`.
+
+        Written as `rss + (energy - rss) / (1 + g)`, which keeps its digits where the fit is nearly perfect.
+        """
+        square = rss[:, None] + (energy - rss)[:, None] / (1 + self.mixture[0])
+        return self.pilot_rows * self.pilot_variance + square
+
+    def log_components(self, size: Any, rss: Any, logdet: Any, *, energy: float) -> torch.Tensor:
+        """Log of weight times density for every value of g, `[N, G]`, float64.
+
+        Args:
+            size: Number of terms, `[N]`.
+            rss: Residual sum of squares, `[N]`, squared units of the whitened target.
+            logdet: Log determinant of the selected Gram matrix with ridge, `[N]`; read by the isotropic slab
+                only.
+            energy: Sum of squares of the target.
+
+        Returns:
+            Terms whose log-sum-exp over the last axis is the log evidence [liang2008].
+        """
+        size, rss, logdet = (torch.as_tensor(a, dtype=torch.float64) for a in (size, rss, logdet))
+        a0, v0, shape = self.pilot_rows, self.pilot_variance, self.shape
+        constant = math.lgamma(shape / 2) - math.lgamma(a0 / 2) + a0 / 2 * math.log(a0 * v0)
+        constant += self.log_jacobian - self.rows / 2 * math.log(math.pi)
+        log_density = -0.5 * self.log_determinant(size, logdet) - shape / 2 * torch.log(self.scaled_square(rss, energy))
+        return (constant + self.mixture[1]) + log_density
+
+    def log_evidence(self, size: Any, rss: Any, logdet: Any, *, energy: float) -> torch.Tensor:
+        """Log marginal likelihood, `[N]`, float64; arguments as in `log_components`."""
+        arrays = (torch.as_tensor(a, dtype=torch.float64) for a in (size, rss, logdet))
+        # small blocks keep the [N, G] intermediates in the cache of the processor
+        blocks = zip(*(a.split(BLOCK) for a in arrays), strict=True)
+        return torch.cat([self.log_components(*b, energy=energy).logsumexp(dim=-1) for b in blocks])
+
+    def log_likelihood(self, factor: np.ndarray, spins: np.ndarray, *, pivot_tolerance: float) -> torch.Tensor:
+        """Log marginal likelihood of configurations straight from the factor.
+
+        Args:
+            factor: Canonical, `[K+1, K+1]`, unit-norm columns, float64.
+            spins: `[N, K]`, bool, in the factor's order.
+            pivot_tolerance: Configurations with a smaller pivot are refused.
+
+        Returns:
+            `[N]`, float64; -inf where refused.
+        """
+        rss, logdet, pivot = regress(factor, spins, self.ridge)
+        allowed = pivot >= pivot_tolerance
+        answer = torch.full((len(spins),), -torch.inf, dtype=torch.float64)
+        answer[torch.as_tensor(allowed)] = self.log_evidence(
+            spins[allowed].sum(axis=1),
+            rss[allowed],
+            logdet[allowed],
+            energy=float(np.sum(factor[:, -1] ** 2)),
+        )
+        return answer
+
+
+class SpinEvidence(TorchDistribution):
+    """Distribution of the target given the spins, coefficients and noise integrated out.
+
+    The event is the target's column of the triangular factor, `[K+1]`; the density is that of the rows
+    behind it.
+
+    Args:
+        spins: `[..., K]`, bool or 0/1, in the order of the factor's columns.
+        factor: Canonical, `[K+1, K+1]`, float64; its last column is replaced by the value that is scored.
+        closed_form: Constants and slab.
+        pivot_tolerance: Configurations with a smaller pivot have density 0.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012
+    support = constraints.real_vector
+
+    def __init__(
+        self, spins: torch.Tensor, *, factor: np.ndarray, closed_form: ClosedForm, pivot_tolerance: float
+    ) -> None:
+        self.spins, self.factor = spins.bool(), factor
+        self.closed_form, self.pivot_tolerance = closed_form, pivot_tolerance
+        super().__init__(spins.shape[:-1], torch.Size([len(factor)]), validate_args=False)
+
+    def log_prob(self, value: torch.Tensor) -> torch.Tensor:
+        """Log density of the rows behind the column `value`, `[K+1]`: shape `spins.shape[:-1]`, float64."""
+        factor = self.factor.copy()
+        factor[:, -1] = value.detach().numpy()
+        flat = self.spins.reshape(-1, self.spins.shape[-1]).numpy()
+        answer = self.closed_form.log_likelihood(factor, flat, pivot_tolerance=self.pivot_tolerance)
+        return answer.reshape(self.batch_shape)

@@ -1,0 +1,148 @@
+"""Settings -> prior distributions: complexity logits for the spins, slabs for the coefficients."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit
+
+from bayespde.core.errors import ConfigError
+
+EXPECTED_TERMS = 3.0
+
+
+def complexity_logits(complexity: np.ndarray, *, expected_terms: float | None = None) -> np.ndarray:
+    """Log odds of the prior `exp(-gamma * complexity)`, gamma solved from the expected number of terms.
+
+    Spins are independent under this prior, with log odds `-gamma * complexity`.
+
+    Args:
+        complexity: Cost per term, `[K]`, float64, positive, dimensionless.
+        expected_terms: Prior mean number of terms, in (0, K); None means 3, or half the terms if that is
+            fewer.
+
+    Returns:
+        Log odds of each spin being up, `[K]`, float64.
+
+    Raises:
+        ConfigError: If a complexity is not positive or no gamma gives that expectation.
+    """
+    cost = np.asarray(complexity, dtype=np.float64)
+    if cost.ndim != 1 or not cost.size or not (np.isfinite(cost).all() and (cost > 0).all()):
+        raise ConfigError(
+            "Complexities must be positive.", got=cost, wanted="[K] positive numbers", fix="use 1 per term"
+        )
+    terms = cost.size
+    wanted = min(EXPECTED_TERMS, terms / 2) if expected_terms is None else float(expected_terms)
+    if not 0 < wanted < terms:
+        raise ConfigError(
+            "The expected number of terms is impossible.",
+            got=wanted,
+            wanted=f"more than 0 and fewer than the {terms} terms of the library",
+            fix=f"expected_terms={terms / 2:g}",
+        )
+
+    def excess(gamma: float) -> float:
+        return float(expit(-gamma * cost).sum()) - wanted
+
+    limit = 1.0 / cost.max()
+    while excess(limit) > 0 or excess(-limit) < 0:
+        limit *= 2
+    return -brentq(excess, -limit, limit, xtol=1e-14, rtol=1e-14) * cost
+
+
+@dataclass(frozen=True)
+class HyperGSlab:
+    """The g-prior [zellner1986] with the hyper-g/n mixture over g [liang2008], as an exact finite mixture.
+
+    Given g the coefficients are `N(0, s2 g (A'A)^-1)`. g takes `nodes` values evenly spaced in log g, with
+    weights proportional to the density `(1 + g/n)^(-shape/2)` times g (the node spacing), normalised: the
+    finite mixture is the model, not an approximation of it.
+
+    Attributes:
+        shape: The a of hyper-g/n, above 2.
+        nodes: Number of values of g.
+        smallest: First value of g, in units of the number of rows n.
+        largest: Last value of g, in units of n.
+    """
+
+    shape: float = 3.0
+    nodes: int = 24
+    smallest: float = 0.1
+    largest: float = 1e7
+
+    def __post_init__(self) -> None:
+        if not (self.shape > 2 and self.nodes >= 2 and 0 < self.smallest < self.largest < math.inf):
+            raise ConfigError(
+                "The hyper-g slab is not proper.",
+                got=self,
+                wanted="shape > 2, nodes >= 2, 0 < smallest < largest",
+                fix="HyperGSlab()",
+            )
+
+    def ridge(self, rows: float) -> float:
+        """Prior precision of unit-norm columns that does not depend on the design: none, 0."""
+        return 0.0
+
+    def mixture(self, rows: float) -> tuple[np.ndarray, np.ndarray]:
+        """Values of g `[G]` and their log weights `[G]`, float64, for `rows` effective rows."""
+        ratio = np.geomspace(self.smallest, self.largest, self.nodes)
+        log_weight = np.log(ratio) - 0.5 * self.shape * np.log1p(ratio)
+        return ratio * rows, log_weight - np.logaddexp.reduce(log_weight)
+
+
+@dataclass(frozen=True)
+class GPriorSlab:
+    """The g-prior `N(0, s2 g (A'A)^-1)` at one fixed g [zellner1986].
+
+    Attributes:
+        g: Prior variance in units of the sampling variance, positive; None means the number of effective rows
+            (unit information).
+    """
+
+    g: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.g is not None and not 0 < self.g < math.inf:
+            raise ConfigError("g must be positive.", got=self.g, wanted="g > 0", fix="GPriorSlab()")
+
+    def ridge(self, rows: float) -> float:
+        """Prior precision of unit-norm columns that does not depend on the design: none, 0."""
+        return 0.0
+
+    def mixture(self, rows: float) -> tuple[np.ndarray, np.ndarray]:
+        """The one value of g, `[1]`, and its log weight 0, `[1]`, float64."""
+        return np.array([rows if self.g is None else self.g], dtype=np.float64), np.zeros(1)
+
+
+@dataclass(frozen=True)
+class IsotropicSlab:
+    """Independent coefficients: `N(0, s2 scale^2)` on columns of unit root mean square over the n rows.
+
+    On columns scaled to unit norm this is `N(0, s2 scale^2 n)`, that is a ridge of `1 / (scale^2 n)`.
+
+    Attributes:
+        scale: Prior standard deviation in units of the noise, positive.
+    """
+
+    scale: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale < math.inf:
+            raise ConfigError(
+                "The slab's scale must be positive.", got=self.scale, wanted="scale > 0", fix="scale=10.0"
+            )
+
+    def ridge(self, rows: float) -> float:
+        """Prior precision of unit-norm columns in units of the noise precision, dimensionless."""
+        return 1.0 / (self.scale**2 * rows)
+
+    def mixture(self, rows: float) -> tuple[np.ndarray, np.ndarray]:
+        """No shrinkage beyond the ridge: `g = inf`, `[1]`, and log weight 0, `[1]`, float64."""
+        return np.array([np.inf]), np.zeros(1)
+
+
+Slab = HyperGSlab | GPriorSlab | IsotropicSlab

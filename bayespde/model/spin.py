@@ -1,0 +1,190 @@
+"""Sufficient statistics -> `SpinModel`: the posterior over configurations as a target for samplers."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.linalg import solve_triangular
+
+from bayespde.core.equation import Library
+from bayespde.core.errors import ConfigError, StatisticsError
+from bayespde.core.statistics import SufficientStatistics
+from bayespde.model.evidence import ClosedForm
+from bayespde.model.priors import HyperGSlab, Slab, complexity_logits
+from bayespde.model.regression import canonical_factor, regress, ridged
+
+
+@dataclass(frozen=True, eq=False)
+class SpinModel:
+    """Which terms are in the equation: spins with a complexity prior, coefficients and noise integrated out.
+
+    Columns are scaled to unit norm and eliminated in the order of their names. A configuration in which a
+    column's squared residual on those before it is below `pivot_tolerance` (or a column is zero) is refused:
+    its likelihood is 0 as part of the model.
+
+    Attributes:
+        statistics: The compressed rows.
+        library: The terms with their complexities; None gives every column of the statistics complexity 1.
+        expected_terms: Prior mean number of terms; None means 3, or half the terms if that is fewer.
+        slab: Prior of the coefficients.
+        pivot_tolerance: Smallest squared distance of a unit column from those before it, in (0, 1).
+    """
+
+    statistics: SufficientStatistics
+    library: Library | None = None
+    _: KW_ONLY
+    expected_terms: float | None = None
+    slab: Slab = field(default_factory=HyperGSlab)
+    pivot_tolerance: float = 1e-10
+
+    def __post_init__(self) -> None:
+        if self.library is not None and self.library.names != self.statistics.names:
+            raise StatisticsError(
+                "The library does not match the statistics.",
+                got=self.library.names,
+                wanted=str(self.statistics.names),
+                fix="assemble the statistics with this library",
+            )
+        if not 0 < self.pivot_tolerance < 1:
+            raise ConfigError(
+                "The pivot tolerance is out of range.",
+                got=self.pivot_tolerance,
+                wanted="0 < pivot_tolerance < 1",
+                fix="pivot_tolerance=1e-10",
+            )
+        self.prior_logits  # noqa: B018  an impossible prior should fail here, not in the sampler
+
+    @property
+    def terms(self) -> int:
+        """Number of terms K."""
+        return len(self.statistics.names)
+
+    @cached_property
+    def prior_logits(self) -> torch.Tensor:
+        """Prior log odds of each spin, `[K]`, float64, in the library's order."""
+        complexity = np.ones(self.terms) if self.library is None else self.library.complexities
+        return torch.as_tensor(complexity_logits(complexity, expected_terms=self.expected_terms))
+
+    @cached_property
+    def _log_prior_terms(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log probability of each spin being up and being down, `[K]` each, float64."""
+        up, down = (torch.nn.functional.logsigmoid(s * self.prior_logits) for s in (1.0, -1.0))
+        return up, down
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """Position in the library of each canonical column (sorted by name), `[K]`, int64."""
+        return np.argsort(np.array(self.statistics.names), kind="stable")
+
+    @cached_property
+    def factor(self) -> np.ndarray:
+        """Triangular factor in canonical order, `[K+1, K+1]`, float64; unit-norm columns, the target last."""
+        return canonical_factor(self.statistics.factor, self.order, self.statistics.column_scale)
+
+    @cached_property
+    def closed_form(self) -> ClosedForm:
+        """The evidence as a function of size, residuals and log determinant."""
+        return ClosedForm.from_statistics(self.statistics, self.slab)
+
+    @property
+    def ridge(self) -> float:
+        """Precision added to each unit column by the slab; 0 for g-priors."""
+        return self.closed_form.ridge
+
+    @cached_property
+    def energy(self) -> float:
+        """Sum of squares of the target."""
+        return float(np.sum(self.factor[:, -1] ** 2))
+
+    def log_prior(self, spins: torch.Tensor) -> torch.Tensor:
+        """Log prior probability of configurations (`[P, K]`, bool): `[P]`, float64."""
+        return torch.where(spins, *self._log_prior_terms).sum(dim=-1)
+
+    def log_likelihood(self, spins: torch.Tensor) -> torch.Tensor:
+        """Log marginal likelihood of configurations (`[P, K]`, bool): `[P]`, float64; -inf where refused.
+
+        Equal configurations are computed once.
+        """
+        distinct, index = _distinct(spins.numpy()[:, self.order])
+        answer = self.closed_form.log_likelihood(self.factor, distinct, pivot_tolerance=self.pivot_tolerance)
+        return answer[torch.as_tensor(index)]
+
+    def log_evidence_given(self, size: Any, rss: Any, logdet: Any) -> torch.Tensor:
+        """Log marginal likelihood `[N]` from size, residual sum of squares, log determinant (`[N]` each)."""
+        return self.closed_form.log_evidence(size, rss, logdet, energy=self.energy)
+
+    def sample_prior(self, particles: int, *, generator: torch.Generator) -> torch.Tensor:
+        """Draw configurations from the prior: `[P, K]`, bool; refused ones are drawn too."""
+        uniform = torch.rand((particles, self.terms), generator=generator, dtype=torch.float64)
+        return uniform < torch.sigmoid(self.prior_logits)
+
+    def draw(self, spins: torch.Tensor, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw g, noise variance and coefficients from their exact conditional posterior.
+
+        Args:
+            spins: Configurations, `[P, K]`, bool, in the library's order.
+            generator: Source of randomness.
+
+        Returns:
+            Coefficients `[P, K]`, float64, physical units, exactly 0 where the spin is down; and the noise
+            scale `[P]`, standard deviation of the whitened rows.
+
+        Raises:
+            StatisticsError: If a configuration is refused by the pivot tolerance.
+        """
+        random = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
+        canonical = spins.numpy()[:, self.order]
+        g, square = self._draw_mixture(canonical, random)
+        variance = square / 2 / random.standard_gamma(self.closed_form.shape / 2, len(spins))
+        shrinkage = 1 / (1 + 1 / g)
+        spread = np.sqrt(variance * shrinkage)[:, None] * random.standard_normal(canonical.shape)
+        physical = np.zeros(canonical.shape)
+        physical[:, self.order] = self._solve(canonical, shrinkage, spread) / self.statistics.column_scale[self.order]
+        return torch.as_tensor(physical), torch.as_tensor(np.sqrt(variance))
+
+    def _solve(self, canonical: np.ndarray, shrinkage: np.ndarray, spread: np.ndarray) -> np.ndarray:
+        """Coefficients of unit columns `[P, K]`: the triangular solution for shrunken data plus spread."""
+        working = self.factor if self.ridge == 0 else ridged(self.factor, self.ridge)
+        coefficients = np.zeros(canonical.shape)
+        distinct, index = _distinct(canonical)
+        members = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
+        for configuration, rows in zip(distinct, members, strict=True):
+            on = np.flatnonzero(configuration)
+            if not on.size:
+                continue
+            columns = working[:, np.append(on, self.terms)]
+            triangle = np.asarray(np.linalg.qr(columns, mode="r"))[: on.size]
+            data = np.outer(triangle[:, -1], shrinkage[rows]) + spread[np.ix_(rows, on)].T
+            coefficients[np.ix_(rows, on)] = solve_triangular(triangle[:, :-1], data).T
+        return coefficients
+
+    def _draw_mixture(self, canonical: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """A value of g per particle from its posterior, `[P]`, and `a0 v0 + q` at it, `[P]`."""
+        distinct, index = _distinct(canonical)
+        rss, logdet, pivot = regress(self.factor, distinct, self.ridge)
+        if (pivot < self.pivot_tolerance).any():
+            raise StatisticsError(
+                "A configuration with nearly collinear columns has probability 0.",
+                got=f"a pivot of {pivot.min():.1e}",
+                wanted=f"pivots of at least {self.pivot_tolerance:.1e}",
+                fix="draw for configurations that log_likelihood accepts",
+            )
+        form = self.closed_form
+        log_weight = form.log_components(distinct.sum(axis=1), rss, logdet, energy=self.energy)
+        cumulative = torch.softmax(log_weight, dim=-1).cumsum(dim=-1).numpy()[index]
+        uniform = random.random(len(canonical))[:, None] * cumulative[:, -1:]
+        node = np.minimum((uniform >= cumulative).sum(axis=1), cumulative.shape[1] - 1)
+        square = form.scaled_square(torch.as_tensor(rss), self.energy).numpy()[index]
+        return form.mixture[0].numpy()[node], square[np.arange(len(node)), node]
+
+
+def _distinct(spins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct configurations `[N, K]` and the index of each row among them, `[P]`."""
+    packed = np.ascontiguousarray(np.packbits(spins, axis=1))
+    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
+    return np.ascontiguousarray(spins[first]), index.ravel()

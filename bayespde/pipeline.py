@@ -1,0 +1,409 @@
+"""The stages, joined: a field -> a posterior over equations, each finished stage on disk before the next begins."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from os import PathLike
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayespde import __version__
+from bayespde.config import DiscoverConfig, Prior
+from bayespde.core.equation import Equation, Library
+from bayespde.core.errors import ConfigError
+from bayespde.core.field import check_field, field_hash
+from bayespde.core.files import atomic_path
+from bayespde.core.posterior import ExactTable, Posterior
+from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.core.statistics import SufficientStatistics
+from bayespde.library.candidates import polynomial_library
+from bayespde.library.strong import Strong, strong_statistics
+from bayespde.library.weak import Weak, iterate_pilot, weak_problem
+from bayespde.model.priors import GPriorSlab
+from bayespde.model.spin import SpinModel
+from bayespde.results.equations import RankedEquation, equations, format_equations
+from bayespde.results.inference_data import load, save
+from bayespde.results.pareto import pareto_front
+from bayespde.smc.base import SMCConfig
+from bayespde.smc.exact import enumerate_exact
+from bayespde.smc.run import run_all
+from bayespde.smooth.differentiate import SmoothField, differentiate
+from bayespde.smooth.fit import fit_field
+
+PILOT_TERMS = 26
+PILOT_MODELS = 100
+
+
+def assemble(
+    library: Library,
+    field: xr.DataArray,
+    *,
+    smooth: SmoothField,
+    form: Weak | Strong | None = None,
+    prior: Prior | None = None,
+) -> SufficientStatistics:
+    """Form rows from a field and compress them.
+
+    The weak form takes the left side from the raw field and the terms from the spline; its covariance is fixed at the
+    model-averaged equation, found in a few rounds.
+
+    Args:
+        library: The candidate terms.
+        field: The raw field.
+        smooth: The smooth field made from it.
+        form: `Weak(...)` (default) or `Strong(...)`.
+        prior: Prior under which the pilot equation is averaged.
+
+    Returns:
+        The statistics, physical units.
+
+    Raises:
+        FieldError: If the field does not satisfy its schema.
+        TermError: If a term does not fit the field's dimensions.
+    """
+    field, form, prior = check_field(field), form or Weak(), prior or Prior()
+    if isinstance(form, Strong):
+        return strong_statistics(library, field, smooth.evaluate, options=form)
+    problem = weak_problem(library, field, smooth.spline, options=form)
+
+    def average(statistics: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
+        model = SpinModel(statistics, library, expected_terms=prior.expected_terms, slab=GPriorSlab())
+        if len(library) <= PILOT_TERMS:
+            table = enumerate_exact(model, keep=PILOT_MODELS, per_size=0)
+            return table.spins, table.probability
+        runs = run_all(model, config=SMCConfig(particles=512, runs=1), seed=0)
+        distinct, counts = np.unique(runs.spins.reshape(-1, len(library)), axis=0, return_counts=True)
+        return distinct, counts / counts.sum()
+
+    statistics, _ = iterate_pilot(problem, average)
+    return statistics
+
+
+def enumerate_models(model: SpinModel, *, progress: bool = False) -> ExactTable:
+    """The exact posterior over all 2^K configurations, K <= 26.
+
+    Raises:
+        ConfigError: If there are too many terms.
+    """
+    result = enumerate_exact(model, progress=progress)
+    return ExactTable(**result._asdict())
+
+
+def sample(
+    model: SpinModel,
+    *,
+    particles: int | None = None,
+    runs: int | None = None,
+    config: SMCConfig | None = None,
+    seed: int = 0,
+    exact_terms: int = 0,
+    workers: int = 1,
+    progress: bool = False,
+) -> Posterior:
+    """Sample configurations by tempered sequential Monte Carlo, coefficients and noise exactly given them.
+
+    Args:
+        model: The target; it must have a library.
+        particles: Overrides `config.particles`.
+        runs: Overrides `config.runs`.
+        config: Settings of the sampler.
+        seed: Non-negative integer; same seed, same result, whatever `workers` is.
+        exact_terms: Enumerate as well where the library has at most so many terms.
+        workers: Runs at a time.
+        progress: Show bars.
+
+    Returns:
+        The posterior.
+
+    Raises:
+        ConfigError: If the model has no library, or a setting is out of range.
+    """
+    if model.library is None:
+        raise ConfigError(
+            "The model has no library.",
+            got="library=None",
+            wanted="a Library",
+            fix="SpinModel(statistics, library)",
+        )
+    config = config or SMCConfig()
+    config = replace(config, particles=particles or config.particles, runs=runs or config.runs)
+    started, (sample_seed, draw_seed) = perf_counter(), spawn_seeds(seed, 2)
+    result = run_all(model, config=config, seed=sample_seed, workers=workers, progress=progress)
+    coefficients, noise = np.empty(result.spins.shape), np.empty(result.spins.shape[:2])
+    for r, run_seed in enumerate(spawn_seeds(draw_seed, config.runs)):
+        drawn = model.draw(_tensor(result.spins[r]), generator=torch_generator(run_seed))
+        coefficients[r], noise[r] = (d.numpy() for d in drawn)
+    exact = enumerate_models(model, progress=progress) if len(model.library) <= exact_terms else None
+    return Posterior(
+        library=model.library,
+        statistics=model.statistics,
+        spins=result.spins,
+        coefficients=coefficients,
+        noise_scale=noise,
+        log_prior=result.log_prior,
+        log_likelihood=result.log_likelihood,
+        log_evidence=result.log_evidence,
+        estimates=result.estimates,
+        ancestors=result.origins,
+        stages=result.stages,
+        exact=exact,
+        provenance={
+            "seed": int(seed),
+            "version": __version__,
+            "sampling_time": perf_counter() - started,
+            "captured_mass": [float(c) for c in result.captured_mass],
+            "sampler": {
+                "particles": config.particles,
+                "runs": config.runs,
+                "ess_fraction": config.ess_fraction,
+                "sweeps": config.sweeps,
+                "swaps": config.swaps,
+            },
+            "slab": repr(model.slab),
+            "expected_terms": model.expected_terms or "default",
+        },
+    )
+
+
+def _tensor(array: np.ndarray) -> Any:
+    import torch
+
+    return torch.as_tensor(array)
+
+
+@dataclass(frozen=True, eq=False)
+class Discovery:
+    """What `discover` found, with everything on the way to it.
+
+    Attributes:
+        smooth: The smooth field.
+        statistics: The compressed rows.
+        model: The target.
+        posterior: The posterior over equations.
+        folder: Where it is on disk, if anywhere.
+    """
+
+    smooth: SmoothField
+    statistics: SufficientStatistics
+    model: SpinModel
+    posterior: Posterior
+    folder: Path | None = None
+
+    def equations(self, *, top: int = 10, level: float = 0.9) -> tuple[RankedEquation, ...]:
+        """The most probable equations, best first, with intervals in physical units."""
+        return equations(self.posterior, top=top, level=level)
+
+    def pareto_front(self) -> xr.Dataset:
+        """Complexity against block-cross-validated error."""
+        return pareto_front(self.posterior)
+
+    def best(self) -> Equation:
+        """The most probable equation with posterior mean coefficients."""
+        top = self.equations(top=1)[0]
+        library = self.posterior.library
+        coefficients = np.zeros(len(library))
+        coefficients[[library.index(n) for n in top.names]] = top.coefficients
+        return Equation.from_library(library, coefficients)
+
+    def to_inference_data(self) -> Any:
+        """The posterior as what the installed ArviZ takes."""
+        from bayespde.results.arviz_bridge import to_inference_data
+
+        return to_inference_data(self.posterior)
+
+    def __repr__(self) -> str:
+        inclusion = self.posterior.inclusion_probability.to_series().sort_values(ascending=False)
+        lines = [f"{name:>14} {value:.3f}" for name, value in inclusion.items() if value >= 0.01]
+        return f"Discovery\n{format_equations(self.equations(top=3))}\ninclusion probability\n" + "\n".join(
+            lines
+        )
+
+
+def discover(
+    field: xr.DataArray,
+    *,
+    library: Library | None = None,
+    config: DiscoverConfig | None = None,
+    seed: int = 0,
+    folder: str | PathLike[str] | None = None,
+    workers: int = 1,
+    progress: bool = False,
+) -> Discovery:
+    """Find the equation behind a field: smooth, form rows, sample.
+
+    Args:
+        field: The noisy field.
+        library: The candidate terms; the default library of the field's dimension if absent.
+        config: Settings of all stages.
+        seed: Non-negative integer.
+        folder: Where finished stages are kept; a rerun with the same data and settings resumes after them.
+        workers: Sampler runs at a time; the answer does not depend on it.
+        progress: Show bars.
+
+    Returns:
+        The discovery.
+
+    Raises:
+        FieldError: If the field does not satisfy its schema.
+        TermError: If a term does not fit the field.
+        FileError: If the folder cannot be written.
+    """
+    field, config = check_field(field), config or DiscoverConfig()
+    library = library or polynomial_library(str(field.name), space=field.ndim - 1)
+    smooth_seed, sample_seed = spawn_seeds(seed, 2)
+    run = _RunFolder(Path(folder) if folder is not None else None)
+    key = _key(field_hash(field), repr(config.smoothing), smooth_seed)
+    smooth = run.smooth(
+        key, lambda: fit_field(field, options=config.smoothing, seed=smooth_seed, progress=progress)
+    )
+    key = _key(
+        key,
+        repr(config.form),
+        repr(config.prior),
+        repr([(t.name, t.complexity) for t in library]),
+        library.target,
+    )
+    statistics = run.statistics(
+        key, lambda: assemble(library, field, smooth=smooth, form=config.form, prior=config.prior)
+    )
+    prior = config.prior
+    model = SpinModel(
+        statistics,
+        library,
+        expected_terms=prior.expected_terms,
+        slab=prior.slab,
+        pivot_tolerance=prior.pivot_tolerance,
+    )
+    key = _key(key, repr(config.sampler), config.exact_terms, sample_seed)
+
+    def posterior() -> Posterior:
+        found = sample(
+            model,
+            config=config.sampler,
+            seed=sample_seed,
+            exact_terms=config.exact_terms,
+            workers=workers,
+            progress=progress,
+        )
+        units = {str(field.name): str(field.attrs["units"])} | {
+            str(d): str(field[d].attrs["units"]) for d in field.dims
+        }
+        extra = {
+            "seed": int(seed),
+            "units": units,
+            "data": field_hash(field),
+            "settings": json.loads(config.as_json()),
+        }
+        return replace(found, provenance=dict(found.provenance) | extra)
+
+    return Discovery(smooth, statistics, model, run.posterior(key, posterior), run.path)
+
+
+@dataclass(frozen=True)
+class _RunFolder:
+    """Finished stages on disk: a stage is read back if its key matches, computed and written whole otherwise."""
+
+    path: Path | None
+
+    def smooth(self, key: str, compute: Any) -> SmoothField:
+        return self._stage("smooth.nc", key, compute, SmoothField.to_dataset, SmoothField.from_dataset)
+
+    def statistics(self, key: str, compute: Any) -> SufficientStatistics:
+        return self._stage(
+            "statistics.nc", key, compute, SufficientStatistics.to_dataset, SufficientStatistics.from_dataset
+        )
+
+    def posterior(self, key: str, compute: Any) -> Posterior:
+        if self.path is None:
+            return compute()
+        file = self.path / "posterior.nc"
+        if self._done().get(file.name) == key and file.is_file():
+            return load(file)
+        posterior = compute()
+        save(posterior, file)
+        self._record(file.name, key)
+        return posterior
+
+    def _stage(self, name: str, key: str, compute: Any, write: Any, read: Any) -> Any:
+        if self.path is None:
+            return compute()
+        file = self.path / name
+        if self._done().get(name) == key and file.is_file():
+            with xr.open_dataset(file, engine="h5netcdf") as dataset:
+                return read(dataset.load())
+        # The folder is tried before hours of work, not after.
+        with atomic_path(file) as temporary:
+            result = compute()
+            write(result).to_netcdf(temporary, engine="h5netcdf")
+        self._record(name, key)
+        return result
+
+    def _done(self) -> dict[str, str]:
+        assert self.path is not None
+        file = self.path / "provenance.json"
+        return json.loads(file.read_text())["stages"] if file.is_file() else {}
+
+    def _record(self, name: str, key: str) -> None:
+        assert self.path is not None
+        stages = self._done() | {name: key}
+        record = {
+            "version": __version__,
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "stages": stages,
+        }
+        with atomic_path(self.path / "provenance.json") as temporary:
+            temporary.write_text(json.dumps(record, indent=2))
+
+
+def _key(*parts: Any) -> str:
+    return sha256("\n".join(map(str, (__version__, *parts))).encode()).hexdigest()[:16]
+
+
+def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Path]:
+    """Write what people look at: equations as text and JSON, the Pareto front, derivatives, and three figures.
+
+    Args:
+        found: A discovery.
+        folder: Where to; made if absent.
+
+    Returns:
+        Path by content.
+
+    Raises:
+        FileError: If the folder cannot be written.
+    """
+    from bayespde.results.figures import plot_field, plot_inclusion, plot_pareto, save_figure
+
+    folder = Path(folder)
+    front = found.pareto_front()
+    derivatives = differentiate(found.smooth)
+    ranked = found.equations()
+    texts = {
+        "equations.txt": format_equations(ranked) + "\n\n" + found.smooth.summary() + "\n",
+        "inclusion.csv": found.posterior.inclusion_probability.to_series().rename("probability").to_csv(),
+        "pareto.csv": front.to_dataframe().to_csv(),
+    }
+    paths = {}
+    for name, text in texts.items():
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        paths[name] = folder / name
+    with atomic_path(folder / "derivatives.nc") as temporary:
+        derivatives.to_netcdf(temporary, engine="h5netcdf")
+    paths["derivatives.nc"] = folder / "derivatives.nc"
+    figures = {
+        "inclusion.png": plot_inclusion(found.posterior),
+        "pareto.png": plot_pareto(front),
+        "field.png": plot_field(found.smooth.field, derivatives),
+    }
+    for name, figure in figures.items():
+        save_figure(figure, folder / name)
+        paths[name] = folder / name
+    return paths

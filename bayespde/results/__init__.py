@@ -1,0 +1,1 @@
+"""POSTERIOR -> ANSWERS: equations, front, inference data, diagnostics, figures, each its own module."""

@@ -1,0 +1,60 @@
+"""Posterior -> how far the runs agree with each other, and with enumeration where it ran."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.posterior import Posterior
+
+STANDARD_ERRORS = 5.0
+ALWAYS_DISAGREES = 0.5
+
+
+def run_agreement(posterior: Posterior) -> xr.Dataset:
+    """Compare the runs' inclusion probabilities, term by term.
+
+    A run with m distinct ancestors is worth at least m independent draws, so its inclusion probability p
+    has a standard error of at most about sqrt(p (1 - p) / m). Runs disagree where the largest and the
+    smallest differ by more than five such errors of a difference, and in any case where they differ by a
+    half: particles that froze on opposite sides descend from few ancestors, and few ancestors must not
+    excuse them. Unlike R-hat, this is defined for a term that is always on.
+
+    Args:
+        posterior: What sampling returned.
+
+    Returns:
+        Over `term`: `spread` (largest minus smallest run), `standard_error` (between runs, NaN for one run),
+        `tolerance`, `disagreement` (bool), `deviation` of the pooled Rao-Blackwell estimate from
+        enumeration (NaN where it did not run); over `run, term`: `inclusion`; over `run`:
+        `distinct_ancestors`, `log_evidence`, `log_evidence_deviation`.
+    """
+    inclusion = np.asarray(posterior.estimates["rao_blackwell"], dtype=np.float64)
+    ancestors = np.array([np.unique(a).size for a in posterior.ancestors])
+    pooled = inclusion.mean(axis=0)
+    variance = np.maximum(pooled * (1 - pooled), 0.0)
+    few = np.sort(ancestors)[:2]
+    tolerance = STANDARD_ERRORS * np.sqrt(variance * np.sum(1.0 / np.resize(few, 2)))
+    tolerance = np.minimum(tolerance, ALWAYS_DISAGREES)
+    spread = np.ptp(inclusion, axis=0)
+    missing = np.full(inclusion.shape[1], np.nan)
+    exact = posterior.exact
+    deviation = (
+        missing if exact is None else posterior.inclusion_estimate("rao_blackwell") - exact.inclusion_probability
+    )
+    log_exact = np.nan if exact is None else exact.log_evidence
+    return xr.Dataset(
+        {
+            "inclusion": (("run", "term"), inclusion),
+            "spread": (("term",), spread),
+            "standard_error": (("term",), posterior.inclusion_error.values),
+            "tolerance": (("term",), tolerance),
+            "disagreement": (("term",), (spread > tolerance) & (spread > 1e-12)),
+            "deviation": (("term",), deviation),
+            "distinct_ancestors": (("run",), ancestors),
+            "log_evidence": (("run",), posterior.log_evidence),
+            "log_evidence_deviation": (("run",), posterior.log_evidence - log_exact),
+        },
+        coords={"term": list(posterior.library.names), "run": np.arange(len(inclusion))},
+        attrs={"estimator": "rao_blackwell", "standard_errors": STANDARD_ERRORS},
+    )

@@ -1,0 +1,232 @@
+"""Posterior -> ranked equations with coefficients, errors and units; mass of interchangeable descriptions."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from bayespde.core.errors import ConfigError
+from bayespde.core.groups import Group, collinear_groups
+from bayespde.core.posterior import Posterior
+from bayespde.core.scales import coefficient_unit
+from bayespde.core.statistics import SufficientStatistics
+
+MINIMUM_DRAWS = 100
+MAJORITY = 0.5
+ALIVE = 0.05
+
+
+@dataclass(frozen=True)
+class RankedEquation:
+    """One configuration of the posterior, written as an equation.
+
+    Attributes:
+        names: Terms on the right-hand side, in library order.
+        probability: Posterior probability of exactly this set of terms.
+        coefficients: Posterior mean of each coefficient given this set, physical units.
+        sd: Posterior standard deviation of each coefficient, physical units.
+        lower: Lower end of each equal-tailed interval, physical units.
+        upper: Upper end of each equal-tailed interval, physical units.
+        units: Unit of each coefficient, such as `nm^2 s^-1`.
+        complexity: Sum of the terms' complexities.
+        log_odds: Log of the probability against that of the most probable equation, at most 0.
+        draws: Effective number of particles behind the coefficients; 0 where the closed form was used.
+        level: Mass of the intervals.
+        target: Left-hand side.
+    """
+
+    names: tuple[str, ...]
+    probability: float
+    coefficients: tuple[float, ...]
+    sd: tuple[float, ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    units: tuple[str, ...]
+    complexity: float
+    log_odds: float
+    draws: float = 0.0
+    level: float = 0.9
+    target: str = "u_t"
+
+    def __str__(self) -> str:
+        text = ""
+        for name, mean, sd in zip(self.names, self.coefficients, self.sd, strict=True):
+            sign = "- " if mean < 0 else "+ " if text else ""
+            factor = "" if name == "1" else f" ({name})" if re.search(r"[ +]", name) else f" {name}"
+            text += f"{' ' if text else ''}{sign}{format_value(abs(mean), sd)}{factor}"
+        return f"{self.target} = " + (text.replace("- ", "-", 1) if text.startswith("- ") else text or "0")
+
+
+def equations(posterior: Posterior, *, top: int = 10, level: float = 0.9) -> tuple[RankedEquation, ...]:
+    """Rank the most probable equations.
+
+    Coefficients come from the particles that hold the configuration, runs weighted by their evidence. A
+    configuration with fewer than 100 effective particles gets the closed form of its conditional posterior
+    instead (`closed_form`), so that rare and enumerated configurations have errors too.
+
+    Args:
+        posterior: What sampling or enumeration returned.
+        top: How many equations at most.
+        level: Mass of the equal-tailed intervals, in (0, 1).
+
+    Returns:
+        Equations, most probable first; coefficients in the units of `posterior.provenance["units"]`.
+
+    Raises:
+        ConfigError: If `top` or `level` is out of range.
+    """
+    if top < 1 or not 0 < level < 1:
+        raise ConfigError(
+            "A setting of the ranking is out of range.",
+            got=f"top={top}, level={level}",
+            wanted="top >= 1 and 0 < level < 1",
+            fix="top=10, level=0.9",
+        )
+    spins, probability = posterior.configurations()
+    order = np.argsort(-probability, kind="stable")[:top]
+    best = probability[order[0]]
+    with np.errstate(divide="ignore"):
+        log_odds = np.log(probability) - np.log(best)
+    return tuple(_rank(posterior, spins[i], float(probability[i]), float(log_odds[i]), level) for i in order)
+
+
+def format_equations(ranked: Sequence[RankedEquation]) -> str:
+    """Write ranked equations as a table for people, with the intervals and units of the first below it."""
+    if not ranked:
+        return "no equations"
+    lines = ["rank  probability  log odds  complexity  equation"]
+    for rank, item in enumerate(ranked, start=1):
+        lines.append(f"{rank:4d}  {item.probability:11.4f}  {item.log_odds:8.2f}  {item.complexity:10.4g}  {item}")
+    first = ranked[0]
+    if first.names:
+        lines += ["", f"coefficients of the first, with {first.level:.0%} intervals:"]
+        width = max(map(len, first.names))
+        rows = zip(first.names, first.coefficients, first.lower, first.upper, first.units, strict=True)
+        lines += [f"  {n:{width}s}  {m: .5g}  [{a: .5g}, {b: .5g}]  {u}" for n, m, a, b, u in rows]
+    return "\n".join(lines)
+
+
+def format_value(value: float, sd: float) -> str:
+    """Write a number with the error of its last digits: `0.100(2)` is 0.100 with standard deviation 0.002.
+
+    The error has one digit, two where the first is a 1. Numbers outside 1e-4 to 1e6 are written with an
+    exponent.
+    """
+    if not (math.isfinite(sd) and sd > 0 and math.isfinite(value)):
+        return f"{value:.4g}"
+    largest = max(abs(value), sd)
+    exponent = math.floor(math.log10(largest))
+    if not -5 < exponent < 6 or (sd >= 20 and exponent > 2):
+        return f"{_digits(value / 10.0**exponent, sd / 10.0**exponent)}e{exponent:+03d}"
+    return _digits(value, sd)
+
+
+def _digits(value: float, sd: float) -> str:
+    leading = math.floor(math.log10(sd))
+    keep = 2 if round(sd / 10.0**leading, 1) < 2 else 1
+    decimals = max(0, keep - 1 - leading)
+    error = round(sd * 10.0**decimals)
+    return f"{value:.{decimals}f}({error})"
+
+
+def group_masses(posterior: Posterior) -> list[tuple[Group, float]]:
+    """Posterior mass of each group of interchangeable descriptions: configurations that hold either of them.
+
+    Only groups are reported that hold more than half the mass, or all of whose members have an inclusion
+    probability above 0.05. The mass is summed over the configurations kept, so it is a lower bound where
+    enumeration kept a part; it is never below the inclusion probability of the replaceable term.
+
+    Returns:
+        Pairs of group and mass, largest mass first.
+    """
+    spins, probability = posterior.configurations()
+    names = posterior.library.names
+    inclusion = dict(zip(names, posterior.inclusion_probability.values, strict=True))
+    found = []
+    for group in collinear_groups(posterior.statistics):
+        mass = float(probability[group.covers(spins, names)].sum())
+        mass = min(1.0, max(mass, float(inclusion[group.single])))
+        if mass > MAJORITY or all(inclusion[m] > ALIVE for m in group.members):
+            found.append((group, mass))
+    return sorted(found, key=lambda pair: -pair[1])
+
+
+def closed_form(
+    statistics: SufficientStatistics, spins: np.ndarray, *, level: float = 0.9
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Conditional posterior of the coefficients of one configuration, for a g-prior with large g.
+
+    As g grows, shrinkage g / (1 + g) tends to 1 [zellner1986]: the mean is the least-squares fit, the
+    covariance (X'X)^-1 times the noise variance. With the inverse-gamma prior of the noise variance (pilot
+    variance with the weight of the pilot rows), the coefficients are Student t with pilot plus effective
+    rows as degrees of freedom.
+
+    Args:
+        statistics: The compressed rows.
+        spins: Configuration, `[K]`, bool.
+        level: Mass of the equal-tailed interval.
+
+    Returns:
+        Mean, standard deviation, lower and upper end, each `[k]` for the k terms that are on, physical units.
+    """
+    on = np.flatnonzero(spins)
+    mean = statistics.least_squares(spins)
+    residual = float(statistics.block_residuals(mean).sum())
+    freedom = statistics.pilot_rows + statistics.rows
+    total = statistics.pilot_rows * statistics.pilot_variance + residual
+    scale = statistics.column_scale[on]
+    triangle = np.linalg.qr(statistics.factor[:, on] / scale, mode="r")
+    spread = np.linalg.norm(np.linalg.pinv(triangle, rcond=1e-12), axis=1) / scale
+    sd = spread * np.sqrt(total / max(freedom - 2, 1.0))
+    half = spread * np.sqrt(total / freedom) * stats.t.ppf(0.5 + level / 2, freedom)
+    return mean[on], sd, mean[on] - half, mean[on] + half
+
+
+def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds: float, level: float) -> RankedEquation:
+    library, on = posterior.library, np.flatnonzero(spins)
+    draws, weights = _draws(posterior, spins)
+    count = float(weights.sum() ** 2 / np.sum(weights**2)) if len(draws) else 0.0
+    if count >= MINIMUM_DRAWS:
+        mean, sd, lower, upper = _summarise(draws, weights / weights.sum(), level)
+    else:
+        count = 0.0
+        mean, sd, lower, upper = closed_form(posterior.statistics, spins, level=level)
+    units = dict(posterior.provenance.get("units", {}))
+    return RankedEquation(
+        names=tuple(library.names[i] for i in on),
+        probability=probability,
+        coefficients=tuple(map(float, mean)),
+        sd=tuple(map(float, sd)),
+        lower=tuple(map(float, lower)),
+        upper=tuple(map(float, upper)),
+        units=tuple(coefficient_unit(library.terms[i], library.target_term, units) for i in on),
+        complexity=float(library.complexities[on].sum()),
+        log_odds=log_odds,
+        draws=count,
+        level=level,
+        target=library.target,
+    )
+
+
+def _draws(posterior: Posterior, spins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients of the particles that hold `spins`, `[N, k]`, and their weights `[N]`."""
+    holds = np.all(posterior.spins == spins, axis=-1)
+    weights = np.exp(posterior.log_evidence - posterior.log_evidence.max())
+    return posterior.coefficients[holds][:, spins], np.broadcast_to(weights[:, None], holds.shape)[holds]
+
+
+def _summarise(draws: np.ndarray, weights: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
+    """Mean, standard deviation and equal-tailed interval of weighted draws (`[N, k]`, weights sum to 1)."""
+    mean = weights @ draws
+    sd = np.sqrt(weights @ (draws - mean) ** 2)
+    ends = np.empty((2, draws.shape[1]))
+    for k, values in enumerate(draws.T):
+        order = np.argsort(values)
+        middle = np.cumsum(weights[order]) - weights[order] / 2
+        ends[:, k] = np.interp([(1 - level) / 2, (1 + level) / 2], middle, values[order])
+    return mean, sd, ends[0], ends[1]

@@ -1,0 +1,184 @@
+"""Posterior -> the Pareto front: complexity against the error on blocks that the fit has not seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.equation import format_sum
+from bayespde.core.errors import ConfigError, StatisticsError
+from bayespde.core.posterior import Posterior
+from bayespde.core.statistics import SufficientStatistics
+
+MAXIMUM_PER_SIZE = 8
+RANK_TOLERANCE = 1e-12
+
+
+def pareto_front(posterior: Posterior, *, maximum_terms: int = 8) -> xr.Dataset:
+    """Weigh the candidates' complexity against their leave-one-block-out error.
+
+    Candidates: the empty equation, every single term, the most probable configurations of every size, and
+        every
+    submodel of the most probable one. For each block the coefficients are refitted by least squares to the
+    joined triangular factor of the other blocks, so nothing depends on the size of the video.
+
+    Args:
+        posterior: What sampling or enumeration returned.
+        maximum_terms: Largest number of terms of a candidate, at least 1.
+
+    Returns:
+        Over `equation`, sorted by complexity, then error: `complexity`, `size`, `error` (in-sample) and
+        `cross_validated_error` with `cross_validated_error_sd` (between blocks), all root mean squares
+        relative to the target; `text`, `names`, `probability` (NaN where unknown), `on_front`, `selected`
+        (the most probable); over `equation, term`: `spin` and `coefficient` (least squares, physical
+        units).
+
+    Raises:
+        ConfigError: If `maximum_terms` is below 1.
+        StatisticsError: If there is only one block.
+    """
+    if maximum_terms < 1:
+        raise ConfigError(
+            "The largest number of terms is out of range.",
+            got=maximum_terms,
+            wanted=">= 1",
+            fix="maximum_terms=8",
+        )
+    spins, probability = _candidates(posterior, maximum_terms)
+    return _described(_measured(posterior, spins, probability))
+
+
+def cross_validate(statistics: SufficientStatistics, spins: np.ndarray) -> np.ndarray:
+    """Squared error on each block of the least-squares fit to all other blocks.
+
+    Args:
+        statistics: The compressed rows, at least two blocks.
+        spins: Configurations, `[N, K]`, bool.
+
+    Returns:
+        `[N, B]`, float64, in units of the (whitened) target squared.
+
+    Raises:
+        StatisticsError: If there is only one block.
+    """
+    if statistics.blocks < 2:
+        raise StatisticsError(
+            "Cross-validation needs blocks to leave out.",
+            got=f"{statistics.blocks} block",
+            wanted="two or more",
+            fix="assemble the statistics with blocks=16",
+        )
+    scale = np.append(statistics.column_scale, 1.0)
+    scaled = statistics.factors / scale
+    others = np.stack([_join(np.delete(scaled, b, axis=0)) for b in range(statistics.blocks)])
+    errors = np.empty((len(spins), statistics.blocks))
+    for row, configuration in enumerate(spins):
+        on = np.flatnonzero(configuration)
+        fitted = np.linalg.pinv(others[:, :, on], rcond=RANK_TOLERANCE) @ others[:, :, -1:]
+        residual = scaled[:, :, -1] - (scaled[:, :, on] @ fitted)[..., 0]
+        errors[row] = np.sum(residual**2, axis=1)
+    return errors
+
+
+def non_dominated(complexity: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Which points no other point beats: not larger in both and smaller in one. `[N]`, bool."""
+    order = np.lexsort((error, complexity))
+    best = np.minimum.accumulate(error[order])
+    before = np.append(np.inf, best[:-1])
+    front = np.zeros(len(order), dtype=bool)
+    front[order] = error[order] < before
+    for i in np.flatnonzero(front):
+        front |= (complexity == complexity[i]) & (error == error[i])
+    return front
+
+
+def _measured(posterior: Posterior, spins: np.ndarray, probability: np.ndarray) -> xr.Dataset:
+    """Complexity and errors of every candidate, sorted."""
+    statistics, library = posterior.statistics, posterior.library
+    coefficients = np.stack([statistics.least_squares(s) for s in spins])
+    inside = np.array([statistics.block_residuals(c).sum() for c in coefficients])
+    outside = cross_validate(statistics, spins)
+    energy = max(statistics.energy, np.finfo(float).tiny)
+    total = outside.sum(axis=1)
+    error_of_total = np.sqrt(statistics.blocks) * outside.std(axis=1, ddof=1)
+    variables = {
+        "complexity": spins @ library.complexities,
+        "size": spins.sum(axis=1),
+        "error": np.sqrt(inside / energy),
+        "cross_validated_error": np.sqrt(total / energy),
+        "cross_validated_error_sd": error_of_total / (2 * np.sqrt(np.maximum(total, 1e-300) * energy)),
+        "probability": probability,
+        "selected": np.arange(len(spins)) == np.nanargmax(probability),
+    }
+    order = np.lexsort((variables["cross_validated_error"], variables["complexity"]))
+    dataset = xr.Dataset(
+        {name: (("equation",), np.asarray(values)[order]) for name, values in variables.items()},
+        coords={"equation": np.arange(len(spins)), "term": list(library.names)},
+        attrs={"target": library.target, "blocks": statistics.blocks},
+    )
+    dataset["spin"] = (("equation", "term"), spins[order].astype(np.int8))
+    dataset["coefficient"] = (("equation", "term"), coefficients[order])
+    return dataset
+
+
+def _candidates(posterior: Posterior, maximum_terms: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct configurations `[N, K]` and probabilities `[N]`, NaN where the posterior lists none."""
+    spins, probability = posterior.configurations()
+    terms = spins.shape[1]
+    chosen: dict[bytes, tuple[np.ndarray, float]] = {}
+    per_size = np.zeros(terms + 1, dtype=int)
+    known = {s.tobytes(): float(p) for s, p in zip(spins, probability, strict=True)}
+    within = spins[spins.sum(axis=1) <= maximum_terms]
+    extra = np.vstack([np.zeros((1, terms), dtype=bool), np.eye(terms, dtype=bool), _submodels(within)])
+    for configuration in within:
+        size = int(configuration.sum())
+        per_size[size] += 1
+        if per_size[size] <= MAXIMUM_PER_SIZE:
+            chosen.setdefault(configuration.tobytes(), (configuration, known[configuration.tobytes()]))
+    for configuration in extra:
+        key = configuration.tobytes()
+        chosen.setdefault(key, (configuration, known.get(key, np.nan)))
+    return np.stack([c for c, _ in chosen.values()]), np.array([p for _, p in chosen.values()])
+
+
+def _submodels(within: np.ndarray) -> np.ndarray:
+    """Every submodel of the first configuration, `[2^k, K]`; beyond ten terms those that lack one term."""
+    if not len(within):
+        return np.zeros((0, within.shape[1]), dtype=bool)
+    best = within[0]
+    on = np.flatnonzero(best)
+    if on.size > 10:
+        nested = np.repeat(best[None], on.size, axis=0)
+        nested[np.arange(on.size), on] = False
+        return nested
+    patterns = (np.arange(2**on.size)[:, None] >> np.arange(on.size)) & 1
+    nested = np.zeros((len(patterns), best.size), dtype=bool)
+    nested[:, on] = patterns.astype(bool)
+    return nested
+
+
+def _join(factors: np.ndarray) -> np.ndarray:
+    """One triangular factor of several; zero rows keep the shape where there are few rows."""
+    size = factors.shape[-1]
+    triangle = np.linalg.qr(factors.reshape(-1, size), mode="r")
+    return np.vstack([triangle, np.zeros((size - len(triangle), size))])
+
+
+def _described(dataset: xr.Dataset) -> xr.Dataset:
+    """Add the front and the texts."""
+    names = np.array([str(n) for n in dataset["term"].values])
+    spins, coefficients = dataset["spin"].values.astype(bool), dataset["coefficient"].values
+    target = dataset.attrs["target"]
+    pairs = list(zip(spins, coefficients, strict=True))
+    dataset["text"] = (
+        ("equation",),
+        [f"{target} = {format_sum(list(names[s]), list(c[s]))}" for s, c in pairs],
+    )
+    dataset["names"] = (("equation",), [", ".join(names[s]) for s in spins])
+    front = non_dominated(dataset["complexity"].values, dataset["cross_validated_error"].values)
+    dataset["on_front"] = (("equation",), front)
+    for name in ("error", "cross_validated_error", "cross_validated_error_sd"):
+        dataset[name].attrs["units"] = "1"
+        dataset[name].attrs["long_name"] = f"{name.replace('_', ' ')}, root mean square relative to the target"
+    dataset["complexity"].attrs["long_name"] = "complexity"
+    return dataset

@@ -1,0 +1,79 @@
+"""Log weights -> ancestors: four schemes with one face, all unbiased [chopinpapaspiliopoulos2020]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import torch
+
+
+class Scheme(Protocol):
+    """A resampling scheme."""
+
+    def __call__(self, log_weights: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+        """Draw P sorted ancestors, `[P]`, int64, whose expected counts are P times the normalised weights."""
+        ...
+
+
+def systematic(log_weights: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+    """One uniform number shifts a regular comb over the cumulated weights.
+
+    Args:
+        log_weights: Unnormalised, `[P]`, float64; -inf for particles that must die.
+        generator: Source of randomness.
+
+    Returns:
+        Ancestors, `[P]`, int64, sorted.
+    """
+    count = len(log_weights)
+    shift = torch.rand(1, generator=generator, dtype=torch.float64)
+    return _invert(_weights(log_weights), (torch.arange(count) + shift) / count)
+
+
+def stratified(log_weights: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+    """One uniform number in each of P equal strata; arguments and result as in `systematic`."""
+    count = len(log_weights)
+    shift = torch.rand(count, generator=generator, dtype=torch.float64)
+    return _invert(_weights(log_weights), (torch.arange(count) + shift) / count)
+
+
+def multinomial(log_weights: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+    """P independent draws, sorted; arguments and result as in `systematic`."""
+    uniform = torch.rand(len(log_weights), generator=generator, dtype=torch.float64)
+    return _invert(_weights(log_weights), uniform.sort().values)
+
+
+def residual(log_weights: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+    """`floor(P w)` copies for certain, the rest multinomially; arguments and result as in `systematic`."""
+    expected = _weights(log_weights) * len(log_weights)
+    # a share that is whole up to rounding must not lose a copy
+    certain = torch.floor(expected + 1e-9)
+    rest = (expected - certain).clamp(min=0)
+    copies = certain.to(torch.int64)
+    missing = len(log_weights) - int(copies.sum())
+    if missing > 0:
+        uniform = torch.rand(missing, generator=generator, dtype=torch.float64)
+        drawn = _invert(rest / rest.sum(), uniform)
+        copies += torch.bincount(drawn, minlength=len(copies))
+    return torch.repeat_interleave(torch.arange(len(copies)), copies)
+
+
+def _weights(log_weights: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(log_weights, dim=0)
+
+
+def _invert(weights: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Index of the cumulated weight that first exceeds each point; never one of weight zero."""
+    cumulated = weights.cumsum(0)
+    found = torch.searchsorted(cumulated, points * cumulated[-1], right=True)
+    last = int(torch.nonzero(weights)[-1])
+    return found.clamp(max=last)
+
+
+SCHEMES: Mapping[str, Callable[..., torch.Tensor]] = {
+    "systematic": systematic,
+    "stratified": stratified,
+    "residual": residual,
+    "multinomial": multinomial,
+}

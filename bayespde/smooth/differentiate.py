@@ -1,0 +1,222 @@
+"""A smooth field -> any derivative, with its standard deviation where the posterior is known, on grids or at points."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.errors import ConfigError
+from bayespde.core.field import AXIS_LETTER, check_field
+from bayespde.core.terms import derivative_name
+from bayespde.smooth.basis import SplineConfig
+from bayespde.smooth.penalty import Penalty
+from bayespde.smooth.spline import SplineFit, fit_spline
+from bayespde.smooth.train import NetworkConfig, NetworkFit, TrainingHistory
+
+Orders = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SmoothField:
+    """A noisy field made smooth: the spline always, the neural field where it was trained, and which of them to believe.
+
+    Attributes:
+        field: The raw field.
+        spline: The penalised spline: noise level, exact posterior.
+        spline_config: Its settings.
+        network: The neural field, if one was trained.
+        chosen: `spline` or `network`: the one with the lower held-out error, unless asked for by name.
+        choice: How the choice was made: what was held out, and the held-out rmse of every candidate.
+    """
+
+    field: xr.DataArray
+    spline: SplineFit
+    spline_config: SplineConfig
+    network: NetworkFit | None
+    chosen: str
+    choice: Mapping[str, Any]
+
+    @property
+    def noise_scale(self) -> float:
+        """Standard deviation of the pixel noise, units of the field, from the spline."""
+        return self.spline.noise_scale
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Dimension names, time first."""
+        return tuple(map(str, self.field.dims))
+
+    def evaluate(self, orders: Orders) -> np.ndarray:
+        """Derivative of the chosen smoother on the grid of the data: field shape, float64, physical units."""
+        if self.chosen == "spline":
+            return self.spline.evaluate(orders)
+        return self._network_on_grid([orders])[..., 0]
+
+    def at_points(self, orders: Orders, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Derivative of the chosen smoother at scattered points.
+
+        Args:
+            orders: Order of differentiation per dimension, time first.
+            points: `[n, dimensions]`, physical units.
+
+        Returns:
+            Mean `[n]` and standard deviation `[n]`; the latter is NaN for the neural field, whose posterior spread is
+            not computed.
+        """
+        if self.chosen == "spline":
+            return self.spline.at_points(orders, points)
+        mean = self._network_at(np.asarray(points, dtype=np.float64), [orders])[:, 0]
+        return mean, np.full(len(mean), np.nan)
+
+    def summary(self) -> str:
+        """What was chosen and why, in a few lines."""
+        scores = ", ".join(f"{name} {value:.5g}" for name, value in self.choice["held_out_rmse"].items())
+        return (
+            f"{self.chosen} chosen ({self.choice['reason']}); held out: {self.choice['hold_out']}, rmse {scores}\n"
+            f"pixel noise {self.noise_scale:.4g}, {self.spline.degrees_of_freedom:.0f} degrees of freedom"
+        )
+
+    def to_dataset(self) -> xr.Dataset:
+        """Write everything that cannot be recomputed in a second into a dataset that netCDF can hold."""
+        dataset = xr.Dataset({"u": self.field})
+        dataset.attrs["variable"] = str(self.field.name)
+        dataset.attrs["spline_config"] = json.dumps(asdict(self.spline_config))
+        dataset.attrs["chosen"] = self.chosen
+        dataset.attrs["choice"] = json.dumps(dict(self.choice))
+        if self.network is not None:
+            fit = self.network
+            dataset.attrs["network_config"] = json.dumps(asdict(fit.config))
+            dataset.attrs["network_scores"] = json.dumps(
+                [fit.noise_scale, fit.held_out_rmse, fit.training_rmse]
+            )
+            for name, value in fit.parameters.items():
+                array = value.numpy()
+                key = f"network_{name}"
+                dataset[key] = (tuple(f"{key}_{i}" for i in range(array.ndim)), array)
+            for name, series in fit.history._asdict().items():
+                dataset[f"history_{name}"] = (("look",), series)
+            dataset["held_out"] = (("pixel",), fit.held_out.astype(np.int8))
+            dataset["held_out_residuals"] = (("held_out_pixel",), fit.held_out_residuals)
+        return dataset
+
+    @classmethod
+    def from_dataset(cls, dataset: xr.Dataset) -> SmoothField:
+        """Read back what `to_dataset` wrote; the spline is fitted again, which gives the same numbers."""
+        field = check_field(dataset["u"].rename(dataset.attrs["variable"]))
+        config = SplineConfig(**json.loads(dataset.attrs["spline_config"]))
+        network = _read_network(dataset, field.ndim) if "network_config" in dataset.attrs else None
+        spline = fit_spline(field, config=config)
+        return cls(
+            field, spline, config, network, dataset.attrs["chosen"], json.loads(dataset.attrs["choice"])
+        )
+
+    def _network_on_grid(self, orders: list[Orders]) -> np.ndarray:
+        axes = [self.field[d].values for d in self.dims]
+        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+        return self._network_at(points, orders).reshape(*self.field.shape, len(orders))
+
+    def _network_at(self, points: np.ndarray, orders: list[Orders]) -> np.ndarray:
+        if self.network is None:
+            raise ConfigError(
+                "No neural field was trained.",
+                got="spline only",
+                wanted="a neural field",
+                fix="fit_field(field, method='network')",
+            )
+        scales = self.spline.scales
+        unit = np.column_stack([2 * scales.to_unit(d, points[:, i]) - 1 for i, d in enumerate(self.dims)])
+        values = self.network.evaluate(unit, orders) * scales.amplitude
+        factors = np.array([scales.derivative_factor(o) * 2.0 ** sum(o) for o in orders])
+        offset = np.array([0.0 if any(o) else scales.offset for o in orders])
+        return values * factors + offset
+
+
+def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1) -> xr.Dataset:
+    """Evaluate the field and its derivatives on the grid of the data.
+
+    Args:
+        smooth: The smooth field.
+        space: Highest total order of space derivatives, mixed ones included.
+        time: Highest order of time derivatives.
+
+    Returns:
+        Variables `u`, `u_t`, `u_x`, `u_xx`, `u_xy`, ... and, from the spline, `<name>_sd`; field dims, float64,
+        physical units in attrs.
+
+    Raises:
+        ConfigError: If an order is negative or above 6.
+    """
+    if not (0 <= space <= 6 and 0 <= time <= 6):
+        raise ConfigError(
+            "An order of differentiation is out of range.",
+            got=(space, time),
+            wanted="0 to 6",
+            fix="differentiate(smooth, space=2, time=1)",
+        )
+    dims, variable = smooth.dims, str(smooth.field.name)
+    spatial = sorted(
+        (o for o in product(range(space + 1), repeat=len(dims) - 1) if 0 < sum(o) <= space),
+        key=lambda o: (sum(o), o[::-1]),
+        reverse=False,
+    )
+    none = (0,) * (len(dims) - 1)
+    wanted = [(0, *none), *((t, *none) for t in range(1, time + 1)), *((0, *o) for o in spatial)]
+    means = (
+        [smooth.spline.evaluate(o) for o in wanted]
+        if smooth.chosen == "spline"
+        else list(np.moveaxis(smooth._network_on_grid(wanted), -1, 0))
+    )
+    dataset = xr.Dataset(coords={d: smooth.field[d] for d in dims}, attrs={"smoother": smooth.chosen})
+    for orders, mean in zip(wanted, means, strict=True):
+        name, unit = derivative_name(variable, orders, dims), {"units": _unit(smooth.field, orders)}
+        dataset[name] = (dims, mean, unit)
+        if smooth.chosen == "spline":
+            dataset[f"{name}_sd"] = (dims, smooth.spline.standard_deviation(orders), unit)
+    return dataset
+
+
+def _unit(field: xr.DataArray, orders: Orders) -> str:
+    parts = [str(field.attrs.get("units", "1"))]
+    for dim, order in zip(field.dims, orders, strict=True):
+        unit = str(field[dim].attrs.get("units", "1"))
+        if order and unit != "1":
+            parts.append(f"{unit}^-{order}")
+    return " ".join(p for p in parts if p != "1") or "1"
+
+
+def _read_network(dataset: xr.Dataset, dimensions: int) -> NetworkFit:
+    import torch
+
+    settings = json.loads(dataset.attrs["network_config"])
+    settings["penalty"] = Penalty(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in settings["penalty"].items()}
+    )
+    noise, held_out_rmse, training_rmse = json.loads(dataset.attrs["network_scores"])
+    prefix = "network_"
+    parameters = {
+        str(k)[len(prefix) :]: torch.as_tensor(v.values)
+        for k, v in dataset.data_vars.items()
+        if str(k).startswith(prefix)
+    }
+    return NetworkFit(
+        parameters=parameters,
+        config=NetworkConfig(**settings),
+        dimensions=dimensions,
+        noise_scale=noise,
+        history=TrainingHistory(*(dataset[f"history_{n}"].values for n in TrainingHistory._fields)),
+        held_out=dataset["held_out"].values.astype(bool),
+        held_out_residuals=dataset["held_out_residuals"].values,
+        held_out_rmse=held_out_rmse,
+        training_rmse=training_rmse,
+    )
+
+
+def axis_letters(field: xr.DataArray) -> str:
+    """Letters of the space axes, `x` first: `"xy"` for a field with dims time, y, x."""
+    return "".join(AXIS_LETTER[str(d)] for d in reversed(field.dims[1:]))

@@ -1,0 +1,225 @@
+"""Coordinates -> the values of a neural field and its partial derivatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bayespde.core.errors import ConfigError
+
+Activation = Literal["tanh", "sine"]
+MultiIndex = tuple[int, ...]
+
+
+class NeuralField(nn.Module):
+    """A fully connected network from coordinates to one value.
+
+    With `tanh` the weights start at Xavier's scale; with `sine` at the scale that keeps the distribution of the
+    activations from layer to layer [sitzmann2020], `input_scale` being the frequency of the first layer.
+
+    Args:
+        dimensions: Number of coordinates.
+        activation: `"tanh"` or `"sine"`.
+        width: Units per hidden layer.
+        depth: Hidden layers.
+        input_scale: Factor on the coordinates, dimensionless.
+        generator: Source of the first weights.
+        dtype: `torch.float32` for training, `torch.float64` for checks.
+
+    Raises:
+        ConfigError: If the activation is unknown or a size is not positive.
+    """
+
+    def __init__(
+        self,
+        dimensions: int,
+        *,
+        activation: Activation = "tanh",
+        width: int = 20,
+        depth: int = 6,
+        input_scale: float = 1.0,
+        generator: torch.Generator,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        check_architecture(activation, width, depth, input_scale)
+        self.activation: Activation = activation
+        self.input_scale = input_scale
+        sizes = [dimensions, *[width] * depth, 1]
+        # nn.Linear draws from the global generator when built the usual way.
+        self.layers = nn.ModuleList(
+            nn.utils.skip_init(nn.Linear, a, b, dtype=dtype) for a, b in zip(sizes, sizes[1:], strict=False)
+        )
+        with torch.no_grad():
+            for position, layer in enumerate(self.layers):
+                _initialise(layer, activation, first=position == 0, generator=generator)
+
+    def forward(self, points: Tensor, axis_order: int = 0) -> Tensor:
+        """Evaluate the field, or its derivatives along each axis.
+
+        Derivatives along an axis are carried forward as truncated Taylor series, all axes in one pass.
+
+        Args:
+            points: `[n, d]`, in [-1, 1].
+            axis_order: 0 for values, k for the k-th derivative along every axis.
+
+        Returns:
+            `[n]` values, or `[n, d]` derivatives in the units of `points`; differentiable in the weights.
+        """
+        if axis_order:
+            return self._axis_derivatives(points, axis_order)
+        hidden = points * self.input_scale
+        function = torch.tanh if self.activation == "tanh" else torch.sin
+        for layer in self.layers[:-1]:
+            hidden = function(layer(hidden))
+        return self.layers[-1](hidden).squeeze(-1)
+
+    def _axis_derivatives(self, points: Tensor, order: int) -> Tensor:
+        first, *rest = self.layers
+        dimensions = points.shape[1]
+        base = first(points * self.input_scale)
+        slope = (first.weight.T * self.input_scale).unsqueeze(1).expand(-1, len(points), -1)
+        series = [base, slope, *[torch.zeros_like(slope)] * (order - 1)]
+        compose = _tanh_series if self.activation == "tanh" else _sine_series
+        for layer in rest:
+            base, *higher = compose(series)
+            stacked = torch.cat(higher) @ layer.weight.T
+            series = [layer(base), *stacked.unflatten(0, (order, dimensions)).unbind()]
+        return math.factorial(order) * series[-1].squeeze(-1).T
+
+
+def check_architecture(activation: str, width: int, depth: int, input_scale: float) -> None:
+    """Raise a `ConfigError` unless a network of this kind can be built."""
+    if activation not in ("tanh", "sine"):
+        raise ConfigError(
+            "The activation is unknown.",
+            got=repr(activation),
+            wanted="'tanh' or 'sine'",
+            fix="activation='tanh'",
+        )
+    if width < 1 or depth < 1 or not 0 < input_scale < math.inf:
+        raise ConfigError(
+            "The size of the network is not usable.",
+            got=f"width {width}, depth {depth}, input_scale {input_scale}",
+            wanted="width and depth of at least 1, a positive and finite input_scale",
+            fix="width=20, depth=6, input_scale=2.0",
+        )
+
+
+def derivatives(
+    network: Callable[[Tensor], Tensor],
+    points: Tensor,
+    multi_indices: Sequence[MultiIndex],
+    *,
+    create_graph: bool = True,
+) -> Tensor:
+    """Compute partial derivatives of any order by nested reverse differentiation.
+
+    One backward pass gives all derivatives one order above; every lower order is computed once.
+
+    Args:
+        network: A `NeuralField`, or any function from `[n, d]` to `[n]` that treats points independently.
+        points: `[n, d]`.
+        multi_indices: Orders per axis; all zeros is the value.
+        create_graph: Keep the graph, so that the result can be differentiated in the weights.
+
+    Returns:
+        `[n, M]`, in the units of `points`.
+
+    Raises:
+        ConfigError: If a multi-index has not one non-negative order per axis.
+    """
+    wanted = [tuple(index) for index in multi_indices]
+    for index in wanted:
+        if len(index) != points.shape[1] or min(index) < 0:
+            raise ConfigError(
+                "A multi-index does not fit the points.",
+                got=index,
+                wanted=f"{points.shape[1]} non-negative orders",
+                fix="one order per axis, for example (0, 2)",
+            )
+    parents = _parents(wanted)
+    with torch.enable_grad():
+        inputs = points if points.requires_grad else points.detach().clone().requires_grad_(True)
+        known = {(0,) * points.shape[1]: network(inputs)}
+        for position, parent in enumerate(parents):
+            last = position == len(parents) - 1
+            gradient = _gradient(known[parent], inputs, create_graph=create_graph or not last)
+            for axis in range(points.shape[1]):
+                known.setdefault(_raised(parent, axis, 1), gradient[:, axis])
+    result = torch.stack([known[index] for index in wanted], dim=1)
+    return result if create_graph else result.detach()
+
+
+def _gradient(values: Tensor, points: Tensor, *, create_graph: bool) -> Tensor:
+    # A derivative that has become constant carries no graph, and its own derivatives vanish.
+    if not values.requires_grad:
+        return torch.zeros_like(points)
+    return torch.autograd.grad(
+        values.sum(), points, create_graph=create_graph, retain_graph=True, materialize_grads=True
+    )[0]
+
+
+def _raised(index: MultiIndex, axis: int, by: int) -> MultiIndex:
+    return tuple(order + by * (position == axis) for position, order in enumerate(index))
+
+
+def _parents(wanted: Sequence[MultiIndex]) -> list[MultiIndex]:
+    """The fewest indices, found greedily from above, whose gradients contain all wanted ones; lowest order first."""
+    parents: set[MultiIndex] = set()
+    for order in range(max(map(sum, wanted), default=0), 0, -1):
+        level = {index for index in {*wanted, *parents} if sum(index) == order}
+        while level:
+            candidates = sorted({_raised(i, axis, -1) for i in level for axis in range(len(i)) if i[axis]})
+            best = max(candidates, key=lambda c: (len(level & _children(c)), c in wanted or c in parents))
+            parents.add(best)
+            level -= _children(best)
+    return sorted(parents, key=lambda index: (sum(index), index))
+
+
+def _children(index: MultiIndex) -> set[MultiIndex]:
+    return {_raised(index, axis, 1) for axis in range(len(index))}
+
+
+def _initialise(layer: nn.Linear, activation: Activation, *, first: bool, generator: torch.Generator) -> None:
+    if activation == "tanh":
+        nn.init.xavier_normal_(layer.weight, generator=generator)
+        nn.init.zeros_(layer.bias)
+        return
+    bound = 1.0 / layer.in_features if first else math.sqrt(6.0 / layer.in_features)
+    phase = math.pi if first else 1.0 / math.sqrt(layer.in_features)
+    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+    nn.init.uniform_(layer.bias, -phase, phase, generator=generator)
+
+
+def _tanh_series(series: Sequence[Tensor]) -> list[Tensor]:
+    """Taylor coefficients of tanh(z) from those of z, by y' = (1 - y^2) z'."""
+    values = [torch.tanh(series[0])]
+    slopes = [1 - values[0].square()]
+    for order in range(1, len(series)):
+        values.append(_chain(series, slopes, order))
+        slopes.append(
+            -sum((values[i] * values[order - i] for i in range(1, order)), 2 * values[0] * values[order])
+        )
+    return values
+
+
+def _sine_series(series: Sequence[Tensor]) -> list[Tensor]:
+    """Taylor coefficients of sin(z) from those of z, by sin' = cos z' and cos' = -sin z'."""
+    sines, cosines = [torch.sin(series[0])], [torch.cos(series[0])]
+    for order in range(1, len(series)):
+        sine, cosine = _chain(series, cosines, order), -_chain(series, sines, order)
+        sines.append(sine)
+        cosines.append(cosine)
+    return sines
+
+
+def _chain(series: Sequence[Tensor], slopes: Sequence[Tensor], order: int) -> Tensor:
+    total = series[order] * slopes[0]
+    for j in range(1, order):
+        total = total + (j / order) * series[j] * slopes[order - j]
+    return total

@@ -1,0 +1,124 @@
+"""Derivatives -> one dimensionless number that says how much they vary."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from bayespde.core.errors import ConfigError
+from bayespde.smooth.network import MultiIndex
+
+MAXIMUM_ORDER = 3
+ROUNDING = 1e-3
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """How derivatives are penalised, after the total variation of neural fields [luo2024neurtv].
+
+    Attributes:
+        order: Order of the penalised derivatives, 1 to 3.
+        weight: Factor on the penalty in units of the variance of the data; 0 switches it off.
+        kind: `"l1"` lets derivatives be large in few places, `"l2"` does not.
+        axis_weights: Relative weight per axis, or None for one each.
+        mixed: Penalise mixed derivatives of the order as well.
+    """
+
+    order: int = 3
+    weight: float = 0.0
+    kind: Literal["l1", "l2"] = "l1"
+    axis_weights: tuple[float, ...] | None = None
+    mixed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.order not in range(1, MAXIMUM_ORDER + 1):
+            raise ConfigError(
+                "The order of the penalty is out of range.",
+                got=self.order,
+                wanted=f"1 to {MAXIMUM_ORDER}",
+                fix="order=3",
+            )
+        if not 0 <= self.weight < math.inf:
+            raise ConfigError(
+                "The weight of the penalty is out of range.",
+                got=self.weight,
+                wanted="a finite number, at least 0",
+                fix="weight=1e-4",
+            )
+        if self.kind not in ("l1", "l2"):
+            raise ConfigError(
+                "The kind of penalty is unknown.", got=repr(self.kind), wanted="'l1' or 'l2'", fix="kind='l1'"
+            )
+        if self.axis_weights is not None and (
+            any(not 0 <= w < math.inf for w in self.axis_weights) or not any(self.axis_weights)
+        ):
+            raise ConfigError(
+                "The axis weights of the penalty are not usable.",
+                got=self.axis_weights,
+                wanted="finite numbers, at least 0, not all 0",
+                fix="axis_weights=None",
+            )
+
+    def indices(self, dimensions: int) -> tuple[MultiIndex, ...]:
+        """Multi-indices that are penalised in this many dimensions."""
+        return penalty_indices(self.order, dimensions, mixed=self.mixed)
+
+    def index_weights(self, dimensions: int) -> tuple[float, ...]:
+        """Weight per multi-index: the axis weights' geometric mean, an axis counting as often as it is differentiated.
+
+        Raises:
+            ConfigError: If there is not one axis weight per dimension.
+        """
+        weights = self.axis_weights or (1.0,) * dimensions
+        if len(weights) != dimensions:
+            raise ConfigError(
+                "The axis weights do not fit the field.",
+                got=weights,
+                wanted=f"{dimensions} numbers, time first",
+                fix="axis_weights=None",
+            )
+        return tuple(
+            math.prod(w ** (orders / self.order) for w, orders in zip(weights, index, strict=True))
+            for index in self.indices(dimensions)
+        )
+
+
+def penalty_indices(order: int, dimensions: int, *, mixed: bool = False) -> tuple[MultiIndex, ...]:
+    """List the derivatives of an order.
+
+    Args:
+        order: Total order.
+        dimensions: Number of axes.
+        mixed: Include mixed derivatives; otherwise one multi-index per axis.
+
+    Returns:
+        Multi-indices, for pure derivatives in the order of the axes.
+    """
+    if not mixed:
+        return tuple(tuple(order * (i == axis) for i in range(dimensions)) for axis in range(dimensions))
+    return tuple(index for index in product(range(order, -1, -1), repeat=dimensions) if sum(index) == order)
+
+
+def penalty_value(
+    derivatives: Tensor, scales: Tensor, *, kind: str = "l1", weights: Tensor | None = None
+) -> Tensor:
+    """Average the size of scaled derivatives over points and add over derivatives.
+
+    Args:
+        derivatives: `[n, M]`.
+        scales: Typical size of each derivative, `[M]`, positive, in the same units.
+        kind: `"l1"`: sqrt(d^2 + e^2) - e with e = 0.001, for d the derivative over its scale; `"l2"`: d^2.
+        weights: `[M]`, one each if absent.
+
+    Returns:
+        Scalar, dimensionless; about M for a field like the one that gave the scales.
+    """
+    scaled = derivatives / scales
+    size = scaled.square() if kind == "l2" else torch.sqrt(scaled.square() + ROUNDING**2) - ROUNDING
+    average = size.mean(dim=0)
+    return average.sum() if weights is None else average @ weights

@@ -1,0 +1,147 @@
+"""A neural field, pixels and collocation points -> the joint log density, as a Pyro program and in closed form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pyro
+import torch
+from pyro.distributions import Normal
+from torch import Tensor
+from torch.func import functional_call
+
+from bayespde.core.errors import ConfigError
+from bayespde.smooth.network import NeuralField, derivatives
+from bayespde.smooth.penalty import Penalty, penalty_value
+
+
+class Batch(NamedTuple):
+    """Pixels and points of one evaluation.
+
+    Attributes:
+        coordinates: Pixels, `[n, d]`, in [-1, 1].
+        values: Observed values, `[n]`, standardised.
+        collocation: Points at which derivatives are penalised, `[m, d]`; may be empty if the penalty's weight is 0.
+    """
+
+    coordinates: Tensor
+    values: Tensor
+    collocation: Tensor
+
+
+@dataclass(frozen=True)
+class DensityConfig:
+    """Everything in the joint density that is neither weights nor data.
+
+    Attributes:
+        pixels: Size of the whole data, to which a batch is scaled up.
+        noise_scale: Standard deviation of the noise, in units of the standardised values.
+        prior_scale: Standard deviation of every weight and bias before the data are seen.
+        penalty: The total-variation term.
+        penalty_scales: Typical size of each penalised derivative, in unit coordinates.
+    """
+
+    pixels: int
+    noise_scale: float
+    prior_scale: float = 1.0
+    penalty: Penalty = field(default_factory=Penalty)
+    penalty_scales: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("pixels", "noise_scale", "prior_scale"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(
+                    f"The {name} of the density is not usable.",
+                    got=getattr(self, name),
+                    wanted="a positive, finite number",
+                    fix=f"{name}=1",
+                )
+        if self.penalty.weight and not (
+            self.penalty_scales and all(0 < s < math.inf for s in self.penalty_scales)
+        ):
+            raise ConfigError(
+                "The penalty has no scales.",
+                got=self.penalty_scales,
+                wanted="a positive, finite number per penalised derivative",
+                fix="take the mean absolute derivatives of a pilot fit, or set weight=0",
+            )
+
+
+def neural_field_program(network: NeuralField, batch: Batch, config: DensityConfig) -> Tensor:
+    """Total-variation-penalised regression on a neural field, as a Pyro program [bingham2019pyro].
+
+    Sites: `parameter.<name>` for every tensor of weights, `observations`, and the factor `total_variation`, which
+    is `-pixels weight penalty / (2 noise_scale^2)`, so that the most probable weights minimise
+    mean squared error + weight * penalty (and the prior). The factor has no known normaliser: the density does not
+    compare penalty weights.
+
+    Args:
+        network: Gives the architecture; its own weights are not used.
+        batch: All pixels, or a random part of them.
+        config: Size of the data, noise, prior and penalty.
+
+    Returns:
+        The field at the pixels, `[n]`.
+    """
+    parameters = {
+        name: pyro.sample(
+            f"parameter.{name}",
+            Normal(torch.zeros_like(value), config.prior_scale).to_event(value.dim()),
+        )
+        for name, value in network.named_parameters()
+    }
+    mean = functional_call(network, parameters, (batch.coordinates,))
+    with pyro.plate("pixels", size=config.pixels, subsample=torch.arange(len(batch.values))):
+        pyro.sample("observations", Normal(mean, config.noise_scale), obs=batch.values)
+    if config.penalty.weight:
+        strength = config.pixels * config.penalty.weight / (2 * config.noise_scale**2)
+        penalty = field_penalty(network, parameters, batch.collocation, config)
+        pyro.factor("total_variation", -strength * penalty)
+    return mean
+
+
+def log_density(
+    network: NeuralField, parameters: Mapping[str, Tensor], batch: Batch, config: DensityConfig
+) -> Tensor:
+    """The log density of `neural_field_program` at given weights, in closed form.
+
+    Args:
+        network: Gives the architecture; its own weights are not used.
+        parameters: Weights by name.
+        batch: All pixels, or a random part of them, whose log likelihood is then scaled up to all.
+        config: Size of the data, noise, prior and penalty.
+
+    Returns:
+        Scalar, differentiable in the parameters.
+    """
+    residual = batch.values - functional_call(network, dict(parameters), (batch.coordinates,))
+    loss = residual.square().mean()
+    if config.penalty.weight:
+        loss = loss + config.penalty.weight * field_penalty(network, parameters, batch.collocation, config)
+    weights = torch.cat([value.reshape(-1) for value in parameters.values()])
+    constant = config.pixels * (math.log(config.noise_scale) + math.log(2 * math.pi) / 2)
+    constant += weights.numel() * (math.log(config.prior_scale) + math.log(2 * math.pi) / 2)
+    log_prior = -weights.square().sum() / (2 * config.prior_scale**2)
+    return log_prior - config.pixels * loss / (2 * config.noise_scale**2) - constant
+
+
+def field_penalty(
+    network: NeuralField, parameters: Mapping[str, Tensor], points: Tensor, config: DensityConfig
+) -> Tensor:
+    """The penalty of the field with the given weights, averaged over `points` (`[m, d]`): scalar, dimensionless."""
+    penalty, dimensions = config.penalty, points.shape[1]
+    if penalty.mixed:
+        found = derivatives(
+            lambda p: functional_call(network, dict(parameters), (p,)), points, penalty.indices(dimensions)
+        )
+    else:
+        found = functional_call(network, dict(parameters), (points,), {"axis_order": penalty.order})
+    return penalty_value(
+        found,
+        found.new_tensor(config.penalty_scales),
+        kind=penalty.kind,
+        weights=found.new_tensor(penalty.index_weights(dimensions)),
+    )

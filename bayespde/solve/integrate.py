@@ -1,0 +1,193 @@
+"""Equation + first frame -> all frames: an adaptive integrator that hits every output time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import xarray as xr
+from tqdm import tqdm
+
+from bayespde.core.equation import Equation
+from bayespde.core.errors import ConfigError, IntegrationError
+from bayespde.solve.derivatives import Grid
+from bayespde.solve.method import Method
+from bayespde.solve.stencils import RightHandSide, right_hand_side
+from bayespde.solve.steppers import Stepper, etd_stepper, explicit_stepper, imex_stepper
+
+SMALLEST_STEP = 1e-12
+STIFF = 50.0
+PATIENCE = 10
+_STEPPERS = {"explicit": explicit_stepper, "etd": etd_stepper, "imex": imex_stepper}
+
+__all__ = ["Method", "evolve", "integrate"]
+
+
+class _Pace(NamedTuple):
+    """What one output interval hands to the next: step size, steps to wait before growing it, steps left."""
+
+    size: float
+    wait: int
+    left: int
+
+
+def integrate(
+    equation: Equation,
+    start: xr.DataArray,
+    times: Any,
+    *,
+    method: Method | None = None,
+    progress: bool = False,
+) -> xr.DataArray:
+    """Integrate an equation from a first frame.
+
+    Args:
+        equation: `u_t = ...`, coefficients in the physical units of `start` and `times`.
+        start: The frame at `times[0]`: dims `("x",)`, `("y", "x")` or `("z", "y", "x")`, evenly spaced,
+            finite. On a periodic grid the period is points times step: the last point is not the first again.
+        times: Output times, 1-D, at least two, strictly increasing; units are taken from its `attrs` or from
+            a scalar coordinate `time` of `start`.
+        method: How; Fourier in space, adaptive in time by default.
+        progress: Whether to show a bar.
+
+    Returns:
+        Frames with dims `("time", *start.dims)`, float64, named after the variable, the first one equal to
+        `start`, units and coordinates copied. It passes `check_field` whenever there are five or more evenly
+        spaced times and u is not constant.
+
+    Raises:
+        ConfigError: If equation, times and method do not fit together.
+        FieldError: If `start` is not usable.
+        IntegrationError: If the solution blows up, or needs too small or too many steps; says at which time.
+    """
+    chosen = method or Method()
+    grid, clock = Grid.of(start), _checked_times(times)
+    compiled = right_hand_side(equation, grid, method=chosen)
+    values = torch.tensor(start.values, dtype=torch.float64)
+    frames = evolve(compiled, values, clock, method=chosen, progress=progress)
+    return _field(frames.numpy(), start, times, equation.variable)
+
+
+def evolve(
+    equation: RightHandSide, start: torch.Tensor, times: np.ndarray, *, method: Method, progress: bool = False
+) -> torch.Tensor:
+    """Integrate a compiled right-hand side: the tensor-level `integrate`.
+
+    Steps are the output interval divided by powers of two, so that the coefficients of a step size are used
+    again, and every output time is hit exactly.
+
+    Args:
+        equation: The compiled equation.
+        start: `[..., *points]`, float64; leading axes are draws, which share steps; without them, it is the start
+            of every draw of the coefficients. Gradients flow through.
+        times: `[time]`, strictly increasing.
+        method: Scheme, tolerances, limits.
+        progress: Whether to show a bar.
+
+    Returns:
+        Frames `[time, ..., *points]`, float64.
+
+    Raises:
+        IntegrationError: As in `integrate`.
+    """
+    stepper = _STEPPERS[_scheme(equation, times, method)](equation)
+    frames = [start]
+    pace = _Pace(float(times[1] - times[0]), 0, method.maximum_steps)
+    smallest = SMALLEST_STEP * float(times[-1] - times[0])
+    pairs = itertools.pairwise(map(float, times))
+    for begin, end in tqdm(pairs, total=len(times) - 1, desc="integrate", disable=not progress):
+        # Entering modes anew from real values keeps round-off from growing in modes that no real field has.
+        state = stepper.enter(frames[-1])
+        state, pace = _advance(stepper, state, (begin, end), pace, smallest, method)
+        frames.append(stepper.leave(state))
+    return torch.stack([start.expand(frames[-1].shape), *frames[1:]])
+
+
+def _advance(
+    stepper: Stepper,
+    state: torch.Tensor,
+    interval: tuple[float, float],
+    pace: _Pace,
+    smallest: float,
+    method: Method,
+) -> tuple[torch.Tensor, _Pace]:
+    """Step through one output interval, whose step is its length over two to the power of `level`."""
+    size, wait, left = pace
+    begin, length = interval[0], interval[1] - interval[0]
+    level = max(0, math.ceil(math.log2(length / size) - 1e-9))
+    position = 0
+    while position < 2**level:
+        size = length / 2**level
+        if left <= 0 or (level and size < smallest):
+            limit = method.maximum_steps if left <= 0 else None
+            raise _failure(begin + size * position, size, stepper.leave(state), limit=limit)
+        following, estimate = stepper.step(state, size)
+        error = _relative_error(stepper, following, estimate, method)
+        left -= 1
+        if not error <= 1:
+            halvings = _halvings(error, stepper.error_order)
+            level, position, wait = level + halvings, position << halvings, PATIENCE
+            continue
+        state, position, wait = following, position + 1, max(wait - 1, 0)
+        if not wait and level and position % 2 == 0 and error * 2**stepper.error_order < 0.5:
+            level, position = level - 1, position // 2
+    return state, _Pace(length / 2**level, wait, left)
+
+
+def _halvings(error: float, error_order: int) -> int:
+    """How many times to halve a step whose error was too large."""
+    return min(max(math.ceil(math.log2(error) / error_order), 1), 8) if math.isfinite(error) else 2
+
+
+def _relative_error(stepper: Stepper, following: torch.Tensor, estimate: torch.Tensor, method: Method) -> float:
+    """Largest estimated error over its tolerance, over all points and draws; not finite if any is not."""
+    size = float(stepper.leave(following.detach()).abs().max())
+    error = float(stepper.leave(estimate.detach()).abs().max())
+    return error / (method.atol + method.rtol * size) if math.isfinite(size) else math.inf
+
+
+def _scheme(equation: RightHandSide, times: np.ndarray, method: Method) -> str:
+    if method.scheme != "auto":
+        return method.scheme
+    fastest = float(equation.rates.detach().abs().max())
+    if method.space == "fourier":
+        return "etd" if fastest else "explicit"
+    return "etd" if fastest * float(np.diff(times).max()) > STIFF else "explicit"
+
+
+def _checked_times(times: Any) -> np.ndarray:
+    clock = np.asarray(times, dtype=np.float64)
+    if clock.ndim != 1 or clock.size < 2 or not np.isfinite(clock).all() or not (np.diff(clock) > 0).all():
+        raise ConfigError(
+            "The times are not usable.",
+            got=f"shape {clock.shape}",
+            wanted="one axis, two or more finite, strictly increasing times",
+            fix="times=numpy.linspace(0, 1, 51)",
+        )
+    return clock
+
+
+def _field(frames: np.ndarray, start: xr.DataArray, times: Any, name: str) -> xr.DataArray:
+    """Frames with the coordinates and units of the first one."""
+    attrs = getattr(times, "attrs", {}) or (start["time"].attrs if "time" in start.coords else {})
+    clock = xr.DataArray(np.asarray(times, dtype=np.float64), dims="time", attrs=attrs)
+    axes = {d: start[d].astype(np.float64).reset_coords(drop=True) for d in start.dims}
+    found = xr.DataArray(frames, dims=("time", *start.dims), name=name, attrs=start.attrs)
+    found = found.assign_coords({"time": clock, **axes})
+    for part in (found, *(found[d] for d in found.dims)):
+        part.attrs.setdefault("units", "1")
+    return found
+
+
+def _failure(time: float, size: float, values: torch.Tensor, limit: int | None) -> IntegrationError:
+    return IntegrationError(
+        f"The integration stopped at time {time:.6g}.",
+        got=f"step {size:.3g}, largest |u| {float(values.abs().max()):.3g}"
+        + (f", after {limit} steps" if limit else ", step vanishing"),
+        wanted="a bounded solution" + (f" within {limit} steps" if limit else ""),
+        fix="end earlier, check the signs of the coefficients, or use a coarser grid or looser rtol"
+        + (", or raise maximum_steps" if limit else ""),
+    )

@@ -1,0 +1,150 @@
+"""A declaration -> a noisy video: equation, grid, first frame, window and noise in one `SimulationSpec`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.equation import Equation
+from bayespde.core.errors import ConfigError
+from bayespde.core.field import MINIMUM_SAMPLES, add_noise, check_field
+from bayespde.solve.derivatives import SPACE_DIMS
+from bayespde.solve.initial import initial_state
+from bayespde.solve.integrate import integrate
+from bayespde.solve.method import Method, check_keys, check_number
+
+MAXIMUM_VALUES = 2**28
+
+
+@dataclass(frozen=True)
+class SimulationSpec:
+    """What to simulate.
+
+    Attributes:
+        equation: Such as `"u_t = -u*u_x + 0.1*u_xx"`.
+        extent: Length per dimension, physical units: points times step, on a periodic grid the period.
+        points: Grid points per dimension, the first one at position 0.
+        times: `start`, `stop` (physical units, both reached) and `frames`.
+        initial: `kind` and the parameters of that initial state.
+        crop: Per dimension a window `[first, one past the last]` of points that is kept, so that what happens
+            outside enters through the edges.
+        noise: Standard deviation of the added noise, relative to that of the kept field.
+        seed: Of the noise.
+        units: By name: `u`, `time`, `x`, ...
+        method: How to integrate.
+    """
+
+    equation: str
+    extent: Mapping[str, float]
+    points: Mapping[str, int]
+    times: Mapping[str, float]
+    initial: Mapping[str, Any]
+    crop: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    noise: float = 0.0
+    seed: int = 0
+    units: Mapping[str, str] = field(default_factory=dict)
+    method: Method = field(default_factory=Method)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.equation, str):
+            raise _unusable("equation", self.equation, "a text such as 'u_t = u_xx'")
+        if not isinstance(self.method, Method):
+            raise _unusable("method", self.method, "a Method")
+        check_number("noise", self.noise, lowest=0)
+        check_number("seed", self.seed, lowest=0, integer=True)
+        _check_grid(self.extent, self.points, self.crop)
+        _check_times(self.times)
+        size = math.prod(self.points.values()) * self.times["frames"]
+        if size > MAXIMUM_VALUES:
+            raise _unusable("points", f"{size} values", f"at most {MAXIMUM_VALUES} over all frames")
+        if not isinstance(self.initial, Mapping) or not isinstance(self.initial.get("kind"), str):
+            raise _unusable("initial", self.initial, "a table with 'kind' and its parameters")
+        if not all(isinstance(name, str) and name != "axes" for name in self.initial):
+            raise _unusable("initial", list(self.initial), "the kind's own parameters; axes come from the grid")
+        names = [self.equation.partition("_")[0].strip(), "time", *self.points]
+        check_keys(self.units, known=names, where="units")
+        for name, unit in self.units.items():
+            if not isinstance(unit, str):
+                raise _unusable(f"units.{name}", unit, "a text")
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any]) -> SimulationSpec:
+        """Build a specification from plain nested settings, such as the `[simulate]` table of a TOML file.
+
+        Raises:
+            ConfigError: If a key is unknown or missing, or a value is unusable.
+        """
+        required = ("equation", "extent", "points", "times", "initial")
+        check_keys(settings, known=[f.name for f in fields(cls)], required=required, where="simulation")
+        plain = dict(settings)
+        if "method" in plain and not isinstance(plain["method"], Method):
+            plain["method"] = Method.from_mapping(plain["method"])
+        return cls(**plain)
+
+
+def simulate(spec: SimulationSpec, *, progress: bool = False) -> xr.DataArray:
+    """Integrate, cut out the window, add noise.
+
+    Args:
+        spec: What to simulate.
+        progress: Whether to show a bar.
+
+    Returns:
+        A checked field `(time, [z, [y,]] x)`, float64, with the units of the specification. The coordinates
+        are those of the whole grid.
+
+    Raises:
+        ConfigError: If the initial state is unknown, or equation, grid and method do not fit together.
+        TermError: If the equation does not parse.
+        IntegrationError: If the solution blows up.
+    """
+    equation = Equation.from_string(spec.equation, variable=spec.equation.partition("_")[0].strip() or "u")
+    axes = {d: spec.extent[d] / n * np.arange(n) for d, n in spec.points.items()}
+    start = initial_state(**spec.initial, axes=axes)
+    times = np.linspace(spec.times["start"], spec.times["stop"], int(spec.times["frames"]))
+    whole = integrate(equation, start, times, method=spec.method, progress=progress)
+    kept = whole.isel({d: slice(*window) for d, window in spec.crop.items()})
+    for name, unit in spec.units.items():
+        (kept if name == kept.name else kept[name]).attrs["units"] = unit
+    kept = check_field(kept)
+    return add_noise(kept, spec.noise, seed=spec.seed) if spec.noise else kept
+
+
+def _check_grid(extent: Any, points: Any, crop: Any) -> None:
+    dims = next((d for d in SPACE_DIMS if isinstance(points, Mapping) and set(points) == set(d)), None)
+    if dims is None:
+        raise _unusable("points", points, "a table with x, or y and x, or z, y and x")
+    check_keys(extent, known=list(dims), required=dims, where="extent")
+    check_keys(crop, known=list(dims), where="crop")
+    for dim in dims:
+        check_number(f"points.{dim}", points[dim], lowest=MINIMUM_SAMPLES, integer=True)
+        check_number(f"extent.{dim}", extent[dim], lowest=1e-300)
+    for dim, window in crop.items():
+        wanted = f"[first, one past the last], {MINIMUM_SAMPLES} or more of the {points[dim]} points"
+        pair = isinstance(window, list | tuple) and len(window) == 2 and all(type(i) is int for i in window)
+        if not pair or not 0 <= window[0] <= window[1] - MINIMUM_SAMPLES <= points[dim] - MINIMUM_SAMPLES:
+            raise _unusable(f"crop.{dim}", window, wanted)
+
+
+def _check_times(times: Any) -> None:
+    names = ("start", "stop", "frames")
+    check_keys(times, known=list(names), required=names, where="times")
+    check_number("times.start", times["start"])
+    check_number("times.stop", times["stop"])
+    check_number("times.frames", times["frames"], lowest=MINIMUM_SAMPLES, integer=True)
+    if not times["stop"] > times["start"]:
+        raise _unusable("times.stop", times["stop"], f"a time after the start, {times['start']}")
+
+
+def _unusable(name: str, got: object, wanted: str) -> ConfigError:
+    return ConfigError(
+        f"The setting {name!r} of the simulation is not usable.",
+        got=repr(got)[:80],
+        wanted=wanted,
+        fix=f"change {name!r}",
+    )

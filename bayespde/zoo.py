@@ -1,0 +1,165 @@
+"""A declaration `models/NAME/model.toml` -> a field, a library, settings, and the reference to check against.
+
+After posteriordb: a posterior is data, a model and a reference, joined by one small file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from bayespde.config import DiscoverConfig, check_keys, library_from_mapping, read_toml
+from bayespde.core.equation import Library
+from bayespde.core.errors import ConfigError, FileError
+from bayespde.core.field import read_field
+from bayespde.core.files import existing_file
+from bayespde.pipeline import Discovery, discover
+from bayespde.solve.simulate import SimulationSpec, simulate
+
+SECTIONS = {"title", "seed", "simulate", "data", "library", "smooth", "form", "prior", "sample", "exact_terms"}
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A named posterior.
+
+    Attributes:
+        name: Of its folder.
+        title: One line for people.
+        folder: Where it lives.
+        settings: The whole TOML file.
+        reference: The known answer, empty if there is none.
+    """
+
+    name: str
+    title: str
+    folder: Path
+    settings: Mapping[str, Any]
+    reference: Mapping[str, Any]
+
+    def field(self, data: str | PathLike[str] | None = None, *, progress: bool = False) -> xr.DataArray:
+        """Simulate the field, or read it from the declared file (or from `data` in its place)."""
+        if data is not None:
+            return read_field(data)
+        if "simulate" in self.settings:
+            return simulate(SimulationSpec.from_mapping(self.settings["simulate"]), progress=progress)
+        section = self.settings.get("data", {})
+        check_keys(section, {"file", "variable"}, "data")
+        if "file" not in section:
+            raise ConfigError(
+                "The declaration says nothing about data.",
+                got=list(self.settings),
+                wanted="[simulate], or [data] with file",
+                fix="add one, or pass --data",
+            )
+        return read_field(self.folder / section["file"], section.get("variable"))
+
+    def library(self, field: xr.DataArray) -> Library:
+        """The library declared, or the default one of the field's dimension."""
+        return library_from_mapping(self.settings.get("library", {}), space=field.ndim - 1, variable=str(field.name))
+
+    @property
+    def config(self) -> DiscoverConfig:
+        """Settings of all stages."""
+        keys = ("smooth", "form", "prior", "sample", "exact_terms")
+        return DiscoverConfig.from_mapping({k: self.settings[k] for k in keys if k in self.settings})
+
+    def run(
+        self,
+        *,
+        folder: str | PathLike[str] | None = None,
+        data: str | PathLike[str] | None = None,
+        seed: int | None = None,
+        workers: int = 1,
+        progress: bool = False,
+    ) -> Discovery:
+        """The whole way: data, smooth field, rows, posterior."""
+        field = self.field(data, progress=progress)
+        chosen = int(self.settings.get("seed", 0)) if seed is None else seed
+        return discover(
+            field,
+            library=self.library(field),
+            config=self.config,
+            seed=chosen,
+            folder=folder,
+            workers=workers,
+            progress=progress,
+        )
+
+
+def models_folder() -> Path:
+    """The folder of declarations: inside the installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent
+    shipped = package / "models"
+    return shipped if shipped.is_dir() else package.parent / "models"
+
+
+def declaration_names() -> list[str]:
+    """Names of the shipped declarations, sorted."""
+    return sorted(p.parent.name for p in models_folder().glob("*/model.toml"))
+
+
+def read_declaration(name_or_path: str | PathLike[str]) -> Declaration:
+    """Read a declaration by name, by its folder, or by its TOML file.
+
+    Raises:
+        FileError: If there is no such declaration.
+        ConfigError: If it has unknown sections.
+    """
+    given = Path(name_or_path)
+    candidates = [given, given / "model.toml", models_folder() / given.name / "model.toml"]
+    file = next((c for c in candidates if c.is_file()), None)
+    if file is None:
+        raise FileError(
+            "There is no such model.",
+            got=str(name_or_path),
+            wanted="a folder with a model.toml, or one of: " + ", ".join(declaration_names()),
+            fix="bayespde models list",
+        )
+    settings = read_toml(file)
+    check_keys(settings, SECTIONS, str(file.name))
+    reference = file.parent / "reference.json"
+    known = json.loads(reference.read_text()) if reference.is_file() else {}
+    return Declaration(file.parent.name, str(settings.get("title", file.parent.name)), file.parent, settings, known)
+
+
+def compare_with_reference(found: Discovery, reference: Mapping[str, Any]) -> list[str]:
+    """Check an answer against a reference.
+
+    Args:
+        found: A discovery.
+        reference: `coefficients` by term; `relative_tolerance` and `sd_tolerance`, both to be kept.
+
+    Returns:
+        Complaints in words; empty if the support is found and every coefficient is right.
+    """
+    library, best = found.posterior.library, found.equations(top=1)[0]
+    truth = {library[library.index(n)].name: float(v) for n, v in reference["coefficients"].items()}
+    if set(best.names) != set(truth):
+        return [f"the most probable equation has the terms {', '.join(best.names)}, the true one {', '.join(truth)}"]
+    complaints = []
+    for name, mean, sd in zip(best.names, best.coefficients, best.sd, strict=True):
+        relative, deviation = abs(mean / truth[name] - 1), abs(mean - truth[name]) / sd
+        if relative > reference["relative_tolerance"] or deviation > reference["sd_tolerance"]:
+            found_value = f"{mean:.4g} +- {sd:.2g}"
+            complaints.append(
+                f"{name} has {found_value}, not {truth[name]:.4g} ({relative:.1%}, {deviation:.1f} sd)"
+            )
+    return complaints
+
+
+def reference_of(declaration: Declaration) -> Mapping[str, Any]:
+    """The reference of a declaration.
+
+    Raises:
+        FileError: If it has none.
+    """
+    if not declaration.reference:
+        existing_file(declaration.folder / "reference.json")
+    return declaration.reference

@@ -1,0 +1,149 @@
+import os
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayespde.core.errors import FieldError, FileError
+from bayespde.core.field import make_field
+from bayespde.results.figures import plot_field, plot_inclusion, plot_pareto, save_figure
+from bayespde.results.pareto import pareto_front
+from bayespde.results.typeset import math_text
+
+UNITS = {"u": "K", "time": "s", "x": "nm"}
+
+
+@pytest.fixture
+def line():
+    t, x = np.linspace(0, 2, 12), np.linspace(0, 5, 30)
+    field = make_field(np.sin(x - t[:, None]), t=t, x=x, units=UNITS)
+    derivatives = xr.Dataset(
+        {
+            "u": field,
+            "u_t": (("time", "x"), -np.cos(x - t[:, None])),
+            "u_xx": (("time", "x"), -np.sin(x - t[:, None])),
+            "u_xx_sd": (("time", "x"), np.ones((12, 30))),
+        },
+        coords=field.coords,
+    )
+    return field, derivatives
+
+
+@pytest.fixture
+def plane():
+    t, y, x = np.linspace(0, 2, 9), np.linspace(0, 4, 20), np.linspace(0, 5, 30)
+    values = np.sin(x - t[:, None, None]) * np.cos(y)[:, None]
+    field = make_field(values, t=t, y=y, x=x, units={**UNITS, "y": "nm"})
+    derivatives = xr.Dataset({"u_xy": (("time", "y", "x"), values)}, coords=field.coords)
+    return field, derivatives.isel(time=slice(1, -1), x=slice(2, -2))
+
+
+def maps(figure):
+    return [a for a in figure.axes if a.images]
+
+
+def test_inclusion_shows_every_term_with_exact_bars_and_sampled_markers(burgers):
+    axes = plot_inclusion(burgers).axes[0]
+    widths = [bar.get_width() for bar in axes.patches]
+    np.testing.assert_allclose(widths, np.sort(burgers.exact.inclusion_probability)[::-1])
+    assert len(axes.get_yticklabels()) == 5
+    assert axes.get_xlabel() == "inclusion probability (dimensionless)"
+    markers = axes.containers[-1].lines[0].get_xdata()
+    assert sorted(markers) == pytest.approx(sorted(burgers.inclusion_estimate("rao_blackwell")))
+
+
+def test_inclusion_without_enumeration_has_whiskers(sampled):
+    axes = plot_inclusion(sampled).axes[0]
+    whiskers = next(c for c in axes.containers if getattr(c, "has_xerr", False)).lines[2][0].get_segments()
+    half = [(s[1, 0] - s[0, 0]) / 2 for s in whiskers]
+    assert sorted(half) == pytest.approx(sorted(sampled.inclusion_error.values))
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == [
+        "sequential Monte Carlo",
+        "standard error",
+    ]
+
+
+def test_pareto_connects_the_front_and_lists_its_equations(burgers):
+    front = pareto_front(burgers)
+    figure = plot_pareto(front)
+    axes, key = figure.axes
+    on_front = front["on_front"].values
+    connected = next(c for c in axes.containers if getattr(c, "has_yerr", False)).lines[0]
+    np.testing.assert_array_equal(connected.get_xdata(), front["complexity"].values[on_front])
+    np.testing.assert_array_equal(connected.get_ydata(), front["cross_validated_error"].values[on_front])
+    assert len(key.texts) == on_front.sum() == len(axes.texts)
+    assert "complexity" in axes.get_xlabel()
+    assert "relative" in axes.get_ylabel()
+
+
+def test_maps_of_a_line_have_axes_and_bars_with_units(line):
+    figure = plot_field(*line)
+    drawn = maps(figure)
+    assert [a.get_title(loc="left") for a in drawn] == ["$u$", "$u_{t}$", "$u_{xx}$"]
+    assert drawn[0].get_ylabel() == "time (s)"
+    assert all(a.get_xlabel() == "x (nm)" for a in drawn)
+    bars = [a.child_axes[0].get_title(loc="left") for a in drawn]
+    assert bars == ["K", "K s$^{-1}$", "K nm$^{-2}$"]
+    low, high = drawn[1].images[0].get_clim()
+    assert low == -high
+    assert drawn[0].images[0].get_extent()[2:] == pytest.approx((-1 / 11, 2 + 1 / 11))
+
+
+def test_frames_share_colours_and_derivatives_stand_at_one_time(plane):
+    field, derivatives = plane
+    drawn = maps(plot_field(field, derivatives, frames=[0, 4, -1]))
+    assert [a.get_title(loc="left") for a in drawn] == [
+        "$u$, $t$ = 0 s",
+        "$u$, $t$ = 1 s",
+        "$u$, $t$ = 2 s",
+        "$u_{xy}$, $t$ = 1 s",
+    ]
+    assert len({a.images[0].get_clim() for a in drawn[:3]}) == 1
+    np.testing.assert_array_equal(drawn[-1].images[0].get_array(), derivatives["u_xy"].sel(time=1.0))
+    assert drawn[-1].get_xlim() == drawn[0].get_xlim()
+    assert len(maps(plot_field(field, derivatives))) == 5
+
+
+def test_what_cannot_be_mapped_is_refused(plane, line):
+    field, derivatives = plane
+    with pytest.raises(FieldError, match="frame"):
+        plot_field(field, derivatives, frames=[9])
+    with pytest.raises(FieldError, match="grid"):
+        plot_field(line[0], line[1].stack(point=("time", "x")))
+
+
+def test_figures_are_written_whole_and_reproducibly(burgers, line, tmp_path):
+    for name, figure in (
+        ("inclusion", plot_inclusion(burgers)),
+        ("pareto", plot_pareto(pareto_front(burgers))),
+        ("field", plot_field(*line)),
+    ):
+        png, pdf = save_figure(figure, tmp_path / name)
+        assert png.read_bytes()[:4] == b"\x89PNG"
+        assert pdf.read_bytes()[:4] == b"%PDF"
+    (svg,) = save_figure(plot_field(*line), tmp_path / "field.svg")
+    first = svg.read_bytes()
+    save_figure(plot_field(*line), svg)
+    assert svg.read_bytes() == first
+
+
+def test_unwritable_or_unknown_paths_leave_nothing(burgers, tmp_path):
+    (tmp_path / "file").write_text("a file, not a folder")
+    figure = plot_inclusion(burgers)
+    with pytest.raises(FileError, match="cannot be written"):
+        save_figure(figure, tmp_path / "file" / "figure.png")
+    with pytest.raises(FileError, match="format"):
+        save_figure(figure, tmp_path / "figure.docx")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("text", "typeset"),
+    [
+        ("u_xx", "$u_{xx}$"),
+        ("u**3*u_x", r"$u^{3}\,u_{x}$"),
+        ("u_t = 2.5e-07 u", r"$u_{t}\ =\ 2.5{\times}10^{-7}\ u$"),
+    ],
+)
+def test_terms_are_typeset(text, typeset):
+    assert math_text(text) == typeset

@@ -1,0 +1,124 @@
+"""The loop: reproducible, restartable from its parts, legal at the corners."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from oracles import TableTarget, all_spins, codes, random_rows, table_target
+
+import bayespde.smc as smc
+from bayespde.core.errors import ConfigError
+from bayespde.core.random import torch_generator
+from bayespde.core.statistics import SufficientStatistics
+from bayespde.model import SpinModel
+from bayespde.smc import SMCConfig, run, run_all
+
+
+def test_same_seed_same_result_in_any_number_of_threads():
+    design, rows = random_rows(np.random.default_rng(1), 100, 7)
+    model = SpinModel(SufficientStatistics.from_rows(design, rows))
+    config = SMCConfig(particles=200, runs=4, final_sweeps=2)
+    serial, threaded = (run_all(model, config=config, seed=5, workers=w) for w in (1, 2))
+    for a, b in zip(serial, threaded, strict=True):
+        if isinstance(a, dict):
+            assert all(np.array_equal(a[k], b[k], equal_nan=True) for k in a)
+        else:
+            assert np.array_equal(a, b)
+    other = run_all(model, config=config, seed=6)
+    assert not np.array_equal(serial.spins, other.spins)
+    assert len(set(serial.log_evidence)) == 4
+
+
+def test_shapes_history_and_consistency(seed):
+    target = table_target(np.random.default_rng(2), 6, spread=4.0)
+    config = SMCConfig(particles=64, runs=3, ess_fraction=0.8, final_sweeps=2)
+    runs = run_all(target, config=config, seed=seed)
+    assert runs.spins.shape == (3, 64, 6)
+    assert runs.spins.dtype == bool
+    assert np.array_equal(runs.log_likelihood, target.table[codes(runs.spins.reshape(-1, 6))].reshape(3, 64))
+    for name in ("frequency", "rao_blackwell", "renormalised"):
+        assert runs.estimates[name].shape == (3, 6)
+        assert np.all((runs.estimates[name] >= 0) & (runs.estimates[name] <= 1))
+    temperature = runs.stages["temperature"]
+    last = np.isfinite(temperature).sum(axis=1)
+    for r in range(3):
+        assert temperature[r, last[r] - 1] == 1
+        assert np.all(np.diff(temperature[r, : last[r]]) > 0)
+        assert np.isnan(temperature[r, last[r] :]).all()
+    increments = np.nansum(runs.stages["log_evidence_increment"], axis=1)
+    np.testing.assert_allclose(increments, runs.log_evidence, rtol=0, atol=1e-12)
+    assert np.all(np.diff(runs.origins, axis=1) >= 0)
+    assert [len(np.unique(o)) for o in runs.origins] == [
+        int(runs.stages["distinct_origins"][r, last[r] - 1]) for r in range(3)
+    ]
+
+
+def test_renormalised_estimate_is_exact_once_everything_was_visited(seed):
+    target = table_target(np.random.default_rng(3), 3, spread=0.3)
+    exact = np.exp(target.log_mass - np.logaddexp.reduce(target.log_mass)) @ all_spins(3)
+    runs = run_all(target, config=SMCConfig(particles=2000, runs=2), seed=seed)
+    np.testing.assert_allclose(runs.estimates["renormalised"], np.tile(exact, (2, 1)), rtol=0, atol=1e-12)
+    captured = np.exp(np.logaddexp.reduce(target.log_mass) - smc.log_mean_exp(runs.log_evidence))
+    np.testing.assert_allclose(runs.captured_mass, captured, rtol=1e-12)
+
+
+def test_on_step_sees_every_stage(generator):
+    target, seen = table_target(np.random.default_rng(4), 5), []
+    result = run(
+        target,
+        config=SMCConfig(particles=100),
+        generator=generator,
+        on_step=lambda s, i: seen.append((s.temperature, i.temperature)),
+    )
+    assert [a for a, _ in seen] == [b for _, b in seen] == result.stages["temperature"].tolist()
+
+
+def test_one_term_and_flat_likelihood(seed):
+    target = TableTarget(np.array([-1.0]), np.array([0.0, 2.0]))
+    runs = run_all(target, config=SMCConfig(particles=4000, runs=2), seed=seed)
+    np.testing.assert_allclose(runs.estimates["rao_blackwell"], 1 / (1 + np.exp(-1.0)), rtol=1e-12)
+    flat = run_all(TableTarget(np.zeros(2), np.full(4, -7.0)), config=SMCConfig(runs=1), seed=seed)
+    assert flat.log_evidence[0] == pytest.approx(-7.0, abs=1e-12)
+    assert flat.stages["temperature"].tolist() == [[1.0]]
+
+
+def test_mostly_impossible_configurations(seed):
+    table = np.full(32, -np.inf)
+    table[[0, 5, 17]] = [0.0, 3.0, 2.0]
+    target = TableTarget(np.zeros(5), table)
+    config = SMCConfig(particles=2000, runs=10)
+    runs = run_all(target, config=config, seed=seed)
+    assert np.isfinite(runs.log_likelihood).all()
+    ratio = np.exp(runs.log_evidence - np.logaddexp.reduce(target.log_mass))
+    assert abs(ratio.mean() - 1) < 5 * ratio.std(ddof=1) / np.sqrt(10)
+    with pytest.raises(ConfigError, match="No particle"):
+        run_all(TableTarget(np.zeros(2), np.full(4, -np.inf)), config=config, seed=seed)
+
+
+def test_one_signature_for_every_step():
+    assert list(inspect.signature(smc.step).parameters) == ["state", "target", "generator", "config"]
+    assert list(inspect.signature(smc.init).parameters) == ["target", "particles", "generator"]
+    for name, parameter in list(inspect.signature(smc.step).parameters.items())[2:]:
+        assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, name
+
+
+def test_the_loop_can_be_written_by_hand():
+    target, config = table_target(np.random.default_rng(5), 4), SMCConfig(particles=50)
+    generator = torch_generator(3)
+    state = smc.init(target, particles=50, generator=generator)
+    while state.temperature < 1:
+        state, info = smc.step(state, target, generator=generator, config=config)
+    assert info.rao_blackwell.shape == (4,)
+    assert torch.equal(state.log_likelihood, target.log_likelihood(state.spins))
+    whole = run(target, config=config, generator=torch_generator(3))
+    assert whole.state.log_evidence == state.log_evidence
+
+
+@pytest.mark.slow
+def test_three_hundred_terms(seed):
+    design, rows = random_rows(np.random.default_rng(6), 600, 300, mixing=0.02)
+    model = SpinModel(SufficientStatistics.from_rows(design, rows))
+    runs = run_all(model, config=SMCConfig(particles=64, runs=1, final_sweeps=1), seed=seed)
+    assert np.all(runs.estimates["rao_blackwell"][0, :2] > 0.99)
+    assert runs.estimates["rao_blackwell"][0, 3:].sum() < 20

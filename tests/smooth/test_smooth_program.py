@@ -1,0 +1,176 @@
+"""The penalty by hand, and the Pyro program against the density that the trainer optimises."""
+
+import math
+
+import numpy as np
+import pyro
+import pytest
+import torch
+from pyro import poutine
+
+from bayespde.core.errors import ConfigError
+from bayespde.smooth.network import NeuralField, derivatives
+from bayespde.smooth.penalty import Penalty, penalty_indices, penalty_value
+from bayespde.smooth.program import Batch, DensityConfig, log_density, neural_field_program
+
+EXACT = {"rtol": 1e-12, "atol": 1e-14}
+
+
+def small_problem(generator, *, activation="tanh", dimensions=2, pixels=30):
+    """A float64 network, weights that are not its own, and random pixels and collocation points."""
+    network = NeuralField(
+        dimensions, activation=activation, width=6, depth=2, generator=generator, dtype=torch.float64
+    )
+    uniform = [2 * torch.rand(n, dimensions, generator=generator, dtype=torch.float64) - 1 for n in (pixels, 17)]
+    values = torch.randn(pixels, generator=generator, dtype=torch.float64)
+    parameters = {
+        name: value.detach() + 0.3 * torch.randn(value.shape, generator=generator, dtype=torch.float64)
+        for name, value in network.named_parameters()
+    }
+    return network, parameters, Batch(uniform[0], values, uniform[1])
+
+
+def traced_log_density(network, parameters, batch, config):
+    data = {f"parameter.{name}": value for name, value in parameters.items()}
+    return poutine.trace(poutine.condition(neural_field_program, data)).get_trace(network, batch, config)
+
+
+def test_penalty_indices_are_the_derivatives_of_an_order():
+    assert penalty_indices(2, 2) == ((2, 0), (0, 2))
+    assert penalty_indices(3, 3) == ((3, 0, 0), (0, 3, 0), (0, 0, 3))
+    assert penalty_indices(2, 2, mixed=True) == ((2, 0), (1, 1), (0, 2))
+    assert [len(penalty_indices(k, 3, mixed=True)) for k in (1, 2, 3)] == [3, 6, 10]
+
+
+def test_penalty_value_by_hand():
+    table = torch.tensor([[3.0, -1.0], [0.0, 5.0], [-4.0, 0.0]], dtype=torch.float64)
+    scales = torch.tensor([2.0, 4.0], dtype=torch.float64)
+    weights = torch.tensor([1.0, 0.5], dtype=torch.float64)
+    rounded = lambda d: math.sqrt(d * d + 1e-6) - 1e-3  # noqa: E731
+    sizes = [(rounded(1.5) + rounded(2.0)) / 3, (rounded(0.25) + rounded(1.25)) / 3]
+    squares = [(1.5**2 + 2.0**2) / 3, (0.25**2 + 1.25**2) / 3]
+    assert float(penalty_value(table, scales)) == pytest.approx(sum(sizes), rel=1e-12)
+    assert float(penalty_value(table, scales, weights=weights)) == pytest.approx(sizes[0] + sizes[1] / 2, rel=1e-12)
+    assert float(penalty_value(table, scales, kind="l2")) == pytest.approx(sum(squares), rel=1e-12)
+
+
+def test_penalty_is_dimensionless():
+    table = torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    factor = torch.tensor([1e-3, 7.0, 1e4], dtype=torch.float64)
+    scales = table.abs().mean(dim=0)
+    torch.testing.assert_close(penalty_value(table * factor, scales * factor), penalty_value(table, scales), **EXACT)
+
+
+def test_axis_weights_of_mixed_derivatives_are_geometric_means():
+    penalty = Penalty(order=3, axis_weights=(8.0, 1.0), mixed=True)
+    assert penalty.index_weights(2) == pytest.approx((8.0, 4.0, 2.0, 1.0))
+    assert Penalty(order=2, axis_weights=(0.0, 1.0, 3.0)).index_weights(3) == pytest.approx((0.0, 1.0, 3.0))
+    assert Penalty().index_weights(3) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("pixels", [30, 1234], ids=["full", "minibatch"])
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("activation", ["tanh", "sine"])
+@pytest.mark.parametrize("variant", [{}, {"mixed": True, "kind": "l2", "axis_weights": (0.5, 2.0)}])
+def test_program_and_objective_are_one_density(activation, order, pixels, variant, generator):
+    network, parameters, batch = small_problem(generator, activation=activation)
+    penalty = Penalty(order=order, weight=0.02, **variant)
+    scales = tuple(np.linspace(0.5, 3.0, len(penalty.indices(2))))
+    config = DensityConfig(pixels, noise_scale=0.3, prior_scale=0.7, penalty=penalty, penalty_scales=scales)
+    trace = traced_log_density(network, parameters, batch, config)
+    density = float(log_density(network, parameters, batch, config).detach())
+    assert density == pytest.approx(float(trace.log_prob_sum().detach()), rel=1e-6)
+    # The factor is part of the sum, and worth what the definition says.
+    found = derivatives(lambda p: _at(network, parameters, p), batch.collocation, penalty.indices(2))
+    value = penalty_value(
+        found,
+        found.new_tensor(scales),
+        kind=penalty.kind,
+        weights=found.new_tensor(penalty.index_weights(2)),
+    )
+    factor = float(trace.nodes["total_variation"]["log_prob_sum"].detach())
+    assert factor == pytest.approx(-pixels * 0.02 * float(value.detach()) / (2 * 0.3**2), rel=1e-6)
+
+
+def _at(network, parameters, points):
+    return torch.func.functional_call(network, parameters, (points,))
+
+
+def test_density_is_the_sum_of_normal_densities(generator):
+    network, parameters, batch = small_problem(generator, dimensions=3)
+    config = DensityConfig(300, noise_scale=0.4, prior_scale=1.3)
+    residual = (batch.values - _at(network, parameters, batch.coordinates)).numpy()
+    weights = torch.cat([p.ravel() for p in parameters.values()]).numpy()
+    normal = lambda x, s: -(x**2) / (2 * s**2) - np.log(s) - np.log(2 * np.pi) / 2  # noqa: E731
+    expected = normal(weights, 1.3).sum() + 10 * normal(residual, 0.4).sum()
+    assert float(log_density(network, parameters, batch, config)) == pytest.approx(expected, rel=1e-12)
+    assert float(traced_log_density(network, parameters, batch, config).log_prob_sum()) == pytest.approx(expected)
+
+
+def test_gradients_of_program_and_objective_agree(generator):
+    network, parameters, batch = small_problem(generator)
+    parameters = {name: value.requires_grad_() for name, value in parameters.items()}
+    config = DensityConfig(90, 0.3, penalty=Penalty(order=3, weight=0.01), penalty_scales=(2.0, 3.0))
+    fast = torch.autograd.grad(log_density(network, parameters, batch, config), list(parameters.values()))
+    slow = traced_log_density(network, parameters, batch, config).log_prob_sum()
+    for a, b in zip(fast, torch.autograd.grad(slow, list(parameters.values())), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
+
+
+def test_minibatches_estimate_the_full_density_without_bias(generator):
+    network, parameters, batch = small_problem(generator, pixels=40)
+    full = float(log_density(network, parameters, batch, DensityConfig(40, 0.5)))
+    halves = [Batch(batch.coordinates[s], batch.values[s], batch.collocation) for s in (slice(20), slice(20, None))]
+    parts = [float(log_density(network, parameters, half, DensityConfig(40, 0.5))) for half in halves]
+    assert np.mean(parts) == pytest.approx(full, rel=1e-12)
+
+
+def test_program_samples_fields_from_its_prior(generator):
+    network, _, batch = small_problem(generator)
+    with pyro.util.ignore_jit_warnings(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        trace = poutine.trace(neural_field_program).get_trace(network, batch, DensityConfig(30, 0.5))
+    names = {f"parameter.{name}" for name, _ in network.named_parameters()}
+    assert names <= set(trace.nodes)
+    assert "total_variation" not in trace.nodes
+    assert len(pyro.get_param_store()) == 0
+    drawn = {name: trace.nodes[f"parameter.{name}"]["value"] for name, _ in network.named_parameters()}
+    torch.testing.assert_close(trace.nodes["_RETURN"]["value"], _at(network, drawn, batch.coordinates), **EXACT)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"order": 0},
+        {"order": 4},
+        {"weight": -1.0},
+        {"weight": math.nan},
+        {"kind": "l3"},
+        {"axis_weights": (-1.0, 1.0)},
+        {"axis_weights": (0.0, 0.0)},
+    ],
+)
+def test_impossible_penalties_are_refused(change):
+    with pytest.raises(ConfigError):
+        Penalty(**change)
+
+
+def test_axis_weights_for_other_dimensions_are_refused():
+    with pytest.raises(ConfigError, match="axis weights"):
+        Penalty(axis_weights=(1.0, 1.0)).index_weights(3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pixels": 0},
+        {"noise_scale": 0.0},
+        {"noise_scale": math.nan},
+        {"prior_scale": -1.0},
+        {"penalty": Penalty(weight=1e-3)},
+        {"penalty": Penalty(weight=1e-3), "penalty_scales": (1.0, 0.0)},
+    ],
+)
+def test_impossible_densities_are_refused(change):
+    with pytest.raises(ConfigError):
+        DensityConfig(**({"pixels": 10, "noise_scale": 0.1} | change))

@@ -1,0 +1,270 @@
+"""Training on manufactured fields: accuracy, repeatability, early stopping, and what the penalty does."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from bayespde.core.errors import ConfigError, FieldError
+from bayespde.smooth.network import NeuralField, derivatives
+from bayespde.smooth.penalty import Penalty
+from bayespde.smooth.program import Batch, DensityConfig, log_density
+from bayespde.smooth.train import (
+    CANDIDATE_WEIGHTS,
+    NetworkConfig,
+    candidate_configs,
+    choose_weight,
+    held_out_mask,
+    train,
+)
+
+SMALL = NetworkConfig(width=12, depth=2, steps=400, batch=512, collocation=64, learning_rate=1e-2)
+INDICES = [(0, 0), (1, 0), (0, 1), (0, 2)]
+
+
+def grid(frames=33, positions=47):
+    axes = np.meshgrid(np.linspace(-1, 1, frames), np.linspace(-1, 1, positions), indexing="ij")
+    return np.stack([a.ravel() for a in axes], axis=1)
+
+
+def front(coordinates):
+    """A travelling front, standardised, with its derivatives in the order of INDICES: [n, 4]."""
+    t, x = coordinates.T
+    tanh = np.tanh(3 * (x - 0.5 * t))
+    slope = 3 * (1 - tanh**2)
+    table = np.stack([tanh, -0.5 * slope, slope, -6 * tanh * slope], axis=1)
+    table[:, 0] -= tanh.mean()
+    return table / tanh.std()
+
+
+def noisy_front(seed, noise=0.1):
+    coordinates = grid()
+    truth = front(coordinates)
+    values = truth[:, 0] + noise * np.random.default_rng(seed).standard_normal(len(truth))
+    return coordinates, values, truth
+
+
+def relative_errors(fit, coordinates, truth, indices=INDICES):
+    found = fit.evaluate(coordinates, indices)
+    return np.linalg.norm(found - truth, axis=0) / np.linalg.norm(truth, axis=0)
+
+
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, activation="sine", width=16, input_scale=4.0)])
+def test_a_travelling_front_is_recovered_with_its_derivatives(config, seed):
+    coordinates, values, truth = noisy_front(seed)
+    fit = train(coordinates, values, config=config, noise_scale=0.1, seed=seed)
+    errors = relative_errors(fit, coordinates, truth)
+    assert np.all(errors < [0.06, 0.2, 0.16, 0.4]), errors
+    assert errors[0] < 0.6 * 0.1  # well below the noise
+    assert fit.held_out_rmse == pytest.approx(0.1, abs=0.1 * 5 / math.sqrt(2 * fit.held_out.sum()) + 0.01)
+
+
+def test_three_dimensions_are_fitted(seed):
+    rng = np.random.default_rng(seed)
+    coordinates = rng.uniform(-1, 1, (3000, 3))
+    t, y, x = coordinates.T
+    clean = math.sqrt(2) * np.sin(2 * x + y - t)
+    values = clean + 0.1 * rng.standard_normal(3000)
+    config = replace(SMALL, steps=300, activation="sine", input_scale=3.0)
+    fit = train(coordinates, values, config=config, noise_scale=0.1, seed=seed)
+    slope = math.sqrt(2) * np.cos(2 * x + y - t)
+    truth = np.stack([clean, -slope, slope, 2 * slope, -2 * clean], axis=1)
+    errors = relative_errors(
+        fit, coordinates, truth, [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)]
+    )
+    assert np.all(errors < [0.05, 0.15, 0.15, 0.15, 0.3]), errors
+
+
+def test_the_seed_decides_everything_bit_for_bit():
+    coordinates, values, _ = noisy_front(0)
+    config = replace(SMALL, steps=40, penalty=Penalty(weight=1e-3))
+    settings = {"config": config, "noise_scale": 0.1, "penalty_scales": (5.0, 50.0)}
+    state = torch.random.get_rng_state()
+    first, again, other = (train(coordinates, values, seed=s, **settings) for s in (1, 1, 2))
+    assert torch.equal(state, torch.random.get_rng_state())
+    for name, value in first.parameters.items():
+        assert torch.equal(value, again.parameters[name])
+        assert name.endswith("bias") or not torch.equal(value, other.parameters[name])
+    np.testing.assert_array_equal(first.held_out, again.held_out)
+    np.testing.assert_array_equal(first.history.objective, again.history.objective)
+    assert not np.array_equal(first.held_out, other.held_out)
+
+
+def test_the_objective_is_minus_the_log_density_per_pixel():
+    coordinates, values, _ = noisy_front(0)
+    config = replace(SMALL, steps=1, batch=10**6, learning_rate=1e-30)
+    fit = train(coordinates, values, config=config, noise_scale=0.2, seed=4)
+    seen = ~fit.held_out
+    batch = Batch(
+        *(torch.as_tensor(a[seen], dtype=torch.float64) for a in (coordinates, values)), torch.empty(0, 2)
+    )
+    network = fit.network()
+    density = log_density(network, dict(network.named_parameters()), batch, DensityConfig(int(seen.sum()), 0.2))
+    assert fit.history.objective[0] == pytest.approx(-float(density.detach()) / seen.sum(), rel=1e-5)
+
+
+def test_evaluation_is_the_network_in_double_precision(generator):
+    coordinates, values, _ = noisy_front(0)
+    fit = train(coordinates, values, config=replace(SMALL, steps=20), noise_scale=0.1, seed=0)
+    indices = [(0, 0), (0, 1), (2, 1)]
+    points = np.random.default_rng(0).uniform(-1, 1, (9001, 2))  # more than one chunk
+    network = NeuralField(2, width=12, depth=2, input_scale=2.0, generator=generator, dtype=torch.float64)
+    network.load_state_dict({name: value.double() for name, value in fit.parameters.items()})
+    expected = derivatives(network, torch.as_tensor(points), indices).detach().numpy()
+    found = fit.evaluate(points, indices)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(fit.evaluate(points), found[:, :1])
+
+
+def test_residuals_are_those_of_the_pixels_held_out():
+    coordinates, values, _ = noisy_front(0)
+    mask = np.random.default_rng(5).random(len(values)) < 0.2
+    fit = train(coordinates, values, config=replace(SMALL, steps=60), noise_scale=0.1, held_out=mask, seed=0)
+    residuals = values - fit.evaluate(coordinates)[:, 0]
+    np.testing.assert_array_equal(fit.held_out, mask)
+    np.testing.assert_allclose(fit.held_out_residuals, residuals[mask], atol=1e-5)
+    assert fit.held_out_rmse == pytest.approx(np.sqrt(np.mean(residuals[mask] ** 2)), rel=1e-5)
+    assert fit.training_rmse == pytest.approx(np.sqrt(np.mean(residuals[~mask] ** 2)), rel=1e-5)
+
+
+def test_held_out_pixels_do_not_influence_the_weights():
+    coordinates, values, _ = noisy_front(0)
+    mask = held_out_mask(coordinates, config=SMALL, seed=0)
+    changed = np.where(mask, -values, values)
+    config = replace(SMALL, steps=30, check_every=30)
+    fits = [train(coordinates, v, config=config, noise_scale=0.1, held_out=mask, seed=0) for v in (values, changed)]
+    for name, value in fits[0].parameters.items():
+        assert torch.equal(value, fits[1].parameters[name])
+
+
+def test_training_stops_early_on_noise_and_keeps_the_best_weights(seed):
+    coordinates = grid(15, 15)
+    values = np.random.default_rng(seed).standard_normal(len(coordinates))
+    config = NetworkConfig(width=24, depth=3, steps=3000, batch=512, patience=150, check_every=10)
+    fit = train(coordinates, values, config=config, noise_scale=0.1, seed=seed)
+    assert fit.history.step[-1] < 1500
+    best = fit.history.held_out_rmse.argmin()
+    assert fit.history.step[-1] - fit.history.step[best] >= 150
+    assert fit.held_out_rmse == fit.history.held_out_rmse[best]
+
+
+@pytest.mark.parametrize(("order", "kind"), [(1, "l1"), (2, "l1"), (3, "l1"), (2, "l2")])
+def test_a_heavy_penalty_flattens_the_derivative_of_its_order(order, kind):
+    coordinates, values, _ = noisy_front(0)
+    indices = [(order, 0), (0, order)]
+    sizes = []
+    for weight in (0.0, 10.0):
+        config = replace(SMALL, steps=300, penalty=Penalty(order=order, weight=weight, kind=kind), patience=300)
+        fit = train(coordinates, values, config=config, noise_scale=0.1, penalty_scales=(1.0, 1.0), seed=0)
+        sizes.append(np.abs(fit.evaluate(coordinates, indices)).mean())
+    assert sizes[1] < 0.02 * sizes[0]
+
+
+def test_axis_weights_penalise_one_axis_alone():
+    coordinates, values, _ = noisy_front(0)
+    sizes = []
+    for axis_weights in ((1.0, 0.0), (0.0, 1.0)):
+        penalty = Penalty(order=1, weight=10.0, axis_weights=axis_weights)
+        config = replace(SMALL, steps=300, penalty=penalty)
+        fit = train(coordinates, values, config=config, noise_scale=0.1, penalty_scales=(1.0, 1.0), seed=0)
+        sizes.append(np.abs(fit.evaluate(coordinates, [(1, 0), (0, 1)])).mean(axis=0))
+    assert sizes[0][0] < 0.02 * sizes[1][0]
+    assert sizes[1][1] < 0.02 * sizes[0][1]
+
+
+def test_chosen_weight_is_the_largest_within_the_tolerance():
+    coordinates, values, _ = noisy_front(0)
+    config = replace(SMALL, steps=150)
+    settings = {"config": config, "noise_scale": 0.1, "penalty_scales": (20.0, 200.0), "seed": 1}
+    weights = (3.0, 0.0, 1e-3)
+    choice = choose_weight(coordinates, values, weights=weights, tolerance=0.0, **settings)
+    fits = [
+        train(coordinates, values, **(settings | {"config": replace(config, penalty=Penalty(weight=w))}))
+        for w in sorted(weights)
+    ]
+    errors = np.array([fit.held_out_rmse for fit in fits])
+    np.testing.assert_array_equal(choice.held_out_rmse, errors)
+    assert choice.weight == choice.weights[errors.argmin()]
+    assert errors.argmin() < 2  # a weight of 3 flattens the front
+    assert choice.fit.config.penalty.weight == choice.weight
+    anything = choose_weight(coordinates, values, weights=weights, tolerance=100.0, **settings)
+    assert anything.weight == 3.0
+
+
+def test_whole_frames_are_held_out_but_not_the_first_or_last():
+    coordinates = grid(21, 9)
+    config = replace(SMALL, hold_out="frames", hold_out_fraction=0.2)
+    mask = held_out_mask(coordinates, config=config, seed=3).reshape(21, 9)
+    assert np.all(mask.all(axis=1) == mask.any(axis=1))
+    assert mask[:, 0].sum() == 4
+    assert not mask[[0, -1]].any()
+
+
+def test_a_share_of_the_pixels_is_held_out_at_random():
+    coordinates = grid(21, 9)
+    masks = [held_out_mask(coordinates, config=SMALL, seed=s) for s in (3, 3, 4)]
+    assert [m.sum() for m in masks] == [19, 19, 19]
+    np.testing.assert_array_equal(masks[0], masks[1])
+    assert not np.array_equal(masks[0], masks[2])
+
+
+@pytest.mark.parametrize("dimensions", [2, 3, 4])
+def test_candidates_cover_both_activations(dimensions):
+    assert {config.activation for config in candidate_configs(dimensions)} == {"tanh", "sine"}
+    assert CANDIDATE_WEIGHTS == (0.0, 1e-4, 3e-4, 1e-3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"activation": "relu"},
+        {"width": 0},
+        {"depth": -1},
+        {"input_scale": 0.0},
+        {"steps": 0},
+        {"steps": 1.5},
+        {"batch": True},
+        {"collocation": 0},
+        {"learning_rate": 0.0},
+        {"prior_scale": math.inf},
+        {"hold_out_fraction": 0.0},
+        {"hold_out_fraction": 0.6},
+        {"hold_out": "blocks"},
+        {"patience": 0},
+        {"check_every": 0},
+    ],
+)
+def test_impossible_settings_are_refused(change):
+    with pytest.raises(ConfigError):
+        NetworkConfig(**change)
+
+
+def test_impossible_arguments_are_refused():
+    coordinates, values, _ = noisy_front(0)
+    with pytest.raises(ConfigError, match="noise_scale"):
+        train(coordinates, values, config=SMALL, noise_scale=0.0)
+    with pytest.raises(ConfigError, match="scales"):
+        train(coordinates, values, config=replace(SMALL, penalty=Penalty(weight=1.0)), noise_scale=0.1)
+    with pytest.raises(ConfigError, match="seed"):
+        train(coordinates, values, config=SMALL, noise_scale=0.1, seed=-1)
+    with pytest.raises(ConfigError, match="penalty weight"):
+        choose_weight(coordinates, values, config=SMALL, noise_scale=0.1, penalty_scales=(), weights=())
+
+
+def test_impossible_pixels_are_refused():
+    coordinates, values, _ = noisy_front(0)
+    everything = np.ones(len(values), dtype=bool)
+    for bad in (
+        (coordinates[:-1], values, None),
+        (coordinates, np.where(values > 1, np.nan, values), None),
+        (coordinates * 2, values, None),
+        (coordinates, values, everything),
+        (coordinates, values, everything.astype(float)),
+    ):
+        with pytest.raises(FieldError):
+            train(*bad[:2], config=SMALL, noise_scale=0.1, held_out=bad[2])
+    with pytest.raises(FieldError, match="frames"):
+        held_out_mask(grid(3, 5), config=replace(SMALL, hold_out="frames"), seed=0)

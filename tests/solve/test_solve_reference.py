@@ -1,0 +1,43 @@
+"""Agreement with py-pde, an independent finite-difference solver, on the same equation and grid."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayespde.core.equation import Equation
+from bayespde.solve.integrate import Method, integrate
+
+pytestmark = pytest.mark.slow
+
+
+def reference(formula, values, lengths, *, periodic, condition):
+    import pde
+
+    grid = pde.CartesianGrid([[0, length] for length in lengths], values.shape, periodic=periodic)
+    equation = pde.PDE({"u": formula}, bc=condition)
+    settings = {"solver": "scipy", "backend": "numpy", "tracker": None, "rtol": 1e-8, "atol": 1e-10}
+    return equation.solve(pde.ScalarField(grid, values), t_range=1.0, **settings).data
+
+
+def ours(text, values, lengths, **method):
+    dims = ("y", "x")[-values.ndim :]
+    pairs = zip(dims, values.shape, lengths, strict=True)
+    axes = {d: (np.arange(n) + 0.5) * length / n for d, n, length in pairs}
+    start = xr.DataArray(values, dims=dims, coords=axes)
+    equation = Equation.from_string(text)
+    return integrate(equation, start, [0.0, 1.0], method=Method(space="difference", **method)).values[-1]
+
+
+def test_burgers_on_a_ring():
+    values = np.sin(2 * np.pi * (np.arange(64) + 0.5) / 64)
+    expected = reference("-u*d_dx(u) + 0.1*laplace(u)", values, [10.0], periodic=True, condition="periodic")
+    for scheme in ("auto", "explicit", "etd", "imex"):
+        found = ours("u_t = -u*u_x + 0.1*u_xx", values, [10.0], scheme=scheme, rtol=1e-7)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_allen_cahn_between_walls(rng):
+    values = rng.random((16, 20))
+    expected = reference("0.5*laplace(u) + u - u**3", values, [8.0, 5.0], periodic=False, condition={"derivative": 0})
+    found = ours("u_t = 0.5*u_xx + 0.5*u_yy + u - u**3", values, [8.0, 5.0], boundary="no-flux")
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -1,0 +1,101 @@
+"""Each one-line bug that a sampler has had somewhere must be caught by the named check; without bugs all pass."""
+
+import importlib
+
+import pytest
+import torch
+from statistical import checks
+
+from bayespde.model.evidence import ClosedForm
+from bayespde.smc import flips, tempering
+
+step_module = importlib.import_module("bayespde.smc.step")
+
+
+def sign_in_the_ess_solver(patch):
+    right = tempering.next_temperature
+    patch.setattr(tempering, "next_temperature", lambda log_likelihood, **kw: right(-log_likelihood, **kw))
+
+
+def flip_ignores_temperature(patch):
+    right = flips.tempered_log_ratio
+    patch.setattr(flips, "tempered_log_ratio", lambda prior, likelihood, temperature: right(prior, likelihood, 1.0))
+
+
+def prior_odds_with_wrong_sign(patch):
+    right = flips.tempered_log_ratio
+    patch.setattr(flips, "tempered_log_ratio", lambda prior, likelihood, t: right(-prior, likelihood, t))
+
+
+def log_likelihood_not_resampled(patch):
+    right = step_module.select
+    patch.setattr(step_module, "select", lambda state, a: right(state, a)._replace(log_likelihood=state.log_likelihood))
+
+
+def weight_uses_temperature_not_increment(patch):
+    patch.setattr(
+        tempering,
+        "incremental_log_weights",
+        lambda log_likelihood, *, previous, temperature: temperature * log_likelihood,
+    )
+
+
+def rejuvenation_at_previous_temperature(patch):
+    right, previous = step_module.rejuvenate, [0.0]
+
+    def wrong(state, target, **kw):
+        old = previous[0] if previous[0] < state.temperature else 0.0
+        previous[0] = state.temperature
+        moved, moves = right(state._replace(temperature=old), target, **kw)
+        return moved._replace(temperature=state.temperature), moves
+
+    patch.setattr(step_module, "rejuvenate", wrong)
+
+
+def slab_determinant_missing(patch):
+    patch.setattr(ClosedForm, "log_determinant", lambda self, size, logdet: torch.zeros(len(size), 1))
+
+
+def flip_also_changes_a_neighbour(patch):
+    right = flips.update_site
+
+    def wrong(state, target, *, site, uniforms):
+        moved, up = right(state, target, site=site, uniforms=uniforms)
+        accepted = moved.spins[:, site] ^ state.spins[:, site]
+        spins = moved.spins.clone()
+        spins[:, (site + 1) % spins.shape[1]] ^= accepted
+        return moved._replace(spins=spins), up
+
+    patch.setattr(flips, "update_site", wrong)
+
+
+CAUGHT_BY = (
+    (sign_in_the_ess_solver, "check_ess_target"),
+    (flip_ignores_temperature, "check_invariance"),
+    (flip_ignores_temperature, "check_unbiased_evidence"),
+    (prior_odds_with_wrong_sign, "check_invariance"),
+    (prior_odds_with_wrong_sign, "check_table_inclusion"),
+    (log_likelihood_not_resampled, "check_unbiased_evidence"),
+    (weight_uses_temperature_not_increment, "check_unbiased_evidence"),
+    (rejuvenation_at_previous_temperature, "check_unbiased_evidence"),
+    (slab_determinant_missing, "check_evidence_formula"),
+    (flip_also_changes_a_neighbour, "check_invariance"),
+    (flip_also_changes_a_neighbour, "check_table_inclusion"),
+)
+
+
+def perform(name, seed):
+    check = getattr(checks, name)
+    return check() if name in ("check_evidence_formula", "check_invariance") else check(seed)
+
+
+@pytest.mark.parametrize("name", sorted({name for _, name in CAUGHT_BY}))
+def test_without_a_bug_the_check_passes(name, seed):
+    perform(name, seed)
+
+
+@pytest.mark.parametrize(("bug", "name"), CAUGHT_BY)
+def test_planted_bug_is_caught(bug, name, seed, monkeypatch):
+    bug(monkeypatch)
+    with pytest.raises(AssertionError):
+        perform(name, seed)
