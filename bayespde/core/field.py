@@ -58,6 +58,14 @@ def make_field(
             fix="transpose the values, for example u.T for an array stored as [x, time]",
         )
     field = xr.DataArray(array, dims=tuple(coords), coords=coords, name=name)
+    unknown = set(units or {}) - {name, *coords}
+    if unknown:
+        raise FieldError(
+            "Units are given for something that is not there.",
+            got=sorted(unknown),
+            wanted=", ".join([name, *coords]),
+            fix="remove them or check the spelling",
+        )
     for key, unit in (units or {}).items():
         (field if key == name else field.coords[key]).attrs["units"] = unit
     return check_field(field)

@@ -158,6 +158,8 @@ class SpinModel:
                 continue
             columns = working[:, np.append(on, self.terms)]
             triangle = np.asarray(np.linalg.qr(columns, mode="r"))[: on.size]
+            # the sign of a factor's row is decided by rounding, and would flip the noise with the order of terms
+            triangle *= np.where(np.diagonal(triangle) < 0, -1.0, 1.0)[:, None]
             data = np.outer(triangle[:, -1], shrinkage[rows]) + spread[np.ix_(rows, on)].T
             coefficients[np.ix_(rows, on)] = solve_triangular(triangle[:, :-1], data).T
         return coefficients

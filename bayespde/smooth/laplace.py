@@ -228,9 +228,7 @@ def _evidence(
     return precision, noise, float((eigenvalues / (eigenvalues + precision * noise**2)).sum())
 
 
-def _gradient_function(
-    fit: NetworkFit, names: Sequence[str], index: MultiIndex
-) -> Callable[[Tensor], Tensor]:
+def _gradient_function(fit: NetworkFit, names: Sequence[str], index: MultiIndex) -> Callable[[Tensor], Tensor]:
     """A function from points `[n, d]` to gradients in the named weights, `[n, p]`, of one derivative."""
     network = fit.network().requires_grad_(False)
     weights, fixed = _weights(fit, names)

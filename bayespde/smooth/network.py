@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,12 +52,14 @@ class NeuralField(nn.Module):
         self.input_scale = input_scale
         sizes = [dimensions, *[width] * depth, 1]
         # nn.Linear draws from the global generator when built the usual way.
-        self.layers = nn.ModuleList(
-            nn.utils.skip_init(nn.Linear, a, b, dtype=dtype) for a, b in zip(sizes, sizes[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(nn.utils.skip_init(nn.Linear, a, b, dtype=dtype) for a, b in pairwise(sizes))
         with torch.no_grad():
-            for position, layer in enumerate(self.layers):
+            for position, layer in enumerate(self._linear):
                 _initialise(layer, activation, first=position == 0, generator=generator)
+
+    @property
+    def _linear(self) -> list[nn.Linear]:
+        return cast(list[nn.Linear], list(self.layers))
 
     def forward(self, points: Tensor, axis_order: int = 0) -> Tensor:
         """Evaluate the field, or its derivatives along each axis.
@@ -79,7 +82,7 @@ class NeuralField(nn.Module):
         return self.layers[-1](hidden).squeeze(-1)
 
     def _axis_derivatives(self, points: Tensor, order: int) -> Tensor:
-        first, *rest = self.layers
+        first, *rest = self._linear
         dimensions = points.shape[1]
         base = first(points * self.input_scale)
         slope = (first.weight.T * self.input_scale).unsqueeze(1).expand(-1, len(points), -1)
@@ -202,9 +205,7 @@ def _tanh_series(series: Sequence[Tensor]) -> list[Tensor]:
     slopes = [1 - values[0].square()]
     for order in range(1, len(series)):
         values.append(_chain(series, slopes, order))
-        slopes.append(
-            -sum((values[i] * values[order - i] for i in range(1, order)), 2 * values[0] * values[order])
-        )
+        slopes.append(-sum((values[i] * values[order - i] for i in range(1, order)), 2 * values[0] * values[order]))
     return values
 
 

@@ -104,9 +104,7 @@ def penalty_indices(order: int, dimensions: int, *, mixed: bool = False) -> tupl
     return tuple(index for index in product(range(order, -1, -1), repeat=dimensions) if sum(index) == order)
 
 
-def penalty_value(
-    derivatives: Tensor, scales: Tensor, *, kind: str = "l1", weights: Tensor | None = None
-) -> Tensor:
+def penalty_value(derivatives: Tensor, scales: Tensor, *, kind: str = "l1", weights: Tensor | None = None) -> Tensor:
     """Average the size of scaled derivatives over points and add over derivatives.
 
     Args:

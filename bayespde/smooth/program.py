@@ -59,9 +59,7 @@ class DensityConfig:
                     wanted="a positive, finite number",
                     fix=f"{name}=1",
                 )
-        if self.penalty.weight and not (
-            self.penalty_scales and all(0 < s < math.inf for s in self.penalty_scales)
-        ):
+        if self.penalty.weight and not (self.penalty_scales and all(0 < s < math.inf for s in self.penalty_scales)):
             raise ConfigError(
                 "The penalty has no scales.",
                 got=self.penalty_scales,
@@ -103,9 +101,7 @@ def neural_field_program(network: NeuralField, batch: Batch, config: DensityConf
     return mean
 
 
-def log_density(
-    network: NeuralField, parameters: Mapping[str, Tensor], batch: Batch, config: DensityConfig
-) -> Tensor:
+def log_density(network: NeuralField, parameters: Mapping[str, Tensor], batch: Batch, config: DensityConfig) -> Tensor:
     """The log density of `neural_field_program` at given weights, in closed form.
 
     Args:

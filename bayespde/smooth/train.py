@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,78 +14,15 @@ from pytorch_optimizer import SOAP
 from torch import Tensor
 from tqdm import tqdm
 
-from bayespde.core.errors import ConfigError, FieldError
+from bayespde.core.errors import ConfigError
 from bayespde.core.random import spawn_seeds, torch_generator
-from bayespde.smooth.network import Activation, MultiIndex, NeuralField, check_architecture, derivatives
-from bayespde.smooth.penalty import Penalty
+from bayespde.smooth.hold_out import check_mask, check_pixels, held_out_mask
+from bayespde.smooth.network import MultiIndex, NeuralField, derivatives
+from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.program import Batch, DensityConfig, log_density
 
 CHUNK = 8192
 CANDIDATE_WEIGHTS = (0.0, 1e-4, 3e-4, 1e-3)
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """Architecture, penalty and training of a neural field.
-
-    Attributes:
-        activation: `"tanh"` for fields of moving fronts, `"sine"` for oscillating ones.
-        width: Units per hidden layer.
-        depth: Hidden layers.
-        input_scale: Factor on the coordinates, dimensionless.
-        prior_scale: Prior standard deviation of every weight and bias.
-        penalty: Total-variation term.
-        steps: Most optimiser steps.
-        batch: Pixels per step.
-        collocation: Points per step at which derivatives are penalised.
-        learning_rate: First rate, annealed to zero along a cosine.
-        hold_out_fraction: Share of the pixels or frames that training does not see.
-        hold_out: What is held out: single `"pixels"`, or whole `"frames"` where noise is correlated within frames.
-        patience: Steps without a better held-out error after which training stops.
-        check_every: Steps between looks at the held-out error.
-    """
-
-    activation: Activation = "tanh"
-    width: int = 20
-    depth: int = 6
-    input_scale: float = 2.0
-    prior_scale: float = 1.0
-    penalty: Penalty = field(default_factory=Penalty)
-    steps: int = 2000
-    batch: int = 2048
-    collocation: int = 512
-    learning_rate: float = 3e-3
-    hold_out_fraction: float = 0.1
-    hold_out: Literal["pixels", "frames"] = "pixels"
-    patience: int = 1000
-    check_every: int = 50
-
-    def __post_init__(self) -> None:
-        check_architecture(self.activation, self.width, self.depth, self.input_scale)
-        for name in ("steps", "batch", "collocation", "patience", "check_every"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(
-                    f"The setting {name!r} must be a positive integer.",
-                    got=repr(value),
-                    wanted="an int >= 1",
-                    fix=f"{name}={type(self).__dataclass_fields__[name].default}",
-                )
-        for name, top in (("learning_rate", math.inf), ("prior_scale", math.inf), ("hold_out_fraction", 0.5)):
-            if not 0 < getattr(self, name) < top:
-                raise ConfigError(
-                    f"The setting {name!r} is out of range.",
-                    got=getattr(self, name),
-                    wanted=f"above 0 and below {top}",
-                    fix=f"{name}={type(self).__dataclass_fields__[name].default}",
-                )
-        if self.hold_out not in ("pixels", "frames"):
-            raise ConfigError(
-                "What is to be held out is unknown.",
-                got=repr(self.hold_out),
-                wanted="'pixels' or 'frames'",
-                fix="hold_out='pixels'",
-            )
 
 
 class TrainingHistory(NamedTuple):
@@ -134,9 +71,7 @@ class NetworkFit:
         network.load_state_dict({name: value.to(dtype) for name, value in self.parameters.items()})
         return network
 
-    def evaluate(
-        self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None
-    ) -> np.ndarray:
+    def evaluate(self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None) -> np.ndarray:
         """Evaluate the field and its derivatives.
 
         Args:
@@ -179,45 +114,11 @@ def candidate_configs(dimensions: int) -> tuple[NetworkConfig, ...]:
         dimensions: Number of coordinates, time included.
 
     Returns:
-        A tanh network and a sine network, wider where there are more dimensions.
+        A tanh network, which follows moving fronts best, and a sine network, which follows fine structure.
     """
-    if dimensions == 2:
-        return (NetworkConfig(), NetworkConfig(activation="sine", width=32, depth=4, input_scale=6.0))
-    return (
-        NetworkConfig(width=32, depth=4, batch=4096),
-        NetworkConfig(activation="sine", width=48, depth=4, input_scale=6.0, batch=4096),
-    )
-
-
-def held_out_mask(coordinates: np.ndarray, *, config: NetworkConfig, seed: int) -> np.ndarray:
-    """Draw the pixels that no smoother may see.
-
-    Args:
-        coordinates: `[n, d]`, time first.
-        config: Gives the share, and whether pixels or frames are drawn; the first and last frame are never drawn.
-        seed: Non-negative integer.
-
-    Returns:
-        `[n]`, bool, with at least one and not all True.
-
-    Raises:
-        FieldError: If there are too few pixels or frames to hold any out.
-    """
-    rng = np.random.default_rng(seed)
-    times, frame = np.unique(coordinates[:, 0], return_inverse=True)
-    size = len(coordinates) if config.hold_out == "pixels" else len(times)
-    eligible = np.arange(size) if config.hold_out == "pixels" else np.arange(1, size - 1)
-    if len(eligible) < 2:
-        raise FieldError(
-            f"There are too few {config.hold_out} to hold some out.",
-            got=f"{size} {config.hold_out}",
-            wanted="at least 2 pixels, or 4 frames",
-            fix="hold_out='pixels'" if config.hold_out == "frames" else "record more data",
-        )
-    count = min(max(1, round(config.hold_out_fraction * size)), len(eligible) - 1)
-    drawn = np.zeros(size, dtype=bool)
-    drawn[rng.choice(eligible, count, replace=False)] = True
-    return drawn if config.hold_out == "pixels" else drawn[frame.ravel()]
+    front = NetworkConfig() if dimensions == 2 else NetworkConfig(width=32, depth=4, batch=4096, learning_rate=6e-3)
+    wave = NetworkConfig(activation="sine", width=48, depth=4, input_scale=12.0, learning_rate=1e-2)
+    return (front, wave if dimensions == 2 else replace(wave, input_scale=6.0, batch=4096))
 
 
 def train(
@@ -254,9 +155,9 @@ def train(
         ConfigError: If the noise, the penalty's scales or the seed are not usable.
     """
     mask_seed, weight_seed, batch_seed = spawn_seeds(seed, 3)
-    _check_pixels(coordinates, values)
+    check_pixels(coordinates, values)
     mask = held_out_mask(coordinates, config=config, seed=mask_seed) if held_out is None else held_out
-    _check_mask(mask, values)
+    check_mask(mask, values)
     density = DensityConfig(
         pixels=int((~mask).sum()),
         noise_scale=noise_scale,
@@ -267,7 +168,7 @@ def train(
     seen = Batch(_tensor(coordinates[~mask]), _tensor(values[~mask]), torch.empty(0, coordinates.shape[1]))
     unseen = seen._replace(coordinates=_tensor(coordinates[mask]), values=_tensor(values[mask]))
     network = _build(coordinates.shape[1], config, weight_seed)
-    history = _optimise(network, seen, unseen, density, config, torch_generator(batch_seed), progress)
+    history = _optimise(network, (seen, unseen), density, config, torch_generator(batch_seed), progress)
     residuals = _residuals(network, unseen)
     return NetworkFit(
         parameters={name: value.detach().clone() for name, value in network.named_parameters()},
@@ -342,20 +243,19 @@ def choose_weight(
 
 def _optimise(
     network: NeuralField,
-    seen: Batch,
-    unseen: Batch,
+    pixels: tuple[Batch, Batch],
     density: DensityConfig,
     config: NetworkConfig,
     generator: torch.Generator,
     progress: bool,
 ) -> TrainingHistory:
+    seen, unseen = pixels
     parameters = dict(network.named_parameters())
     # The prior already shrinks the weights.
     optimiser = SOAP(parameters.values(), lr=config.learning_rate, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.steps)
     records: list[tuple[int, float, float]] = []
-    best, kept, total = math.inf, copy.deepcopy(network.state_dict()), 0.0
-    best_step = 0
+    best, best_step, total, kept = math.inf, 0, 0.0, copy.deepcopy(network.state_dict())
     for step in tqdm(range(1, config.steps + 1), desc="neural field", disable=not progress):
         optimiser.zero_grad()
         batch = _draw(seen, config, generator)
@@ -374,8 +274,7 @@ def _optimise(
         elif step - best_step >= config.patience or not math.isfinite(error):
             break
     network.load_state_dict(kept)
-    step_, objective_, error_ = zip(*records, strict=True)
-    return TrainingHistory(np.array(step_), np.array(objective_), np.array(error_))
+    return TrainingHistory(*map(np.array, zip(*records, strict=True)))
 
 
 def _draw(seen: Batch, config: NetworkConfig, generator: torch.Generator) -> Batch:
@@ -411,37 +310,3 @@ def _rms(residuals: np.ndarray) -> float:
 
 def _tensor(array: np.ndarray) -> Tensor:
     return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32))
-
-
-def _check_pixels(coordinates: np.ndarray, values: np.ndarray) -> None:
-    if coordinates.ndim != 2 or values.shape != coordinates.shape[:1] or len(values) < 2:
-        raise FieldError(
-            "The pixels do not fit together.",
-            got=f"coordinates {coordinates.shape}, values {values.shape}",
-            wanted="coordinates [n, d] and values [n]",
-            fix="pass one row of coordinates per observed pixel",
-        )
-    if not (np.isfinite(values).all() and np.isfinite(coordinates).all()):
-        raise FieldError(
-            "The pixels hold values that are not finite.",
-            got=f"{int((~np.isfinite(values)).sum())} of {len(values)} values",
-            wanted="observed pixels only",
-            fix="drop missing pixels before training",
-        )
-    if np.abs(coordinates).max() > 1 + 1e-6:
-        raise FieldError(
-            "The coordinates are outside the unit range.",
-            got=f"up to {np.abs(coordinates).max():g}",
-            wanted="every axis in [-1, 1]",
-            fix="2 * (c - c.min()) / (c.max() - c.min()) - 1",
-        )
-
-
-def _check_mask(mask: np.ndarray, values: np.ndarray) -> None:
-    if mask.shape != values.shape or mask.dtype != bool or not mask.any() or mask.all():
-        raise FieldError(
-            "The held-out mask does not fit the pixels.",
-            got=f"{mask.dtype} {mask.shape}, {int(np.sum(mask))} held out",
-            wanted=f"bool {values.shape}, some True and some False",
-            fix="held_out=None, or held_out_mask(coordinates, config=config, seed=0)",
-        )

@@ -48,9 +48,7 @@ def network_expression(network, symbols):
 
 def tiny_network(activation, dimensions, generator, **kwargs):
     settings = {"width": 2, "depth": 2, "input_scale": 1.7} | kwargs
-    network = NeuralField(
-        dimensions, activation=activation, generator=generator, dtype=torch.float64, **settings
-    )
+    network = NeuralField(dimensions, activation=activation, generator=generator, dtype=torch.float64, **settings)
     with torch.no_grad():
         for layer in network.layers:
             layer.bias.uniform_(-0.5, 0.5, generator=generator)
@@ -67,8 +65,7 @@ def test_one_hidden_unit_has_the_derivatives_of_a_scaled_sine(generator):
     points, indices = points_in(2, generator), indices_to(3, 2)
     phase = 0.8 * points[:, 0] - 2.2 * points[:, 1] + 0.3
     expected = [
-        1.5 * 0.8**i * (-2.2) ** j * torch.sin(phase + (i + j) * math.pi / 2) - 0.2 * (i + j == 0)
-        for i, j in indices
+        1.5 * 0.8**i * (-2.2) ** j * torch.sin(phase + (i + j) * math.pi / 2) - 0.2 * (i + j == 0) for i, j in indices
     ]
     torch.testing.assert_close(
         derivatives(network, points, indices), torch.stack(expected, dim=1), rtol=1e-10, atol=1e-12
@@ -113,9 +110,7 @@ def test_derivatives_of_a_polynomial_vanish_beyond_its_degree(generator):
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("activation", ["tanh", "sine"])
-def test_axis_derivatives_by_taylor_series_equal_nested_differentiation(
-    activation, dimensions, order, generator
-):
+def test_axis_derivatives_by_taylor_series_equal_nested_differentiation(activation, dimensions, order, generator):
     network = tiny_network(activation, dimensions, generator, width=9, depth=3)
     points = points_in(dimensions, generator)
     nested = derivatives(network, points, penalty_indices(order, dimensions)).detach().numpy()

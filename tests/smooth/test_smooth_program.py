@@ -18,9 +18,7 @@ EXACT = {"rtol": 1e-12, "atol": 1e-14}
 
 def small_problem(generator, *, activation="tanh", dimensions=2, pixels=30):
     """A float64 network, weights that are not its own, and random pixels and collocation points."""
-    network = NeuralField(
-        dimensions, activation=activation, width=6, depth=2, generator=generator, dtype=torch.float64
-    )
+    network = NeuralField(dimensions, activation=activation, width=6, depth=2, generator=generator, dtype=torch.float64)
     uniform = [2 * torch.rand(n, dimensions, generator=generator, dtype=torch.float64) - 1 for n in (pixels, 17)]
     values = torch.randn(pixels, generator=generator, dtype=torch.float64)
     parameters = {

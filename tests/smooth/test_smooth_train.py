@@ -71,9 +71,7 @@ def test_three_dimensions_are_fitted(seed):
     fit = train(coordinates, values, config=config, noise_scale=0.1, seed=seed)
     slope = math.sqrt(2) * np.cos(2 * x + y - t)
     truth = np.stack([clean, -slope, slope, 2 * slope, -2 * clean], axis=1)
-    errors = relative_errors(
-        fit, coordinates, truth, [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)]
-    )
+    errors = relative_errors(fit, coordinates, truth, [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)])
     assert np.all(errors < [0.05, 0.15, 0.15, 0.15, 0.3]), errors
 
 
@@ -97,9 +95,7 @@ def test_the_objective_is_minus_the_log_density_per_pixel():
     config = replace(SMALL, steps=1, batch=10**6, learning_rate=1e-30)
     fit = train(coordinates, values, config=config, noise_scale=0.2, seed=4)
     seen = ~fit.held_out
-    batch = Batch(
-        *(torch.as_tensor(a[seen], dtype=torch.float64) for a in (coordinates, values)), torch.empty(0, 2)
-    )
+    batch = Batch(*(torch.as_tensor(a[seen], dtype=torch.float64) for a in (coordinates, values)), torch.empty(0, 2))
     network = fit.network()
     density = log_density(network, dict(network.named_parameters()), batch, DensityConfig(int(seen.sum()), 0.2))
     assert fit.history.objective[0] == pytest.approx(-float(density.detach()) / seen.sum(), rel=1e-5)

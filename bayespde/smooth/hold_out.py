@@ -1,0 +1,75 @@
+"""Pixel coordinates -> which pixels no smoother may see."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayespde.core.errors import FieldError
+from bayespde.smooth.network_config import NetworkConfig
+
+
+def held_out_mask(coordinates: np.ndarray, *, config: NetworkConfig, seed: int) -> np.ndarray:
+    """Draw the pixels that no smoother may see.
+
+    Args:
+        coordinates: `[n, d]`, time first.
+        config: Gives the share, and whether pixels or frames are drawn; the first and last frame are never drawn.
+        seed: Non-negative integer.
+
+    Returns:
+        `[n]`, bool, with at least one and not all True.
+
+    Raises:
+        FieldError: If there are too few pixels or frames to hold any out.
+    """
+    rng = np.random.default_rng(seed)
+    times, frame = np.unique(coordinates[:, 0], return_inverse=True)
+    size = len(coordinates) if config.hold_out == "pixels" else len(times)
+    eligible = np.arange(size) if config.hold_out == "pixels" else np.arange(1, size - 1)
+    if len(eligible) < 2:
+        raise FieldError(
+            f"There are too few {config.hold_out} to hold some out.",
+            got=f"{size} {config.hold_out}",
+            wanted="at least 2 pixels, or 4 frames",
+            fix="hold_out='pixels'" if config.hold_out == "frames" else "record more data",
+        )
+    count = min(max(1, round(config.hold_out_fraction * size)), len(eligible) - 1)
+    drawn = np.zeros(size, dtype=bool)
+    drawn[rng.choice(eligible, count, replace=False)] = True
+    return drawn if config.hold_out == "pixels" else drawn[frame.ravel()]
+
+
+def check_pixels(coordinates: np.ndarray, values: np.ndarray) -> None:
+    """Raise a `FieldError` unless `[n, d]` coordinates and `[n]` values are finite, fit, and lie in [-1, 1]."""
+    if coordinates.ndim != 2 or values.shape != coordinates.shape[:1] or len(values) < 2:
+        raise FieldError(
+            "The pixels do not fit together.",
+            got=f"coordinates {coordinates.shape}, values {values.shape}",
+            wanted="coordinates [n, d] and values [n]",
+            fix="pass one row of coordinates per observed pixel",
+        )
+    if not (np.isfinite(values).all() and np.isfinite(coordinates).all()):
+        raise FieldError(
+            "The pixels hold values that are not finite.",
+            got=f"{int((~np.isfinite(values)).sum())} of {len(values)} values",
+            wanted="observed pixels only",
+            fix="drop missing pixels before training",
+        )
+    if np.abs(coordinates).max() > 1 + 1e-6:
+        raise FieldError(
+            "The coordinates are outside the unit range.",
+            got=f"up to {np.abs(coordinates).max():g}",
+            wanted="every axis in [-1, 1]",
+            fix="2 * (c - c.min()) / (c.max() - c.min()) - 1",
+        )
+
+
+def check_mask(mask: np.ndarray, values: np.ndarray) -> None:
+    """Raise a `FieldError` unless the mask is bool, `[n]`, and leaves pixels on both sides."""
+    if mask.shape != values.shape or mask.dtype != bool or not mask.any() or mask.all():
+        raise FieldError(
+            "The held-out mask does not fit the pixels.",
+            got=f"{mask.dtype} {mask.shape}, {int(np.sum(mask))} held out",
+            wanted=f"bool {values.shape}, some True and some False",
+            fix="held_out=None, or held_out_mask(coordinates, config=config, seed=0)",
+        )
