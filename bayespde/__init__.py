@@ -17,21 +17,26 @@ _HOME = {
     "SufficientStatistics": "bayespde.core.statistics",
     "Posterior": "bayespde.core.posterior",
     "BayespdeError": "bayespde.core.errors",
+    "Smoothing": "bayespde.smooth.fit",
     "fit_field": "bayespde.smooth.fit",
     "differentiate": "bayespde.smooth.differentiate",
     "SmoothField": "bayespde.smooth.differentiate",
     "polynomial_library": "bayespde.library.candidates",
     "named_library": "bayespde.library.candidates",
-    "assemble": "bayespde.library.assemble",
-    "Weak": "bayespde.library.weak",
+    "assemble": "bayespde.pipeline",
+    "Weak": "bayespde.library.choose",
     "Strong": "bayespde.library.strong",
     "SpinModel": "bayespde.model.spin",
-    "integrate": "bayespde.solve.integrate",
+    "integrate": "bayespde.solve",
+    "simulate": "bayespde.solve",
+    "SimulationSpec": "bayespde.solve",
+    "DiscoverConfig": "bayespde.config",
     "sample": "bayespde.pipeline",
     "enumerate_models": "bayespde.pipeline",
     "discover": "bayespde.pipeline",
     "Discovery": "bayespde.pipeline",
     "equations": "bayespde.results.equations",
+    "compare": "bayespde.results.compare",
     "pareto_front": "bayespde.results.pareto",
     "to_inference_data": "bayespde.results.arviz_bridge",
     "from_inference_data": "bayespde.results.inference_data",
@@ -47,7 +52,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'bayespde' has no attribute {name!r}")
     module = importlib.import_module(_HOME[name])
-    value = module if _HOME[name].rsplit(".", 1)[-1] == name else getattr(module, name)
+    value = getattr(module, name) if name not in ("figures", "smc") else module
     globals()[name] = value
     return value
 

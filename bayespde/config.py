@@ -14,8 +14,8 @@ from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.files import existing_file
 from bayespde.library.candidates import named_library, polynomial_library
+from bayespde.library.choose import Weak
 from bayespde.library.strong import Strong
-from bayespde.library.weak import Weak
 from bayespde.model.priors import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.smc.base import SMCConfig
 from bayespde.smooth.basis import SplineConfig
@@ -74,15 +74,11 @@ class DiscoverConfig:
         slab_kind = slab.pop("kind", "hyper-g")
         for name, table in ((kind, FORMS), (slab_kind, SLABS)):
             if name not in table:
-                raise ConfigError(
-                    "A kind is unknown.", got=name, wanted=", ".join(table), fix="check the spelling"
-                )
+                raise ConfigError("A kind is unknown.", got=name, wanted=", ".join(table), fix="check the spelling")
         return cls(
             smoothing=_smoothing(settings.get("smooth", {})),
             form=build(FORMS[kind], form, "form"),
-            prior=dataclasses.replace(
-                build(Prior, prior, "prior"), slab=build(SLABS[slab_kind], slab, "prior.slab")
-            ),
+            prior=dataclasses.replace(build(Prior, prior, "prior"), slab=build(SLABS[slab_kind], slab, "prior.slab")),
             sampler=build(SMCConfig, settings.get("sample", {}), "sample"),
             exact_terms=int(settings.get("exact_terms", 23)),
         )
@@ -108,9 +104,7 @@ def build(kind: type, settings: Any, where: str) -> Any:
         ConfigError: If a key is unknown or a value has the wrong type.
     """
     if not isinstance(settings, Mapping):
-        raise ConfigError(
-            f"{where} must be a table.", got=repr(settings), wanted="key = value pairs", fix=f"[{where}]"
-        )
+        raise ConfigError(f"{where} must be a table.", got=repr(settings), wanted="key = value pairs", fix=f"[{where}]")
     check_keys(settings, {f.name for f in dataclasses.fields(kind)}, where)
     try:
         return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})

@@ -24,8 +24,10 @@ from bayespde.core.posterior import ExactTable, Posterior
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.library.candidates import polynomial_library
+from bayespde.library.choose import Weak
+from bayespde.library.pilot import iterate_pilot
 from bayespde.library.strong import Strong, strong_statistics
-from bayespde.library.weak import Weak, iterate_pilot, weak_problem
+from bayespde.library.weak import weak_problem
 from bayespde.model.priors import GPriorSlab
 from bayespde.model.spin import SpinModel
 from bayespde.results.equations import RankedEquation, equations, format_equations
@@ -221,9 +223,7 @@ class Discovery:
     def __repr__(self) -> str:
         inclusion = self.posterior.inclusion_probability.to_series().sort_values(ascending=False)
         lines = [f"{name:>14} {value:.3f}" for name, value in inclusion.items() if value >= 0.01]
-        return f"Discovery\n{format_equations(self.equations(top=3))}\ninclusion probability\n" + "\n".join(
-            lines
-        )
+        return f"Discovery\n{format_equations(self.equations(top=3))}\ninclusion probability\n" + "\n".join(lines)
 
 
 def discover(
@@ -260,9 +260,7 @@ def discover(
     smooth_seed, sample_seed = spawn_seeds(seed, 2)
     run = _RunFolder(Path(folder) if folder is not None else None)
     key = _key(field_hash(field), repr(config.smoothing), smooth_seed)
-    smooth = run.smooth(
-        key, lambda: fit_field(field, options=config.smoothing, seed=smooth_seed, progress=progress)
-    )
+    smooth = run.smooth(key, lambda: fit_field(field, options=config.smoothing, seed=smooth_seed, progress=progress))
     key = _key(
         key,
         repr(config.form),

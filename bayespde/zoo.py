@@ -148,9 +148,7 @@ def compare_with_reference(found: Discovery, reference: Mapping[str, Any]) -> li
         relative, deviation = abs(mean / truth[name] - 1), abs(mean - truth[name]) / sd
         if relative > reference["relative_tolerance"] or deviation > reference["sd_tolerance"]:
             found_value = f"{mean:.4g} +- {sd:.2g}"
-            complaints.append(
-                f"{name} has {found_value}, not {truth[name]:.4g} ({relative:.1%}, {deviation:.1f} sd)"
-            )
+            complaints.append(f"{name} has {found_value}, not {truth[name]:.4g} ({relative:.1%}, {deviation:.1f} sd)")
     return complaints
 
 

@@ -101,16 +101,12 @@ def check_field(field: Any) -> xr.DataArray:
             fix="field.rename({'old': 'time', ...})",
         )
     if np.iscomplexobj(field.values) or not np.issubdtype(field.dtype, np.number):
-        raise FieldError(
-            "The values must be real numbers.", got=field.dtype, wanted="a real dtype", fix="field.real"
-        )
+        raise FieldError("The values must be real numbers.", got=field.dtype, wanted="a real dtype", fix="field.real")
     checked = field.transpose(*dims).astype(np.float64).drop_vars([c for c in field.coords if c not in dims])
     checked = checked.copy(deep=True).rename(field.name or "u")
     for dim in dims:
         checked = checked.assign_coords({dim: _checked_coordinate(checked, dim)})
-        checked[dim].attrs.setdefault(
-            "units", str(field[dim].attrs.get("units", "1")) if dim in field.coords else "1"
-        )
+        checked[dim].attrs.setdefault("units", str(field[dim].attrs.get("units", "1")) if dim in field.coords else "1")
     checked.attrs.setdefault("units", "1")
     _check_values(checked)
     return checked

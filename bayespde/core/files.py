@@ -54,7 +54,5 @@ def existing_file(path: str | os.PathLike[str]) -> Path:
     """
     file = Path(path)
     if not file.is_file() or not os.access(file, os.R_OK):
-        raise FileError(
-            "The file cannot be read.", got=file, wanted="an existing, readable file", fix="check the path"
-        )
+        raise FileError("The file cannot be read.", got=file, wanted="an existing, readable file", fix="check the path")
     return file

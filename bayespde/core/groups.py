@@ -16,7 +16,7 @@ LARGEST_TOLERANCE = 0.2
 
 @dataclass(frozen=True)
 class Group:
-    """Descriptions of one contribution to the equation that the data cannot tell apart, such as `u_x` and `u with u**2`.
+    """Descriptions of one contribution that the data cannot tell apart, such as `u_x` and `u with u**2`.
 
     Attributes:
         single: The term that can be replaced.
@@ -67,7 +67,7 @@ def collinear_groups(statistics: SufficientStatistics, *, tolerance: float | Non
     groups = []
     for i in range(len(names)):
         others = [j for j in range(len(names)) if j != i]
-        found: list[tuple[float, tuple[int, ...]]] = [(1 - gram[i, j] ** 2, (j,)) for j in others if 1 - gram[i, j] ** 2 <= limit]
+        found: list[tuple[float, tuple[int, ...]]] = [(d, (j,)) for j in others if (d := 1 - gram[i, j] ** 2) <= limit]
         apart = [j for j in others if (j,) not in [f[1] for f in found]]
         found += [(d, pair) for pair in combinations(apart, 2) if (d := _distance(gram, i, pair)) <= limit]
         if found:
@@ -91,7 +91,8 @@ def _group(statistics: SufficientStatistics, single: int, found: list[tuple[floa
     ratios = []
     for _, others in found:
         fit = np.linalg.lstsq(scaled[:, list(others)], scaled[:, single], rcond=1e-12)[0]
-        ratios.append(tuple(float(r) for r in fit * statistics.column_scale[single] / statistics.column_scale[list(others)]))
+        physical = fit * statistics.column_scale[single] / statistics.column_scale[list(others)]
+        ratios.append(tuple(map(float, physical)))
     names = statistics.names
     return Group(
         single=names[single],

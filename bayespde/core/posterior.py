@@ -83,7 +83,7 @@ class Posterior:
 
     @property
     def inclusion_probability(self) -> xr.DataArray:
-        """Probability that each term is in the equation, over `term`: exact where enumeration ran, else Rao-Blackwell."""
+        """Probability of each term, over `term`: exact where enumeration ran, else Rao-Blackwell."""
         if self.exact is not None:
             return self._over_terms(self.exact.inclusion_probability, "exact")
         return self._over_terms(self.inclusion_estimate("rao_blackwell"), "rao_blackwell")
@@ -97,9 +97,7 @@ class Posterior:
     def inclusion_error(self) -> xr.DataArray:
         """Monte Carlo standard error of the Rao-Blackwell estimate from the spread between runs, over `term`."""
         runs = self.estimates["rao_blackwell"]
-        error = (
-            runs.std(axis=0, ddof=1) / np.sqrt(len(runs)) if len(runs) > 1 else np.full(runs.shape[1], np.nan)
-        )
+        error = runs.std(axis=0, ddof=1) / np.sqrt(len(runs)) if len(runs) > 1 else np.full(runs.shape[1], np.nan)
         return self._over_terms(error, "between runs")
 
     @property

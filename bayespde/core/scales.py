@@ -69,9 +69,7 @@ def coefficient_unit(term: Term, target: Term, field_units: dict[str, str]) -> s
             return "unknown"
         for symbol, power in powers.items():
             variable = symbol.split("_")[0]
-            exponents[field_units.get(variable, "1")] = (
-                exponents.get(field_units.get(variable, "1"), 0) + sign * power
-            )
+            exponents[field_units.get(variable, "1")] = exponents.get(field_units.get(variable, "1"), 0) + sign * power
             for dim, order in zip(AXIS_LETTER, derivative_orders(symbol, tuple(AXIS_LETTER)), strict=True):
                 unit = field_units.get(dim, "1")
                 exponents[unit] = exponents.get(unit, 0) - sign * power * order

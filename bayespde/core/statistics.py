@@ -1,4 +1,4 @@
-"""Rows of a linear selection problem -> one small triangular factor per block; the size of the video has disappeared."""
+"""Rows of a linear problem -> one small triangular factor per block; the size of the video has disappeared."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -93,18 +94,16 @@ class SufficientStatistics:
             )
         both = np.sqrt(power) * np.column_stack([design, target])
         edges = np.linspace(0, rows, min(blocks, rows) + 1).round().astype(int)
-        factors = np.stack([_triangle(both[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)])
+        factors = np.stack([_triangle(both[a:b]) for a, b in pairwise(edges)])
         counts = power * np.diff(edges).astype(float)
         if pilot_variance is None:
             pilot_variance = max(_residual_variance(factors, counts.sum()), 1e-300)
         energy = float(np.sum(factors[:, :, -1] ** 2)) / counts.sum()
-        digest = hashlib.sha256(
-            np.ascontiguousarray(both[:, -1]).tobytes() + f"{power}".encode()
-        ).hexdigest()[:16]
+        digest = hashlib.sha256(np.ascontiguousarray(both[:, -1]).tobytes() + f"{power}".encode()).hexdigest()[:16]
         return cls(
             factors=factors,
             effective_rows=counts,
-            log_jacobian=log_jacobian * np.diff(edges) / rows,
+            log_jacobian=power * log_jacobian * np.diff(edges) / rows,
             names=names,
             target=target_name,
             power=float(power),
@@ -251,9 +250,7 @@ def _checked_rows(design: Any, target: Any, power: float) -> tuple[np.ndarray, n
             "Rows must be finite.", got="NaN or infinity", wanted="finite numbers", fix="drop those rows"
         )
     if not 0 < power <= 1:
-        raise StatisticsError(
-            "The power is out of range.", got=power, wanted="0 < power <= 1", fix="power=1.0"
-        )
+        raise StatisticsError("The power is out of range.", got=power, wanted="0 < power <= 1", fix="power=1.0")
     return a, b
 
 
@@ -267,6 +264,9 @@ def _triangle(rows: np.ndarray) -> np.ndarray:
 
 def _residual_variance(factors: np.ndarray, rows: float) -> float:
     size = factors.shape[-1]
-    corner = _triangle(factors.reshape(-1, size))[-1, -1] ** 2
-    spare = rows - (size - 1)
-    return float(corner / spare) if spare >= 1 else float(np.sum(factors[..., -1] ** 2) / rows)
+    rows_and_target = factors.reshape(-1, size)
+    scale = np.linalg.norm(rows_and_target, axis=0)
+    design, target = rows_and_target[:, :-1] / np.where(scale > 0, scale, 1.0)[:-1], rows_and_target[:, -1]
+    solution, _, rank, _ = np.linalg.lstsq(design, target, rcond=1e-10)
+    spare = rows - rank
+    return float(np.sum((target - design @ solution) ** 2) / spare if spare >= 1 else target @ target / rows)

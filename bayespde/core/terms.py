@@ -84,7 +84,7 @@ def derivative_orders(name: str, dims: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def parse_term(text: str, *, variable: str = "u", axes: str = "xyz", complexity: float = 1.0) -> Term:
-    """Parse a term such as `u**2*u_x`, allowing numbers, `+ - * / **`, the variable, its derivatives, and `sin cos exp tanh`.
+    """Parse a term such as `u**2*u_x`: numbers, `+ - * / **`, the variable, its derivatives, `sin cos exp tanh`.
 
     The text is read with Python's own grammar into a tree, of which only the named kinds of node are accepted; nothing
     is evaluated.
@@ -109,9 +109,7 @@ def parse_term(text: str, *, variable: str = "u", axes: str = "xyz", complexity:
             fix="write for example 'u*u_x'",
         )
     if not complexity > 0:
-        raise TermError(
-            "A complexity must be positive.", got=complexity, wanted="a number > 0", fix="complexity=1"
-        )
+        raise TermError("A complexity must be positive.", got=complexity, wanted="a number > 0", fix="complexity=1")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
         expression = _build(tree, text, variable, axes)
@@ -133,9 +131,7 @@ def parse_term(text: str, *, variable: str = "u", axes: str = "xyz", complexity:
         )
     expression = sympy.expand(expression)
     if expression == 0 or expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
-        raise TermError(
-            "A term is zero or not finite.", got=repr(text), wanted="a finite expression", fix="remove it"
-        )
+        raise TermError("A term is zero or not finite.", got=repr(text), wanted="a finite expression", fix="remove it")
     return Term(name=str(expression), expression=expression, complexity=float(complexity))
 
 
@@ -153,7 +149,7 @@ def _build(node: ast.AST, text: str, variable: str, axes: str) -> sympy.Expr:
         return _OPERATORS[type(node.op)](left, right)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         return _power(node, text, variable, axes)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:  # noqa: SIM102
         if len(node.args) == 1 and not node.keywords:
             return FUNCTIONS[node.func.id](_build(node.args[0], text, variable, axes))
     found = ast.unparse(node)[:40] if not isinstance(node, ast.BinOp) else type(node.op).__name__
@@ -167,11 +163,7 @@ def _build(node: ast.AST, text: str, variable: str, axes: str) -> sympy.Expr:
 
 def _power(node: ast.BinOp, text: str, variable: str, axes: str) -> sympy.Expr:
     exponent = node.right
-    if not (
-        isinstance(exponent, ast.Constant)
-        and type(exponent.value) is int
-        and 0 < exponent.value <= MAXIMUM_POWER
-    ):
+    if not (isinstance(exponent, ast.Constant) and type(exponent.value) is int and 0 < exponent.value <= MAXIMUM_POWER):
         raise TermError(
             "A power is not allowed.",
             got=repr(text),
@@ -199,7 +191,7 @@ def _known_name(name: str, text: str, variable: str, axes: str) -> str:
         raise TermError(
             "A term names something unknown.",
             got=f"{name!r} in {text!r}",
-            wanted=f"{variable} or its derivatives, such as {variable}_{axes[0]}, of order up to {MAXIMUM_ORDER} in {', '.join(axes)}",
+            wanted=f"{variable} or its derivatives up to order {MAXIMUM_ORDER} in {', '.join(axes)}",
             fix="rename the field, or the symbol",
         )
     return f"{base}_{canonical}" if subscript else base
@@ -221,7 +213,7 @@ def evaluate_expression(expression: sympy.Expr, values: Callable[[str], np.ndarr
 
 
 def total_derivative(expression: sympy.Expr, axis: str) -> sympy.Expr:
-    """Differentiate an expression along an axis (`x`, `y`, `z`) by the chain rule: `u*u_x` becomes `u_x**2 + u*u_xx`."""
+    """Differentiate along an axis (`x`, `y`, `z`) by the chain rule: `u*u_x` becomes `u_x**2 + u*u_xx`."""
     result = sympy.Integer(0)
     for inner in expression.free_symbols:
         base, _, subscript = inner.name.partition("_")

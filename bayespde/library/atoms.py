@@ -1,8 +1,8 @@
 """A term -> the form in which its weak moment is computed, and the kernel through which pixel noise enters it.
 
-The weak moment of a term f is written as a sum over atoms (d, F) of (-1)^|d| int (d^d phi) F(v): derivatives stand on the
-test function phi wherever the term is a divergence (linear terms, u^i u_x) [messenger2021]. Its first variation in the field,
-by parts, is int sum_q (d^q phi) H_q(v) e: the kernels H_q say how noise e in the pixels moves the moment [bortz2023].
+The weak moment of a term f is a sum over atoms (d, F) of (-1)^|d| int (d^d phi) F(v): derivatives stand on the test
+function phi wherever the term is a divergence (linear terms, u^i u_x) [messenger2021]. Its first variation in the
+field, by parts, is int sum_q (d^q phi) H_q(v) e: the kernels H_q say how noise e in the pixels moves it [bortz2023].
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _atom(part: sympy.Expr, variable: str, dims: tuple[str, ...]) -> tuple[Order
 
 
 def noise_kernels(term: Term, variable: str, dims: tuple[str, ...]) -> dict[Orders, sympy.Expr]:
-    """Kernels H_q of the first variation of a term's weak moment, by order q of differentiation of the test function."""
+    """Kernels H_q of the first variation of a term's weak moment, by order q on the test function."""
     kernels: dict[Orders, sympy.Expr] = {}
     for orders, expression in weak_atoms(term, variable, dims):
         for inner in expression.free_symbols:
@@ -49,9 +49,7 @@ def noise_kernels(term: Term, variable: str, dims: tuple[str, ...]) -> dict[Orde
                 weight = prod(comb(m, s) for m, s in zip(moved, split, strict=True))
                 rest = tuple(m - s for m, s in zip(moved, split, strict=True))
                 q = tuple(o + s for o, s in zip(orders, split, strict=True))
-                kernels[q] = kernels.get(q, sympy.Integer(0)) + sign * weight * _differentiated(
-                    slope, rest, dims
-                )
+                kernels[q] = kernels.get(q, sympy.Integer(0)) + sign * weight * _differentiated(slope, rest, dims)
     return {q: sympy.expand(h) for q, h in kernels.items() if sympy.expand(h) != 0}
 
 

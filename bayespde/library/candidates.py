@@ -26,9 +26,9 @@ def polynomial_library(
     extra: Sequence[str] = (),
     target: str | None = None,
 ) -> Library:
-    """Powers of the field times its derivatives: `u^i d^k u` with `i <= degree` and `|k| <= order`, and `u^2 ... u^degree`.
+    """Powers of the field times its derivatives: `u^i d^k u`, `i <= degree`, `|k| <= order`, and `u ... u^degree`.
 
-    In one space dimension the default (`degree=3`, `order=4`) has 19 terms, in two (`order=2`, with mixed derivatives) 23.
+    In one space dimension the default (`degree=3`, `order=4`) has 19 terms, in two (`order=2`, mixed derivatives) 23.
 
     Args:
         variable: Name of the field.
@@ -87,9 +87,7 @@ def named_library(name: str) -> Library:
     return monomial_library(NAMED[name])
 
 
-def monomial_library(
-    powers: Mapping[str, int], *, total_degree: int | None = None, target: str = "u_t"
-) -> Library:
+def monomial_library(powers: Mapping[str, int], *, total_degree: int | None = None, target: str = "u_t") -> Library:
     """All products of powers of the named variables, up to a maximum each and in total.
 
     Args:
@@ -104,10 +102,6 @@ def monomial_library(
     terms: dict[str, float] = {}
     for exponents in product(*(range(p + 1) for p in powers.values())):
         if 0 < sum(exponents) <= limit:
-            terms["*".join(f"{s}**{e}" for s, e in zip(powers, exponents, strict=True) if e)] = float(
-                sum(exponents)
-            )
+            terms["*".join(f"{s}**{e}" for s, e in zip(powers, exponents, strict=True) if e)] = float(sum(exponents))
     variable = target.partition("_")[0]
-    return Library.from_strings(
-        dict(sorted(terms.items(), key=lambda item: item[1])), target=target, variable=variable
-    )
+    return Library.from_strings(dict(sorted(terms.items(), key=lambda item: item[1])), target=target, variable=variable)

@@ -1,7 +1,8 @@
-"""Residuals of the smooth field -> what the noise of a video is made of: white pixels, or a front that jitters and wanders.
+"""Residuals of the smooth field -> what the noise is made of: white pixels, or a front that jitters and wanders.
 
 A front recorded frame by frame is displaced by scan jitter j_t, independent between frames, and may itself wander as a
-random walk w_t. Both move the field by -(displacement) u_x: noise of rank one per frame that no spatial average removes.
+random walk w_t. Both move the field by -(displacement) u_x: noise of rank one per frame, which no average over space
+removes.
 """
 
 from __future__ import annotations

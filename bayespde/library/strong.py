@@ -1,4 +1,4 @@
-"""Terms + derivatives -> rows at points (the strong form), raised to an honest power because neighbours are not independent."""
+"""Terms + derivatives -> rows at points, raised to an honest power because neighbours are not independent."""
 
 from __future__ import annotations
 

@@ -1,98 +1,34 @@
 """Terms + raw field + smooth field -> rows of the linearised weak form, whitened at a pilot equation.
 
-Rows are moments over test functions phi. The target's moment b is taken from the raw field y, the terms' moments A from
-the smooth field v, so no power of noisy data appears anywhere. The correction D_j = int phi f_j'(v)[y - v] makes the rows
-unbiased to first order: z = b - D beta0 obeys z = A beta + (known linear map of the noise) at the truth if the pilot
-beta0 is near it. That map gives the covariance, which depends on the pilot only, never on the model compared
+Rows are moments over test functions phi. The target's moment b is taken from the raw field y, the terms' moments A
+from the smooth field v, so no power of noisy data appears anywhere. The correction D_j = int phi f_j'(v)[y - v] makes
+the rows unbiased to first order: z = b - D beta0 obeys z = A beta + (known linear map of the noise) at the truth if
+the pilot beta0 is near it. That map gives the covariance, which depends on the pilot only, never on the model compared
 [messenger2021, bortz2023].
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from scipy.linalg import cholesky, solve_triangular
 
 from bayespde.core.equation import Library
-from bayespde.core.errors import ConfigError, TermError
+from bayespde.core.errors import TermError
 from bayespde.core.field import spacings
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.core.terms import derivative_name, derivative_orders, evaluate_expression
 from bayespde.library.atoms import Orders, noise_kernels, weak_atoms
+from bayespde.library.choose import Smoother, Weak, choose_windows
 from bayespde.library.covariance import NoiseModel, estimate_noise
-from bayespde.library.windows import MINIMUM_HALF_WIDTH, Windows, place
+from bayespde.library.windows import Windows
 
 JITTER = 1e-9
-# With a jittering front a window is long enough when the jitter's variance is this share of the walk's over the window.
-JITTER_SHARE = 0.03
-
-
-class Smoother(Protocol):
-    """What the weak form asks of a smooth field on the grid of the data."""
-
-    @property
-    def noise_scale(self) -> float:
-        """Standard deviation of the pixel noise."""
-        ...
-
-    def evaluate(self, orders: tuple[int, ...]) -> np.ndarray:
-        """Derivative of the given orders on the grid, physical units."""
-        ...
-
-
-@dataclass(frozen=True)
-class Weak:
-    """How weak rows are formed.
-
-    Attributes:
-        half_widths: Half-width of the test functions in samples, by dimension; by data where absent.
-        reach: Automatic half-width in Taylor lengths sd(v)/rms(v_x).
-        space_cap: Largest automatic half-width as a share of the samples of a space axis.
-        time_cap: The same for time.
-        rows: Most rows; centres are spread evenly.
-        space_power: Exponent of the bump in space; must exceed the orders moved onto it.
-        time_power: Exponent of the bump in time.
-        floor: Misfit held possible in every row, relative to the rms target row.
-        scheme_error: Whether the first-order error of the time stepping that made the data, (dt/2) u_tt, is held
-            possible with one standard deviation: for simulated data of an unknown scheme.
-        pilots: Most rounds of the pilot.
-        noise: What the noise is made of: "white", "front" (a front that jitters and wanders), or "auto".
-    """
-
-    half_widths: Mapping[str, int] = field(default_factory=dict)
-    reach: float = 3.0
-    space_cap: float = 1 / 3
-    time_cap: float = 1 / 6
-    rows: int = 200
-    space_power: int = 7
-    time_power: int = 6
-    floor: float = 1e-3
-    scheme_error: bool = True
-    pilots: int = 5
-    noise: str = "auto"
-
-    def __post_init__(self) -> None:
-        if not (
-            self.reach > 0
-            and 0 < self.space_cap <= 0.5
-            and 0 < self.time_cap <= 0.5
-            and self.rows >= 20
-            and self.floor >= 0
-            and self.pilots >= 1
-            and min(self.space_power, self.time_power) >= 3
-            and self.noise in ("auto", "white", "front")
-        ):
-            raise ConfigError(
-                "The weak form's settings are out of range.",
-                got=self,
-                wanted="reach > 0, caps in (0, 0.5], rows >= 20, floor >= 0, pilots >= 1, powers >= 3, noise auto, white or front",
-                fix="Weak()",
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,14 +116,13 @@ class WeakProblem:
         )
 
     def instrumental_fits(self, spins: np.ndarray, pilot: np.ndarray) -> np.ndarray:
-        """Fit configurations `[N, K]` with the smooth field as instrument of the corrected one: `[N, K]`, physical units.
+        """Fit configurations `[N, K]`, the smooth field as instrument of the corrected one: `[N, K]`, physical units.
 
         beta_S = (A_S' C^-1 (A + D)_S)^-1 A_S' C^-1 b: the fixed point of re-linearising at the fit itself.
         """
         root = cholesky(self.covariance(pilot), lower=True)
         a, both, b = (
-            solve_triangular(root, m, lower=True)
-            for m in (self.design, self.design + self.correction, self.target)
+            solve_triangular(root, m, lower=True) for m in (self.design, self.design + self.correction, self.target)
         )
         scale = np.linalg.norm(a, axis=0)
         scale[scale == 0] = 1.0
@@ -255,25 +190,18 @@ def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, opt
     missing = np.isnan(field.values)
     raw = np.where(missing, smooth_u, field.values)
     slope = values(f"{library.variable}_x")
-    noise = estimate_noise(
-        field.values, smooth_u, slope, spacings(field)[-1], smooth.noise_scale, options.noise
-    )
-    windows, capped = choose_windows(library, field, smooth, options, noise)
+    noise = estimate_noise(field.values, smooth_u, slope, spacings(field)[-1], smooth.noise_scale, options.noise)
+    windows, capped = choose_windows(field, smooth, options, noise)
     order = library.target.count("t", len(library.variable))
     kernels = tuple(
-        {
-            q: np.asarray(evaluate_expression(h, values))
-            for q, h in noise_kernels(t, library.variable, dims).items()
-        }
+        {q: np.asarray(evaluate_expression(h, values)) for q, h in noise_kernels(t, library.variable, dims).items()}
         for t in library
     )
     time = (order,) + (0,) * (len(dims) - 1)
     scheme = np.zeros(1)
     if options.scheme_error:
         scheme = 0.5 * spacings(field)[0] * project(smooth_u, windows, (order + 1, *time[1:]))
-    design = [
-        sum(_moment(f, d, values, windows) for d, f in weak_atoms(t, library.variable, dims)) for t in library
-    ]
+    design = [sum(_moment(f, d, values, windows) for d, f in weak_atoms(t, library.variable, dims)) for t in library]
     correction = [sum(project(h * (raw - smooth_u), windows, q) for q, h in k.items()) for k in kernels]
     target = (-1) ** order * project(raw, windows, time)
     return WeakProblem(
@@ -316,63 +244,3 @@ def _orders_of(name: str, dims: tuple[str, ...]) -> Orders:
             fix="polynomial_library(space=...) with the field's number of space dimensions",
         )
     return orders
-
-
-def choose_windows(
-    library: Library, field: xr.DataArray, smooth: Smoother, options: Weak, noise: NoiseModel
-) -> tuple[tuple[Windows, ...], tuple[str, ...]]:
-    """Half-widths from Taylor lengths sd(v)/rms(v_x), capped by the size of the field; centres spread evenly."""
-    dims = tuple(map(str, field.dims))
-    unknown = set(options.half_widths) - set(dims)
-    if unknown:
-        raise ConfigError(
-            "Half-widths name an unknown dimension.",
-            got=sorted(unknown),
-            wanted=", ".join(dims),
-            fix="Weak(half_widths={'time': 20, 'x': 20})",
-        )
-    spread, steps = float(np.std(smooth.evaluate((0,) * len(dims)))), spacings(field)
-    half_widths, capped = [], []
-    for axis, dim in enumerate(dims):
-        slope = smooth.evaluate(tuple(int(i == axis) for i in range(len(dims))))
-        length = options.reach * spread / max(float(np.sqrt(np.mean(slope**2))), 1e-300) / steps[axis]
-        if dim == "time" and noise.kind == "front":
-            length = noise.jitter**2 / max(JITTER_SHARE * noise.walk**2, 1e-300)
-        cap = (options.time_cap if dim == "time" else options.space_cap) * field.sizes[dim]
-        kind = "time" if dim == "time" else "space"
-        lowest = min(MINIMUM_HALF_WIDTH[kind], (field.sizes[dim] - 1) // 2)
-        half_widths.append(options.half_widths.get(dim, max(lowest, round(min(length, cap)))))
-        if dim not in options.half_widths and length > cap:
-            capped.append(dim)
-    centres = place(field.shape, tuple(half_widths), options.rows)
-    powers = [options.time_power] + [options.space_power] * (len(dims) - 1)
-    axes = zip(centres, half_widths, powers, field.shape, steps, strict=True)
-    return tuple(Windows(c, r, p, n, s) for c, r, p, n, s in axes), tuple(capped)
-
-
-def iterate_pilot(
-    problem: WeakProblem,
-    average: Callable[[SufficientStatistics], tuple[np.ndarray, np.ndarray]],
-    *,
-    tolerance: float = 2e-3,
-) -> tuple[SufficientStatistics, np.ndarray]:
-    """Re-whiten at the model-averaged equation until it stops moving.
-
-    Args:
-        problem: The moments.
-        average: Gives configurations `[N, K]` and probabilities `[N]` for statistics (exact or sampled).
-        tolerance: Relative change of the pilot's prediction at which to stop.
-
-    Returns:
-        The statistics at the last pilot, and that pilot `[K]`, physical units.
-    """
-    pilot = np.zeros(len(problem.library))
-    for _ in range(problem.options.pilots):
-        spins, probability = average(problem.statistics(pilot))
-        weight = probability / probability.sum()
-        update = weight @ problem.instrumental_fits(spins, pilot)
-        change = np.linalg.norm(problem.design @ (update - pilot))
-        pilot = update
-        if change <= tolerance * np.linalg.norm(problem.design @ update):
-            break
-    return problem.statistics(pilot), pilot

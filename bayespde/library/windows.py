@@ -1,4 +1,4 @@
-"""A smooth field -> where test functions stand, how wide they are, and their derivatives as one small matrix per axis."""
+"""Half-widths and a grid -> test functions: where they stand, and their derivatives as one small matrix per axis."""
 
 from __future__ import annotations
 
@@ -64,10 +64,7 @@ def place(samples: tuple[int, ...], half_widths: tuple[int, ...], rows: int) -> 
             fix="Weak(half_widths=...) with smaller values",
         )
     step = 0.15
-    while (
-        np.prod(counts := [1 + int(space / (step * r)) for space, r in zip(room, half_widths, strict=True)])
-        > rows
-    ):
+    while np.prod(counts := [1 + int(space / (step * r)) for space, r in zip(room, half_widths, strict=True)]) > rows:
         step *= 1.02
     return [
         np.linspace(r, n - 1 - r, c).round().astype(int) if c > 1 else np.array([(n - 1) // 2])

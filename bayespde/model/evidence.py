@@ -16,7 +16,7 @@ from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.priors import Slab
 from bayespde.model.regression import regress
 
-BLOCK = 2048
+BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class ClosedForm:
     def log_evidence(self, size: Any, rss: Any, logdet: Any, *, energy: float) -> torch.Tensor:
         """Log marginal likelihood, `[N]`, float64; arguments as in `log_components`."""
         arrays = (torch.as_tensor(a, dtype=torch.float64) for a in (size, rss, logdet))
-        # small blocks keep the [N, G] intermediates in the cache of the processor
+        # blocks this small stay in the cache and below the size at which torch would start its threads
         blocks = zip(*(a.split(BLOCK) for a in arrays), strict=True)
         return torch.cat([self.log_components(*b, energy=energy).logsumexp(dim=-1) for b in blocks])
 

@@ -93,7 +93,7 @@ class SMCInfo(NamedTuple):
         log_evidence_increment: Log mean weight.
         flip_rate: Share of spins changed per sweep.
         distinct_particles: Number of different configurations after the step.
-        distinct_origins: Number of different origins left.
+        distinct_ancestors: Number of different origins left.
         rao_blackwell: Mean conditional probability of each spin being up, `[K]`, float64, at this
             temperature.
     """
@@ -105,7 +105,7 @@ class SMCInfo(NamedTuple):
     log_evidence_increment: float
     flip_rate: float
     distinct_particles: int
-    distinct_origins: int
+    distinct_ancestors: int
     rao_blackwell: torch.Tensor
 
 

@@ -21,7 +21,7 @@ HISTORY = (
     "ess",
     "flip_rate",
     "distinct_particles",
-    "distinct_origins",
+    "distinct_ancestors",
     "log_evidence_increment",
 )
 

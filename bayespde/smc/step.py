@@ -59,7 +59,7 @@ def step(
         log_evidence_increment=increment,
         flip_rate=moves.flip_rate,
         distinct_particles=len(torch.unique(moved.spins, dim=0)),
-        distinct_origins=len(torch.unique(moved.origins)),
+        distinct_ancestors=len(torch.unique(moved.origins)),
         rao_blackwell=moves.rao_blackwell,
     )
     return moved, info

@@ -67,9 +67,7 @@ class AxisBasis:
         """Build the basis for increasing `samples` in `[0, 1]`."""
         count = samples.size
         degree = min(config.degree, count - 1)
-        intervals = int(
-            np.clip(np.ceil(count / config.samples_per_knot), 1, min(config.maximum_knots, count - degree))
-        )
+        intervals = int(np.clip(np.ceil(count / config.samples_per_knot), 1, min(config.maximum_knots, count - degree)))
         knots = np.concatenate([np.zeros(degree), np.linspace(0, 1, intervals + 1), np.ones(degree)])
         raw = _splines(knots, degree, samples, 0)
         left, singular, right = np.linalg.svd(raw, full_matrices=False)
@@ -77,9 +75,7 @@ class AxisBasis:
         whiten = right[keep].T / singular[keep]
         rough = whiten.T @ _roughness(knots, degree, min(config.penalty_order, degree)) @ whiten
         penalty, vectors = np.linalg.eigh((rough + rough.T) / 2)
-        penalty = np.where(
-            np.arange(penalty.size) < min(config.penalty_order, degree), 0.0, np.maximum(penalty, 0.0)
-        )
+        penalty = np.where(np.arange(penalty.size) < min(config.penalty_order, degree), 0.0, np.maximum(penalty, 0.0))
         return cls(knots, degree, whiten @ vectors, penalty, left[:, keep] @ vectors)
 
     def evaluate(self, positions: np.ndarray, order: int) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""A noisy field -> a `SmoothField`: spline and neural field are fitted, and the one that predicts unseen pixels better is chosen."""
+"""A noisy field -> a `SmoothField`: spline and neural field, and the choice of what predicts unseen pixels better."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -11,19 +11,20 @@ import xarray as xr
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field
 from bayespde.smooth.basis import SplineConfig
-from bayespde.smooth.differentiate import SmoothField
+from bayespde.smooth.differentiate import SmoothField, standardised_pixels
 from bayespde.smooth.penalty import Penalty
 from bayespde.smooth.spline import SplineFit, fit_spline
 from bayespde.smooth.train import (
     NetworkConfig,
     NetworkFit,
     candidate_configs,
-    choose_weight,
     held_out_mask,
     train,
 )
 
 MINIMUM_NOISE = 1e-3
+PENALTY_WEIGHTS = (1e-4, 1e-3)
+WEIGHT_TOLERANCE = 5e-4
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Smoothing:
     weight: float | str = "auto"
     hold_out: str = "auto"
     steps: int = 2000
-    spline: SplineConfig = SplineConfig()
+    spline: SplineConfig = field(default_factory=SplineConfig)
     networks: tuple[NetworkConfig, ...] = ()
 
     def __post_init__(self) -> None:
@@ -60,7 +61,7 @@ class Smoothing:
             raise ConfigError(
                 "The settings of the smoother are not understood.",
                 got=f"method={self.method!r}, order={self.order}, weight={self.weight!r}, hold_out={self.hold_out!r}",
-                wanted="method auto, spline or network; order 1-3; weight >= 0 or 'auto'; hold_out auto, pixels or frames",
+                wanted="method auto, spline, network; order 1-3; weight >= 0 or auto; hold_out auto, pixels, frames",
                 fix="fit_field(field)",
             )
 
@@ -111,9 +112,7 @@ def fit_field(
         del choice["held_out_rmse"]["spline"]
     choice["held_out_rmse"] |= scores
     best = min(choice["held_out_rmse"], key=choice["held_out_rmse"].__getitem__)
-    choice["reason"] = (
-        "asked for" if options.method == "network" else "lower error on pixels that neither had seen"
-    )
+    choice["reason"] = "asked for" if options.method == "network" else "lower error on pixels that neither had seen"
     chosen = "network" if options.method == "network" or best != "spline" else "spline"
     return SmoothField(field, spline, spline_config, network, chosen, choice)
 
@@ -123,33 +122,39 @@ def _fit_networks(
 ) -> tuple[NetworkFit, np.ndarray, dict[str, float]]:
     """Train the candidate architectures without penalty, then the best one with it; all see the same pixels."""
     scales, observed = spline.scales, ~np.isnan(field.values)
-    axes = [2 * scales.to_unit(str(d), field[d].values) - 1 for d in field.dims]
-    coordinates = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)[observed]
-    values = (field.values[observed] - scales.offset) / scales.amplitude
-    noise = max(spline.noise_scale / scales.amplitude, MINIMUM_NOISE)
+    coordinates, values = standardised_pixels(field, scales)
+    free = Penalty(order=options.order, weight=0.0)
+    hold_out: Literal["pixels", "frames"] = "frames" if spline.hold_out == "frames" else "pixels"
     configs = [
-        replace(
-            c, steps=options.steps, hold_out=spline.hold_out, penalty=Penalty(order=options.order, weight=0.0)
-        )
+        replace(c, steps=options.steps, hold_out=hold_out, penalty=free)
         for c in options.networks or candidate_configs(field.ndim)
     ]
     mask = held_out_mask(coordinates, config=configs[0], seed=seed)
-    common: dict[str, Any] = {"noise_scale": noise, "held_out": mask, "seed": seed, "progress": progress}
-    fits = [train(coordinates, values, config=c, **common) for c in configs]
-    scores = {_label(f): f.held_out_rmse * scales.amplitude for f in fits}
-    best = min(fits, key=lambda f: f.held_out_rmse)
-    if options.weight != 0:
-        penalty_scales = _penalty_scales(spline, best.config.penalty, field.ndim)
-        weights = {} if options.weight == "auto" else {"weights": (float(options.weight),)}
-        picked = choose_weight(
-            coordinates, values, config=best.config, penalty_scales=penalty_scales, **common, **weights
+    penalty_scales = _penalty_scales(spline, free, field.ndim)
+
+    def trained(config: NetworkConfig) -> NetworkFit:
+        return train(
+            coordinates,
+            values,
+            config=config,
+            noise_scale=max(spline.noise_scale / scales.amplitude, MINIMUM_NOISE),
+            penalty_scales=penalty_scales,
+            held_out=mask,
+            seed=seed,
+            progress=progress,
         )
-        for w, rmse in zip(picked.weights, picked.held_out_rmse, strict=True):
-            scores[f"{_label(best)}, weight {w:g}"] = float(rmse) * scales.amplitude
-        best = picked.fit
+
+    fits = [trained(c) for c in configs]
+    best = min(fits, key=lambda f: f.held_out_rmse)
+    # The unpenalised fit is the first rung of the ladder, unless one weight was asked for.
+    ladder = PENALTY_WEIGHTS if isinstance(options.weight, str) else (options.weight,) if options.weight else ()
+    penalised = [trained(replace(best.config, penalty=replace(free, weight=w))) for w in ladder]
+    rungs = [best, *penalised] if options.weight == "auto" else penalised or [best]
+    limit = min(f.held_out_rmse for f in rungs) * (1 + WEIGHT_TOLERANCE)
+    chosen = [f for f in rungs if f.held_out_rmse <= limit][-1]
     full = np.zeros(field.shape, dtype=bool)
     full[observed] = mask
-    return best, full, scores
+    return chosen, full, {_label(f): f.held_out_rmse * scales.amplitude for f in (*fits, *penalised)}
 
 
 def _penalty_scales(spline: SplineFit, penalty: Penalty, dimensions: int) -> list[float]:
@@ -171,4 +176,5 @@ def _held_out_rmse(field: xr.DataArray, config: SplineConfig, hold_out: str, mas
 
 def _label(fit: NetworkFit) -> str:
     c = fit.config
-    return f"{c.activation} {c.depth}x{c.width}"
+    penalised = f", weight {c.penalty.weight:g}" if c.penalty.weight else ""
+    return f"{c.activation} {c.depth}x{c.width}{penalised}"

@@ -2,7 +2,8 @@
 
 Per axis, B-splines with a roughness penalty are brought to the Demmler-Reinsch basis [demmlerreinsch1975], orthonormal
 on the grid with a diagonal penalty. A sum of axis penalties [eilersmarx1996] is then diagonal for the whole tensor, so
-that generalised cross-validation [cravenwahba1979], degrees of freedom and the posterior of every derivative are closed forms.
+that generalised cross-validation [cravenwahba1979], degrees of freedom and the posterior of every derivative are
+closed forms.
 """
 
 from __future__ import annotations
@@ -51,9 +52,7 @@ class SplineFit:
     hold_out: str = "pixels"
     correlation: tuple[float, ...] = ()
 
-    def evaluate(
-        self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None = None
-    ) -> np.ndarray:
+    def evaluate(self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None = None) -> np.ndarray:
         """Posterior mean of a derivative on a tensor grid.
 
         Args:
@@ -63,9 +62,9 @@ class SplineFit:
         Returns:
             `[len(c) for c in coordinates]`, float64, physical units.
         """
-        return apply_per_axis(
-            self._matrices(orders, coordinates), self.coefficients
-        ) * self.scales.derivative_factor(orders)
+        return apply_per_axis(self._matrices(orders, coordinates), self.coefficients) * self.scales.derivative_factor(
+            orders
+        )
 
     def standard_deviation(
         self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None = None
@@ -93,14 +92,10 @@ class SplineFit:
 
     def draw(self, generator: np.random.Generator) -> SplineFit:
         """One draw of the field from its posterior, as a spline whose mean is the draw."""
-        noise = (
-            generator.standard_normal(self.coefficients.shape) * np.sqrt(self.shrinkage) * self.noise_scale
-        )
+        noise = generator.standard_normal(self.coefficients.shape) * np.sqrt(self.shrinkage) * self.noise_scale
         return replace(self, coefficients=self.coefficients + noise)
 
-    def _matrices(
-        self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None
-    ) -> list[np.ndarray]:
+    def _matrices(self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None) -> list[np.ndarray]:
         if coordinates is None and not any(orders):
             return [b.grid for b in self.bases]
         matrices = []
@@ -137,9 +132,7 @@ def _has_correlated_frames(fit: SplineFit) -> bool:
     """Whether the residuals hang together in space but not in time; on clean data they say nothing about noise."""
     time, space = fit.correlation[0], fit.correlation[1:]
     return (
-        fit.noise_scale > NEGLIGIBLE_NOISE * fit.scales.amplitude
-        and min(space) > CORRELATED
-        and abs(time) < max(space)
+        fit.noise_scale > NEGLIGIBLE_NOISE * fit.scales.amplitude and min(space) > CORRELATED and abs(time) < max(space)
     )
 
 
@@ -188,7 +181,7 @@ def _fit_complete(
 ) -> SplineFit:
     data = apply_per_axis([b.grid.T for b in bases], values)
     rest = max(float(np.sum(values**2) - np.sum(data**2)), 0.0)
-    # The squared norm outside the basis is a small difference of large numbers on clean data: take it from the residual.
+    # On clean data this is a small difference of large numbers: take it from the residual instead.
     if rest < 1e-6 * np.sum(values**2):
         rest = float(np.sum((values - apply_per_axis([b.grid for b in bases], data)) ** 2))
     penalties = [b.penalty for b in bases]

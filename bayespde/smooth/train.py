@@ -14,7 +14,6 @@ from pytorch_optimizer import SOAP
 from torch import Tensor
 from tqdm import tqdm
 
-from bayespde.core.errors import ConfigError
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.smooth.hold_out import check_mask, check_pixels, held_out_mask
 from bayespde.smooth.network import MultiIndex, NeuralField, derivatives
@@ -22,7 +21,6 @@ from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.program import Batch, DensityConfig, log_density
 
 CHUNK = 8192
-CANDIDATE_WEIGHTS = (0.0, 1e-4, 3e-4, 1e-3)
 
 
 class TrainingHistory(NamedTuple):
@@ -89,22 +87,6 @@ class NetworkFit:
         points = torch.as_tensor(np.asarray(coordinates, dtype=np.float64))
         parts = [derivatives(network, part, indices, create_graph=False) for part in points.split(CHUNK)]
         return torch.cat(parts).numpy()
-
-
-class WeightChoice(NamedTuple):
-    """Fits over a ladder of penalty weights.
-
-    Attributes:
-        weight: The chosen weight.
-        fit: Its fit.
-        weights: The ladder, `[W]`.
-        held_out_rmse: Held-out error per weight, `[W]`.
-    """
-
-    weight: float
-    fit: NetworkFit
-    weights: np.ndarray
-    held_out_rmse: np.ndarray
 
 
 def candidate_configs(dimensions: int) -> tuple[NetworkConfig, ...]:
@@ -181,64 +163,6 @@ def train(
         held_out_rmse=_rms(residuals),
         training_rmse=_rms(_residuals(network, seen)),
     )
-
-
-def choose_weight(
-    coordinates: np.ndarray,
-    values: np.ndarray,
-    *,
-    config: NetworkConfig,
-    noise_scale: float,
-    penalty_scales: Sequence[float],
-    held_out: np.ndarray | None = None,
-    weights: Sequence[float] = CANDIDATE_WEIGHTS,
-    tolerance: float = 5e-4,
-    seed: int = 0,
-    progress: bool = False,
-) -> WeightChoice:
-    """Train with each penalty weight and take the largest that predicts held-out pixels as well as any.
-
-    The held-out error is nearly flat where high derivatives still improve, hence the largest weight within the
-    tolerance. All fits share seed, batches and held-out pixels, so that their errors compare in pairs.
-
-    Args:
-        coordinates: As for `train`.
-        values: As for `train`.
-        config: As for `train`; the weight of its penalty is replaced.
-        noise_scale: As for `train`.
-        penalty_scales: As for `train`.
-        held_out: As for `train`.
-        weights: The ladder.
-        tolerance: Largest accepted excess of the held-out error over the smallest, relative.
-        seed: As for `train`.
-        progress: As for `train`.
-
-    Returns:
-        The chosen weight, its fit, and the held-out error of all.
-
-    Raises:
-        FieldError: As for `train`.
-        ConfigError: As for `train`, and if the ladder is empty.
-    """
-    ladder = sorted(set(map(float, weights)))
-    if not ladder:
-        raise ConfigError("There is no penalty weight to try.", got="none", wanted="numbers", fix="weights=(0.0,)")
-    fits = [
-        train(
-            coordinates,
-            values,
-            config=replace(config, penalty=replace(config.penalty, weight=weight)),
-            noise_scale=noise_scale,
-            penalty_scales=penalty_scales,
-            held_out=held_out,
-            seed=seed,
-            progress=progress,
-        )
-        for weight in ladder
-    ]
-    errors = np.array([fit.held_out_rmse for fit in fits])
-    best = int(np.flatnonzero(errors <= errors.min() * (1 + tolerance))[-1])
-    return WeightChoice(ladder[best], fits[best], np.array(ladder), errors)
 
 
 def _optimise(

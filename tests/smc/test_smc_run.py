@@ -50,7 +50,7 @@ def test_shapes_history_and_consistency(seed):
     np.testing.assert_allclose(increments, runs.log_evidence, rtol=0, atol=1e-12)
     assert np.all(np.diff(runs.origins, axis=1) >= 0)
     assert [len(np.unique(o)) for o in runs.origins] == [
-        int(runs.stages["distinct_origins"][r, last[r] - 1]) for r in range(3)
+        int(runs.stages["distinct_ancestors"][r, last[r] - 1]) for r in range(3)
     ]
 
 

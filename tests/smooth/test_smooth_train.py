@@ -12,10 +12,8 @@ from bayespde.smooth.network import NeuralField, derivatives
 from bayespde.smooth.penalty import Penalty
 from bayespde.smooth.program import Batch, DensityConfig, log_density
 from bayespde.smooth.train import (
-    CANDIDATE_WEIGHTS,
     NetworkConfig,
     candidate_configs,
-    choose_weight,
     held_out_mask,
     train,
 )
@@ -171,25 +169,6 @@ def test_axis_weights_penalise_one_axis_alone():
     assert sizes[1][1] < 0.02 * sizes[0][1]
 
 
-def test_chosen_weight_is_the_largest_within_the_tolerance():
-    coordinates, values, _ = noisy_front(0)
-    config = replace(SMALL, steps=150)
-    settings = {"config": config, "noise_scale": 0.1, "penalty_scales": (20.0, 200.0), "seed": 1}
-    weights = (3.0, 0.0, 1e-3)
-    choice = choose_weight(coordinates, values, weights=weights, tolerance=0.0, **settings)
-    fits = [
-        train(coordinates, values, **(settings | {"config": replace(config, penalty=Penalty(weight=w))}))
-        for w in sorted(weights)
-    ]
-    errors = np.array([fit.held_out_rmse for fit in fits])
-    np.testing.assert_array_equal(choice.held_out_rmse, errors)
-    assert choice.weight == choice.weights[errors.argmin()]
-    assert errors.argmin() < 2  # a weight of 3 flattens the front
-    assert choice.fit.config.penalty.weight == choice.weight
-    anything = choose_weight(coordinates, values, weights=weights, tolerance=100.0, **settings)
-    assert anything.weight == 3.0
-
-
 def test_whole_frames_are_held_out_but_not_the_first_or_last():
     coordinates = grid(21, 9)
     config = replace(SMALL, hold_out="frames", hold_out_fraction=0.2)
@@ -210,7 +189,6 @@ def test_a_share_of_the_pixels_is_held_out_at_random():
 @pytest.mark.parametrize("dimensions", [2, 3, 4])
 def test_candidates_cover_both_activations(dimensions):
     assert {config.activation for config in candidate_configs(dimensions)} == {"tanh", "sine"}
-    assert CANDIDATE_WEIGHTS == (0.0, 1e-4, 3e-4, 1e-3)
 
 
 @pytest.mark.parametrize(
@@ -246,8 +224,6 @@ def test_impossible_arguments_are_refused():
         train(coordinates, values, config=replace(SMALL, penalty=Penalty(weight=1.0)), noise_scale=0.1)
     with pytest.raises(ConfigError, match="seed"):
         train(coordinates, values, config=SMALL, noise_scale=0.1, seed=-1)
-    with pytest.raises(ConfigError, match="penalty weight"):
-        choose_weight(coordinates, values, config=SMALL, noise_scale=0.1, penalty_scales=(), weights=())
 
 
 def test_impossible_pixels_are_refused():

@@ -1,0 +1,113 @@
+"""Options, a smooth field and its noise -> half-widths and centres of the test functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.errors import ConfigError
+from bayespde.core.field import spacings
+from bayespde.library.covariance import NoiseModel
+from bayespde.library.windows import MINIMUM_HALF_WIDTH, Windows, place
+
+# With a jittering front a window is long enough when the jitter's variance is this share of the walk's over the window.
+JITTER_SHARE = 0.03
+
+
+class Smoother(Protocol):
+    """What the weak form asks of a smooth field on the grid of the data."""
+
+    @property
+    def noise_scale(self) -> float:
+        """Standard deviation of the pixel noise."""
+        ...
+
+    def evaluate(self, orders: tuple[int, ...]) -> np.ndarray:
+        """Derivative of the given orders on the grid, physical units."""
+        ...
+
+
+@dataclass(frozen=True)
+class Weak:
+    """How weak rows are formed.
+
+    Attributes:
+        half_widths: Half-width of the test functions in samples, by dimension; by data where absent.
+        reach: Automatic half-width in Taylor lengths sd(v)/rms(v_x).
+        space_cap: Largest automatic half-width as a share of the samples of a space axis.
+        time_cap: The same for time.
+        rows: Most rows; centres are spread evenly.
+        space_power: Exponent of the bump in space; must exceed the orders moved onto it.
+        time_power: Exponent of the bump in time.
+        floor: Misfit held possible in every row, relative to the rms target row.
+        scheme_error: Whether the first-order error of the time stepping that made the data, (dt/2) u_tt, is held
+            possible with one standard deviation: for simulated data of an unknown scheme.
+        pilots: Most rounds of the pilot.
+        noise: What the noise is made of: "white", "front" (a front that jitters and wanders), or "auto".
+    """
+
+    half_widths: Mapping[str, int] = field(default_factory=dict)
+    reach: float = 3.0
+    space_cap: float = 1 / 3
+    time_cap: float = 1 / 6
+    rows: int = 200
+    space_power: int = 7
+    time_power: int = 6
+    floor: float = 1e-3
+    scheme_error: bool = True
+    pilots: int = 5
+    noise: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not (
+            self.reach > 0
+            and 0 < self.space_cap <= 0.5
+            and 0 < self.time_cap <= 0.5
+            and self.rows >= 20
+            and self.floor >= 0
+            and self.pilots >= 1
+            and min(self.space_power, self.time_power) >= 3
+            and self.noise in ("auto", "white", "front")
+        ):
+            raise ConfigError(
+                "The weak form's settings are out of range.",
+                got=self,
+                wanted="reach > 0, caps in (0, 0.5], rows >= 20, floor >= 0, pilots >= 1, powers >= 3, a known noise",
+                fix="Weak()",
+            )
+
+
+def choose_windows(
+    field: xr.DataArray, smooth: Smoother, options: Weak, noise: NoiseModel
+) -> tuple[tuple[Windows, ...], tuple[str, ...]]:
+    """Half-widths from Taylor lengths sd(v)/rms(v_x), capped by the size of the field; centres spread evenly."""
+    dims = tuple(map(str, field.dims))
+    unknown = set(options.half_widths) - set(dims)
+    if unknown:
+        raise ConfigError(
+            "Half-widths name an unknown dimension.",
+            got=sorted(unknown),
+            wanted=", ".join(dims),
+            fix="Weak(half_widths={'time': 20, 'x': 20})",
+        )
+    spread, steps = float(np.std(smooth.evaluate((0,) * len(dims)))), spacings(field)
+    half_widths, capped = [], []
+    for axis, dim in enumerate(dims):
+        slope = smooth.evaluate(tuple(int(i == axis) for i in range(len(dims))))
+        length = options.reach * spread / max(float(np.sqrt(np.mean(slope**2))), 1e-300) / steps[axis]
+        if dim == "time" and noise.kind == "front":
+            length = noise.jitter**2 / max(JITTER_SHARE * noise.walk**2, 1e-300)
+        cap = (options.time_cap if dim == "time" else options.space_cap) * field.sizes[dim]
+        kind = "time" if dim == "time" else "space"
+        lowest = min(MINIMUM_HALF_WIDTH[kind], (field.sizes[dim] - 1) // 2)
+        half_widths.append(options.half_widths.get(dim, max(lowest, round(min(length, cap)))))
+        if dim not in options.half_widths and length > cap:
+            capped.append(dim)
+    centres = place(field.shape, tuple(half_widths), options.rows)
+    powers = [options.time_power] + [options.space_power] * (len(dims) - 1)
+    axes = zip(centres, half_widths, powers, field.shape, steps, strict=True)
+    return tuple(Windows(c, r, p, n, s) for c, r, p, n, s in axes), tuple(capped)
