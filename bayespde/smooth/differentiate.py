@@ -186,9 +186,7 @@ def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1) -> xr.D
         )
     dims, variable = smooth.dims, str(smooth.field.name)
     spatial = sorted(
-        (o for o in product(range(space + 1), repeat=len(dims) - 1) if 0 < sum(o) <= space),
-        key=lambda o: (sum(o), o[::-1]),
-        reverse=False,
+        (o for o in product(range(space + 1), repeat=len(dims) - 1) if 0 < sum(o) <= space), key=lambda o: (sum(o), o)
     )
     none = (0,) * (len(dims) - 1)
     wanted = [(0, *none), *((t, *none) for t in range(1, time + 1)), *((0, *o) for o in spatial)]
@@ -207,12 +205,13 @@ def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1) -> xr.D
 
 
 def _unit(field: xr.DataArray, orders: Orders) -> str:
-    parts = [str(field.attrs.get("units", "1"))]
+    powers: dict[str, int] = {}
     for dim, order in zip(field.dims, orders, strict=True):
         unit = str(field[dim].attrs.get("units", "1"))
-        if order and unit != "1":
-            parts.append(f"{unit}^-{order}")
-    return " ".join(p for p in parts if p != "1") or "1"
+        powers[unit] = powers.get(unit, 0) - order
+    parts = [f"{unit}^{power}" for unit, power in powers.items() if power and unit != "1"]
+    own = str(field.attrs.get("units", "1"))
+    return " ".join([own] * (own != "1") + parts) or "1"
 
 
 def _read_network(dataset: xr.Dataset, dimensions: int) -> NetworkFit:

@@ -1,0 +1,111 @@
+"""Discovery on public benchmark files: support, inclusion probabilities and coefficients at several noise levels."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data_sets import PHASE_FIELD_TERMS, TRUTH, load
+
+import bayespde as bp
+from bayespde.core.groups import collinear_groups
+
+pytestmark = [pytest.mark.slow, pytest.mark.data]
+
+# The rows are made from the spline whatever smoother is chosen for the derivatives (tested below), so that training
+# a network would change the time and nothing else.
+SPLINE = bp.DiscoverConfig(smoothing=bp.Smoothing(method="spline"))
+NOISE = [(level, seed) for level in (0.0, 0.01, 0.05) for seed in range(3) if level or not seed]
+
+
+@pytest.fixture(scope="module")
+def table(request):
+    """Collect one row per run and leave them as JSON for the documentation."""
+    rows = []
+    yield rows
+    file = Path(request.config.rootpath) / ".benchmarks" / "recovery.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(rows, indent=1))
+
+
+def row_of(found, truth, **extra):
+    """What the run says about the true equation."""
+    inclusion = found.posterior.inclusion_probability
+    true = found.posterior.library.spins(list(truth))
+    best = found.equations(top=1)[0]
+    estimates = dict(zip(best.names, zip(best.coefficients, best.sd, strict=True), strict=True))
+    relative = [abs(estimates[n][0] / v - 1) for n, v in truth.items()] if set(best.names) == set(truth) else [np.inf]
+    deviations = [abs(estimates[n][0] - v) / estimates[n][1] for n, v in truth.items() if n in estimates]
+    return extra | {
+        "best": list(best.names),
+        "exact": set(best.names) == set(truth),
+        "probability": best.probability,
+        "lowest_true": float(inclusion.values[true].min()),
+        "highest_false": float(inclusion.values[~true].max()),
+        "relative_error": float(max(relative)),
+        "deviation": float(max(deviations, default=np.inf)),
+    }
+
+
+@pytest.mark.parametrize(("noise", "seed"), NOISE)
+@pytest.mark.parametrize("name", ["burgers", "kdv", "ks"])
+def test_default_settings_find_the_equation(data_folder, table, name, noise, seed):
+    found = bp.discover(load(data_folder, name, noise=noise, seed=seed), config=SPLINE, seed=seed)
+    row = row_of(found, TRUTH[name], data=name, noise=noise, seed=seed)
+    table.append(row)
+    assert row["exact"], row
+    assert row["lowest_true"] >= 0.95
+    assert row["highest_false"] <= 0.2
+    assert row["relative_error"] <= 0.05
+
+
+@pytest.mark.parametrize("name", ["phase_field", "phase_field_noisy"])
+def test_the_simulated_phase_field_is_identified(data_folder, table, name):
+    library = bp.Library.from_strings(PHASE_FIELD_TERMS)
+    found = bp.discover(load(data_folder, name), library=library, config=SPLINE)
+    truth = TRUTH["phase_field"]
+    table.append(row_of(found, truth, data=name, noise=None, seed=0))
+    spins, probability = found.posterior.configurations()
+    needed = np.searchsorted(np.cumsum(probability), 0.95) + 1
+    assert (spins[:needed] == library.spins(list(truth))).all(axis=1).any()
+    right = next(e for e in found.equations(top=20) if set(e.names) == set(truth))
+    for term, mean, sd in zip(right.names, right.coefficients, right.sd, strict=True):
+        assert abs(mean / truth[term] - 1) <= 0.03
+        assert abs(mean - truth[term]) <= 3 * sd
+
+
+def test_the_real_profile_moves_and_says_what_it_cannot_tell(data_folder, table):
+    library = bp.Library.from_strings(["u", "u**2", "u_x", "u_xx"])
+    found = bp.discover(load(data_folder, "stem_profile"), library=library, config=SPLINE)
+    statistics, posterior = found.statistics, found.posterior
+    assert found.smooth.spline.hold_out == "frames"
+    assert statistics.provenance["noise"] == "front"
+    spins, probability = posterior.configurations()
+    group = next(g for g in collinear_groups(statistics) if g.single == "u_x")
+    assert ("u", "u**2") in group.replacements
+    mass = probability[group.covers(spins, library.names)].sum()
+    moving = next(e for e in found.equations(top=50) if e.names == ("u_x",))
+    table.append(
+        {
+            "data": "stem_profile",
+            "group": group.describe(),
+            "mass": float(mass),
+            "speed": -moving.coefficients[0],
+            "speed_sd": moving.sd[0],
+            "inclusion": posterior.inclusion_probability.to_series().to_dict(),
+        }
+    )
+    assert mass >= 0.9
+    assert 0.40 <= -moving.coefficients[0] <= 0.60
+    assert posterior.inclusion_probability.sel(term="u_xx") < 0.5
+    # No verdict between the two descriptions is claimed.
+    assert posterior.inclusion_probability.sel(term="u_x") < 0.95
+
+
+def test_the_chosen_smoother_does_not_touch_the_rows(data_folder):
+    field = load(data_folder, "burgers", noise=0.05)
+    quick = bp.DiscoverConfig(smoothing=bp.Smoothing(method="network", steps=60, weight=0.0))
+    library = bp.Library.from_strings(["u", "u_x", "u*u_x", "u_xx"])
+    by_spline, by_network = (bp.discover(field, library=library, config=c) for c in (SPLINE, quick))
+    np.testing.assert_array_equal(by_spline.statistics.factors, by_network.statistics.factors)
+    np.testing.assert_array_equal(by_spline.posterior.spins, by_network.posterior.spins)
