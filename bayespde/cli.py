@@ -175,7 +175,7 @@ def check_models(names: Annotated[list[str] | None, typer.Argument(help="All by 
 
 
 def _show(found: Discovery, folder: Path) -> None:
-    from bayespde.pipeline import write_answers
+    from bayespde.answers import write_answers
     from bayespde.results.equations import group_masses
 
     paths = write_answers(found, folder)

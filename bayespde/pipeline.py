@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
@@ -19,27 +17,27 @@ from bayespde.config import DiscoverConfig, Prior
 from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field, field_hash
-from bayespde.core.files import atomic_path
 from bayespde.core.posterior import ExactTable, Posterior
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.library.candidates import polynomial_library
+from bayespde.folder import RunFolder, stage_key
+from bayespde.library.candidates import check_library, polynomial_library
 from bayespde.library.choose import Weak
 from bayespde.library.pilot import iterate_pilot
 from bayespde.library.strong import Strong, strong_statistics
 from bayespde.library.weak import weak_problem
 from bayespde.model.priors import GPriorSlab
 from bayespde.model.spin import SpinModel
+from bayespde.results.diagnostics import run_agreement, squared_residual_per_row
 from bayespde.results.equations import RankedEquation, equations, format_equations
-from bayespde.results.inference_data import load, save
 from bayespde.results.pareto import pareto_front
 from bayespde.smc.base import SMCConfig
 from bayespde.smc.exact import enumerate_exact
 from bayespde.smc.run import run_all
-from bayespde.smooth.differentiate import SmoothField, differentiate
+from bayespde.smooth.differentiate import SmoothField
 from bayespde.smooth.fit import fit_field
 
-PILOT_TERMS = 26
+PILOT_TERMS = 23
 PILOT_MODELS = 100
 
 
@@ -50,6 +48,7 @@ def assemble(
     smooth: SmoothField,
     form: Weak | Strong | None = None,
     prior: Prior | None = None,
+    progress: bool = False,
 ) -> SufficientStatistics:
     """Form rows from a field and compress them.
 
@@ -62,6 +61,7 @@ def assemble(
         smooth: The smooth field made from it.
         form: `Weak(...)` (default) or `Strong(...)`.
         prior: Prior under which the pilot equation is averaged.
+        progress: Show a bar.
 
     Returns:
         The statistics, physical units.
@@ -71,6 +71,7 @@ def assemble(
         TermError: If a term does not fit the field's dimensions.
     """
     field, form, prior = check_field(field), form or Weak(), prior or Prior()
+    check_library(library, field)
     if isinstance(form, Strong):
         return strong_statistics(library, field, smooth.evaluate, options=form)
     problem = weak_problem(library, field, smooth.spline, options=form)
@@ -84,7 +85,7 @@ def assemble(
         distinct, counts = np.unique(runs.spins.reshape(-1, len(library)), axis=0, return_counts=True)
         return distinct, counts / counts.sum()
 
-    statistics, _ = iterate_pilot(problem, average)
+    statistics, _ = iterate_pilot(problem, average, progress=progress)
     return statistics
 
 
@@ -223,7 +224,20 @@ class Discovery:
     def __repr__(self) -> str:
         inclusion = self.posterior.inclusion_probability.to_series().sort_values(ascending=False)
         lines = [f"{name:>14} {value:.3f}" for name, value in inclusion.items() if value >= 0.01]
-        return f"Discovery\n{format_equations(self.equations(top=3))}\ninclusion probability\n" + "\n".join(lines)
+        agreement = run_agreement(self.posterior)
+        check = f"largest spread between runs {float(agreement['spread'].max()):.3f}"
+        if self.posterior.exact is not None:
+            check = f"largest deviation of sampling from enumeration {float(abs(agreement['deviation']).max()):.3f}"
+        return "\n".join(
+            [
+                "Discovery",
+                format_equations(self.equations(top=3)),
+                "inclusion probability",
+                *lines,
+                f"squared residual per row {squared_residual_per_row(self.posterior):.2f} (1 expected)",
+                check,
+            ]
+        )
 
 
 def discover(
@@ -257,11 +271,12 @@ def discover(
     """
     field, config = check_field(field), config or DiscoverConfig()
     library = library or polynomial_library(str(field.name), space=field.ndim - 1)
+    check_library(library, field)
     smooth_seed, sample_seed = spawn_seeds(seed, 2)
-    run = _RunFolder(Path(folder) if folder is not None else None)
-    key = _key(field_hash(field), repr(config.smoothing), smooth_seed)
+    run = RunFolder(Path(folder) if folder is not None else None)
+    key = stage_key(field_hash(field), repr(config.smoothing), smooth_seed)
     smooth = run.smooth(key, lambda: fit_field(field, options=config.smoothing, seed=smooth_seed, progress=progress))
-    key = _key(
+    key = stage_key(
         key,
         repr(config.form),
         repr(config.prior),
@@ -269,7 +284,7 @@ def discover(
         library.target,
     )
     statistics = run.statistics(
-        key, lambda: assemble(library, field, smooth=smooth, form=config.form, prior=config.prior)
+        key, lambda: assemble(library, field, smooth=smooth, form=config.form, prior=config.prior, progress=progress)
     )
     prior = config.prior
     model = SpinModel(
@@ -279,7 +294,7 @@ def discover(
         slab=prior.slab,
         pivot_tolerance=prior.pivot_tolerance,
     )
-    key = _key(key, repr(config.sampler), config.exact_terms, sample_seed)
+    key = stage_key(key, repr(config.sampler), config.exact_terms, sample_seed)
 
     def posterior() -> Posterior:
         found = sample(
@@ -302,106 +317,3 @@ def discover(
         return replace(found, provenance=dict(found.provenance) | extra)
 
     return Discovery(smooth, statistics, model, run.posterior(key, posterior), run.path)
-
-
-@dataclass(frozen=True)
-class _RunFolder:
-    """Finished stages on disk: a stage is read back if its key matches, computed and written whole otherwise."""
-
-    path: Path | None
-
-    def smooth(self, key: str, compute: Any) -> SmoothField:
-        return self._stage("smooth.nc", key, compute, SmoothField.to_dataset, SmoothField.from_dataset)
-
-    def statistics(self, key: str, compute: Any) -> SufficientStatistics:
-        return self._stage(
-            "statistics.nc", key, compute, SufficientStatistics.to_dataset, SufficientStatistics.from_dataset
-        )
-
-    def posterior(self, key: str, compute: Any) -> Posterior:
-        if self.path is None:
-            return compute()
-        file = self.path / "posterior.nc"
-        if self._done().get(file.name) == key and file.is_file():
-            return load(file)
-        posterior = compute()
-        save(posterior, file)
-        self._record(file.name, key)
-        return posterior
-
-    def _stage(self, name: str, key: str, compute: Any, write: Any, read: Any) -> Any:
-        if self.path is None:
-            return compute()
-        file = self.path / name
-        if self._done().get(name) == key and file.is_file():
-            with xr.open_dataset(file, engine="h5netcdf") as dataset:
-                return read(dataset.load())
-        # The folder is tried before hours of work, not after.
-        with atomic_path(file) as temporary:
-            result = compute()
-            write(result).to_netcdf(temporary, engine="h5netcdf")
-        self._record(name, key)
-        return result
-
-    def _done(self) -> dict[str, str]:
-        assert self.path is not None
-        file = self.path / "provenance.json"
-        return json.loads(file.read_text())["stages"] if file.is_file() else {}
-
-    def _record(self, name: str, key: str) -> None:
-        assert self.path is not None
-        stages = self._done() | {name: key}
-        record = {
-            "version": __version__,
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "stages": stages,
-        }
-        with atomic_path(self.path / "provenance.json") as temporary:
-            temporary.write_text(json.dumps(record, indent=2))
-
-
-def _key(*parts: Any) -> str:
-    return sha256("\n".join(map(str, (__version__, *parts))).encode()).hexdigest()[:16]
-
-
-def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Path]:
-    """Write what people look at: equations as text and JSON, the Pareto front, derivatives, and three figures.
-
-    Args:
-        found: A discovery.
-        folder: Where to; made if absent.
-
-    Returns:
-        Path by content.
-
-    Raises:
-        FileError: If the folder cannot be written.
-    """
-    from bayespde.results.figures import plot_field, plot_inclusion, plot_pareto, save_figure
-
-    folder = Path(folder)
-    front = found.pareto_front()
-    derivatives = differentiate(found.smooth)
-    ranked = found.equations()
-    texts = {
-        "equations.txt": format_equations(ranked) + "\n\n" + found.smooth.summary() + "\n",
-        "inclusion.csv": found.posterior.inclusion_probability.to_series().rename("probability").to_csv(),
-        "pareto.csv": front.to_dataframe().to_csv(),
-    }
-    paths = {}
-    for name, text in texts.items():
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        paths[name] = folder / name
-    with atomic_path(folder / "derivatives.nc") as temporary:
-        derivatives.to_netcdf(temporary, engine="h5netcdf")
-    paths["derivatives.nc"] = folder / "derivatives.nc"
-    figures = {
-        "inclusion.png": plot_inclusion(found.posterior),
-        "pareto.png": plot_pareto(front),
-        "field.png": plot_field(found.smooth.field, derivatives),
-    }
-    for name, figure in figures.items():
-        save_figure(figure, folder / name)
-        paths[name] = folder / name
-    return paths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,15 +64,26 @@ def coefficient_unit(term: Term, target: Term, field_units: dict[str, str]) -> s
         A product of powers, "1" if dimensionless, "unknown" if the term is not a monomial.
     """
     exponents: dict[str, float] = {}
+
+    def multiply(unit: str, power: float) -> None:
+        for base, exponent in _unit_powers(unit):
+            exponents[base] = exponents.get(base, 0) + exponent * power
+
     for part, sign in ((target, 1), (term, -1)):
         powers = part.monomial_powers()
         if powers is None:
             return "unknown"
         for symbol, power in powers.items():
-            variable = symbol.split("_")[0]
-            exponents[field_units.get(variable, "1")] = exponents.get(field_units.get(variable, "1"), 0) + sign * power
+            multiply(field_units.get(symbol.split("_")[0], "1"), sign * power)
             for dim, order in zip(AXIS_LETTER, derivative_orders(symbol, tuple(AXIS_LETTER)), strict=True):
-                unit = field_units.get(dim, "1")
-                exponents[unit] = exponents.get(unit, 0) - sign * power * order
+                multiply(field_units.get(dim, "1"), -sign * power * order)
     parts = [u if p == 1 else f"{u}^{p:g}" for u, p in exponents.items() if p and u not in ("1", "")]
     return " ".join(parts) or "1"
+
+
+def _unit_powers(unit: str) -> list[tuple[str, float]]:
+    """Factors of a unit such as `m s^-1` with their powers; a unit written in another way is one factor."""
+    factors = [re.fullmatch(r"([^\s^*/().]+)(?:\^(-?\d+(?:\.\d+)?))?", f) for f in unit.split()]
+    if not all(factors):
+        return [(f"({unit})", 1.0)]
+    return [(f[1], float(f[2] or 1)) for f in factors if f is not None]

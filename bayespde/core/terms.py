@@ -78,8 +78,19 @@ def derivative_name(variable: str, orders: tuple[int, ...], dims: tuple[str, ...
 
 
 def derivative_orders(name: str, dims: tuple[str, ...]) -> tuple[int, ...]:
-    """Orders of differentiation along `dims` that a name such as `u_xxy` asks for."""
+    """Orders of differentiation along `dims` that a name such as `u_xxy` asks for.
+
+    Raises:
+        TermError: If it differentiates along an axis that is not among `dims`.
+    """
     subscript = name.partition("_")[2]
+    if set(subscript) - {AXIS_LETTER[d] for d in dims}:
+        raise TermError(
+            "A term differentiates along an axis that the field lacks.",
+            got=name,
+            wanted=f"derivatives along {', '.join(dims)}",
+            fix="build the library for the field's number of space dimensions: polynomial_library(space=...)",
+        )
     return tuple(subscript.count(AXIS_LETTER[d]) for d in dims)
 
 

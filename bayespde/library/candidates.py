@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement, product
 
+import xarray as xr
+
 from bayespde.core.equation import Library
-from bayespde.core.errors import ConfigError
+from bayespde.core.errors import ConfigError, TermError
+from bayespde.core.terms import derivative_orders
 
 # The two libraries of the method's first publication [seedrepo2020]: highest power of each variable; all products whose
 # total degree stays at or below the largest of them are candidates.
@@ -62,6 +65,24 @@ def polynomial_library(
     return Library.from_strings(
         [*powers, *products, *extra], target=target or f"{variable}_t", variable=variable, axes=axes
     )
+
+
+def check_library(library: Library, field: xr.DataArray) -> None:
+    """Check that a library speaks of a field.
+
+    Raises:
+        TermError: If it names another variable, or differentiates along an axis that the field lacks.
+    """
+    if library.variable != str(field.name):
+        raise TermError(
+            "The library speaks of another variable than the field.",
+            got=f"library of {library.variable!r}, field {str(field.name)!r}",
+            wanted="one name",
+            fix=f"field.rename({library.variable!r}), or variable={str(field.name)!r} for the library",
+        )
+    for term in library:
+        for name in term.symbols:
+            derivative_orders(name, tuple(map(str, field.dims)))
 
 
 def named_library(name: str) -> Library:

@@ -19,16 +19,17 @@ import xarray as xr
 from scipy.linalg import cholesky, solve_triangular
 
 from bayespde.core.equation import Library
-from bayespde.core.errors import TermError
+from bayespde.core.errors import ConfigError, FieldError
 from bayespde.core.field import spacings
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.core.terms import derivative_name, derivative_orders, evaluate_expression
+from bayespde.core.terms import derivative_orders, evaluate_expression
 from bayespde.library.atoms import Orders, noise_kernels, weak_atoms
 from bayespde.library.choose import Smoother, Weak, choose_windows
 from bayespde.library.covariance import NoiseModel, estimate_noise
 from bayespde.library.windows import Windows
 
 JITTER = 1e-9
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,14 +177,15 @@ def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, opt
 
     Raises:
         TermError: If a term has a derivative along an axis that the field lacks.
-        ConfigError: If a window does not fit.
+        ConfigError: If a window does not fit, or a term needs smoother test functions.
+        FieldError: If the field does not change in time.
     """
     dims = tuple(map(str, field.dims))
     cache: dict[str, np.ndarray] = {}
 
     def values(name: str) -> np.ndarray:
         if name not in cache:
-            cache[name] = smooth.evaluate(_orders_of(name, dims))
+            cache[name] = smooth.evaluate(derivative_orders(name, dims))
         return cache[name]
 
     smooth_u = values(library.variable)
@@ -197,6 +199,7 @@ def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, opt
         {q: np.asarray(evaluate_expression(h, values)) for q, h in noise_kernels(t, library.variable, dims).items()}
         for t in library
     )
+    _check_smoothness(kernels, options)
     time = (order,) + (0,) * (len(dims) - 1)
     scheme = np.zeros(1)
     if options.scheme_error:
@@ -204,6 +207,16 @@ def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, opt
     design = [sum(_moment(f, d, values, windows) for d, f in weak_atoms(t, library.variable, dims)) for t in library]
     correction = [sum(project(h * (raw - smooth_u), windows, q) for q, h in k.items()) for k in kernels]
     target = (-1) ** order * project(raw, windows, time)
+    largest = np.abs(raw).max() * np.prod(
+        [np.abs(w.matrix(o)).sum(axis=1).max() for w, o in zip(windows, time, strict=True)]
+    )
+    if np.abs(target).max() <= ROUNDING * largest:
+        raise FieldError(
+            "The field does not change in time.",
+            got=f"all moments of {library.target} are zero up to rounding",
+            wanted="frames that differ",
+            fix="check that the frames were not copied from one image",
+        )
     return WeakProblem(
         library=library,
         options=options,
@@ -216,6 +229,17 @@ def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, opt
         scheme=np.broadcast_to(scheme, target.shape),
         capped=capped,
     )
+
+
+def _check_smoothness(kernels: tuple[dict[Orders, np.ndarray], ...], options: Weak) -> None:
+    highest = max((max(q) for k in kernels for q in k), default=0)
+    if highest >= options.space_power:
+        raise ConfigError(
+            "The test functions are not smooth enough for a term.",
+            got=f"order {highest} on a bump of power {options.space_power}",
+            wanted="a power above the highest order",
+            fix=f"Weak(space_power={highest + 3})",
+        )
 
 
 def project(values: np.ndarray, windows: tuple[Windows, ...], orders: Orders) -> np.ndarray:
@@ -232,15 +256,3 @@ def _moment(
     return (-1) ** sum(orders) * project(
         np.broadcast_to(evaluate_expression(expression, values), shape), windows, orders
     )
-
-
-def _orders_of(name: str, dims: tuple[str, ...]) -> Orders:
-    orders = derivative_orders(name, dims)
-    if derivative_name(name.partition("_")[0], orders, dims) != name:
-        raise TermError(
-            "A term differentiates along an axis that the field lacks.",
-            got=name,
-            wanted=f"derivatives along {', '.join(dims[1:])}",
-            fix="polynomial_library(space=...) with the field's number of space dimensions",
-        )
-    return orders

@@ -58,3 +58,15 @@ def run_agreement(posterior: Posterior) -> xr.Dataset:
         coords={"term": list(posterior.library.names), "run": np.arange(len(inclusion))},
         attrs={"estimator": "rao_blackwell", "standard_errors": STANDARD_ERRORS},
     )
+
+
+def squared_residual_per_row(posterior: Posterior) -> float:
+    """Squared residual of the most probable equation per row, in units of the pilot variance, least-squares fit.
+
+    On whitened rows 1 is expected: well above it the noise or the equation is wrong, well below it the noise was
+    overstated.
+    """
+    statistics = posterior.statistics
+    best = posterior.configurations()[0][0]
+    residual = float(statistics.block_residuals(statistics.least_squares(best)).sum())
+    return residual / max(statistics.rows - int(best.sum()), 1.0) / statistics.pilot_variance

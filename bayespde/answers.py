@@ -1,0 +1,54 @@
+"""A discovery -> what people look at: equations, inclusion probabilities, Pareto front, derivatives, three figures."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+from bayespde.core.files import atomic_path
+from bayespde.pipeline import Discovery
+from bayespde.results.equations import format_equations
+from bayespde.smooth.differentiate import differentiate
+
+
+def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Path]:
+    """Write what people look at: equations as text and JSON, the Pareto front, derivatives, and three figures.
+
+    Args:
+        found: A discovery.
+        folder: Where to; made if absent.
+
+    Returns:
+        Path by content.
+
+    Raises:
+        FileError: If the folder cannot be written.
+    """
+    from bayespde.results.figures import plot_field, plot_inclusion, plot_pareto, save_figure
+
+    folder = Path(folder)
+    front = found.pareto_front()
+    derivatives = differentiate(found.smooth)
+    ranked = found.equations()
+    texts = {
+        "equations.txt": format_equations(ranked) + "\n\n" + found.smooth.summary() + "\n",
+        "inclusion.csv": found.posterior.inclusion_probability.to_series().rename("probability").to_csv(),
+        "pareto.csv": front.to_dataframe().to_csv(),
+    }
+    paths = {}
+    for name, text in texts.items():
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        paths[name] = folder / name
+    with atomic_path(folder / "derivatives.nc") as temporary:
+        derivatives.to_netcdf(temporary, engine="h5netcdf")
+    paths["derivatives.nc"] = folder / "derivatives.nc"
+    figures = {
+        "inclusion.png": plot_inclusion(found.posterior),
+        "pareto.png": plot_pareto(front),
+        "field.png": plot_field(found.smooth.field, derivatives),
+    }
+    for name, figure in figures.items():
+        save_figure(figure, folder / name)
+        paths[name] = folder / name
+    return paths

@@ -1,0 +1,82 @@
+"""Sphinx settings: pages in MyST, the quickstart notebook run in its short mode, references from references.bib."""
+
+import importlib.metadata
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from bibliography import entries, label, render  # noqa: E402
+
+HERE = Path(__file__).parent
+REFERENCES = entries((HERE / "references.bib").read_text(encoding="utf-8"))
+
+project = "bayespde"
+author = "The bayespde authors"
+project_copyright = "The bayespde authors"
+release = importlib.metadata.version("bayespde")
+version = ".".join(release.split(".")[:2])
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+exclude_patterns = ["_build", "conf.py", "bibliography.py", "figures.py"]
+default_role = "code"
+highlight_language = "text"
+
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "fieldlist"]
+myst_heading_anchors = 3
+math_eqref_format = "({number})"
+nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+nb_execution_mode = "cache"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+os.environ["BAYESPDE_SHORT"] = "1"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = "bayespde"
+html_static_path = ["_static"]
+html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}
+html_show_sourcelink = False
+
+warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
+
+
+def copy_notebooks(app):
+    """Put the notebooks, which live beside docs/, where Sphinx looks for pages."""
+    for source in (HERE.parent / "notebooks").glob("*.py"):
+        target, text = HERE / source.name, source.read_text(encoding="utf-8")
+        if not target.is_file() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8")
+
+
+def list_references(app, page, source):
+    """Write the bibliography into its page."""
+    if page == "references":
+        source[0] = source[0].replace("<!-- references -->", render(REFERENCES))
+
+
+def link_citations(app, what, name, obj, options, lines):
+    """Turn `[key]` and `[key1, key2]` in docstrings into links to the bibliography."""
+    keys = "|".join(REFERENCES)
+
+    def link(match):
+        found = (k.strip() for k in match[1].split(","))
+        return "(" + "; ".join(f":ref:`{label(REFERENCES[k])} <ref-{k}>`" for k in found) + ")"
+
+    for i, line in enumerate(lines):
+        lines[i] = re.sub(rf"\[((?:{keys})(?:,\s*(?:{keys}))*)\]", link, line)
+
+
+def setup(app):
+    """Connect the three steps above."""
+    app.connect("builder-inited", copy_notebooks)
+    app.connect("source-read", list_references)
+    app.connect("autodoc-process-docstring", link_citations)
