@@ -107,7 +107,7 @@ def _write(dataset: xr.Dataset, path: Path) -> None:
 
 
 def _read(path: Path) -> xr.Dataset:
-    with xr.open_dataset(path, engine="h5netcdf") as dataset:
+    with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as dataset:
         return dataset.load()
 
 

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bibliography import entries, label, render  # noqa: E402
+from bibliography import entries, label, render
 
 HERE = Path(__file__).parent
 REFERENCES = entries((HERE / "references.bib").read_text(encoding="utf-8"))
@@ -75,8 +75,14 @@ def link_citations(app, what, name, obj, options, lines):
         lines[i] = re.sub(rf"\[((?:{keys})(?:,\s*(?:{keys}))*)\]", link, line)
 
 
+def skip_field_numbers(app, what, name, obj, skip, options):
+    """Leave out what Python says about the fields of a NamedTuple; the class says it better."""
+    return True if (obj.__doc__ or "").startswith("Alias for field number") else None
+
+
 def setup(app):
-    """Connect the three steps above."""
+    """Connect the steps above."""
     app.connect("builder-inited", copy_notebooks)
     app.connect("source-read", list_references)
     app.connect("autodoc-process-docstring", link_citations)
+    app.connect("autodoc-skip-member", skip_field_numbers)

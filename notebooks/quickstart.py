@@ -19,12 +19,14 @@
 # With `BAYESPDE_SHORT=1` in the environment the sampler uses fewer particles; every cell stays the same.
 
 # %%
+# %matplotlib inline
 import os
 import warnings
 
 import bayespde as bp
 
 warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
+warnings.filterwarnings("ignore", message="IProgress not found")
 import arviz as az
 
 short = os.environ.get("BAYESPDE_SHORT") == "1"
@@ -80,9 +82,7 @@ for equation in found.equations(top=3):
 
 # %%
 best = found.equations(top=1)[0]
-for name, mean, low, high, unit in zip(
-    best.names, best.coefficients, best.lower, best.upper, best.units, strict=True
-):
+for name, mean, low, high, unit in zip(best.names, best.coefficients, best.lower, best.upper, best.units, strict=True):
     print(f"{name:6} {mean: .5f}  90 % interval [{low: .5f}, {high: .5f}]  {unit}")
 
 # %% [markdown]
@@ -123,4 +123,5 @@ az.summary(idata, var_names=["coefficient"], coords={"term": list(best.names)}, 
 
 # %%
 provenance = found.statistics.provenance
-{k: provenance[k] for k in ("rows", "half_widths", "capped", "noise", "noise_scale", "pilot")}
+print({k: provenance[k] for k in ("rows", "half_widths", "capped", "noise", "noise_scale")})
+print("pilot:", {name: round(value, 4) for name, value in provenance["pilot"].items() if abs(value) > 1e-3})

@@ -42,7 +42,7 @@ class Library:
                 wanted=f"{self.variable}_t or {self.variable}_tt",
                 fix=f"target='{self.variable}_t'",
             )
-        seen: dict[sympy.Expr, str] = {}
+        seen: dict[tuple[tuple[str, float], ...], str] = {}
         for term in self.terms:
             direction = _direction(term.expression)
             if direction in seen:
@@ -135,11 +135,10 @@ class Library:
         return on
 
 
-def _direction(expression: sympy.Expr) -> sympy.Expr:
-    """The expression divided by the coefficient of its first ordered term: equal for proportional expressions."""
-    leading = sympy.Add.make_args(expression)
-    first = min(leading, key=lambda e: str(e.as_coeff_Mul()[1]))
-    return sympy.expand(expression / first.as_coeff_Mul()[0])
+def _direction(expression: sympy.Expr) -> tuple[tuple[str, float], ...]:
+    """Coefficients by summand over the first one, to twelve digits: equal for proportional expressions."""
+    parts = sorted((str(rest), value) for value, rest in (p.as_coeff_Mul() for p in sympy.Add.make_args(expression)))
+    return tuple((name, float(f"{float(value / parts[0][1]):.12g}")) for name, value in parts)
 
 
 @dataclass(frozen=True)

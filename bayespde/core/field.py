@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -47,8 +46,8 @@ def make_field(
     Raises:
         FieldError: If the shape does not match the coordinates, or the schema is violated.
     """
-    coords = {d: np.asarray(c) for d, c in (("time", t), ("z", z), ("y", y), ("x", x)) if c is not None}
-    array = np.asarray(values)
+    coords = {d: _as_array(c, d).ravel() for d, c in (("time", t), ("z", z), ("y", y), ("x", x)) if c is not None}
+    array = _as_array(values, name)
     shape = tuple(c.size for c in coords.values())
     if array.shape != shape:
         raise FieldError(
@@ -69,6 +68,18 @@ def make_field(
     for key, unit in (units or {}).items():
         (field if key == name else field.coords[key]).attrs["units"] = unit
     return check_field(field)
+
+
+def _as_array(values: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise FieldError(
+            f"The values of {name!r} are not an array.",
+            got=str(error)[:80],
+            wanted="rows of equal length",
+            fix="numpy.array(...)",
+        ) from error
 
 
 def check_field(field: Any) -> xr.DataArray:
@@ -120,6 +131,13 @@ def _checked_coordinate(field: xr.DataArray, dim: str) -> xr.DataArray:
             wanted="positions in physical units",
             fix=f"field.assign_coords({dim}=...)",
         )
+    if field[dim].dtype.kind not in "iuf":
+        raise FieldError(
+            f"The coordinate {dim!r} does not hold real numbers.",
+            got=field[dim].dtype,
+            wanted="positions or times as numbers, their unit in attrs['units']",
+            fix=f"field.assign_coords({dim}=...), for dates the seconds since the first frame",
+        )
     coordinate = field[dim].astype(np.float64)
     steps = np.diff(coordinate.values)
     if coordinate.size < MINIMUM_SAMPLES:
@@ -132,7 +150,7 @@ def _checked_coordinate(field: xr.DataArray, dim: str) -> xr.DataArray:
     if not np.all(np.isfinite(coordinate.values)) or not np.all(steps > 0):
         raise FieldError(
             f"The coordinate {dim!r} is not strictly increasing.",
-            got=f"steps from {np.nanmin(steps):g} to {np.nanmax(steps):g}",
+            got=f"steps from {steps.min():g} to {steps.max():g}",
             wanted="finite, strictly increasing values",
             fix=f"field.sortby({dim!r}) and drop duplicates",
         )
@@ -196,18 +214,21 @@ def read_field(path: str | PathLike[str], variable: str | None = None) -> xr.Dat
     file = existing_file(path)
     try:
         if file.suffix == ".npz":
-            return _from_npz(dict(np.load(file, allow_pickle=False)), variable or "u")
-        with xr.open_dataset(file, engine="h5netcdf") as dataset:
-            dataset.load()
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, FieldError | FileError):
-            raise
+            with file.open("rb") as stream:
+                arrays = dict(np.load(stream, allow_pickle=False))
+        else:
+            # Times stay the numbers that the file holds, in the unit it names.
+            with xr.open_dataset(file, engine="h5netcdf", decode_times=False) as dataset:
+                dataset.load()
+    except Exception as error:  # a damaged file makes the libraries that read it raise almost anything
         raise FileError(
             "The file could not be read as a field.",
             got=f"{file}: {error}",
             wanted="netCDF-4, or .npz with t, x and u",
             fix="write it with field.to_netcdf(path) or numpy.savez(path, t=t, x=x, u=u)",
         ) from error
+    if file.suffix == ".npz":
+        return _from_npz(arrays, variable or "u")
     names = [n for n in dataset.data_vars if "time" in dataset[n].dims and not str(n).endswith("_sd")]
     chosen = variable or (str(names[0]) if len(names) == 1 else "u")
     if chosen not in dataset:

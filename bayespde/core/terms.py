@@ -18,6 +18,8 @@ MAXIMUM_LENGTH = 200
 MAXIMUM_POWER = 8
 MAXIMUM_ORDER = 6
 MAXIMUM_SUMMANDS = 64
+LARGEST_NUMBER = 1e100
+LARGEST_ARGUMENT = 100.0
 FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
     "sin": sympy.sin,
     "cos": sympy.cos,
@@ -110,7 +112,8 @@ def parse_term(text: str, *, variable: str = "u", axes: str = "xyz", complexity:
         The term, its name the `str` of the expanded sympy expression.
 
     Raises:
-        TermError: If the text does not parse, uses anything else, or is a constant zero or not finite.
+        TermError: If the text does not parse, uses anything else, has numbers or powers that are too large, or is a
+            constant zero or not finite.
     """
     if not isinstance(text, str) or not text.strip() or len(text) > MAXIMUM_LENGTH:
         raise TermError(
@@ -133,21 +136,22 @@ def parse_term(text: str, *, variable: str = "u", axes: str = "xyz", complexity:
             wanted="an expression such as u**2*u_x",
             fix="write products with * and powers with **",
         ) from error
-    if _width(expression) > MAXIMUM_SUMMANDS:
-        raise TermError(
-            "A term has too many summands.",
-            got=repr(text)[:80],
-            wanted=f"at most {MAXIMUM_SUMMANDS} after expansion",
-            fix="split it into several terms",
-        )
+    _check_width(expression, text)
     expression = sympy.expand(expression)
     if expression == 0 or expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
-        raise TermError("A term is zero or not finite.", got=repr(text), wanted="a finite expression", fix="remove it")
+        raise _not_finite(text)
+    _check_size(expression, text)
     return Term(name=str(expression), expression=expression, complexity=float(complexity))
 
 
 def _build(node: ast.AST, text: str, variable: str, axes: str) -> sympy.Expr:
-    """Translate one whitelisted node into sympy."""
+    """Translate one whitelisted node into sympy, refusing numbers before they become too large to compute with."""
+    built = _translate(node, text, variable, axes)
+    _check_number(built.as_coeff_Mul()[0], text)
+    return built
+
+
+def _translate(node: ast.AST, text: str, variable: str, axes: str) -> sympy.Expr:
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return sympy.nsimplify(node.value) if isinstance(node.value, int) else sympy.Float(node.value)
     if isinstance(node, ast.Name):
@@ -162,7 +166,10 @@ def _build(node: ast.AST, text: str, variable: str, axes: str) -> sympy.Expr:
         return _power(node, text, variable, axes)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:  # noqa: SIM102
         if len(node.args) == 1 and not node.keywords:
-            return FUNCTIONS[node.func.id](_build(node.args[0], text, variable, axes))
+            argument = _build(node.args[0], text, variable, axes)
+            _check_width(argument, text)
+            _check_argument(argument, text)
+            return FUNCTIONS[node.func.id](argument)
     found = ast.unparse(node)[:40] if not isinstance(node, ast.BinOp) else type(node.op).__name__
     raise TermError(
         "A term uses something that is not allowed.",
@@ -173,15 +180,17 @@ def _build(node: ast.AST, text: str, variable: str, axes: str) -> sympy.Expr:
 
 
 def _power(node: ast.BinOp, text: str, variable: str, axes: str) -> sympy.Expr:
-    exponent = node.right
+    exponent, sign = node.right, 1
+    if isinstance(exponent, ast.UnaryOp) and isinstance(exponent.op, ast.USub):
+        exponent, sign = exponent.operand, -1
     if not (isinstance(exponent, ast.Constant) and type(exponent.value) is int and 0 < exponent.value <= MAXIMUM_POWER):
         raise TermError(
             "A power is not allowed.",
             got=repr(text),
-            wanted=f"an integer from 1 to {MAXIMUM_POWER}",
-            fix="write u**2, or use division",
+            wanted=f"an integer from 1 to {MAXIMUM_POWER}, or its negative",
+            fix="write u**2",
         )
-    return _build(node.left, text, variable, axes) ** exponent.value
+    return _build(node.left, text, variable, axes) ** (sign * exponent.value)
 
 
 def _width(expression: sympy.Expr) -> int:
@@ -190,9 +199,73 @@ def _width(expression: sympy.Expr) -> int:
         return sum(_width(a) for a in expression.args)
     if expression.is_Mul:
         return math.prod(_width(a) for a in expression.args)
-    if expression.is_Pow and expression.exp.is_Integer and expression.exp > 0:
-        return math.comb(_width(expression.base) + int(expression.exp) - 1, int(expression.exp))
+    if expression.is_Pow and expression.exp.is_Integer and _width(expression.base) > 1:
+        exponent = abs(int(expression.exp))
+        if exponent > MAXIMUM_POWER:
+            return MAXIMUM_SUMMANDS + 1
+        return math.comb(_width(expression.base) + exponent - 1, exponent)
     return 1
+
+
+def _check_width(expression: sympy.Expr, text: str) -> None:
+    if _width(expression) > MAXIMUM_SUMMANDS:
+        raise TermError(
+            "A term has too many summands.",
+            got=repr(text)[:80],
+            wanted=f"at most {MAXIMUM_SUMMANDS} after expansion",
+            fix="split it into several terms",
+        )
+
+
+def _check_size(expression: sympy.Expr, text: str) -> None:
+    """Check every number, power and argument of an expanded expression."""
+    for part in sympy.preorder_traversal(expression):
+        if part.is_Number:
+            _check_number(part, text)
+        elif part.is_Function:
+            _check_argument(part.args[0], text)
+        elif part.is_NumberSymbol:
+            raise TermError(
+                "A term holds a constant that has no digits.",
+                got=f"{part} in {text!r}"[:80],
+                wanted="numbers",
+                fix="leave constant factors to the coefficient",
+            )
+        elif part.is_Pow and part.exp.is_Integer and abs(part.exp) > MAXIMUM_POWER:
+            raise TermError(
+                "A term has too high a power.",
+                got=repr(text)[:80],
+                wanted=f"powers up to {MAXIMUM_POWER} in all",
+                fix="write u**2",
+            )
+
+
+def _check_number(number: sympy.Expr, text: str) -> None:
+    if not number.is_finite:
+        raise _not_finite(text)
+    if number != 0 and not 1 / LARGEST_NUMBER <= abs(number) <= LARGEST_NUMBER:
+        raise TermError(
+            "A number in a term is too large or too small.",
+            got=repr(text)[:80],
+            wanted=f"numbers between {1 / LARGEST_NUMBER:g} and {LARGEST_NUMBER:g}",
+            fix="scale the field, or leave the number to the coefficient",
+        )
+
+
+def _not_finite(text: str) -> TermError:
+    return TermError(
+        "A term is zero or not finite.", got=repr(text)[:80], wanted="a finite expression", fix="remove it"
+    )
+
+
+def _check_argument(argument: sympy.Expr, text: str) -> None:
+    if argument.is_number and not abs(argument) <= LARGEST_ARGUMENT:
+        raise TermError(
+            "A function of too large a constant cannot be computed.",
+            got=repr(text)[:80],
+            wanted=f"constants up to {LARGEST_ARGUMENT:g}",
+            fix="write the number itself",
+        )
 
 
 def _known_name(name: str, text: str, variable: str, axes: str) -> str:

@@ -69,10 +69,9 @@ class CompressedNormal(dist.TorchDistribution):
 def generative(model: SpinModel) -> Program:
     """The whole story: spins, g, noise variance, coefficients, observation.
 
-    Sites: `spins` `[K]` (0/1), `node` (index of g), `noise_variance`, `coefficients` `[k]` of the terms that
-        are on
-    (physical units, library order), and the observed `observation` `[K+1]`, the target's column of the
-    factor. Run under `pyro.poutine.uncondition` it is the prior predictive.
+    Sites: `spins` `[K]` (0/1), `node` (index of g), `noise_variance`, `coefficients` `[k]` of the terms that are on
+    (physical units, library order), and the observed `observation` `[K+1]`, the target's column of the factor. Run
+    under `pyro.poutine.uncondition` it is the prior predictive.
 
     Args:
         model: The spin model.

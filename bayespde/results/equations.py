@@ -147,12 +147,15 @@ def group_masses(posterior: Posterior) -> list[tuple[Group, float]]:
     spins, probability = posterior.configurations()
     names = posterior.library.names
     inclusion = dict(zip(names, posterior.inclusion_probability.values, strict=True))
-    found = []
+    found, seen = [], set()
     for group in collinear_groups(posterior.statistics):
+        descriptions = frozenset([frozenset([group.single]), *map(frozenset, group.replacements)])
         mass = float(probability[group.covers(spins, names)].sum())
         mass = min(1.0, max(mass, float(inclusion[group.single])))
-        if mass > MAJORITY or all(inclusion[m] > ALIVE for m in group.members):
+        is_alive = mass > MAJORITY or all(inclusion[m] > ALIVE for m in group.members)
+        if descriptions not in seen and is_alive:
             found.append((group, mass))
+            seen.add(descriptions)
     return sorted(found, key=lambda pair: -pair[1])
 
 

@@ -17,10 +17,9 @@ RANK_TOLERANCE = 1e-12
 def pareto_front(posterior: Posterior, *, maximum_terms: int = 8) -> xr.Dataset:
     """Weigh the candidates' complexity against their leave-one-block-out error.
 
-    Candidates: the empty equation, every single term, the most probable configurations of every size, and
-        every
-    submodel of the most probable one. For each block the coefficients are refitted by least squares to the
-    joined triangular factor of the other blocks, so nothing depends on the size of the video.
+    Candidates: the empty equation, every single term, the most probable configurations of every size, and every
+    submodel of the most probable one. For each block the coefficients are refitted by least squares to the joined
+    triangular factor of the other blocks, so nothing depends on the size of the video.
 
     Args:
         posterior: What sampling or enumeration returned.

@@ -1,0 +1,85 @@
+"""Smooth fields known as formulas: derivatives by sympy, so that nothing has to be estimated."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import sympy
+
+import bayespde as bp
+
+t, y, x = sympy.symbols("t y x", real=True)
+LETTERS = {1: (t, x), 2: (t, y, x)}
+
+
+@dataclass(frozen=True, eq=False)
+class Formula:
+    """A field given by a sympy expression in t, (y,) x on a grid; stands in for the smoother of the weak form."""
+
+    expression: sympy.Expr
+    axes: tuple
+    noise_scale: float = 0.0
+
+    @property
+    def symbols(self):
+        return LETTERS[len(self.axes) - 1]
+
+    @property
+    def grid(self):
+        return np.meshgrid(*self.axes, indexing="ij")
+
+    def evaluate(self, orders):
+        return _compiled(self.expression, self.symbols, tuple(orders))(*self.grid) + np.zeros(self.shape)
+
+    @property
+    def shape(self):
+        return tuple(len(a) for a in self.axes)
+
+    def field(self, noise=None):
+        values = self.evaluate((0,) * len(self.axes)) + (0.0 if noise is None else noise)
+        named = dict(zip(("t", "y", "x")[:1] + ("y", "x")[-(len(self.axes) - 1) :], self.axes, strict=True))
+        return bp.make_field(values, **named)
+
+
+@lru_cache(maxsize=512)
+def _compiled(expression, symbols, orders):
+    for s, order in zip(symbols, orders, strict=True):
+        expression = sympy.diff(expression, s, order) if order else expression
+    return sympy.lambdify(symbols, expression, "numpy", cse=True)
+
+
+def substituted(term, expression):
+    """A term of the library with the formula in place of `u`, as an expression in t, y, x."""
+    table = {}
+    for s in term.expression.free_symbols:
+        derivative = expression
+        for letter in s.name.partition("_")[2]:
+            derivative = sympy.diff(derivative, {"t": t, "x": x, "y": y}[letter])
+        table[s] = derivative
+    return term.expression.subs(table, simultaneous=True)
+
+
+HEAT = sum(
+    a * sympy.exp(-sympy.Rational(1, 4) * k**2 * t) * sympy.sin(k * x + p)
+    for a, k, p in [(1, 1, 0), (0.7, 2, 1), (0.5, 3, 2.5)]
+)
+"""Solves u_t = u_xx / 4."""
+
+_theta = 2 + sympy.exp(-0.1 * t) * sympy.cos(x) + 0.5 * sympy.exp(-0.4 * t) * sympy.sin(2 * x)
+BURGERS = -0.2 * sympy.diff(_theta, x) / _theta
+"""Solves u_t = -u u_x + 0.1 u_xx, by the Cole-Hopf transformation."""
+
+HEAT_2D = (
+    sympy.exp(-0.5 * t) * sympy.sin(x) * sympy.cos(2 * y)
+    + sympy.exp(-0.2 * t) * sympy.cos(x + 1)
+    + sympy.exp(-0.1 * 9 * t) * sympy.sin(3 * y)
+)
+"""Solves u_t = 0.2 u_xx + 0.075 u_yy on each of its first two modes, 0.1 u_yy on the third (see the tests)."""
+
+WAVE = sympy.sin(x - 2 * t) + 0.4 * sympy.cos(2 * (x + 2 * t))
+"""Solves u_tt = 4 u_xx."""
+
+SMOOTH = sympy.sin(1.3 * x + 0.4) * sympy.cos(0.9 * t) + 0.4 * sympy.exp(-((x - 2) ** 2) / 2) + 0.2 * t
+SMOOTH_2D = (
+    sympy.sin(1.1 * x + 0.3 * y) * sympy.cos(0.7 * t) + 0.3 * sympy.exp(-((x - 2) ** 2) / 3) * sympy.cos(y) + 0.1 * t
+)

@@ -1,0 +1,160 @@
+"""What the documentation shows runs, names what exists, and prints what it says."""
+
+import contextlib
+import importlib.util
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+
+import bayespde as bp
+from bayespde.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted((DOCS / "reference").glob("*.md"))]
+CARDS = sorted((ROOT / "models").glob("*/README.md"))
+NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*ArviZ is undergoing:FutureWarning")
+
+
+def blocks(page, *languages):
+    """Fenced blocks of a page as pairs of language and text, in order."""
+    found = re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return [(language, text) for language, text in found if language in languages]
+
+
+def run_python(page, monkeypatch, folder):
+    """Execute all Python blocks of a page in one namespace: pairs of what a block prints and what the page says."""
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    monkeypatch.chdir(folder)
+    namespace, printed = {}, []
+    for language, text in blocks(page, "python", "text"):
+        if language == "text" and printed:
+            printed[-1] = (printed[-1][0], text)
+        elif language == "python":
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                exec(compile(text, str(page), "exec"), namespace)
+            printed.append((out.getvalue(), ""))
+    matplotlib.pyplot.close("all")
+    return namespace, printed
+
+
+def test_readme_example_runs_and_finds_the_equation(monkeypatch, tmp_path):
+    (_, text), *others = blocks(ROOT / "README.md", "python")
+    assert others == []
+    assert len(text.splitlines()) <= 12
+    namespace, [(printed, _)] = run_python(ROOT / "README.md", monkeypatch, tmp_path)
+    best = namespace["found"].equations(top=1)[0]
+    assert best.names == ("u_xx",)
+    assert best.coefficients[0] == pytest.approx(0.5, rel=0.01)
+    assert f"`{best}` with probability {best.probability:.2f}" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert str(best) in printed
+    assert {f.name for f in tmp_path.iterdir()} == {"pareto.png", "posterior.nc"}
+
+
+def test_how_to_runs_from_top_to_bottom(monkeypatch, tmp_path):
+    namespace, printed = run_python(DOCS / "how-to.md", monkeypatch, tmp_path)
+    assert namespace["found"].equations(top=1)[0].names == ("u_xx",)
+    inclusion = dict(zip(namespace["model"].statistics.names, namespace["exact"].inclusion_probability, strict=True))
+    assert {n for n, p in inclusion.items() if p > 0.5} == {"x1", "x4"}
+    assert any("wanted:" in text and "fix:" in text for text, _ in printed)
+
+
+@pytest.mark.slow
+def test_tutorial_prints_what_it_says(monkeypatch, tmp_path):
+    field = bp.simulate(bp.SimulationSpec.from_mapping(_declared("allen_cahn_front")))
+    field.to_netcdf(tmp_path / "video.nc", engine="h5netcdf")
+    _, printed = run_python(DOCS / "tutorial.md", monkeypatch, tmp_path)
+    shown = [(got, said) for got, said in printed if said]
+    assert len(shown) >= 8
+    for got, said in shown:
+        assert re.sub(NUMBER, "0", got).split() == re.sub(NUMBER, "0", said).split()
+        numbers = [np.array([float(n) for n in re.findall(NUMBER, text)]) for text in (got, said)]
+        np.testing.assert_allclose(*numbers, rtol=0.05, atol=0.002)
+
+
+def _declared(name):
+    from bayespde.zoo import read_declaration
+
+    return read_declaration(name).settings["simulate"]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "console")], ids=lambda p: p.stem)
+def test_commands_exist(page):
+    root = typer.main.get_command(app)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for line in "\n".join(text for _, text in blocks(page, "console")).splitlines():
+        program, *words = shlex.split(line.removeprefix("$ "), comments=True) or [""]
+        if not program:
+            continue
+        if program == "make":
+            assert re.search(rf"^{words[0]}:", makefile, flags=re.M)
+            continue
+        assert program == "bayespde"
+        command = root
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        options = {o for parameter in command.params for o in parameter.opts}
+        assert {w for w in words if w.startswith("-")} <= options, line
+
+
+def test_every_public_name_is_in_the_reference():
+    text = "\n".join(p.read_text(encoding="utf-8") for p in (DOCS / "reference").glob("*.md"))
+    documented = set(re.findall(r"^\.\. auto\w+:: bayespde\.(\w+)$", text, flags=re.M))
+    assert set(bp.__all__) - {"__version__"} <= documented
+
+
+def test_every_citation_resolves_and_every_entry_is_whole():
+    spec = importlib.util.spec_from_file_location("bibliography", DOCS / "bibliography.py")
+    bibliography = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bibliography)
+    source = (DOCS / "references.bib").read_text(encoding="utf-8")
+    entries = bibliography.entries(source)
+    assert len(entries) == source.count("@")
+    assert all({"author", "title", "year"} <= set(e) for e in entries.values())
+    rendered = bibliography.render(entries)
+    assert not re.search(r"[{}\\]", rendered)
+    cited = set()
+    for file in [*(ROOT / "bayespde").rglob("*.py"), *CARDS]:
+        for group in re.findall(r"\[([a-z]+\d{4}\w*(?:, [a-z]+\d{4}\w*)*)\]", file.read_text(encoding="utf-8")):
+            cited |= set(group.split(", "))
+    cited |= set(re.findall(r"\(#ref-(\w+)\)", "\n".join(p.read_text(encoding="utf-8") for p in PAGES)))
+    assert cited
+    assert cited <= set(entries)
+
+
+@pytest.mark.parametrize("page", [*PAGES, *CARDS], ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_pages_speak_of_the_package_only(page):
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"/(home|work|tmp|root|Users)/|\bTODO\b|\bTBD\b", text)
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)\)", text):
+        assert any((page.parent / t).exists() for t in (target, f"../notebooks/{target}.py")), target
+
+
+@pytest.mark.slow
+def test_pages_build_without_a_warning(tmp_path):
+    pytest.importorskip("myst_nb")
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", str(DOCS), str(tmp_path / "html")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"BAYESPDE_SHORT": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    explanation = (tmp_path / "html" / "explanation.html").read_text(encoding="utf-8")
+    assert 'id="equation-eq-evidence"' in explanation
+    quickstart = (tmp_path / "html" / "quickstart.html").read_text(encoding="utf-8")
+    assert quickstart.count("<img") >= 2
+    assert "probability  log odds" in quickstart
