@@ -225,6 +225,7 @@ class Discovery:
         inclusion = self.posterior.inclusion_probability.to_series().sort_values(ascending=False)
         lines = [f"{name:>14} {value:.3f}" for name, value in inclusion.items() if value >= 0.01]
         agreement = run_agreement(self.posterior)
+        found, expected = squared_residual_per_row(self.posterior)
         check = f"largest spread between runs {float(agreement['spread'].max()):.3f}"
         if self.posterior.exact is not None:
             check = f"largest deviation of sampling from enumeration {float(abs(agreement['deviation']).max()):.3f}"
@@ -234,7 +235,7 @@ class Discovery:
                 format_equations(self.equations(top=3)),
                 "inclusion probability",
                 *lines,
-                f"squared residual per row {squared_residual_per_row(self.posterior):.2f} (1 expected)",
+                f"squared residual per row {found:.2f} ({expected:.2f} expected of a correct equation)",
                 check,
             ]
         )

@@ -54,7 +54,7 @@ class SufficientStatistics:
         names: Sequence[str] | None = None,
         power: float = 1.0,
         blocks: int = 16,
-        log_jacobian: float = 0.0,
+        log_jacobian: Any = 0.0,
         pilot_variance: float | None = None,
         pilot_rows: float = 1.0,
         floor: float = 1e-6,
@@ -69,7 +69,7 @@ class SufficientStatistics:
             names: Term names; `x0, x1, ...` by default.
             power: Exponent on the likelihood for correlated rows, in (0, 1].
             blocks: Number of blocks, at most `n`.
-            log_jacobian: Log determinant of a whitening already applied.
+            log_jacobian: Log determinant of a whitening already applied: a number, or one per row `[n]`.
             pilot_variance: Expected residual variance; by default that of the least-squares fit of all terms.
             pilot_rows: Weight of that expectation in rows.
             floor: Smallest relative residual amplitude held possible; bounds the pilot variance from below.
@@ -103,7 +103,10 @@ class SufficientStatistics:
         return cls(
             factors=factors,
             effective_rows=counts,
-            log_jacobian=power * log_jacobian * np.diff(edges) / rows,
+            log_jacobian=power
+            * np.add.reduceat(
+                np.broadcast_to(np.asarray(log_jacobian) / (1 if np.ndim(log_jacobian) else rows), rows), edges[:-1]
+            ),
             names=names,
             target=target_name,
             power=float(power),

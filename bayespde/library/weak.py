@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from scipy.linalg import cholesky, solve_triangular
+from scipy.ndimage import uniform_filter
 
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, FieldError
@@ -30,6 +31,10 @@ from bayespde.library.windows import Windows
 
 JITTER = 1e-9
 ROUNDING = 1e-12
+# A test function may have this share of its weight inside holes (most pixels missing in a box of this size).
+MAXIMUM_GAP = 0.05
+HOLE_SIZE = 5
+MINIMUM_ROWS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +51,7 @@ class WeakProblem:
         noise: What the noise of the field is made of.
         kernels: For each term, kernel values by order on the test function, each of field shape.
         scheme: Moment of (dt/2) u_tt, `[m]`, or zeros.
+        kept: Test functions that see enough observed pixels, `[m_all]`, bool; `m` of them.
         capped: Dimensions whose automatic half-width hit its cap.
     """
 
@@ -58,6 +64,7 @@ class WeakProblem:
     noise: NoiseModel
     kernels: tuple[dict[Orders, np.ndarray], ...]
     scheme: np.ndarray
+    kept: np.ndarray
     capped: tuple[str, ...]
 
     @property
@@ -71,7 +78,12 @@ class WeakProblem:
         return self.options.floor * float(np.sqrt(np.mean(self.target**2)))
 
     def covariance(self, pilot: np.ndarray) -> np.ndarray:
-        """Covariance of z at a pilot `[K]`: pixel noise, scheme error and floor, `[m, m]` [bortz2023]."""
+        """Covariance of z at a pilot `[K]`: noise of the video, scheme error and floor, `[m, m]` [bortz2023]."""
+        noise = self.noise_covariance(pilot)
+        return noise + np.outer(self.scheme, self.scheme) + self.floor_scale**2 * np.eye(len(noise))
+
+    def noise_covariance(self, pilot: np.ndarray) -> np.ndarray:
+        """Covariance of z from the noise of the video alone, `[m, m]`."""
         kernels = self._pilot_kernels(pilot)
         space = {q[1:]: self._space_matrix(q[1:]) for q in {(0,) * len(self.windows), *kernels}}
         plain = space[(0,) * (len(self.windows) - 1)]
@@ -93,27 +105,30 @@ class WeakProblem:
         # The walk is a noise of the motion, not of the pixels: its increments enter once per frame, undifferentiated.
         steps = still / self.windows[0].spacing
         total += np.einsum("ct,dt,tk,tl->ckdl", steps, steps, wander, wander, optimize=True)
-        total = total.reshape(2 * [len(self.target)])
-        return total + np.outer(self.scheme, self.scheme) + self.floor_scale**2 * np.eye(len(total))
+        return total.reshape(2 * [len(self.kept)])[np.ix_(self.kept, self.kept)]
 
     def statistics(self, pilot: np.ndarray) -> SufficientStatistics:
         """Whiten the rows at a pilot `[K]`, physical units, and compress them."""
-        covariance = self.covariance(pilot)
+        noise, covariance = self.noise_covariance(pilot), self.covariance(pilot)
         scale = np.sqrt(np.diagonal(covariance))
         correlation = covariance / np.outer(scale, scale) + JITTER * np.eye(len(scale))
         root = cholesky(correlation, lower=True) * scale[:, None]
         rows = np.column_stack([self.design, self.target - self.correction @ pilot])
         white = solve_triangular(root, rows, lower=True)
+        expected = float(np.trace(solve_triangular(root, solve_triangular(root, noise, lower=True).T, lower=True)))
+        expected /= len(white)
         return SufficientStatistics.from_rows(
             white[:, :-1],
             white[:, -1],
             names=self.library.names,
-            log_jacobian=-float(np.log(np.diagonal(root)).sum()),
-            pilot_variance=1.0,
+            log_jacobian=-np.log(np.diagonal(root)),
+            # Rows that the floor dominates leave less than they are allowed to. The prior makes up for it, so that
+            # at a correct fit the noise variance is 1 and not below what is known.
+            pilot_variance=2.0 - expected,
             pilot_rows=float(len(white)),
             floor=0.0,
             target_name=self.library.target,
-            provenance=self._provenance(pilot),
+            provenance=self._provenance(pilot) | {"expected_residual": expected},
         )
 
     def instrumental_fits(self, spins: np.ndarray, pilot: np.ndarray) -> np.ndarray:
@@ -158,7 +173,8 @@ class WeakProblem:
             "jitter": self.noise.jitter,
             "walk": self.noise.walk,
             "misfit_floor": self.options.floor,
-            "scheme_error": bool(self.options.scheme_error),
+            "scheme_error": float(np.sqrt(np.mean(self.scheme**2) / np.mean(self.target**2))),
+            "dropped_for_gaps": int((~self.kept).sum()),
             "pilot": {n: float(p) for n, p in zip(self.library.names, pilot, strict=True) if abs(p) > 0},
         }
 
@@ -217,18 +233,34 @@ def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, opt
             wanted="frames that differ",
             fix="check that the frames were not copied from one image",
         )
+    kept = _away_from_gaps(missing, windows)
+    if kept.sum() < MINIMUM_ROWS:
+        raise ConfigError(
+            "Too few test functions fit into the field.",
+            got=f"{int(kept.sum())} of half-widths {[w.half_width for w in windows]}, {int((~kept).sum())} lost to gaps",
+            wanted=f"at least {MINIMUM_ROWS}",
+            fix="Weak(half_widths={...}) with smaller values, or a longer video",
+        )
     return WeakProblem(
         library=library,
         options=options,
         windows=windows,
-        design=np.column_stack(design),
-        correction=np.column_stack([np.broadcast_to(c, target.shape) for c in correction]),
-        target=target,
+        design=np.column_stack(design)[kept],
+        correction=np.column_stack([np.broadcast_to(c, target.shape) for c in correction])[kept],
+        target=target[kept],
         noise=noise,
         kernels=kernels,
-        scheme=np.broadcast_to(scheme, target.shape),
+        scheme=np.broadcast_to(scheme, target.shape)[kept],
+        kept=kept,
         capped=capped,
     )
+
+
+def _away_from_gaps(missing: np.ndarray, windows: tuple[Windows, ...]) -> np.ndarray:
+    """Test functions that hardly see a hole: `[m_all]`, bool. Scattered missing pixels are no hole."""
+    none = (0,) * len(windows)
+    hole = missing & (uniform_filter(missing.astype(float), size=HOLE_SIZE, mode="nearest") > 0.5)
+    return project(hole.astype(float), windows, none) <= MAXIMUM_GAP * project(np.ones(missing.shape), windows, none)
 
 
 def _check_smoothness(kernels: tuple[dict[Orders, np.ndarray], ...], options: Weak) -> None:

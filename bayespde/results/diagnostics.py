@@ -14,8 +14,9 @@ ALWAYS_DISAGREES = 0.5
 def run_agreement(posterior: Posterior) -> xr.Dataset:
     """Compare the runs' inclusion probabilities, term by term.
 
-    A run with m distinct ancestors is worth at least m independent draws, so its inclusion probability p
-    has a standard error of at most about sqrt(p (1 - p) / m). Runs disagree where the largest and the
+    A run whose particles descend from ancestors with shares f_i is worth, at worst, m = 1 / sum f_i^2 independent
+    draws (the case of particles that never move), so its inclusion probability p has a standard error of at most about
+    sqrt(p (1 - p) / m). Runs disagree where the largest and the
     smallest differ by more than five such errors of a difference, and in any case where they differ by a
     half: particles that froze on opposite sides descend from few ancestors, and few ancestors must not
     excuse them. Unlike R-hat, this is defined for a term that is always on.
@@ -33,7 +34,8 @@ def run_agreement(posterior: Posterior) -> xr.Dataset:
     ancestors = np.array([np.unique(a).size for a in posterior.ancestors])
     pooled = inclusion.mean(axis=0)
     variance = np.maximum(pooled * (1 - pooled), 0.0)
-    few = np.sort(ancestors)[:2]
+    shares = [np.unique(a, return_counts=True)[1] / a.size for a in posterior.ancestors]
+    few = np.sort([1.0 / np.sum(f**2) for f in shares])[:2]
     tolerance = STANDARD_ERRORS * np.sqrt(variance * np.sum(1.0 / np.resize(few, 2)))
     tolerance = np.minimum(tolerance, ALWAYS_DISAGREES)
     spread = np.ptp(inclusion, axis=0)
@@ -60,13 +62,22 @@ def run_agreement(posterior: Posterior) -> xr.Dataset:
     )
 
 
-def squared_residual_per_row(posterior: Posterior) -> float:
-    """Squared residual of the most probable equation per row, in units of the pilot variance, least-squares fit.
+def squared_residual_per_row(posterior: Posterior) -> tuple[float, float]:
+    """Squared residual of the most probable equation per row, least-squares fit, and what a correct fit leaves.
 
-    On whitened rows 1 is expected: well above it the noise or the equation is wrong, well below it the noise was
-    overstated.
+    On whitened weak rows the second number is the share of each row's variance that is noise of the video; the rest is
+    the misfit floor, which a correct equation need not use. Well above it the noise or the equation is wrong.
+
+    Args:
+        posterior: What sampling or enumeration returned.
+
+    Returns:
+        Found and expected, in units of the noise variance.
     """
     statistics = posterior.statistics
     best = posterior.configurations()[0][0]
     residual = float(statistics.block_residuals(statistics.least_squares(best)).sum())
-    return residual / max(statistics.rows - int(best.sum()), 1.0) / statistics.pilot_variance
+    found = residual / max(statistics.rows - int(best.sum()), 1.0)
+    if "expected_residual" in statistics.provenance:
+        return found, float(statistics.provenance["expected_residual"])
+    return found / statistics.pilot_variance, 1.0

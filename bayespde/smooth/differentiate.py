@@ -10,12 +10,13 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import sympy
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.field import AXIS_LETTER, check_field
-from bayespde.core.scales import Scales
-from bayespde.core.terms import derivative_name
+from bayespde.core.field import check_field
+from bayespde.core.scales import Scales, coefficient_unit
+from bayespde.core.terms import Term, derivative_name, symbol
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.laplace import LaplaceConfig, LaplacePosterior, laplace
 from bayespde.smooth.penalty import Penalty
@@ -93,7 +94,8 @@ class SmoothField:
         """What was chosen and why, in a few lines."""
         scores = ", ".join(f"{name} {value:.5g}" for name, value in self.choice["held_out_rmse"].items())
         return (
-            f"{self.chosen} chosen ({self.choice['reason']}); held out: {self.choice['hold_out']}, rmse {scores}\n"
+            f"{self.chosen} chosen for derivatives ({self.choice['reason']}); weak rows use the spline\n"
+            f"held out: {self.choice['hold_out']}, rmse {scores}\n"
             f"pixel noise {self.noise_scale:.4g}, {self.spline.degrees_of_freedom:.0f} degrees of freedom"
         )
 
@@ -171,8 +173,8 @@ def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1) -> xr.D
         time: Highest order of time derivatives.
 
     Returns:
-        Variables `u`, `u_t`, `u_x`, `u_xx`, `u_xy`, ... and, from the spline, `<name>_sd`; field dims, float64,
-        physical units in attrs.
+        Variables `u`, `u_t`, `u_x`, `u_xx`, `u_xy`, ... and, from the spline, `<name>_sd` (NaN where the pixel is
+        missing); field dims, float64, physical units in attrs.
 
     Raises:
         ConfigError: If an order is negative or above 6.
@@ -196,22 +198,22 @@ def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1) -> xr.D
         else list(np.moveaxis(smooth._network_on_grid(wanted), -1, 0))
     )
     dataset = xr.Dataset(coords={d: smooth.field[d] for d in dims}, attrs={"smoother": smooth.chosen})
+    missing = np.isnan(smooth.field.values)
     for orders, mean in zip(wanted, means, strict=True):
-        name, unit = derivative_name(variable, orders, dims), {"units": _unit(smooth.field, orders)}
+        name, unit = (
+            derivative_name(variable, orders, dims),
+            {"units": _unit(smooth.field, derivative_name(variable, orders, dims))},
+        )
         dataset[name] = (dims, mean, unit)
         if smooth.chosen == "spline":
-            dataset[f"{name}_sd"] = (dims, smooth.spline.standard_deviation(orders), unit)
+            spread = np.where(missing, np.nan, smooth.spline.standard_deviation(orders))
+            dataset[f"{name}_sd"] = (dims, spread, unit)
     return dataset
 
 
-def _unit(field: xr.DataArray, orders: Orders) -> str:
-    powers: dict[str, int] = {}
-    for dim, order in zip(field.dims, orders, strict=True):
-        unit = str(field[dim].attrs.get("units", "1"))
-        powers[unit] = powers.get(unit, 0) - order
-    parts = [f"{unit}^{power}" for unit, power in powers.items() if power and unit != "1"]
-    own = str(field.attrs.get("units", "1"))
-    return " ".join([own] * (own != "1") + parts) or "1"
+def _unit(field: xr.DataArray, name: str) -> str:
+    units = {str(field.name): str(field.attrs["units"])} | {str(d): str(field[d].attrs["units"]) for d in field.dims}
+    return coefficient_unit(Term("1", sympy.Integer(1)), Term(name, symbol(name)), units)
 
 
 def _read_network(dataset: xr.Dataset, dimensions: int) -> NetworkFit:
@@ -239,8 +241,3 @@ def _read_network(dataset: xr.Dataset, dimensions: int) -> NetworkFit:
         held_out_rmse=held_out_rmse,
         training_rmse=training_rmse,
     )
-
-
-def axis_letters(field: xr.DataArray) -> str:
-    """Letters of the space axes, `x` first: `"xy"` for a field with dims time, y, x."""
-    return "".join(AXIS_LETTER[str(d)] for d in reversed(field.dims[1:]))

@@ -14,11 +14,15 @@ from functools import reduce
 import numpy as np
 import xarray as xr
 from scipy.optimize import minimize
+from scipy.sparse.linalg import LinearOperator, cg
 
+from bayespde.core.errors import FieldError
 from bayespde.core.scales import Scales
 from bayespde.smooth.basis import AxisBasis, SplineConfig, apply_per_axis, sum_at_points
 
-IMPUTATION_SWEEPS = 30
+WEIGHT_ROUNDS = 8
+IMPUTATION_STEPS = 2000
+IMPUTATION_TOLERANCE = 1e-8
 LOG_WEIGHT_BOUNDS = (-30.0, 30.0)
 CORRELATED = 0.3
 NEGLIGIBLE_NOISE = 1e-3
@@ -116,7 +120,11 @@ def fit_spline(field: xr.DataArray, *, config: SplineConfig | None = None) -> Sp
         config: Degree, penalty and knots.
 
     Returns:
-        The fit; its noise level is that of independent pixels: where noise is correlated it is too small.
+        The fit; its noise level is that of independent pixels: where noise is correlated it is too small. Standard
+        deviations do not know of gaps: they hold where pixels were observed.
+
+    Raises:
+        FieldError: If the missing pixels cannot be filled.
     """
     config = config or SplineConfig()
     scales = Scales.of(field)
@@ -139,29 +147,53 @@ def _has_correlated_frames(fit: SplineFit) -> bool:
 def _fit(values: np.ndarray, scales: Scales, bases: tuple[AxisBasis, ...], hold_out: str) -> SplineFit:
     missing = np.isnan(values)
     observed = values.size - int(missing.sum())
-    filled = np.where(missing, 0.0, values)
-    fit = _fit_complete(filled, scales, bases, observed=observed, hold_out=hold_out)
-    for sweep in range(IMPUTATION_SWEEPS if missing.any() else 0):
-        update = fit.evaluate((0,) * values.ndim)[missing] - scales.offset
-        change = np.max(np.abs(update - filled[missing]))
-        filled[missing] = update
-        # The weights settle in the first sweeps; afterwards only the imputed values move.
-        fit = _fit_complete(
-            filled,
-            scales,
-            bases,
-            observed=observed,
-            hold_out=hold_out,
-            weights=fit.weights if sweep >= 5 else None,
-        )
-        if change < 1e-3 * fit.noise_scale:
+    fit = _fit_complete(np.where(missing, 0.0, values), scales, bases, observed=observed, hold_out=hold_out)
+    for _ in range(WEIGHT_ROUNDS if missing.any() else 0):
+        filled = _impute(values, missing, fit)
+        previous = np.log(fit.weights)
+        fit = _fit_complete(filled, scales, bases, observed=observed, hold_out=hold_out)
+        if np.max(np.abs(np.log(fit.weights) - previous)) < 0.05:
             break
+    if missing.any():
+        filled = _impute(values, missing, fit)
+        fit = _fit_complete(filled, scales, bases, observed=observed, hold_out=hold_out, weights=fit.weights)
     residual = values + scales.offset - fit.evaluate((0,) * values.ndim)
     return replace(
         fit,
         hold_out=hold_out,
         correlation=tuple(_neighbour_correlation(residual, axis) for axis in range(values.ndim)),
     )
+
+
+def _impute(values: np.ndarray, missing: np.ndarray, fit: SplineFit) -> np.ndarray:
+    """Fill missing pixels with the values that smoothing at the weights of `fit` reproduces.
+
+    With H the smoother, the missing part x solves (I - H_mm) x = H_mo y: symmetric and positive definite, so that
+    conjugate gradients find the fixed point which plain imputation approaches ever more slowly inside a hole.
+    """
+    grids = [b.grid for b in fit.bases]
+    transposed = [g.T for g in grids]
+
+    def smoothed(field: np.ndarray) -> np.ndarray:
+        return apply_per_axis(grids, fit.shrinkage * apply_per_axis(transposed, field))[missing]
+
+    def scattered(inside: np.ndarray) -> np.ndarray:
+        field = np.zeros(values.shape)
+        field[missing] = inside
+        return field
+
+    count = int(missing.sum())
+    operator = LinearOperator((count, count), matvec=lambda x: x.ravel() - smoothed(scattered(x.ravel())), dtype=float)
+    right = smoothed(np.where(missing, 0.0, values))
+    inside, failed = cg(operator, right, rtol=IMPUTATION_TOLERANCE, maxiter=IMPUTATION_STEPS)
+    if failed:
+        raise FieldError(
+            "The missing pixels cannot be filled by smoothing.",
+            got=f"{count} missing pixels; no convergence in {IMPUTATION_STEPS} steps",
+            wanted="gaps that the surrounding pixels determine",
+            fix="crop the field so that it holds fewer or smaller gaps",
+        )
+    return np.where(missing, scattered(inside), values)
 
 
 def _neighbour_correlation(residual: np.ndarray, axis: int) -> float:

@@ -69,13 +69,6 @@ _theta = 2 + sympy.exp(-0.1 * t) * sympy.cos(x) + 0.5 * sympy.exp(-0.4 * t) * sy
 BURGERS = -0.2 * sympy.diff(_theta, x) / _theta
 """Solves u_t = -u u_x + 0.1 u_xx, by the Cole-Hopf transformation."""
 
-HEAT_2D = (
-    sympy.exp(-0.5 * t) * sympy.sin(x) * sympy.cos(2 * y)
-    + sympy.exp(-0.2 * t) * sympy.cos(x + 1)
-    + sympy.exp(-0.1 * 9 * t) * sympy.sin(3 * y)
-)
-"""Solves u_t = 0.2 u_xx + 0.075 u_yy on each of its first two modes, 0.1 u_yy on the third (see the tests)."""
-
 WAVE = sympy.sin(x - 2 * t) + 0.4 * sympy.cos(2 * (x + 2 * t))
 """Solves u_tt = 4 u_xx."""
 

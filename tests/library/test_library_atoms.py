@@ -86,9 +86,7 @@ CHANGES = [(text, ONE, change) for text in ONE_D_TERMS[1:] for change in (SPOT, 
 CHANGES += [(text, TWO, BUMP_2D) for text in TWO_D_TERMS]
 
 
-@pytest.mark.parametrize(
-    ("text", "formula", "change"), CHANGES, ids=[f"{c[0]}-{('spot', 'waves')[i % 2]}" for i, c in enumerate(CHANGES)]
-)
+@pytest.mark.parametrize(("text", "formula", "change"), CHANGES)
 def test_kernels_say_how_the_moment_moves_when_the_field_does(text, formula, change):
     term, variable, dims = case(text, formula)
     moved = sympy.lambdify(formula.symbols, change, "numpy")(*formula.grid)

@@ -1,0 +1,115 @@
+"""What the noise is made of, found in simulated residuals."""
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from bayespde.library.covariance import estimate_noise, jitter_and_walk
+
+FRAMES, PLACES, SPACING = 160, 120, 0.1
+X = SPACING * np.arange(PLACES)
+
+
+def steps_of(rng, jitter, walk, drift=0.3, steps=400):
+    shift = rng.standard_normal(steps + 1) * jitter
+    return drift + walk * rng.standard_normal(steps) + np.diff(shift)
+
+
+@pytest.mark.parametrize(("jitter", "walk"), [(1.0, 0.4), (0.2, 1.0), (3e-6, 2e-6), (50.0, 200.0)])
+def test_jitter_and_walk_are_recovered_without_bias(seed, jitter, walk):
+    rng = np.random.default_rng(seed)
+    found = np.array([jitter_and_walk(steps_of(rng, jitter, walk)) for _ in range(50)])
+    error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
+    assert np.all(error < 0.03 * max(jitter, walk))
+    # The bias of a maximum likelihood estimate of a standard deviation is of order 1/n of the total variance.
+    bias = 2 * (2 * jitter**2 + walk**2) / np.array([jitter, walk]) / 400
+    assert np.all(np.abs(found.mean(axis=0) - [jitter, walk]) < 5 * error + bias)
+
+
+def test_the_estimate_maximises_the_likelihood_of_a_dense_gaussian(rng):
+    steps = steps_of(rng, 0.7, 0.5, steps=60)
+
+    def negative_log_likelihood(parameters):
+        r2, q2 = np.exp(2 * parameters[:2])
+        covariance = (2 * r2 + q2) * np.eye(60) - r2 * (np.eye(60, k=1) + np.eye(60, k=-1))
+        return -stats.multivariate_normal.logpdf(steps, np.full(60, parameters[2]), covariance)
+
+    best = optimize.minimize(negative_log_likelihood, [0.0, 0.0, 0.0], method="BFGS")
+    found = np.array(jitter_and_walk(steps))
+    assert np.log(found) == pytest.approx(best.x[:2], abs=5e-3)
+
+
+def test_pure_jitter_and_pure_walk_are_told_apart(rng):
+    jitter, walk = jitter_and_walk(steps_of(rng, 1.0, 0.0))
+    assert walk < 0.15 * jitter
+    jitter, walk = jitter_and_walk(steps_of(rng, 0.0, 1.0))
+    assert jitter < 0.3 * walk
+
+
+def front(shift):
+    return 1 / (1 + np.exp(-(X - 6 - shift[:, None]) / 0.8))
+
+
+def smooth_front():
+    position = 0.01 * np.arange(FRAMES)
+    values = front(position)
+    return values, values * (1 - values) / 0.8
+
+
+def estimated(raw, values, slope, kind="auto"):
+    return estimate_noise(raw, values, slope, SPACING, float(np.nanstd(raw - values)), kind)
+
+
+def test_white_noise_is_called_white(rng):
+    values, slope = smooth_front()
+    raw = values + 0.05 * rng.standard_normal(values.shape)
+    raw[3, 4] = np.nan
+    model = estimate_noise(raw, values, slope, SPACING, 0.05, "auto")
+    assert model.kind == "white"
+    assert model.pattern is None
+    assert model.pixel[3, 4] == 0
+    assert np.all(model.pixel[~np.isnan(raw)] == 0.05)
+
+
+def test_a_jittering_front_is_found_with_its_sizes(seed):
+    values, slope = smooth_front()
+    sizes = []
+    for s in range(20):
+        rng = np.random.default_rng([seed, s])
+        jitter, walk = 0.3 * rng.standard_normal(FRAMES), 0.05 * np.cumsum(rng.standard_normal(FRAMES))
+        raw = values - (jitter + walk)[:, None] * slope + 0.01 * rng.standard_normal(values.shape)
+        # A smoother follows the walk, and knows nothing of the jitter.
+        followed = values - walk[:, None] * slope
+        model = estimated(raw, followed, slope)
+        assert model.kind == "front"
+        assert np.array_equal(model.pattern, slope)
+        assert model.pixel.max() == pytest.approx(0.01, rel=5 / np.sqrt(2 * values.size))
+        sizes.append((model.jitter, model.walk))
+    mean, error = np.mean(sizes, axis=0), np.std(sizes, axis=0, ddof=1) / np.sqrt(20)
+    # Pixel noise moves the measured position too: sd 0.01 sqrt(places) spacing over a step of one, independently.
+    wanted = np.hypot(0.3, 0.01 * np.sqrt(PLACES) * SPACING)
+    assert abs(mean[0] - wanted) < 5 * error[0] + 0.005
+    assert abs(mean[1] - 0.05) < 5 * error[1] + 0.02
+
+
+@pytest.mark.parametrize("kind", ["white", "auto"])
+def test_correlated_residuals_without_a_net_step_stay_white(rng, kind):
+    values = np.exp(-((X - 6) ** 2)) + np.zeros((FRAMES, 1))
+    slope = -2 * (X - 6) * values
+    raw = values - 0.2 * rng.standard_normal((FRAMES, 1)) * slope
+    assert estimated(raw, values, slope, kind).kind == "white"
+
+
+def test_asked_for_kinds_are_obeyed(rng):
+    values, slope = smooth_front()
+    shaken = values - 0.3 * rng.standard_normal((FRAMES, 1)) * slope
+    assert estimated(shaken, values, slope, "white").kind == "white"
+    quiet = values + 0.01 * rng.standard_normal(values.shape)
+    assert estimated(quiet, values, slope, "front").kind == "front"
+
+
+def test_clean_data_and_planes_are_white():
+    values, slope = smooth_front()
+    assert estimated(values, values, slope).kind == "white"
+    cube = np.stack([values] * 3, axis=1)
+    assert estimate_noise(cube + 0.1, cube, cube, SPACING, 0.1, "auto").kind == "white"
