@@ -5,6 +5,8 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
+import xarray as xr
+
 from bayespde.core.files import atomic_path
 from bayespde.pipeline import Discovery
 from bayespde.results.equations import format_equations
@@ -12,7 +14,7 @@ from bayespde.smooth.differentiate import differentiate
 
 
 def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Path]:
-    """Write what people look at: equations as text and JSON, the Pareto front, derivatives, and three figures.
+    """Write what people look at: equations, inclusion probabilities, the Pareto front, derivatives, and three figures.
 
     Args:
         found: A discovery.
@@ -46,9 +48,17 @@ def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Pa
     figures = {
         "inclusion.png": plot_inclusion(found.posterior),
         "pareto.png": plot_pareto(front),
-        "field.png": plot_field(found.smooth.field, derivatives),
+        "field.png": plot_field(*_flat(found.smooth.field, derivatives)),
     }
     for name, figure in figures.items():
         save_figure(figure, folder / name)
         paths[name] = folder / name
     return paths
+
+
+def _flat(field: xr.DataArray, derivatives: xr.Dataset) -> tuple[xr.DataArray, xr.Dataset]:
+    """The middle slice along z of a field with three space dimensions, others as they are; maps are flat."""
+    if "z" not in field.dims:
+        return field, derivatives
+    middle = {"z": field.sizes["z"] // 2}
+    return field.isel(middle, drop=True), derivatives.isel(middle, drop=True)

@@ -11,7 +11,7 @@ from os import PathLike
 from typing import Any
 
 from bayespde.core.equation import Library
-from bayespde.core.errors import ConfigError
+from bayespde.core.errors import BayespdeError, ConfigError
 from bayespde.core.files import existing_file
 from bayespde.library.candidates import named_library, polynomial_library
 from bayespde.library.choose import Weak
@@ -40,6 +40,16 @@ class Prior:
     slab: HyperGSlab | GPriorSlab | IsotropicSlab = field(default_factory=HyperGSlab)
     pivot_tolerance: float = 1e-10
 
+    def __post_init__(self) -> None:
+        numbers = [self.pivot_tolerance, 1.0 if self.expected_terms is None else self.expected_terms]
+        if not all(isinstance(n, int | float) and n > 0 for n in numbers):
+            raise ConfigError(
+                "A setting of the prior is not a positive number.",
+                got=f"expected_terms={self.expected_terms!r}, pivot_tolerance={self.pivot_tolerance!r}",
+                wanted="numbers > 0",
+                fix="Prior()",
+            )
+
 
 @dataclass(frozen=True)
 class DiscoverConfig:
@@ -59,6 +69,19 @@ class DiscoverConfig:
     sampler: SMCConfig = field(default_factory=SMCConfig)
     exact_terms: int = 23
 
+    def __post_init__(self) -> None:
+        if (
+            isinstance(self.exact_terms, bool)
+            or not isinstance(self.exact_terms, int)
+            or not 0 <= self.exact_terms <= 26
+        ):
+            raise ConfigError(
+                "The number of terms to enumerate is out of range.",
+                got=repr(self.exact_terms),
+                wanted="an int from 0 to 26",
+                fix="exact_terms=23",
+            )
+
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> DiscoverConfig:
         """Read the sections `smooth`, `form`, `prior`, `sample` and the key `exact_terms`.
@@ -67,20 +90,14 @@ class DiscoverConfig:
             ConfigError: If a section or key is unknown, or a value is out of range.
         """
         check_keys(settings, {"smooth", "form", "prior", "sample", "exact_terms"}, "the declaration")
-        form = dict(settings.get("form", {}))
-        kind = form.pop("kind", "weak")
-        prior = dict(settings.get("prior", {}))
-        slab = dict(prior.pop("slab", {}))
-        slab_kind = slab.pop("kind", "hyper-g")
-        for name, table in ((kind, FORMS), (slab_kind, SLABS)):
-            if name not in table:
-                raise ConfigError("A kind is unknown.", got=name, wanted=", ".join(table), fix="check the spelling")
+        prior = dict(_table(settings.get("prior", {}), "prior"))
+        slab = _of_kind(prior.pop("slab", {}), SLABS, "hyper-g", "prior.slab")
         return cls(
             smoothing=_smoothing(settings.get("smooth", {})),
-            form=build(FORMS[kind], form, "form"),
-            prior=dataclasses.replace(build(Prior, prior, "prior"), slab=build(SLABS[slab_kind], slab, "prior.slab")),
+            form=_of_kind(settings.get("form", {}), FORMS, "weak", "form"),
+            prior=dataclasses.replace(build(Prior, prior, "prior"), slab=slab),
             sampler=build(SMCConfig, settings.get("sample", {}), "sample"),
-            exact_terms=int(settings.get("exact_terms", 23)),
+            exact_terms=settings.get("exact_terms", 23),
         )
 
     def as_json(self) -> str:
@@ -88,13 +105,37 @@ class DiscoverConfig:
         return json.dumps(dataclasses.asdict(self), sort_keys=True, default=str)
 
 
-def _smoothing(settings: Mapping[str, Any]) -> Smoothing:
-    values = dict(settings)
+def _smoothing(settings: Any) -> Smoothing:
+    values = dict(_table(settings, "smooth"))
     if "spline" in values:
         values["spline"] = build(SplineConfig, values["spline"], "smooth.spline")
     if "networks" in values:
+        if not isinstance(values["networks"], list):
+            raise _not_a("list of tables", values["networks"], "smooth.networks", "[[smooth.networks]]")
+        # Steps, penalty and hold-out are those of the whole stage, so that candidates can be compared.
+        allowed = {f.name for f in dataclasses.fields(NetworkConfig)} - {"steps", "penalty", "hold_out"}
+        for network in values["networks"]:
+            check_keys(_table(network, "smooth.networks"), allowed, "smooth.networks")
         values["networks"] = tuple(build(NetworkConfig, n, "smooth.networks") for n in values["networks"])
     return build(Smoothing, values, "smooth")
+
+
+def _of_kind(settings: Any, kinds: Mapping[str, type], default: str, where: str) -> Any:
+    values = dict(_table(settings, where))
+    kind = values.pop("kind", default)
+    if kind not in kinds:
+        raise ConfigError(f"The kind of {where} is unknown.", got=repr(kind), wanted=", ".join(kinds), fix="kind = ...")
+    return build(kinds[kind], values, where)
+
+
+def _table(settings: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(settings, Mapping):
+        raise _not_a("table", settings, where, f"[{where}]")
+    return settings
+
+
+def _not_a(wanted: str, got: object, where: str, fix: str) -> ConfigError:
+    return ConfigError(f"{where} must be a {wanted}.", got=repr(got), wanted=f"a {wanted}", fix=fix)
 
 
 def build(kind: type, settings: Any, where: str) -> Any:
@@ -103,12 +144,12 @@ def build(kind: type, settings: Any, where: str) -> Any:
     Raises:
         ConfigError: If a key is unknown or a value has the wrong type.
     """
-    if not isinstance(settings, Mapping):
-        raise ConfigError(f"{where} must be a table.", got=repr(settings), wanted="key = value pairs", fix=f"[{where}]")
-    check_keys(settings, {f.name for f in dataclasses.fields(kind)}, where)
+    check_keys(_table(settings, where), {f.name for f in dataclasses.fields(kind)}, where)
     try:
         return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
+        if isinstance(error, BayespdeError):
+            raise
         raise ConfigError(
             f"A value in {where} has the wrong type.",
             got=f"{dict(settings)}: {error}",
@@ -149,12 +190,16 @@ def library_from_mapping(settings: Mapping[str, Any], *, space: int, variable: s
         ConfigError: If keys are unknown or contradict each other.
         TermError: If a term does not parse.
     """
-    check_keys(settings, {"terms", "name", "degree", "order", "mixed", "extra", "target"}, "library")
+    check_keys(_table(settings, "library"), {"terms", "name", "degree", "order", "mixed", "extra", "target"}, "library")
     target = settings.get("target", f"{variable}_t")
     if "terms" in settings:
         check_keys(settings, {"terms", "target"}, "library (with terms)")
-        return Library.from_strings(settings["terms"], target=target, variable=variable, axes="xyz"[:space])
+        terms = settings["terms"]
+        if not isinstance(terms, list | Mapping):
+            raise _not_a("list of terms or a table of complexities", terms, "library.terms", 'terms = ["u", "u_x"]')
+        return Library.from_strings(terms, target=target, variable=variable, axes="xyz"[:space])
     if "name" in settings:
+        check_keys(settings, {"name"}, "library (with a name)")
         return named_library(settings["name"])
     numbers = {k: settings[k] for k in ("degree", "order", "mixed", "extra") if k in settings}
     return polynomial_library(variable, space=space, target=target, **numbers)

@@ -60,7 +60,7 @@ def assemble(
         field: The raw field.
         smooth: The smooth field made from it.
         form: `Weak(...)` (default) or `Strong(...)`.
-        prior: Prior under which the pilot equation is averaged.
+        prior: Prior under which the pilot equation is averaged (its slab replaced by the g-prior, which is faster).
         progress: Show a bar.
 
     Returns:
@@ -79,14 +79,13 @@ def assemble(
     def average(statistics: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
         model = SpinModel(statistics, library, expected_terms=prior.expected_terms, slab=GPriorSlab())
         if len(library) <= PILOT_TERMS:
-            table = enumerate_exact(model, keep=PILOT_MODELS, per_size=0)
+            table = enumerate_exact(model, keep=PILOT_MODELS, per_size=1)
             return table.spins, table.probability
         runs = run_all(model, config=SMCConfig(particles=512, runs=1), seed=0)
         distinct, counts = np.unique(runs.spins.reshape(-1, len(library)), axis=0, return_counts=True)
         return distinct, counts / counts.sum()
 
-    statistics, _ = iterate_pilot(problem, average, progress=progress)
-    return statistics
+    return iterate_pilot(problem, average, progress=progress)
 
 
 def enumerate_models(model: SpinModel, *, progress: bool = False) -> ExactTable:
@@ -136,7 +135,12 @@ def sample(
             fix="SpinModel(statistics, library)",
         )
     config = config or SMCConfig()
-    config = replace(config, particles=particles or config.particles, runs=runs or config.runs)
+    config = replace(
+        config,
+        particles=config.particles if particles is None else particles,
+        runs=config.runs if runs is None else runs,
+    )
+    check_workers(workers)
     started, (sample_seed, draw_seed) = perf_counter(), spawn_seeds(seed, 2)
     result = run_all(model, config=config, seed=sample_seed, workers=workers, progress=progress)
     coefficients, noise = np.empty(result.spins.shape), np.empty(result.spins.shape[:2])
@@ -170,9 +174,29 @@ def sample(
                 "swaps": config.swaps,
             },
             "slab": repr(model.slab),
+            "shrinkage": _shrinkage(model),
+            "ridge": float(model.ridge),
             "expected_terms": model.expected_terms or "default",
         },
     )
+
+
+def _shrinkage(model: SpinModel) -> float:
+    """Factor g / (1 + g) on coefficients where the slab fixes g; a mixture over g settles on large ones."""
+    g = model.closed_form.mixture[0].numpy()
+    return float(g[0] / (1 + g[0])) if len(g) == 1 else 1.0
+
+
+def check_workers(workers: int) -> None:
+    """Check the number of runs at a time before work begins.
+
+    Raises:
+        ConfigError: If it is not a positive integer.
+    """
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise ConfigError(
+            "The number of workers is out of range.", got=repr(workers), wanted="an int >= 1", fix="workers=1"
+        )
 
 
 def _tensor(array: np.ndarray) -> Any:
@@ -273,17 +297,17 @@ def discover(
     field, config = check_field(field), config or DiscoverConfig()
     library = library or polynomial_library(str(field.name), space=field.ndim - 1)
     check_library(library, field)
+    check_workers(workers)
     smooth_seed, sample_seed = spawn_seeds(seed, 2)
     run = RunFolder(Path(folder) if folder is not None else None)
-    key = stage_key(field_hash(field), repr(config.smoothing), smooth_seed)
+    units = {str(field.name): str(field.attrs["units"])} | {str(d): str(field[d].attrs["units"]) for d in field.dims}
+    data_key = stage_key(field_hash(field), field.name, units)
+    key = stage_key(data_key, config.smoothing, smooth_seed)
     smooth = run.smooth(key, lambda: fit_field(field, options=config.smoothing, seed=smooth_seed, progress=progress))
-    key = stage_key(
-        key,
-        repr(config.form),
-        repr(config.prior),
-        repr([(t.name, t.complexity) for t in library]),
-        library.target,
-    )
+    # Weak rows see the spline only, so that training the network longer does not make them stale.
+    smoother = (config.smoothing.spline, config.smoothing.hold_out) if isinstance(config.form, Weak) else key
+    terms = [(t.name, t.complexity) for t in library]
+    key = stage_key(data_key, smoother, config.form, config.prior, terms, library.target)
     statistics = run.statistics(
         key, lambda: assemble(library, field, smooth=smooth, form=config.form, prior=config.prior, progress=progress)
     )
@@ -295,7 +319,7 @@ def discover(
         slab=prior.slab,
         pivot_tolerance=prior.pivot_tolerance,
     )
-    key = stage_key(key, repr(config.sampler), config.exact_terms, sample_seed)
+    key = stage_key(key, config.sampler, config.exact_terms, sample_seed)
 
     def posterior() -> Posterior:
         found = sample(
@@ -306,9 +330,6 @@ def discover(
             workers=workers,
             progress=progress,
         )
-        units = {str(field.name): str(field.attrs["units"])} | {
-            str(d): str(field[d].attrs["units"]) for d in field.dims
-        }
         extra = {
             "seed": int(seed),
             "units": units,

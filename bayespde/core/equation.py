@@ -42,6 +42,14 @@ class Library:
                 wanted=f"{self.variable}_t or {self.variable}_tt",
                 fix=f"target='{self.variable}_t'",
             )
+        for term in self.terms:
+            if any("t" in name.partition("_")[2] for name in term.symbols):
+                raise TermError(
+                    "A term has a time derivative.",
+                    got=term.name,
+                    wanted="space derivatives only; time belongs to the target",
+                    fix=f"remove {term.name!r}",
+                )
         seen: dict[tuple[tuple[str, float], ...], str] = {}
         for term in self.terms:
             direction = _direction(term.expression)
@@ -179,6 +187,13 @@ class Equation:
                 got=repr(text)[:80],
                 wanted="'u_t = ...'",
                 fix="write the left-hand side",
+            )
+        if not re.fullmatch(rf"{re.escape(variable)}_t{{1,2}}", left.strip()):
+            raise TermError(
+                "The left-hand side is not a time derivative.",
+                got=repr(left.strip())[:40],
+                wanted=f"{variable}_t or {variable}_tt",
+                fix=f"write '{variable}_t = ...'",
             )
         whole = parse_term(right, variable=variable, axes=axes).expression
         parts = [part.as_coeff_Mul() for part in sympy.Add.make_args(whole)]

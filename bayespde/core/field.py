@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import keyword
+import re
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -113,14 +115,25 @@ def check_field(field: Any) -> xr.DataArray:
         )
     if np.iscomplexobj(field.values) or not np.issubdtype(field.dtype, np.number):
         raise FieldError("The values must be real numbers.", got=field.dtype, wanted="a real dtype", fix="field.real")
+    _check_name(str(field.name or "u"))
     checked = field.transpose(*dims).astype(np.float64).drop_vars([c for c in field.coords if c not in dims])
     checked = checked.copy(deep=True).rename(field.name or "u")
     for dim in dims:
         checked = checked.assign_coords({dim: _checked_coordinate(checked, dim)})
-        checked[dim].attrs.setdefault("units", str(field[dim].attrs.get("units", "1")) if dim in field.coords else "1")
-    checked.attrs.setdefault("units", "1")
+        checked[dim].attrs = {"units": str(field[dim].attrs.get("units", "1"))}
+    checked.attrs = {"units": str(field.attrs.get("units", "1"))}
     _check_values(checked)
     return checked
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch("[A-Za-z][A-Za-z0-9]*", name) or name in AXIS_LETTER or name == "t" or keyword.iskeyword(name):
+        raise FieldError(
+            "The name of the field cannot stand in a term.",
+            got=repr(name),
+            wanted="letters and digits, the first a letter, not the name of an axis",
+            fix="field.rename('u')",
+        )
 
 
 def _checked_coordinate(field: xr.DataArray, dim: str) -> xr.DataArray:

@@ -64,12 +64,18 @@ def collinear_groups(statistics: SufficientStatistics, *, tolerance: float | Non
     limit = _tolerance(statistics) if tolerance is None else tolerance
     unit = statistics.factor[:, :-1] / statistics.column_scale
     gram, names = unit.T @ unit, statistics.names
+    pairs = np.array(list(combinations(range(len(names)), 2)), dtype=int).reshape(-1, 2)
+    by_pair = _distances_to_pairs(gram, pairs)
     groups = []
     for i in range(len(names)):
-        others = [j for j in range(len(names)) if j != i]
-        found: list[tuple[float, tuple[int, ...]]] = [(d, (j,)) for j in others if (d := 1 - gram[i, j] ** 2) <= limit]
-        apart = [j for j in others if (j,) not in [f[1] for f in found]]
-        found += [(d, pair) for pair in combinations(apart, 2) if (d := _distance(gram, i, pair)) <= limit]
+        by_one = 1 - gram[i] ** 2
+        found: list[tuple[float, tuple[int, ...]]] = [
+            (float(by_one[j]), (j,)) for j in np.flatnonzero(by_one <= limit).tolist() if j != i
+        ]
+        near = {i, *(j for _, (j, *_) in found)}
+        for p in np.flatnonzero(by_pair[:, i] <= limit):
+            if not near & set(pairs[p].tolist()):
+                found.append((float(by_pair[p, i]), tuple(pairs[p].tolist())))
         if found:
             groups.append(_group(statistics, i, sorted(found)))
     return tuple(sorted(groups, key=lambda g: (g.distances[0], g.single)))
@@ -81,9 +87,17 @@ def _tolerance(statistics: SufficientStatistics) -> float:
     return min(max(MINIMUM_TOLERANCE, INDISTINGUISHABLE / max(explained, 1e-300)), LARGEST_TOLERANCE)
 
 
-def _distance(gram: np.ndarray, single: int, pair: tuple[int, ...]) -> float:
-    weights = np.linalg.lstsq(gram[np.ix_(pair, pair)], gram[list(pair), single], rcond=1e-12)[0]
-    return max(float(gram[single, single] - gram[list(pair), single] @ weights), 0.0)
+def _distances_to_pairs(gram: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Squared distance of every unit column from the span of every pair of others: `[pairs, K]`."""
+    j, k = pairs.T
+    sum_, difference = gram[j] + gram[k], gram[j] - gram[k]
+    cosine = gram[j, k][:, None]
+    # The sum and the difference of two unit columns are orthogonal, with squared lengths 2 (1 +- cosine).
+    shares = [
+        np.divide(p**2, 2 * q, out=np.zeros_like(p), where=q > MINIMUM_TOLERANCE)
+        for p, q in ((sum_, 1 + cosine), (difference, 1 - cosine))
+    ]
+    return np.maximum(np.diagonal(gram) - shares[0] - shares[1], 0.0)
 
 
 def _group(statistics: SufficientStatistics, single: int, found: list[tuple[float, tuple[int, ...]]]) -> Group:

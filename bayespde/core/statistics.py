@@ -170,6 +170,24 @@ class SufficientStatistics:
         """Sum of squares of the target."""
         return float(np.sum(self.factor[:, -1] ** 2))
 
+    def select(self, names: Sequence[str]) -> SufficientStatistics:
+        """The same rows with some of the columns, so that a smaller library can be compared on them.
+
+        Raises:
+            StatisticsError: If a name is not among the terms.
+        """
+        unknown = [n for n in names if n not in self.names]
+        if unknown:
+            raise StatisticsError(
+                "Columns are asked for that are not there.",
+                got=", ".join(unknown),
+                wanted=", ".join(self.names),
+                fix="assemble the union of the libraries",
+            )
+        columns = [self.names.index(n) for n in names] + [len(self.names)]
+        chosen = np.stack([_triangle(f[:, columns]) for f in self.factors])
+        return replace(self, factors=chosen, names=tuple(names))
+
     def leave_out(self, block: int) -> SufficientStatistics:
         """The statistics without one block, for cross-validation."""
         keep = np.arange(self.blocks) != block

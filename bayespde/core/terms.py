@@ -122,7 +122,7 @@ def parse_term(text: str, *, variable: str = "u", axes: str = "xyz", complexity:
             wanted=f"1 to {MAXIMUM_LENGTH} characters",
             fix="write for example 'u*u_x'",
         )
-    if not complexity > 0:
+    if not (isinstance(complexity, int | float) and complexity > 0):
         raise TermError("A complexity must be positive.", got=complexity, wanted="a number > 0", fix="complexity=1")
     try:
         tree = ast.parse(text.strip(), mode="eval").body

@@ -44,8 +44,9 @@ class Weak:
         space_power: Exponent of the bump in space; must exceed the orders moved onto it.
         time_power: Exponent of the bump in time.
         floor: Misfit held possible in every row, relative to the rms target row.
-        scheme_error: Whether the first-order error of the time stepping that made the data, (dt/2) u_tt, is held
-            possible with one standard deviation: for simulated data of an unknown scheme.
+        scheme_error: Whether a first-order error in time of the data, (dt/2) u_tt, is held possible with one standard
+            deviation: the error of an explicit time step in simulated data, or of an exposure that lags its time
+            stamp in recorded data. Its size is recorded; it costs next to nothing where it is absent.
         pilots: Most rounds of the pilot.
         noise: What the noise is made of: "white", "front" (a front that jitters and wanders), or "auto".
     """
@@ -63,6 +64,15 @@ class Weak:
     noise: str = "auto"
 
     def __post_init__(self) -> None:
+        widths = self.half_widths if isinstance(self.half_widths, Mapping) else {"half_widths": self.half_widths}
+        for dim, width in widths.items():
+            if isinstance(width, bool) or not isinstance(width, int) or width < 2:
+                raise ConfigError(
+                    f"The half-width along {dim!r} is not usable.",
+                    got=repr(width),
+                    wanted="a table from dimension to a whole number of samples, at least 2",
+                    fix="Weak(half_widths={'time': 20, 'x': 20})",
+                )
         if not (
             self.reach > 0
             and 0 < self.space_cap <= 0.5

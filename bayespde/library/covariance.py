@@ -13,6 +13,8 @@ import numpy as np
 from scipy.linalg import solveh_banded
 from scipy.optimize import minimize
 
+from bayespde.core.errors import ConfigError
+
 CORRELATED = 0.3
 NET_STEP = 0.5
 
@@ -55,10 +57,20 @@ def estimate_noise(
 
     Returns:
         The noise model.
+
+    Raises:
+        ConfigError: If `front` is asked for where no front's position can be measured.
     """
     missing = np.isnan(raw)
     white = NoiseModel(np.where(missing, 0.0, noise_scale))
     residual = np.where(missing, 0.0, raw - smooth)
+    if kind == "front" and raw.ndim != 2:
+        raise ConfigError(
+            "The noise of a front is modelled in one space dimension only.",
+            got=f"{raw.ndim - 1} space dimensions",
+            wanted="a field with dims time, x",
+            fix="Weak(noise='white')",
+        )
     if kind == "white" or raw.ndim != 2 or not np.any(residual):
         return white
     along = float(np.sum(residual[:, 1:] * residual[:, :-1]) / np.sum(residual**2))
@@ -66,6 +78,13 @@ def estimate_noise(
     has_net_step = abs(step) > NET_STEP * float(np.mean(np.abs(slope).sum(axis=1))) * spacing
     if kind == "auto" and not (along > CORRELATED and has_net_step and noise_scale > 1e-3 * np.nanstd(raw)):
         return white
+    if not has_net_step:
+        raise ConfigError(
+            "The field has no front whose position could be measured.",
+            got=f"net step {step:.3g} between its ends",
+            wanted="a field that differs between its two ends",
+            fix="Weak(noise='white')",
+        )
     position = -np.where(missing, smooth, raw).sum(axis=1) * spacing / step
     jitter, walk = jitter_and_walk(np.diff(position))
     shift = np.sum(residual * slope, axis=1) / np.maximum(np.sum(slope**2, axis=1), 1e-300)

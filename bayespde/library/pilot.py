@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from tqdm import tqdm
@@ -17,7 +18,7 @@ def iterate_pilot(
     *,
     tolerance: float = 2e-3,
     progress: bool = False,
-) -> tuple[SufficientStatistics, np.ndarray]:
+) -> SufficientStatistics:
     """Re-whiten at the model-averaged equation until it stops moving.
 
     Args:
@@ -27,15 +28,18 @@ def iterate_pilot(
         progress: Show a bar.
 
     Returns:
-        The statistics at the last pilot, and that pilot `[K]`, physical units.
+        The statistics at the last pilot; rounds, last relative change and whether it stopped are in the provenance.
     """
-    pilot = np.zeros(len(problem.library))
-    for _ in tqdm(range(problem.options.pilots), desc="pilot equation", unit="round", disable=not progress):
-        spins, probability = average(problem.statistics(pilot))
-        weight = probability / probability.sum()
-        update = weight @ problem.instrumental_fits(spins, pilot)
-        change = np.linalg.norm(problem.design @ (update - pilot))
-        pilot = update
-        if change <= tolerance * np.linalg.norm(problem.design @ update):
-            break
-    return problem.statistics(pilot), pilot
+    pilot, change, rounds = np.zeros(len(problem.library)), np.inf, 0
+    bar = tqdm(total=problem.options.pilots, desc="pilot equation", unit="round", disable=not progress)
+    with bar:
+        while change > tolerance and rounds < problem.options.pilots:
+            spins, probability = average(problem.statistics(pilot))
+            update = probability / probability.sum() @ problem.instrumental_fits(spins, pilot)
+            moved = float(np.linalg.norm(problem.design @ (update - pilot)))
+            change = moved / max(float(np.linalg.norm(problem.design @ update)), 1e-300) if moved else 0.0
+            pilot, rounds = update, rounds + 1
+            bar.update()
+    statistics = problem.statistics(pilot)
+    record = {"pilot_rounds": rounds, "pilot_change": change, "pilot_converged": int(change <= tolerance)}
+    return replace(statistics, provenance=dict(statistics.provenance) | record)

@@ -223,6 +223,7 @@ def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, opt
     design = [sum(_moment(f, d, values, windows) for d, f in weak_atoms(t, library.variable, dims)) for t in library]
     correction = [sum(project(h * (raw - smooth_u), windows, q) for q, h in k.items()) for k in kernels]
     target = (-1) ** order * project(raw, windows, time)
+    _check_finite(library, np.column_stack([np.broadcast_to(d, target.shape) for d in design]))
     largest = np.abs(raw).max() * np.prod(
         [np.abs(w.matrix(o)).sum(axis=1).max() for w, o in zip(windows, time, strict=True)]
     )
@@ -237,7 +238,7 @@ def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, opt
     if kept.sum() < MINIMUM_ROWS:
         raise ConfigError(
             "Too few test functions fit into the field.",
-            got=f"{int(kept.sum())} of half-widths {[w.half_width for w in windows]}, {int((~kept).sum())} lost to gaps",
+            got=f"{int(kept.sum())}, half-widths {[w.half_width for w in windows]}; {int((~kept).sum())} lost to gaps",
             wanted=f"at least {MINIMUM_ROWS}",
             fix="Weak(half_widths={...}) with smaller values, or a longer video",
         )
@@ -254,6 +255,17 @@ def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, opt
         kept=kept,
         capped=capped,
     )
+
+
+def _check_finite(library: Library, design: np.ndarray) -> None:
+    bad = [name for name, column in zip(library.names, design.T, strict=True) if not np.isfinite(column).all()]
+    if bad:
+        raise FieldError(
+            "A term is not finite on this field.",
+            got=", ".join(bad),
+            wanted="terms that can be computed for every value of the field",
+            fix="scale the field to values of order 1, or drop the term",
+        )
 
 
 def _away_from_gaps(missing: np.ndarray, windows: tuple[Windows, ...]) -> np.ndarray:

@@ -39,7 +39,7 @@ def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
             "Evidence compares models of identical rows only.",
             got=", ".join(f"{n}: rows {key or 'unknown'}, power {power:g}" for n, (key, power) in rows.items()),
             wanted="the same hash of the target and the same power",
-            fix="assemble every library from the same field with the same form, or compare held-out frames",
+            fix="assemble the union of the libraries once and give each model statistics.select(library.names)",
         )
     evidence = np.array([p.log_evidence_pooled for p in posteriors.values()])
     errors = np.array([log_evidence_error(p) for p in posteriors.values()])

@@ -160,34 +160,46 @@ def group_masses(posterior: Posterior) -> list[tuple[Group, float]]:
 
 
 def closed_form(
-    statistics: SufficientStatistics, spins: np.ndarray, *, level: float = 0.9
+    statistics: SufficientStatistics,
+    spins: np.ndarray,
+    *,
+    level: float = 0.9,
+    shrinkage: float = 1.0,
+    ridge: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Conditional posterior of the coefficients of one configuration, for a g-prior with large g.
+    """Conditional posterior of the coefficients of one configuration under one g-prior or ridge.
 
-    As g grows, shrinkage g / (1 + g) tends to 1 [zellner1986]: the mean is the least-squares fit, the
-    covariance (X'X)^-1 times the noise variance. With the inverse-gamma prior of the noise variance (pilot
-    variance with the weight of the pilot rows), the coefficients are Student t with pilot plus effective
-    rows as degrees of freedom.
+    Under a g-prior with shrinkage w = g / (1 + g) [zellner1986] the mean is w times the least-squares fit, the
+    covariance w (X'X)^-1 times the noise variance; under an isotropic slab X'X gains a ridge on unit columns. With the
+    inverse-gamma prior of the noise variance (pilot variance with the weight of the pilot rows), the coefficients are
+    Student t with pilot plus effective rows as degrees of freedom.
 
     Args:
         statistics: The compressed rows.
         spins: Configuration, `[K]`, bool.
         level: Mass of the equal-tailed interval.
+        shrinkage: The factor w; 1 for large g.
+        ridge: Added to the squared norm of unit columns; 0 for a g-prior.
 
     Returns:
         Mean, standard deviation, lower and upper end, each `[k]` for the k terms that are on, physical units.
     """
     on = np.flatnonzero(spins)
-    mean = statistics.least_squares(spins)
-    residual = float(statistics.block_residuals(mean).sum())
-    freedom = statistics.pilot_rows + statistics.rows
-    total = statistics.pilot_rows * statistics.pilot_variance + residual
     scale = statistics.column_scale[on]
-    triangle = np.linalg.qr(statistics.factor[:, on] / scale, mode="r")
-    spread = np.linalg.norm(np.linalg.pinv(triangle, rcond=1e-12), axis=1) / scale
+    extra = np.sqrt(ridge) * np.eye(on.size)
+    columns = np.vstack([statistics.factor[:, on] / scale, extra])
+    target = np.append(statistics.factor[:, -1], np.zeros(on.size))
+    inverse = np.linalg.pinv(np.linalg.qr(columns, mode="r"), rcond=1e-12)
+    fit = np.linalg.lstsq(columns, target, rcond=1e-12)[0]
+    residual = float(np.sum((target - columns @ fit) ** 2))
+    quadratic = residual + (1 - shrinkage) * (statistics.energy - residual)
+    freedom = statistics.pilot_rows + statistics.rows
+    total = statistics.pilot_rows * statistics.pilot_variance + quadratic
+    mean = shrinkage * fit / scale
+    spread = np.sqrt(shrinkage) * np.linalg.norm(inverse, axis=1) / scale
     sd = spread * np.sqrt(total / max(freedom - 2, 1.0))
     half = spread * np.sqrt(total / freedom) * stats.t.ppf(0.5 + level / 2, freedom)
-    return mean[on], sd, mean[on] - half, mean[on] + half
+    return mean, sd, mean - half, mean + half
 
 
 def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds: float, level: float) -> RankedEquation:
@@ -198,7 +210,8 @@ def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds:
         mean, sd, lower, upper = _summarise(draws, weights / weights.sum(), level)
     else:
         count = 0.0
-        mean, sd, lower, upper = closed_form(posterior.statistics, spins, level=level)
+        slab = {k: float(posterior.provenance[k]) for k in ("shrinkage", "ridge") if k in posterior.provenance}
+        mean, sd, lower, upper = closed_form(posterior.statistics, spins, level=level, **slab)
     units = dict(posterior.provenance.get("units", {}))
     return RankedEquation(
         names=tuple(library.names[i] for i in on),

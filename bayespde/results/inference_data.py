@@ -41,13 +41,16 @@ def to_tree(posterior: Posterior) -> xr.DataTree:
         "posterior": _posterior_group(posterior),
         "sample_stats": _sample_stats(posterior),
         "smc_stats": _smc_stats(posterior),
-        "log_likelihood": xr.Dataset({"rows": ((*SAMPLE, "block"), block_log_likelihood(posterior))}),
         "log_prior": xr.Dataset({"spin": (SAMPLE, posterior.log_prior)}),
         "observed_data": xr.Dataset(
             {"rows": (("block",), np.sum(posterior.statistics.factors[:, :, -1] ** 2, axis=1))}
         ),
         "constant_data": _constant_data(posterior),
     }
+    # Tempered rows have no likelihood of their own: leave-one-block-out scores of them would mean nothing.
+    if posterior.statistics.power == 1:
+        rows = block_log_likelihood(posterior)
+        groups["log_likelihood"] = xr.Dataset({"rows": ((*SAMPLE, "block"), rows)})
     if posterior.exact is not None:
         groups["exact"] = _exact_group(posterior.exact)
     created, described = _creation(posterior), _description(posterior)

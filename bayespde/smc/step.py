@@ -84,6 +84,7 @@ def rejuvenate(
 
 def _choose_temperature(state: SMCState, config: SMCConfig) -> float:
     if config.schedule:
+        tempering.living_particles(state.log_likelihood)
         return next(t for t in config.schedule if t > state.temperature)
     return tempering.next_temperature(
         state.log_likelihood, previous=state.temperature, ess_fraction=config.ess_fraction

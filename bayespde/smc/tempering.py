@@ -37,6 +37,23 @@ def log_mean_weight(log_weights: torch.Tensor) -> float:
     return float(log_weights.logsumexp(0)) - math.log(len(log_weights))
 
 
+def living_particles(log_likelihood: torch.Tensor) -> int:
+    """Number of particles with a positive likelihood.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    alive = int(torch.isfinite(log_likelihood).sum())
+    if alive == 0:
+        raise ConfigError(
+            "No particle has a positive likelihood.",
+            got=f"{len(log_likelihood)} particles, all refused",
+            wanted="at least one possible configuration among the prior draws",
+            fix="use more particles or a smaller expected_terms",
+        )
+    return alive
+
+
 def next_temperature(log_likelihood: torch.Tensor, *, previous: float, ess_fraction: float) -> float:
     """Largest temperature at which the incremental weights keep the wanted effective sample size [jasra2011].
 
@@ -52,14 +69,7 @@ def next_temperature(log_likelihood: torch.Tensor, *, previous: float, ess_fract
     Raises:
         ConfigError: If no particle has a positive likelihood.
     """
-    alive = int(torch.isfinite(log_likelihood).sum())
-    if alive == 0:
-        raise ConfigError(
-            "No particle has a positive likelihood.",
-            got=f"{len(log_likelihood)} particles, all refused",
-            wanted="at least one possible configuration among the prior draws",
-            fix="use more particles or a smaller expected_terms",
-        )
+    alive = living_particles(log_likelihood)
 
     def enough(temperature: float) -> bool:
         log_weights = incremental_log_weights(log_likelihood, previous=previous, temperature=temperature)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -217,9 +218,8 @@ def _fit_complete(
     if rest < 1e-6 * np.sum(values**2):
         rest = float(np.sum((values - apply_per_axis([b.grid for b in bases], data)) ** 2))
     penalties = [b.penalty for b in bases]
-    chosen = weights or _choose_weights(
-        data**2, rest, penalties, observed, values.shape[0] if hold_out == "frames" else None
-    )
+    frames = _Frames.of(values, bases, data) if hold_out == "frames" else None
+    chosen = weights or _choose_weights(data**2, rest, penalties, observed, frames)
     shrink = _shrinkage(chosen, penalties)
     residual = rest + float(np.sum(((1 - shrink) * data) ** 2))
     freedom = float(shrink.sum()) * observed / values.size
@@ -238,13 +238,30 @@ def _fit_complete(
     )
 
 
+class _Frames(NamedTuple):
+    """What leaving out whole frames needs to know.
+
+    Attributes:
+        number: Of frames.
+        outside: Energy of every spatial mode's time series that the time basis cannot follow, `[modes, ...]`.
+    """
+
+    number: int
+    outside: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, bases: tuple[AxisBasis, ...], data: np.ndarray) -> _Frames:
+        series = apply_per_axis([np.eye(len(values)), *(b.grid.T for b in bases[1:])], values)
+        return cls(len(values), np.maximum(np.sum(series**2, axis=0) - np.sum(data**2, axis=0), 0.0))
+
+
 def _shrinkage(weights: tuple[float, ...], penalties: list[np.ndarray]) -> np.ndarray:
     total = reduce(np.add.outer, [w * p for w, p in zip(weights, penalties, strict=True)])
     return 1.0 / (1.0 + total)
 
 
 def _choose_weights(
-    energy: np.ndarray, rest: float, penalties: list[np.ndarray], observed: int, frames: int | None
+    energy: np.ndarray, rest: float, penalties: list[np.ndarray], observed: int, frames: _Frames | None
 ) -> tuple[float, ...]:
     """Minimise the generalised cross-validation score over one log weight per axis [cravenwahba1979].
 
@@ -257,8 +274,9 @@ def _choose_weights(
     def score(log_weights: np.ndarray) -> float:
         shrink = _shrinkage(tuple(np.exp(log_weights) / reference), penalties)
         if frames is not None:
-            spare = np.maximum(1 - shrink.sum(axis=0) / frames, 1e-9)
-            return float(np.log(rest + np.sum(np.sum((1 - shrink) ** 2 * energy, axis=0) / spare**2)))
+            spare = np.maximum(1 - shrink.sum(axis=0) / frames.number, 1e-9)
+            left = frames.outside + np.sum((1 - shrink) ** 2 * energy, axis=0)
+            return float(np.log(max(rest - frames.outside.sum(), 0.0) + np.sum(left / spare**2) + 1e-300))
         residual = rest + np.sum((1 - shrink) ** 2 * energy)
         spare_pixels = max(observed - shrink.sum() * observed / energy.size, 1e-9)
         return float(np.log(residual + 1e-300) - 2 * np.log(spare_pixels))
