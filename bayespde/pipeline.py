@@ -36,6 +36,7 @@ from bayespde.smc.exact import enumerate_exact
 from bayespde.smc.run import run_all
 from bayespde.smooth.differentiate import SmoothField
 from bayespde.smooth.fit import fit_field
+from bayespde.smooth.spline import SplineFit, fit_spline
 
 PILOT_TERMS = 23
 PILOT_MODELS = 100
@@ -74,7 +75,7 @@ def assemble(
     check_library(library, field)
     if isinstance(form, Strong):
         return strong_statistics(library, field, smooth.evaluate, options=form)
-    problem = weak_problem(library, field, smooth.spline, options=form)
+    problem = weak_problem(library, field, _spline_for_rows(field, smooth), options=form)
 
     def average(statistics: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
         model = SpinModel(statistics, library, expected_terms=prior.expected_terms, slab=GPriorSlab())
@@ -86,6 +87,17 @@ def assemble(
         return distinct, counts / counts.sum()
 
     return iterate_pilot(problem, average, progress=progress)
+
+
+def _spline_for_rows(field: xr.DataArray, smooth: SmoothField) -> SplineFit:
+    """The spline that the terms are taken from.
+
+    A front that jitters from frame to frame is displaced, not deformed. Weights that predict whole frames would smear
+    its shape over neighbouring frames, and with it every nonlinear term; those that predict pixels keep it.
+    """
+    if smooth.spline.hold_out == "pixels" or field.ndim > 2:
+        return smooth.spline
+    return fit_spline(field, config=replace(smooth.spline_config, hold_out="pixels"))
 
 
 def enumerate_models(model: SpinModel, *, progress: bool = False) -> ExactTable:

@@ -219,7 +219,7 @@ def _fit_complete(
         rest = float(np.sum((values - apply_per_axis([b.grid for b in bases], data)) ** 2))
     penalties = [b.penalty for b in bases]
     frames = _Frames.of(values, bases, data) if hold_out == "frames" else None
-    chosen = weights or _choose_weights(data**2, rest, penalties, observed, frames)
+    chosen = weights or _choose_weights(data**2, rest, penalties, observed / values.size, observed, frames)
     shrink = _shrinkage(chosen, penalties)
     residual = rest + float(np.sum(((1 - shrink) * data) ** 2))
     freedom = float(shrink.sum()) * observed / values.size
@@ -261,12 +261,17 @@ def _shrinkage(weights: tuple[float, ...], penalties: list[np.ndarray]) -> np.nd
 
 
 def _choose_weights(
-    energy: np.ndarray, rest: float, penalties: list[np.ndarray], observed: int, frames: _Frames | None
+    energy: np.ndarray,
+    rest: float,
+    penalties: list[np.ndarray],
+    share: float,
+    observed: int,
+    frames: _Frames | None,
 ) -> tuple[float, ...]:
     """Minimise the generalised cross-validation score over one log weight per axis [cravenwahba1979].
 
     With `frames` the unit left out is a whole frame: every spatial mode is a time series of its own, smoothed by a
-    filter with its own degrees of freedom, and the scores of the modes add up.
+    filter with its own degrees of freedom, and the scores of the modes add up. `share` is that of observed pixels.
     """
     # One unit of log weight is measured where each penalty starts to bite, so that the search is well scaled.
     reference = [float(np.median(p[p > 0])) if np.any(p > 0) else 1.0 for p in penalties]
@@ -278,7 +283,7 @@ def _choose_weights(
             left = frames.outside + np.sum((1 - shrink) ** 2 * energy, axis=0)
             return float(np.log(max(rest - frames.outside.sum(), 0.0) + np.sum(left / spare**2) + 1e-300))
         residual = rest + np.sum((1 - shrink) ** 2 * energy)
-        spare_pixels = max(observed - shrink.sum() * observed / energy.size, 1e-9)
+        spare_pixels = max(observed - shrink.sum() * share, 1e-9)
         return float(np.log(residual + 1e-300) - 2 * np.log(spare_pixels))
 
     starts = [np.full(len(penalties), s) for s in (-12.0, -4.0, 2.0, 8.0)]
