@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from time import perf_counter
@@ -155,10 +155,7 @@ def sample(
     check_workers(workers)
     started, (sample_seed, draw_seed) = perf_counter(), spawn_seeds(seed, 2)
     result = run_all(model, config=config, seed=sample_seed, workers=workers, progress=progress)
-    coefficients, noise = np.empty(result.spins.shape), np.empty(result.spins.shape[:2])
-    for r, run_seed in enumerate(spawn_seeds(draw_seed, config.runs)):
-        drawn = model.draw(_tensor(result.spins[r]), generator=torch_generator(run_seed))
-        coefficients[r], noise[r] = (d.numpy() for d in drawn)
+    coefficients, noise = _draw_coefficients(model, result.spins, draw_seed)
     exact = enumerate_models(model, progress=progress) if len(model.library) <= exact_terms else None
     return Posterior(
         library=model.library,
@@ -173,24 +170,34 @@ def sample(
         ancestors=result.origins,
         stages=result.stages,
         exact=exact,
-        provenance={
-            "seed": int(seed),
-            "version": __version__,
+        provenance=_provenance(model, config, seed)
+        | {
             "sampling_time": perf_counter() - started,
             "captured_mass": [float(c) for c in result.captured_mass],
-            "sampler": {
-                "particles": config.particles,
-                "runs": config.runs,
-                "ess_fraction": config.ess_fraction,
-                "sweeps": config.sweeps,
-                "swaps": config.swaps,
-            },
-            "slab": repr(model.slab),
-            "shrinkage": _shrinkage(model),
-            "ridge": float(model.ridge),
-            "expected_terms": model.expected_terms or "default",
         },
     )
+
+
+def _draw_coefficients(model: SpinModel, spins: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients `[R, P, K]` and noise scales `[R, P]` given the spins, every run with a generator of its own."""
+    import torch
+
+    seeds = spawn_seeds(seed, len(spins))
+    drawn = [model.draw(torch.as_tensor(s), generator=torch_generator(r)) for s, r in zip(spins, seeds, strict=True)]
+    coefficients, noise = zip(*drawn, strict=True)
+    return torch.stack(coefficients).numpy(), torch.stack(noise).numpy()
+
+
+def _provenance(model: SpinModel, config: SMCConfig, seed: int) -> dict[str, Any]:
+    return {
+        "seed": int(seed),
+        "version": __version__,
+        "sampler": asdict(config),
+        "slab": repr(model.slab),
+        "shrinkage": _shrinkage(model),
+        "ridge": float(model.ridge),
+        "expected_terms": model.expected_terms or "default",
+    }
 
 
 def _shrinkage(model: SpinModel) -> float:
@@ -209,12 +216,6 @@ def check_workers(workers: int) -> None:
         raise ConfigError(
             "The number of workers is out of range.", got=repr(workers), wanted="an int >= 1", fix="workers=1"
         )
-
-
-def _tensor(array: np.ndarray) -> Any:
-    import torch
-
-    return torch.as_tensor(array)
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,26 +313,15 @@ def discover(
     check_workers(workers)
     smooth_seed, sample_seed = spawn_seeds(seed, 2)
     run = RunFolder(Path(folder) if folder is not None else None)
-    units = {str(field.name): str(field.attrs["units"])} | {str(d): str(field[d].attrs["units"]) for d in field.dims}
-    data_key = stage_key(field_hash(field), field.name, units)
-    key = stage_key(data_key, config.smoothing, smooth_seed)
-    smooth = run.smooth(key, lambda: fit_field(field, options=config.smoothing, seed=smooth_seed, progress=progress))
-    # Weak rows see the spline only, so that training the network longer does not make them stale.
-    smoother = (config.smoothing.spline, config.smoothing.hold_out) if isinstance(config.form, Weak) else key
-    terms = [(t.name, t.complexity) for t in library]
-    key = stage_key(data_key, smoother, config.form, config.prior, terms, library.target)
+    keys = _stage_keys(field, library, config, smooth_seed, sample_seed)
+    smooth = run.smooth(
+        keys["smooth"], lambda: fit_field(field, options=config.smoothing, seed=smooth_seed, progress=progress)
+    )
     statistics = run.statistics(
-        key, lambda: assemble(library, field, smooth=smooth, form=config.form, prior=config.prior, progress=progress)
+        keys["statistics"],
+        lambda: assemble(library, field, smooth=smooth, form=config.form, prior=config.prior, progress=progress),
     )
-    prior = config.prior
-    model = SpinModel(
-        statistics,
-        library,
-        expected_terms=prior.expected_terms,
-        slab=prior.slab,
-        pivot_tolerance=prior.pivot_tolerance,
-    )
-    key = stage_key(key, config.sampler, config.exact_terms, sample_seed)
+    model = SpinModel(statistics, library, **{f.name: getattr(config.prior, f.name) for f in fields(Prior)})
 
     def posterior() -> Posterior:
         found = sample(
@@ -344,10 +334,28 @@ def discover(
         )
         extra = {
             "seed": int(seed),
-            "units": units,
+            "units": _units(field),
             "data": field_hash(field),
             "settings": json.loads(config.as_json()),
         }
         return replace(found, provenance=dict(found.provenance) | extra)
 
-    return Discovery(smooth, statistics, model, run.posterior(key, posterior), run.path)
+    return Discovery(smooth, statistics, model, run.posterior(keys["posterior"], posterior), run.path)
+
+
+def _units(field: xr.DataArray) -> dict[str, str]:
+    return {str(field.name): str(field.attrs["units"])} | {str(d): str(field[d].attrs["units"]) for d in field.dims}
+
+
+def _stage_keys(
+    field: xr.DataArray, library: Library, config: DiscoverConfig, smooth_seed: int, sample_seed: int
+) -> dict[str, str]:
+    """What each stage depends on, hashed: a stage on disk is reused only if its key is the same."""
+    data = stage_key(field_hash(field), field.name, _units(field))
+    smooth = stage_key(data, config.smoothing, smooth_seed)
+    # Weak rows see the spline only, so that training the network longer does not make them stale.
+    smoother = (config.smoothing.spline, config.smoothing.hold_out) if isinstance(config.form, Weak) else smooth
+    terms = [(t.name, t.complexity) for t in library]
+    statistics = stage_key(data, smoother, config.form, config.prior, terms, library.target)
+    posterior = stage_key(statistics, config.sampler, config.exact_terms, sample_seed)
+    return {"smooth": smooth, "statistics": statistics, "posterior": posterior}

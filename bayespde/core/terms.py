@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +12,10 @@ import sympy
 
 from bayespde.core.errors import TermError
 from bayespde.core.field import AXIS_LETTER
+from bayespde.core.limits import MAXIMUM_POWER, check_argument, check_number, check_size, check_width, not_finite
 
 MAXIMUM_LENGTH = 200
-MAXIMUM_POWER = 8
 MAXIMUM_ORDER = 6
-MAXIMUM_SUMMANDS = 64
-LARGEST_NUMBER = 1e100
-LARGEST_ARGUMENT = 100.0
 FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
     "sin": sympy.sin,
     "cos": sympy.cos,
@@ -136,18 +132,18 @@ def parse_term(text: str, *, variable: str = "u", axes: str = "xyz", complexity:
             wanted="an expression such as u**2*u_x",
             fix="write products with * and powers with **",
         ) from error
-    _check_width(expression, text)
+    check_width(expression, text)
     expression = sympy.expand(expression)
     if expression == 0 or expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
-        raise _not_finite(text)
-    _check_size(expression, text)
+        raise not_finite(text)
+    check_size(expression, text)
     return Term(name=str(expression), expression=expression, complexity=float(complexity))
 
 
 def _build(node: ast.AST, text: str, variable: str, axes: str) -> sympy.Expr:
     """Translate one whitelisted node into sympy, refusing numbers before they become too large to compute with."""
     built = _translate(node, text, variable, axes)
-    _check_number(built.as_coeff_Mul()[0], text)
+    check_number(built.as_coeff_Mul()[0], text)
     return built
 
 
@@ -167,8 +163,8 @@ def _translate(node: ast.AST, text: str, variable: str, axes: str) -> sympy.Expr
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:  # noqa: SIM102
         if len(node.args) == 1 and not node.keywords:
             argument = _build(node.args[0], text, variable, axes)
-            _check_width(argument, text)
-            _check_argument(argument, text)
+            check_width(argument, text)
+            check_argument(argument, text)
             return FUNCTIONS[node.func.id](argument)
     found = ast.unparse(node)[:40] if not isinstance(node, ast.BinOp) else type(node.op).__name__
     raise TermError(
@@ -191,81 +187,6 @@ def _power(node: ast.BinOp, text: str, variable: str, axes: str) -> sympy.Expr:
             fix="write u**2",
         )
     return _build(node.left, text, variable, axes) ** (sign * exponent.value)
-
-
-def _width(expression: sympy.Expr) -> int:
-    """Upper bound on the number of summands after expansion, found without expanding."""
-    if expression.is_Add:
-        return sum(_width(a) for a in expression.args)
-    if expression.is_Mul:
-        return math.prod(_width(a) for a in expression.args)
-    if expression.is_Pow and expression.exp.is_Integer and _width(expression.base) > 1:
-        exponent = abs(int(expression.exp))
-        if exponent > MAXIMUM_POWER:
-            return MAXIMUM_SUMMANDS + 1
-        return math.comb(_width(expression.base) + exponent - 1, exponent)
-    return 1
-
-
-def _check_width(expression: sympy.Expr, text: str) -> None:
-    if _width(expression) > MAXIMUM_SUMMANDS:
-        raise TermError(
-            "A term has too many summands.",
-            got=repr(text)[:80],
-            wanted=f"at most {MAXIMUM_SUMMANDS} after expansion",
-            fix="split it into several terms",
-        )
-
-
-def _check_size(expression: sympy.Expr, text: str) -> None:
-    """Check every number, power and argument of an expanded expression."""
-    for part in sympy.preorder_traversal(expression):
-        if part.is_Number:
-            _check_number(part, text)
-        elif part.is_Function:
-            _check_argument(part.args[0], text)
-        elif part.is_NumberSymbol:
-            raise TermError(
-                "A term holds a constant that has no digits.",
-                got=f"{part} in {text!r}"[:80],
-                wanted="numbers",
-                fix="leave constant factors to the coefficient",
-            )
-        elif part.is_Pow and part.exp.is_Integer and abs(part.exp) > MAXIMUM_POWER:
-            raise TermError(
-                "A term has too high a power.",
-                got=repr(text)[:80],
-                wanted=f"powers up to {MAXIMUM_POWER} in all",
-                fix="write u**2",
-            )
-
-
-def _check_number(number: sympy.Expr, text: str) -> None:
-    if not number.is_finite:
-        raise _not_finite(text)
-    if number != 0 and not 1 / LARGEST_NUMBER <= abs(number) <= LARGEST_NUMBER:
-        raise TermError(
-            "A number in a term is too large or too small.",
-            got=repr(text)[:80],
-            wanted=f"numbers between {1 / LARGEST_NUMBER:g} and {LARGEST_NUMBER:g}",
-            fix="scale the field, or leave the number to the coefficient",
-        )
-
-
-def _not_finite(text: str) -> TermError:
-    return TermError(
-        "A term is zero or not finite.", got=repr(text)[:80], wanted="a finite expression", fix="remove it"
-    )
-
-
-def _check_argument(argument: sympy.Expr, text: str) -> None:
-    if argument.is_number and not abs(argument) <= LARGEST_ARGUMENT:
-        raise TermError(
-            "A function of too large a constant cannot be computed.",
-            got=repr(text)[:80],
-            wanted=f"constants up to {LARGEST_ARGUMENT:g}",
-            fix="write the number itself",
-        )
 
 
 def _known_name(name: str, text: str, variable: str, axes: str) -> str:

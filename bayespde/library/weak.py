@@ -223,31 +223,17 @@ def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, opt
     design = [sum(_moment(f, d, values, windows) for d, f in weak_atoms(t, library.variable, dims)) for t in library]
     correction = [sum(project(h * (raw - smooth_u), windows, q) for q, h in k.items()) for k in kernels]
     target = (-1) ** order * project(raw, windows, time)
-    _check_finite(library, np.column_stack([np.broadcast_to(d, target.shape) for d in design]))
-    largest = np.abs(raw).max() * np.prod(
-        [np.abs(w.matrix(o)).sum(axis=1).max() for w, o in zip(windows, time, strict=True)]
-    )
-    if np.abs(target).max() <= ROUNDING * largest:
-        raise FieldError(
-            "The field does not change in time.",
-            got=f"all moments of {library.target} are zero up to rounding",
-            wanted="frames that differ",
-            fix="check that the frames were not copied from one image",
-        )
+    columns = [np.column_stack([np.broadcast_to(c, target.shape) for c in part]) for part in (design, correction)]
+    _check_finite(library, columns[0])
+    _check_motion(library, target, raw, windows, time)
     kept = _away_from_gaps(missing, windows)
-    if kept.sum() < MINIMUM_ROWS:
-        raise ConfigError(
-            "Too few test functions fit into the field.",
-            got=f"{int(kept.sum())}, half-widths {[w.half_width for w in windows]}; {int((~kept).sum())} lost to gaps",
-            wanted=f"at least {MINIMUM_ROWS}",
-            fix="Weak(half_widths={...}) with smaller values, or a longer video",
-        )
+    _check_rows(kept, windows)
     return WeakProblem(
         library=library,
         options=options,
         windows=windows,
-        design=np.column_stack(design)[kept],
-        correction=np.column_stack([np.broadcast_to(c, target.shape) for c in correction])[kept],
+        design=columns[0][kept],
+        correction=columns[1][kept],
         target=target[kept],
         noise=noise,
         kernels=kernels,
@@ -255,6 +241,29 @@ def weak_problem(library: Library, field: xr.DataArray, smooth: Smoother, *, opt
         kept=kept,
         capped=capped,
     )
+
+
+def _check_motion(
+    library: Library, target: np.ndarray, raw: np.ndarray, windows: tuple[Windows, ...], orders: Orders
+) -> None:
+    weights = [np.abs(w.matrix(o)).sum(axis=1).max() for w, o in zip(windows, orders, strict=True)]
+    if np.abs(target).max() <= ROUNDING * np.abs(raw).max() * np.prod(weights):
+        raise FieldError(
+            "The field does not change in time.",
+            got=f"all moments of {library.target} are zero up to rounding",
+            wanted="frames that differ",
+            fix="check that the frames were not copied from one image",
+        )
+
+
+def _check_rows(kept: np.ndarray, windows: tuple[Windows, ...]) -> None:
+    if kept.sum() < MINIMUM_ROWS:
+        raise ConfigError(
+            "Too few test functions fit into the field.",
+            got=f"{int(kept.sum())}, half-widths {[w.half_width for w in windows]}; {int((~kept).sum())} lost to gaps",
+            wanted=f"at least {MINIMUM_ROWS}",
+            fix="Weak(half_widths={...}) with smaller values, or a longer video",
+        )
 
 
 def _check_finite(library: Library, design: np.ndarray) -> None:
