@@ -14,6 +14,7 @@ import xarray as xr
 
 from bayespde.core.errors import FieldError, FileError
 from bayespde.core.files import existing_file
+from bayespde.core.random import checked_seed
 
 AXIS_LETTER = {"time": "t", "z": "z", "y": "y", "x": "x"}
 ALLOWED_DIMS = (("time", "x"), ("time", "y", "x"), ("time", "z", "y", "x"))
@@ -293,6 +294,9 @@ def add_noise(field: xr.DataArray, level: float, *, seed: int) -> xr.DataArray:
 
     Returns:
         A new field of the same shape.
+
+    Raises:
+        ConfigError: If the seed is not a non-negative integer.
     """
-    noise = np.random.default_rng(seed).standard_normal(field.shape)
+    noise = np.random.default_rng(checked_seed(seed)).standard_normal(field.shape)
     return field.copy(data=field.values + level * float(field.std()) * noise)

@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     import torch
 
 
+def checked_seed(seed: int) -> int:
+    """Return a seed as a plain int.
+
+    Raises:
+        ConfigError: If it is not a non-negative integer.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ConfigError(
+            "A seed must be a non-negative integer.", got=repr(seed), wanted="an int >= 0", fix="pass seed=0"
+        )
+    return int(seed)
+
+
 def spawn_seeds(seed: int, count: int) -> list[int]:
     """Derive `count` independent 63-bit seeds from one.
 
@@ -27,11 +40,7 @@ def spawn_seeds(seed: int, count: int) -> list[int]:
     Raises:
         ConfigError: If the seed is not a non-negative integer.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ConfigError(
-            "A seed must be a non-negative integer.", got=repr(seed), wanted="an int >= 0", fix="pass seed=0"
-        )
-    children = np.random.SeedSequence(int(seed)).spawn(count)
+    children = np.random.SeedSequence(checked_seed(seed)).spawn(count)
     return [int(child.generate_state(1, np.uint64)[0] >> np.uint64(1)) for child in children]
 
 

@@ -137,7 +137,15 @@ def parse_term(text: str, *, variable: str = "u", axes: str = "xyz", complexity:
     if expression == 0 or expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
         raise not_finite(text)
     check_size(expression, text)
-    return Term(name=str(expression), expression=expression, complexity=float(complexity))
+    name = str(expression)
+    if len(name) > MAXIMUM_LENGTH:  # it could not be read back from a file
+        raise TermError(
+            "A term is too long when expanded.",
+            got=f"{len(name)} characters, {name[:60]!r} ...",
+            wanted=f"at most {MAXIMUM_LENGTH} characters",
+            fix="split it into several terms",
+        )
+    return Term(name=name, expression=expression, complexity=float(complexity))
 
 
 def _build(node: ast.AST, text: str, variable: str, axes: str) -> sympy.Expr:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayespde.core.errors import FieldError
+from bayespde.core.random import checked_seed
 from bayespde.smooth.network_config import NetworkConfig
 
 
@@ -21,8 +22,9 @@ def held_out_mask(coordinates: np.ndarray, *, config: NetworkConfig, seed: int) 
 
     Raises:
         FieldError: If there are too few pixels or frames to hold any out.
+        ConfigError: If the seed is not a non-negative integer.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checked_seed(seed))
     times, frame = np.unique(coordinates[:, 0], return_inverse=True)
     size = len(coordinates) if config.hold_out == "pixels" else len(times)
     eligible = np.arange(size) if config.hold_out == "pixels" else np.arange(1, size - 1)

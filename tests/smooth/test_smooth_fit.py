@@ -1,0 +1,276 @@
+"""Fields -> smooth fields: which smoother is chosen and why, derivatives with names and units, and files."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayespde as bp
+from bayespde.core.errors import BayespdeError, ConfigError, FieldError
+from bayespde.smooth.basis import SplineConfig
+from bayespde.smooth.fit import fit_field
+from bayespde.smooth.train import NetworkConfig
+
+T, X, Y = np.linspace(0, 2, 31), np.linspace(-2, 2, 45), np.linspace(0, 1, 9)
+UNITS = {"u": "K", "time": "s", "x": "nm"}
+TINY = NetworkConfig(width=10, depth=2, batch=512, collocation=64, learning_rate=1e-2, check_every=25)
+QUICK = bp.Smoothing(networks=(TINY,), steps=75)
+ORDERS = [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1)]
+
+
+def wave():
+    return np.sin(1.5 * X - T[:, None])
+
+
+@pytest.fixture
+def noisy(rng):
+    return bp.make_field(wave() + 0.1 * rng.standard_normal((31, 45)), t=T, x=X, units=UNITS)
+
+
+@pytest.fixture(scope="module")
+def front():
+    """A front much thinner than its way: what splines cannot follow without following the noise."""
+    t, x = np.linspace(0, 1, 41), np.linspace(-1, 1, 81)
+    clean = np.tanh((x - 0.9 * t[:, None] + 0.4) / 0.06)
+    noise = 0.3 * np.random.default_rng(0).standard_normal(clean.shape)
+    return clean, bp.make_field(clean + noise, t=t, x=x)
+
+
+@pytest.fixture(scope="module")
+def chosen_on_front(front):
+    network = replace(TINY, width=16, depth=3)
+    return fit_field(front[1], options=bp.Smoothing(networks=(network,), steps=500, weight=0.0), seed=1)
+
+
+def test_the_network_is_chosen_on_a_noisy_travelling_front(front, chosen_on_front):
+    clean, field = front
+    assert chosen_on_front.chosen == "network"
+    spline = fit_field(field, method="spline")
+    errors = [np.sqrt(np.mean((s.evaluate((0, 0)) - clean) ** 2)) for s in (chosen_on_front, spline)]
+    assert errors[0] < 0.7 * errors[1]
+    scores = chosen_on_front.choice["held_out_rmse"]
+    assert min(scores, key=scores.get) != "spline"
+    assert chosen_on_front.choice["reason"] == "lower error on pixels that neither had seen"
+    assert "network chosen" in chosen_on_front.summary()
+
+
+def test_the_held_out_errors_are_those_of_pixels_that_were_hidden(front, chosen_on_front):
+    _, field = front
+    hidden = np.zeros(field.shape, dtype=bool)
+    hidden[~np.isnan(field.values)] = chosen_on_front.network.held_out
+    assert 0.08 < hidden.mean() < 0.12
+    gappy = field.copy(data=np.where(hidden, np.nan, field.values))
+    predicted = fit_field(gappy, method="spline").evaluate((0, 0))
+    wanted = np.sqrt(np.mean((field.values - predicted)[hidden] ** 2))
+    assert chosen_on_front.choice["held_out_rmse"]["spline"] == pytest.approx(wanted, rel=1e-6)
+    network = np.sqrt(np.mean((field.values - chosen_on_front.evaluate((0, 0)))[hidden] ** 2))
+    label = next(k for k in chosen_on_front.choice["held_out_rmse"] if k != "spline")
+    assert chosen_on_front.choice["held_out_rmse"][label] == pytest.approx(network, rel=1e-4)
+
+
+def test_the_spline_is_chosen_where_it_is_right():
+    values = 0.2 * X**3 - X * T[:, None] + T[:, None] ** 2 + 0.001 * np.random.default_rng(1).standard_normal((31, 45))
+    smooth = fit_field(bp.make_field(values, t=T, x=X), options=replace(QUICK, weight=0.0))
+    assert smooth.chosen == "spline"
+    assert smooth.network is not None
+    scores = smooth.choice["held_out_rmse"]
+    assert scores["spline"] == min(scores.values())
+    assert scores["spline"] == pytest.approx(0.001, rel=0.2)
+
+
+def test_a_smoother_asked_for_by_name_is_used(noisy):
+    spline = fit_field(noisy, method="spline")
+    assert (spline.chosen, spline.network) == ("spline", None)
+    assert spline.choice["reason"].startswith("asked for")
+    network = fit_field(noisy, options=QUICK, method="network", weight=0.0)
+    assert network.chosen == "network"
+    assert "spline" not in network.choice["held_out_rmse"]
+    with pytest.raises(ConfigError, match="No neural field"):
+        spline.network_posterior  # noqa: B018
+
+
+def test_same_seed_same_field_other_seed_other_field(noisy):
+    first, again, other = (
+        fit_field(noisy, options=QUICK, method="network", weight=0.0, seed=s).evaluate((0, 1)) for s in (3, 3, 4)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_the_largest_penalty_within_the_tolerance_is_taken(noisy, monkeypatch):
+    errors = {0.0: 0.1000, 1e-4: 0.10004, 1e-3: 0.1010}
+
+    def with_error(*arguments, config, **settings):
+        return replace(train(*arguments, config=config, **settings), held_out_rmse=errors[config.penalty.weight])
+
+    import bayespde.smooth.fit as module
+
+    train = module.train
+    monkeypatch.setattr(module, "train", with_error)
+    options = replace(QUICK, steps=2)
+    assert fit_field(noisy, options=options, method="network").network.config.penalty.weight == 1e-4
+    errors[1e-3] = 0.10004
+    assert fit_field(noisy, options=options, method="network").network.config.penalty.weight == 1e-3
+    errors[0.0] = 0.09
+    assert fit_field(noisy, options=options, method="network").network.config.penalty.weight == 0.0
+    errors[1e-3] = 0.05
+    assert fit_field(noisy, options=options, method="network").network.config.penalty.weight == 1e-3
+
+
+def test_a_penalty_asked_for_is_used(noisy):
+    for weight in (0.0, 1e-2):
+        smooth = fit_field(noisy, options=replace(QUICK, steps=2), method="network", weight=weight, order=3)
+        assert smooth.network.config.penalty.weight == weight
+        assert smooth.network.config.penalty.order == 3
+    assert any("weight 0.01" in label for label in smooth.choice["held_out_rmse"])
+
+
+def test_whole_frames_are_held_out_where_their_noise_hangs_together(rng):
+    shaken = np.sin(1.5 * (X - 0.2 * rng.standard_normal((31, 1))) - T[:, None])
+    smooth = fit_field(
+        bp.make_field(shaken + 0.01 * rng.standard_normal((31, 45)), t=T, x=X),
+        options=replace(QUICK, steps=5, weight=0.0),
+    )
+    assert smooth.choice["hold_out"] == "frames"
+    held = smooth.network.held_out.reshape(31, 45)
+    assert np.all(held.all(axis=1) == held.any(axis=1))
+    assert 1 <= held.all(axis=1).sum() <= 4
+
+
+def test_what_is_held_out_can_be_said(noisy):
+    for unit in ("pixels", "frames"):
+        smooth = fit_field(noisy, options=replace(QUICK, steps=5, weight=0.0, hold_out=unit))
+        assert smooth.choice["hold_out"] == smooth.spline.hold_out == smooth.network.config.hold_out == unit
+
+
+@pytest.mark.parametrize("method", ["spline", "network"])
+def test_a_file_gives_back_the_same_field(tmp_path, noisy, method):
+    noisy.values[3, 4] = np.nan
+    given = fit_field(noisy, options=replace(QUICK, weight=1e-3), method=method)
+    given.to_dataset().to_netcdf(tmp_path / "smooth.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "smooth.nc", engine="h5netcdf") as dataset:
+        back = bp.SmoothField.from_dataset(dataset.load())
+    for orders in ORDERS:
+        assert np.array_equal(back.evaluate(orders), given.evaluate(orders))
+    assert back.choice == given.choice
+    assert back.chosen == given.chosen
+    assert back.field.identical(given.field)
+    assert back.noise_scale == given.noise_scale
+    assert back.summary() == given.summary()
+    if method == "network":
+        assert back.network.config == given.network.config
+        assert np.array_equal(back.network.held_out, given.network.held_out)
+        assert np.array_equal(back.network.history.held_out_rmse, given.network.history.held_out_rmse)
+
+
+@pytest.mark.parametrize("method", ["spline", "network"])
+def test_scattered_points_have_the_field_of_the_grid_and_an_error(noisy, rng, method):
+    smooth = fit_field(noisy, options=replace(QUICK, weight=0.0), method=method)
+    index = rng.integers(0, 31, 20), rng.integers(0, 45, 20)
+    points = np.column_stack([T[index[0]], X[index[1]]])
+    for orders in ORDERS:
+        mean, sd = smooth.at_points(orders, points)
+        assert np.allclose(mean, smooth.evaluate(orders)[index], rtol=1e-6, atol=1e-6)
+        assert np.all(np.isfinite(sd))
+        assert np.all(sd > 0)
+        step = 1e-3
+        if orders == (0, 0):
+            ahead, behind = (smooth.at_points(orders, points + np.array([0, s]))[0] for s in (step, -step))
+            slope = smooth.at_points((0, 1), points)[0]
+            assert np.allclose((ahead - behind) / (2 * step), slope, atol=1e-3)
+
+
+def test_the_derivatives_of_a_network_are_in_physical_units(noisy):
+    """The same pixels on another grid of units: derivatives change by the powers of the units."""
+    scaled = bp.make_field(1e3 * noisy.values + 7, t=60 * T + 100, x=1e-9 * X)
+    options = replace(QUICK, weight=0.0)
+    base, other = (fit_field(f, options=options, method="network") for f in (noisy, scaled))
+    for orders in ORDERS[1:]:
+        factor = 1e3 * 60.0 ** -orders[0] * 1e9 ** orders[1]
+        scale = np.abs(base.evaluate(orders)).max()
+        assert np.allclose(other.evaluate(orders) / factor, base.evaluate(orders), atol=0.05 * scale)
+
+
+# differentiate
+
+
+def test_names_units_and_dimensions_of_derivatives(noisy):
+    dataset = bp.differentiate(fit_field(noisy, method="spline"), space=3, time=2)
+    names = ["u", "u_t", "u_tt", "u_x", "u_xx", "u_xxx"]
+    assert list(dataset.data_vars) == [n + s for n in names for s in ("", "_sd")]
+    units = {n: dataset[n].attrs["units"] for n in names}
+    assert units["u"] == "K"
+    assert {n: sorted(u.split()) for n, u in units.items() if n != "u"} == {
+        "u_t": ["K", "s^-1"],
+        "u_tt": ["K", "s^-2"],
+        "u_x": ["K", "nm^-1"],
+        "u_xx": ["K", "nm^-2"],
+        "u_xxx": ["K", "nm^-3"],
+    }
+    assert all(v.dims == ("time", "x") and v.dtype == np.float64 for v in dataset.data_vars.values())
+    assert dataset.attrs["smoother"] == "spline"
+
+
+def test_two_space_dimensions_have_mixed_derivatives():
+    values = np.sin(X)[None, None, :] * np.cos(Y)[None, :, None] * np.exp(-T)[:, None, None]
+    smooth = fit_field(bp.make_field(values, t=T, y=Y, x=X), method="spline")
+    dataset = bp.differentiate(smooth)
+    means = [n for n in dataset.data_vars if not n.endswith("_sd")]
+    assert set(means) == {"u", "u_t", "u_x", "u_y", "u_xx", "u_xy", "u_yy"}
+    wanted = -np.cos(X)[None, None, :] * np.sin(Y)[None, :, None] * np.exp(-T)[:, None, None]
+    assert np.linalg.norm(dataset["u_xy"] - wanted) < 1e-2 * np.linalg.norm(wanted)
+    assert np.linalg.norm(dataset["u_t"] + values) < 1e-3 * np.linalg.norm(values)
+    assert dataset["u_xy"].dims == ("time", "y", "x")
+
+
+def test_a_network_has_derivatives_without_claimed_errors(chosen_on_front):
+    dataset = bp.differentiate(chosen_on_front)
+    assert set(dataset.data_vars) == {"u", "u_t", "u_x", "u_xx"}
+    assert dataset.attrs["smoother"] == "network"
+    assert np.array_equal(dataset["u_x"].values, chosen_on_front.evaluate((0, 1)))
+
+
+def test_missing_pixels_claim_no_error(noisy):
+    noisy.values[4, 7] = np.nan
+    dataset = bp.differentiate(fit_field(noisy, method="spline"))
+    assert np.isnan(dataset["u_x_sd"].values[4, 7])
+    assert np.isfinite(dataset["u_x"].values).all()
+    assert np.isnan(dataset["u_x_sd"].values).sum() == 1
+
+
+@pytest.mark.parametrize("orders", [{"space": -1}, {"space": 7}, {"time": -1}, {"time": 7}])
+def test_orders_out_of_range_are_refused(noisy, orders):
+    with pytest.raises(ConfigError, match="out of range"):
+        bp.differentiate(fit_field(noisy, method="spline"), **orders)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "magic"}, {"order": 0}, {"order": 4}, {"weight": -1.0}, {"weight": "much"},
+        {"hold_out": "rows"}, {"steps": 0}, {"weight": float("nan")},
+    ],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused_before_any_fit(noisy, settings):
+    with pytest.raises(ConfigError):
+        fit_field(noisy, options=bp.Smoothing(**settings))
+
+
+def test_arguments_override_options_and_are_checked_too(noisy):
+    with pytest.raises(ConfigError, match="not understood"):
+        fit_field(noisy, method="magic")
+    with pytest.raises(ConfigError, match="seed"):
+        fit_field(noisy, options=replace(QUICK, steps=2), seed=-1)
+
+
+def test_the_spline_config_is_used(noisy):
+    coarse = fit_field(noisy, options=bp.Smoothing(method="spline", spline=SplineConfig(samples_per_knot=10.0)))
+    assert len(coarse.spline.bases[1].knots) < len(fit_field(noisy, method="spline").spline.bases[1].knots)
+
+
+def test_a_bad_field_is_refused_before_any_fit():
+    with pytest.raises(FieldError):
+        fit_field(np.zeros((10, 10)))
+    with pytest.raises(BayespdeError):
+        fit_field(bp.make_field(wave(), t=T, x=X).isel(time=slice(4)))
