@@ -90,7 +90,7 @@ class DiscoverConfig:
             ConfigError: If a section or key is unknown, or a value is out of range.
         """
         check_keys(settings, {"smooth", "form", "prior", "sample", "exact_terms"}, "the declaration")
-        prior = dict(_table(settings.get("prior", {}), "prior"))
+        prior = dict(as_table(settings.get("prior", {}), "prior"))
         slab = _of_kind(prior.pop("slab", {}), SLABS, "hyper-g", "prior.slab")
         return cls(
             smoothing=_smoothing(settings.get("smooth", {})),
@@ -106,7 +106,7 @@ class DiscoverConfig:
 
 
 def _smoothing(settings: Any) -> Smoothing:
-    values = dict(_table(settings, "smooth"))
+    values = dict(as_table(settings, "smooth"))
     if "spline" in values:
         values["spline"] = build(SplineConfig, values["spline"], "smooth.spline")
     if "networks" in values:
@@ -115,20 +115,25 @@ def _smoothing(settings: Any) -> Smoothing:
         # Steps, penalty and hold-out are those of the whole stage, so that candidates can be compared.
         allowed = {f.name for f in dataclasses.fields(NetworkConfig)} - {"steps", "penalty", "hold_out"}
         for network in values["networks"]:
-            check_keys(_table(network, "smooth.networks"), allowed, "smooth.networks")
+            check_keys(as_table(network, "smooth.networks"), allowed, "smooth.networks")
         values["networks"] = tuple(build(NetworkConfig, n, "smooth.networks") for n in values["networks"])
     return build(Smoothing, values, "smooth")
 
 
 def _of_kind(settings: Any, kinds: Mapping[str, type], default: str, where: str) -> Any:
-    values = dict(_table(settings, where))
+    values = dict(as_table(settings, where))
     kind = values.pop("kind", default)
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise ConfigError(f"The kind of {where} is unknown.", got=repr(kind), wanted=", ".join(kinds), fix="kind = ...")
     return build(kinds[kind], values, where)
 
 
-def _table(settings: Any, where: str) -> Mapping[str, Any]:
+def as_table(settings: Any, where: str) -> Mapping[str, Any]:
+    """Return a section of a declaration if it is a table.
+
+    Raises:
+        ConfigError: If it is anything else.
+    """
     if not isinstance(settings, Mapping):
         raise _not_a("table", settings, where, f"[{where}]")
     return settings
@@ -144,7 +149,7 @@ def build(kind: type, settings: Any, where: str) -> Any:
     Raises:
         ConfigError: If a key is unknown or a value has the wrong type.
     """
-    check_keys(_table(settings, where), {f.name for f in dataclasses.fields(kind)}, where)
+    check_keys(as_table(settings, where), {f.name for f in dataclasses.fields(kind)}, where)
     try:
         return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
     except (TypeError, ValueError) as error:
@@ -190,7 +195,9 @@ def library_from_mapping(settings: Mapping[str, Any], *, space: int, variable: s
         ConfigError: If keys are unknown or contradict each other.
         TermError: If a term does not parse.
     """
-    check_keys(_table(settings, "library"), {"terms", "name", "degree", "order", "mixed", "extra", "target"}, "library")
+    check_keys(
+        as_table(settings, "library"), {"terms", "name", "degree", "order", "mixed", "extra", "target"}, "library"
+    )
     target = settings.get("target", f"{variable}_t")
     if "terms" in settings:
         check_keys(settings, {"terms", "target"}, "library (with terms)")
@@ -201,6 +208,8 @@ def library_from_mapping(settings: Mapping[str, Any], *, space: int, variable: s
     if "name" in settings:
         check_keys(settings, {"name"}, "library (with a name)")
         return named_library(settings["name"])
+    if not isinstance(settings.get("extra", []), list):
+        raise _not_a("list of terms", settings["extra"], "library.extra", 'extra = ["u_x**2"]')
     numbers = {k: settings[k] for k in ("degree", "order", "mixed", "extra") if k in settings}
     return polynomial_library(variable, space=space, target=target, **numbers)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import xarray as xr
 
-from bayespde.config import DiscoverConfig, check_keys, library_from_mapping, read_toml
+from bayespde.config import DiscoverConfig, as_table, check_keys, library_from_mapping, read_toml
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, FileError
 from bayespde.core.field import read_field
@@ -49,9 +49,9 @@ class Declaration:
             return read_field(data)
         if "simulate" in self.settings:
             return simulate(SimulationSpec.from_mapping(self.settings["simulate"]), progress=progress)
-        section = self.settings.get("data", {})
+        section = as_table(self.settings.get("data", {}), "data")
         check_keys(section, {"file", "variable"}, "data")
-        if "file" not in section:
+        if not isinstance(section.get("file"), str):
             raise ConfigError(
                 "The declaration says nothing about data.",
                 got=list(self.settings),
@@ -81,7 +81,7 @@ class Declaration:
     ) -> Discovery:
         """The whole way: data, smooth field, rows, posterior."""
         field = self.field(data, progress=progress)
-        chosen = int(self.settings.get("seed", 0)) if seed is None else seed
+        chosen = self.settings.get("seed", 0) if seed is None else seed
         return discover(
             field,
             library=self.library(field),
@@ -110,7 +110,7 @@ def read_declaration(name_or_path: str | PathLike[str]) -> Declaration:
 
     Raises:
         FileError: If there is no such declaration.
-        ConfigError: If it has unknown sections.
+        ConfigError: If it has unknown sections, or its reference is not usable.
     """
     given = Path(name_or_path)
     candidates = [given, given / "model.toml", models_folder() / given.name / "model.toml"]
@@ -125,8 +125,26 @@ def read_declaration(name_or_path: str | PathLike[str]) -> Declaration:
     settings = read_toml(file)
     check_keys(settings, SECTIONS, str(file.name))
     reference = file.parent / "reference.json"
-    known = json.loads(reference.read_text()) if reference.is_file() else {}
+    known = _read_reference(reference) if reference.is_file() else {}
     return Declaration(file.parent.name, str(settings.get("title", file.parent.name)), file.parent, settings, known)
+
+
+def _read_reference(file: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        return {
+            "coefficients": {str(k): float(v) for k, v in known["coefficients"].items()},
+            "relative_tolerance": float(known["relative_tolerance"]),
+            "sd_tolerance": float(known["sd_tolerance"]),
+            "source": str(known.get("source", "")),
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            "The reference of a model cannot be used.",
+            got=f"{file}: {type(error).__name__} {error}",
+            wanted="JSON with coefficients by term, relative_tolerance and sd_tolerance",
+            fix="correct or remove the file",
+        ) from error
 
 
 def compare_with_reference(found: Discovery, reference: Mapping[str, Any]) -> list[str]:

@@ -1,120 +1,284 @@
-"""The command line as a stranger uses it: files in, files out, exit codes, and no traceback for a mistake."""
+"""The command line: what every verb reads, writes and says, and how it fails."""
 
-import re
 import subprocess
 import sys
-from pathlib import Path
+import tomllib
 
 import numpy as np
 import pytest
+import small_problem
 import xarray as xr
 
 import bayespde as bp
+from bayespde import cli
 
-ROOT = Path(__file__).resolve().parents[1]
-QUICK = """
+CONFIG = """
+exact_terms = 10
+[library]
+terms = ["u", "u**2", "u_x", "u_xx", "u*u_x", "u*u_xx"]
 [smooth]
 method = "spline"
 [sample]
-particles = 128
+particles = 256
 runs = 2
+final_sweeps = 2
 """
+SIMULATE = """
+[simulate]
+equation = "u_t = -u*u_x + 0.1*u_xx"
+extent = { x = 16.0 }
+points = { x = 128 }
+times = { start = 0.0, stop = 6.0, frames = 61 }
+noise = 0.02
+seed = 1
+[simulate.initial]
+kind = "gaussian_pulses"
+centres = [4.0, 9.0]
+heights = [1.0, -0.7]
+widths = [1.0, 0.8]
+"""
+REFERENCE = '{"coefficients": {"u*u_x": %s, "u_xx": 0.1}, "relative_tolerance": 0.05, "sd_tolerance": 4, "source": "x"}'
+ANSWERS = {"smooth.nc", "statistics.nc", "posterior.nc", "provenance.json", "equations.txt", "inclusion.csv"}
+ANSWERS |= {"pareto.csv", "derivatives.nc", "inclusion.png", "pareto.png", "field.png"}
 
 
-def bayespde(*words, cwd):
-    """Run the command line; give exit code, output and errors."""
-    code = "from bayespde.cli import main; main()"
-    command = [sys.executable, "-c", code, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Run the entry point in an empty folder: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bayespde", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        captured = capsys.readouterr()
+        return caught.value.code or 0, captured.out, captured.err
+
+    return run
 
 
-@pytest.fixture(scope="module")
-def heat(tmp_path_factory):
-    """A folder with a noisy solution of u_t = 0.5 u_xx as .npz (stored as [x, time]) and a settings file."""
-    folder = tmp_path_factory.mktemp("heat")
-    spec = bp.SimulationSpec(
-        equation="u_t = 0.5*u_xx",
-        extent={"x": 20.0},
-        points={"x": 90},
-        times={"start": 0.0, "stop": 4.0, "frames": 61},
-        initial={"kind": "random_waves", "modes": 5, "seed": 2},
-        noise=0.02,
-        seed=3,
-    )
-    field = bp.simulate(spec)
-    np.savez(folder / "video.npz", t=field.time.values, x=field.x.values, u=field.values.T)
-    (folder / "quick.toml").write_text(QUICK)
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recorded") / "field.nc"
+    small_problem.video().to_netcdf(path, engine="h5netcdf")
+    return path
+
+
+@pytest.fixture
+def model(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "model.toml").write_text('title = "Mine"\n' + CONFIG.lstrip() + SIMULATE)
+    (folder / "reference.json").write_text(REFERENCE % "-1.0")
     return folder
 
 
-def test_discover_reads_a_video_and_writes_a_run_folder(heat, tmp_path):
-    words = ["discover", heat / "video.npz", "--terms", "u, u_x, u_xx, u*u_x", "--config", heat / "quick.toml"]
-    done = bayespde(*words, "-o", tmp_path / "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"1 +0\.9\d+ .*u_t = 0\.\d+\(\d+\) u_xx\n", done.stdout)
-    written = {p.name for p in (tmp_path / "run").iterdir()}
-    assert written >= {"smooth.nc", "statistics.nc", "posterior.nc", "provenance.json", "equations.txt"}
-    assert written >= {"inclusion.csv", "pareto.csv", "derivatives.nc", "inclusion.png", "pareto.png", "field.png"}
-    posterior = bp.from_inference_data(tmp_path / "run" / "posterior.nc")
-    assert float(posterior.inclusion_probability.sel(term="u_xx")) > 0.99
+def test_run_goes_the_whole_way_and_checks_the_reference(command, model, tmp_path):
+    code, out, _ = command("run", model, "--check", "--output", tmp_path / "out")
+    assert code == 0
+    assert {p.name for p in (tmp_path / "out").iterdir()} == ANSWERS
+    assert out.startswith("Mine\n")
+    assert "the reference equation was found" in out
+    assert "inclusion probability" in out
+    for name in ANSWERS - {"provenance.json"}:
+        assert str(tmp_path / "out" / name) in out
+    assert "u*u_x" in (tmp_path / "out" / "equations.txt").read_text()
+    table = (tmp_path / "out" / "inclusion.csv").read_text().splitlines()
+    inclusion = {line.rsplit(",", 1)[0]: float(line.rsplit(",", 1)[1]) for line in table[1:]}
+    assert inclusion["u*u_x"] > 0.95
+    assert inclusion["u_xx"] > 0.95
+    assert all(v < 0.2 for k, v in inclusion.items() if k not in ("u*u_x", "u_xx"))
 
 
-def test_smooth_writes_derivatives_with_errors(heat, tmp_path):
-    done = bayespde("smooth", heat / "video.npz", "--method", "spline", "-o", "d.nc", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    with xr.open_dataset(tmp_path / "d.nc", engine="h5netcdf") as derivatives:
-        assert {"u", "u_t", "u_x", "u_xx", "u_xx_sd"} <= set(derivatives.data_vars)
+def test_run_writes_where_its_name_says(command, model, tmp_path):
+    assert command("run", model)[0] == 0
+    assert (tmp_path / "runs" / "mine" / "posterior.nc").is_file()
 
 
-def test_simulate_list_and_show(tmp_path):
-    done = bayespde("simulate", "heat", "--noise", "0", "-o", "field.nc", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert bp.read_field(tmp_path / "field.nc").dims == ("time", "x")
-    listed = bayespde("models", "list", cwd=tmp_path).stdout
-    assert {line.split()[0] for line in listed.splitlines()} >= {"allen_cahn_front", "burgers", "heat"}
-    assert "equation" in bayespde("models", "show", "heat", cwd=tmp_path).stdout
+def test_a_wrong_answer_exits_with_one_when_checked_and_zero_otherwise(command, model, tmp_path):
+    (model / "reference.json").write_text(REFERENCE % "-1.3")
+    code, out, err = command("run", model, "--check", "--output", tmp_path / "out")
+    assert code == 1
+    assert "not the reference: u*u_x has" in err
+    assert "was found" not in out
+    assert command("run", model, "--output", tmp_path / "out")[0] == 0
 
 
-def test_check_exits_with_one_when_the_answer_is_another(heat, tmp_path):
-    wrong = tmp_path / "wrong"
-    wrong.mkdir()
-    (wrong / "model.toml").write_text(f'title = "wrong"\n{QUICK}\n[library]\nterms = ["u", "u_xx"]\n')
-    (wrong / "reference.json").write_text('{"coefficients": {"u": 1.0}, "relative_tolerance": 0.05, "sd_tolerance": 2}')
-    done = bayespde("run", wrong, "--data", heat / "video.npz", "--check", "-o", tmp_path / "run", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "not the reference" in done.stderr
-    (wrong / "reference.json").write_text(
-        '{"coefficients": {"u_xx": 0.5}, "relative_tolerance": 0.2, "sd_tolerance": 5}'
+def test_checking_needs_a_reference_before_any_work(command, model, tmp_path):
+    (model / "reference.json").unlink()
+    code, _, err = command("run", model, "--check", "--output", tmp_path / "out")
+    assert code == 2
+    assert "reference.json" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_run_takes_other_data_and_another_seed(command, model, recorded, tmp_path):
+    code, _, _ = command("run", model, "--data", recorded, "--seed", 5, "--workers", 2, "--output", tmp_path / "out")
+    assert code == 0
+    posterior = bp.from_inference_data(tmp_path / "out" / "posterior.nc")
+    assert posterior.provenance["seed"] == 5
+    assert posterior.provenance["units"]["x"] == "m"
+
+
+def test_a_second_run_says_the_same(command, model, tmp_path):
+    _, first, _ = command("run", model, "--output", tmp_path / "out")
+    before = (tmp_path / "out" / "posterior.nc").stat().st_mtime_ns
+    _, second, _ = command("run", model, "--output", tmp_path / "out")
+    assert first == second
+    assert (tmp_path / "out" / "posterior.nc").stat().st_mtime_ns == before
+
+
+def test_discover_reads_a_file_and_settings(command, recorded, tmp_path):
+    (tmp_path / "settings.toml").write_text(CONFIG)
+    code, out, _ = command("discover", recorded, "--config", "settings.toml", "-o", "out")
+    assert code == 0
+    assert {p.name for p in (tmp_path / "out").iterdir()} == ANSWERS
+    assert set(bp.from_inference_data(tmp_path / "out" / "posterior.nc").library.names) == set(small_problem.TERMS)
+    assert "m^2 s^-1" in out
+
+
+def test_terms_on_the_command_line_win(command, recorded, tmp_path):
+    (tmp_path / "settings.toml").write_text(CONFIG)
+    code, _, _ = command(
+        "discover", recorded, "--config", "settings.toml", "--terms", "u*u_x, u_xx,u_x**2", "-o", "out"
     )
-    again = bayespde("run", wrong, "--data", heat / "video.npz", "--check", "-o", tmp_path / "run", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
+    assert code == 0
+    assert bp.from_inference_data(tmp_path / "out" / "posterior.nc").library.names == ("u*u_x", "u_xx", "u_x**2")
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["run", "no_such_model"],
-        ["discover", "no_such_file.nc"],
-        ["discover", "garbage.nc"],
-        ["discover", "{video}", "--terms", "u,__import__('os')"],
-        ["discover", "{video}", "--terms", "u,2*u"],
-        ["discover", "{video}", "--terms", "u_y"],
-        ["discover", "{video}", "--config", "garbage.nc"],
-        ["discover", "{video}", "--terms", "u", "-o", "/proc/nowhere"],
-        ["discover", "{video}", "--terms", "u", "--workers", "0"],
-        ["discover", "{video}", "--terms", "u", "--seed", "-1"],
-        ["smooth", "{video}", "--method", "magic"],
-        ["smooth", "{video}", "--space", "9"],
-    ],
-    ids=lambda w: " ".join(w)[:50],
-)
-def test_a_mistake_is_a_message_and_leaves_nothing(heat, tmp_path, words):
-    (tmp_path / "garbage.nc").write_bytes(b"\x00\x01 not a file")
-    before = {p.name for p in tmp_path.rglob("*")}
-    done = bayespde(*(w.format(video=heat / "video.npz") for w in words), cwd=tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "error:" in done.stderr
-    assert all(f"{part}:" in done.stderr for part in ("got", "wanted", "fix"))
+def test_smooth_writes_derivatives_only(command, recorded, tmp_path):
+    code, out, _ = command("smooth", recorded, "--method", "spline", "--space", 3, "-o", "d.nc")
+    assert code == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"d.nc"}
+    assert "spline chosen" in out
+    with xr.open_dataset(tmp_path / "d.nc", engine="h5netcdf") as dataset:
+        assert {"u", "u_t", "u_x", "u_xx", "u_xxx", "u_x_sd"} <= set(dataset.data_vars)
+        assert dataset["u_xx"].attrs["units"]
+
+
+def test_simulate_writes_the_declared_video(command, model, tmp_path):
+    assert command("simulate", model, "-o", "video.nc")[0] == 0
+    field = bp.read_field(tmp_path / "video.nc")
+    settings = tomllib.loads((model / "model.toml").read_text())["simulate"]
+    assert np.array_equal(field.values, bp.simulate(bp.SimulationSpec.from_mapping(settings)).values)
+    assert command("simulate", model, "--noise", 0, "-o", "clean.nc")[0] == 0
+    clean = bp.read_field(tmp_path / "clean.nc")
+    assert float((field - clean).std()) == pytest.approx(0.02 * float(clean.std()), rel=0.05)
+    assert command("simulate", model, "--seed", 7, "-o", "other.nc")[0] == 0
+    assert not np.array_equal(bp.read_field(tmp_path / "other.nc").values, field.values)
+
+
+def test_models_are_listed_and_shown(command):
+    code, out, _ = command("models", "list")
+    assert code == 0
+    names = [line.split()[0] for line in out.splitlines()]
+    assert {"allen_cahn_front", "burgers", "heat", "phase_field_front"} <= set(names)
+    assert all(len(line.split()) > 2 for line in out.splitlines())
+    code, out, _ = command("models", "show", "burgers")
+    assert code == 0
+    assert 'equation = "u_t = -u*u_x + 0.1*u_xx"' in out
+
+
+def test_models_check_compares_with_references(command, model):
+    code, out, _ = command("models", "check", model)
+    assert code == 0
+    assert out.split()[-1] == "ok"
+    (model / "reference.json").write_text(REFERENCE % "-1.3")
+    code, out, _ = command("models", "check", model)
+    assert code == 1
+    assert "u*u_x has" in out
+
+
+def test_help_names_every_verb(command):
+    code, out, _ = command("--help")
+    assert code == 0
+    assert all(verb in out for verb in ("run", "discover", "smooth", "simulate", "models"))
+
+
+WRONG = {
+    "no such model": (["run", "no_such_model"], "There is no such model"),
+    "no such model to show": (["models", "show", "no_such_model"], "There is no such model"),
+    "no such model to simulate": (["simulate", "no_such_model"], "There is no such model"),
+    "no such file": (["discover", "absent.nc"], "file cannot be read"),
+    "no such file to smooth": (["smooth", "absent.nc"], "file cannot be read"),
+    "unknown method": (["smooth", "FIELD", "--method", "magic"], "not understood"),
+    "order out of range": (["smooth", "FIELD", "--method", "spline", "--space", "9"], "out of range"),
+    "no such variable": (["discover", "FIELD", "--variable", "w"], "no such variable"),
+    "hostile term": (["discover", "FIELD", "--terms", "u,__import__('os').remove('x')"], "not allowed"),
+    "repeated term": (["discover", "FIELD", "--terms", "u,u_x,2*u"], "same up to a factor"),
+    "empty term": (["discover", "FIELD", "--terms", "u,,u_x"], "short text"),
+    "term of another axis": (["discover", "FIELD", "--terms", "u,u_y"], "unknown"),
+    "negative seed": (["discover", "FIELD", "--seed", "-3"], "seed"),
+    "no workers": (["discover", "FIELD", "--workers", "0"], "workers"),
+    "no such settings": (["discover", "FIELD", "--config", "absent.toml"], "file cannot be read"),
+    "unwritable output": (["discover", "FIELD", "--terms", "u,u_x", "-o", "FIELD/run"], "cannot be written"),
+    "unwritable derivatives": (["smooth", "FIELD", "-o", "FIELD/d.nc"], "cannot be written"),
+    "unwritable video": (["simulate", "burgers", "-o", "FIELD/v.nc"], "cannot be written"),
+    "noise out of range": (["simulate", "burgers", "--noise", "-1"], "noise"),
+    "a model without simulation": (["simulate", "DATA_ONLY"], "does not simulate"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_a_message_and_exit_code_two(command, recorded, tmp_path, case):
+    arguments, message = WRONG[case]
+    (tmp_path / "only").mkdir()
+    (tmp_path / "only" / "model.toml").write_text("[data]\nfile = 'field.nc'")
+    places = {"FIELD": recorded, "DATA_ONLY": tmp_path / "only"}
+    for name, place in places.items():
+        arguments = [a.replace(name, str(place)) for a in arguments]
+    before = recorded.read_bytes()
+    code, _, err = command(*arguments)
+    assert code == 2
+    assert message in err
+    assert all(part in err for part in ("error:", "got:", "wanted:", "fix:"))
+    assert "Traceback" not in err
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [tmp_path / "only" / "model.toml"]
+    assert recorded.read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments", [["frobnicate"], ["run"], ["discover"], ["smooth", "x.nc", "--space", "many"]])
+def test_wrong_usage_exits_with_two(command, arguments):
+    code, _, err = command(*arguments)
+    assert code == 2
+    assert "Traceback" not in err
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_importing_costs_nothing():
+    heavy = {"torch", "pyro", "arviz", "matplotlib", "xarray", "scipy", "sympy", "numba"}
+    done = python(f"import sys, bayespde; print(sorted({heavy!r} & set(sys.modules)))")
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_command_line_imports_no_sampler_before_it_needs_one():
+    done = python(
+        "import sys, bayespde.cli; print(sorted({'torch', 'pyro', 'arviz', 'matplotlib'} & set(sys.modules)))"
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def entry(*arguments, folder):
+    code = "from bayespde.cli import main; main()"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=folder)
+
+
+def test_in_a_process_of_its_own_it_reads_matlab_orientation_and_answers(tmp_path):
+    field = small_problem.video()
+    np.savez(tmp_path / "video.npz", t=field.time.values, x=field.x.values, u=field.values.T)
+    (tmp_path / "settings.toml").write_text(CONFIG)
+    done = entry("discover", "video.npz", "--config", "settings.toml", "-o", "out", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert {p.name for p in (tmp_path / "out").iterdir()} == ANSWERS
+
+
+def test_in_a_process_of_its_own_an_error_is_a_message(tmp_path):
+    done = entry("discover", "absent.nc", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: The file cannot be read.")
     assert "Traceback" not in done.stderr
-    left = {p.name for p in tmp_path.rglob("*") if p.is_file()} - before
-    assert not left, left

@@ -35,7 +35,7 @@ class Library:
                 wanted="one or more terms",
                 fix="Library.from_strings(['u_x'])",
             )
-        if not re.fullmatch(rf"{re.escape(self.variable)}_t{{1,2}}", self.target):
+        if not isinstance(self.target, str) or not re.fullmatch(rf"{re.escape(self.variable)}_t{{1,2}}", self.target):
             raise TermError(
                 "The target is not a time derivative.",
                 got=self.target,

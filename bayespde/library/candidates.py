@@ -50,7 +50,8 @@ def polynomial_library(
         TermError: If an extra term does not parse or repeats another.
     """
     order = (4 if space == 1 else 2) if order is None else order
-    if space not in (1, 2, 3) or not 1 <= degree <= 6 or not 1 <= order <= 6:
+    are_integers = all(type(n) is int for n in (degree, space, order))
+    if not are_integers or space not in (1, 2, 3) or not 1 <= degree <= 6 or not 1 <= order <= 6:
         raise ConfigError(
             "A polynomial library is out of range.",
             got=f"degree={degree}, space={space}, order={order}",
@@ -98,7 +99,7 @@ def named_library(name: str) -> Library:
     Raises:
         ConfigError: If there is no library of that name.
     """
-    if name not in NAMED:
+    if not isinstance(name, str) or name not in NAMED:
         raise ConfigError(
             "There is no library of that name.",
             got=name,

@@ -64,12 +64,12 @@ class Weak:
     noise: str = "auto"
 
     def __post_init__(self) -> None:
-        widths = self.half_widths if isinstance(self.half_widths, Mapping) else {"half_widths": self.half_widths}
+        widths = self.half_widths if isinstance(self.half_widths, Mapping) else {"every axis": None}
         for dim, width in widths.items():
             if isinstance(width, bool) or not isinstance(width, int) or width < 2:
                 raise ConfigError(
                     f"The half-width along {dim!r} is not usable.",
-                    got=repr(width),
+                    got=repr(self.half_widths),
                     wanted="a table from dimension to a whole number of samples, at least 2",
                     fix="Weak(half_widths={'time': 20, 'x': 20})",
                 )

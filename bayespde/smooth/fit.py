@@ -57,11 +57,14 @@ class Smoothing:
             or self.hold_out not in ("auto", "pixels", "frames")
             or self.order not in (1, 2, 3)
             or not is_weight
+            or type(self.steps) is not int
+            or self.steps < 1
         ):
             raise ConfigError(
                 "The settings of the smoother are not understood.",
-                got=f"method={self.method!r}, order={self.order}, weight={self.weight!r}, hold_out={self.hold_out!r}",
-                wanted="method auto, spline, network; order 1-3; weight >= 0 or auto; hold_out auto, pixels, frames",
+                got=self,
+                wanted="method auto, spline, network; order 1-3; weight >= 0 or auto; hold_out auto, pixels, frames; "
+                "steps >= 1",
                 fix="fit_field(field)",
             )
 

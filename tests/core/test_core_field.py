@@ -85,6 +85,17 @@ def test_the_message_names_the_frames_that_have_no_value():
         check_field(array(changed))
 
 
+@pytest.mark.parametrize("name", ["my field", "u_x", "2u", "x", "t", "time", "lambda", "u'", "ü", "u.v"])
+def test_a_name_must_be_able_to_stand_in_a_term(name):
+    with pytest.raises(FieldError, match="name of the field"):
+        make_field(U, t=T, x=X, name=name)
+
+
+def test_other_names_and_no_name_pass():
+    assert make_field(U, t=T, x=X, name="phi2").name == "phi2"
+    assert check_field(array(name=None)).name == "u"
+
+
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [

@@ -135,7 +135,10 @@ def check_inclusion(target, exact_inclusion, exact_log_evidence, *, seed, config
     runs = run_all(target, config=config, seed=seed)
     weights = np.exp(runs.log_evidence - runs.log_evidence.max())
     weights /= weights.sum()
-    floor = 1 / (config.runs * config.particles)
+    # A spin that no particle holds up has no spread: the floor is one draw among the independent ones, of which a run
+    # has at worst 1 / sum f^2 for ancestors with shares f.
+    shares = [np.unique(origins, return_counts=True)[1] / config.particles for origins in runs.origins]
+    floor = 1 / sum(1 / np.sum(f**2) for f in shares)
     for name in ("frequency", "rao_blackwell"):
         estimate = runs.estimates[name]
         pooled = weights @ estimate
