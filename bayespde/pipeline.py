@@ -19,6 +19,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field, field_hash
 from bayespde.core.posterior import ExactTable, Posterior
 from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.core.scales import units_of
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.folder import RunFolder, stage_key
 from bayespde.library.candidates import check_library, polynomial_library
@@ -334,7 +335,7 @@ def discover(
         )
         extra = {
             "seed": int(seed),
-            "units": _units(field),
+            "units": units_of(field),
             "data": field_hash(field),
             "settings": json.loads(config.as_json()),
         }
@@ -343,15 +344,11 @@ def discover(
     return Discovery(smooth, statistics, model, run.posterior(keys["posterior"], posterior), run.path)
 
 
-def _units(field: xr.DataArray) -> dict[str, str]:
-    return {str(field.name): str(field.attrs["units"])} | {str(d): str(field[d].attrs["units"]) for d in field.dims}
-
-
 def _stage_keys(
     field: xr.DataArray, library: Library, config: DiscoverConfig, smooth_seed: int, sample_seed: int
 ) -> dict[str, str]:
     """What each stage depends on, hashed: a stage on disk is reused only if its key is the same."""
-    data = stage_key(field_hash(field), field.name, _units(field))
+    data = stage_key(field_hash(field), field.name, units_of(field))
     smooth = stage_key(data, config.smoothing, smooth_seed)
     # Weak rows see the spline only, so that training the network longer does not make them stale.
     smoother = (config.smoothing.spline, config.smoothing.hold_out) if isinstance(config.form, Weak) else smooth

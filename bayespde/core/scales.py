@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+import sympy
 import xarray as xr
 
 from bayespde.core.field import AXIS_LETTER
-from bayespde.core.terms import Term, derivative_orders
+from bayespde.core.terms import Term, derivative_orders, symbol
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,16 @@ class Scales:
         return float(np.prod([e ** -float(o) for e, o in zip(self.extent, orders, strict=True)]))
 
 
+def units_of(field: xr.DataArray) -> dict[str, str]:
+    """Units of a checked field under its name, and of its coordinates under their dims."""
+    return {str(field.name): str(field.attrs["units"])} | {str(d): str(field[d].attrs["units"]) for d in field.dims}
+
+
+def derivative_unit(name: str, field: xr.DataArray) -> str:
+    """Unit of the derivative `name` (such as `u_xx`) of a checked field."""
+    return coefficient_unit(Term("1", sympy.Integer(1)), Term(name, symbol(name)), units_of(field))
+
+
 def coefficient_unit(term: Term, target: Term, field_units: dict[str, str]) -> str:
     """Unit of the coefficient of `term` in the equation for `target`, such as `nm^2 s^-1`.
 
@@ -73,9 +84,9 @@ def coefficient_unit(term: Term, target: Term, field_units: dict[str, str]) -> s
         powers = part.monomial_powers()
         if powers is None:
             return "unknown"
-        for symbol, power in powers.items():
-            multiply(field_units.get(symbol.split("_")[0], "1"), sign * power)
-            for dim, order in zip(AXIS_LETTER, derivative_orders(symbol, tuple(AXIS_LETTER)), strict=True):
+        for name, power in powers.items():
+            multiply(field_units.get(name.split("_")[0], "1"), sign * power)
+            for dim, order in zip(AXIS_LETTER, derivative_orders(name, tuple(AXIS_LETTER)), strict=True):
                 multiply(field_units.get(dim, "1"), -sign * power * order)
     parts = [u if p == 1 else f"{u}^{p:g}" for u, p in exponents.items() if p and u not in ("1", "")]
     return " ".join(parts) or "1"

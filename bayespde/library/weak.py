@@ -79,7 +79,9 @@ class WeakProblem:
 
     def covariance(self, pilot: np.ndarray) -> np.ndarray:
         """Covariance of z at a pilot `[K]`: noise of the video, scheme error and floor, `[m, m]` [bortz2023]."""
-        noise = self.noise_covariance(pilot)
+        return self._with_allowances(self.noise_covariance(pilot))
+
+    def _with_allowances(self, noise: np.ndarray) -> np.ndarray:
         return noise + np.outer(self.scheme, self.scheme) + self.floor_scale**2 * np.eye(len(noise))
 
     def noise_covariance(self, pilot: np.ndarray) -> np.ndarray:
@@ -109,7 +111,8 @@ class WeakProblem:
 
     def statistics(self, pilot: np.ndarray) -> SufficientStatistics:
         """Whiten the rows at a pilot `[K]`, physical units, and compress them."""
-        noise, covariance = self.noise_covariance(pilot), self.covariance(pilot)
+        noise = self.noise_covariance(pilot)
+        covariance = self._with_allowances(noise)
         scale = np.sqrt(np.diagonal(covariance))
         correlation = covariance / np.outer(scale, scale) + JITTER * np.eye(len(scale))
         root = cholesky(correlation, lower=True) * scale[:, None]

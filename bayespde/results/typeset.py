@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 
-import sympy
 import xarray as xr
 
-from bayespde.core.scales import coefficient_unit
-from bayespde.core.terms import Term, symbol
+from bayespde.core.scales import derivative_unit
 
 
 def math_text(text: str) -> str:
@@ -33,8 +31,7 @@ def axis_title(field: xr.DataArray, dim: Hashable) -> str:
 def map_unit(values: xr.DataArray, field: xr.DataArray) -> str:
     """Unit of a derivative of `field`, from its own attributes or from those of the field; `(1)` if it has none."""
     variable, name = str(field.name), str(values.name)
-    units = {str(d): str(field[d].attrs["units"]) for d in field.dims} | {variable: str(field.attrs["units"])}
-    known = values.attrs.get("units") if name != variable else units[variable]
+    known = values.attrs.get("units") if name != variable else field.attrs["units"]
     if known is None:
-        known = coefficient_unit(Term("1", sympy.Integer(1)), Term(name, symbol(name)), units)
+        known = derivative_unit(name, field)
     return unit_text(str(known)).strip() or "(1)"

@@ -10,13 +10,12 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import sympy
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field
-from bayespde.core.scales import Scales, coefficient_unit
-from bayespde.core.terms import Term, derivative_name, symbol
+from bayespde.core.scales import Scales, derivative_unit
+from bayespde.core.terms import derivative_name
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.laplace import LaplaceConfig, LaplacePosterior, laplace
 from bayespde.smooth.penalty import Penalty
@@ -202,18 +201,13 @@ def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1) -> xr.D
     for orders, mean in zip(wanted, means, strict=True):
         name, unit = (
             derivative_name(variable, orders, dims),
-            {"units": _unit(smooth.field, derivative_name(variable, orders, dims))},
+            {"units": derivative_unit(derivative_name(variable, orders, dims), smooth.field)},
         )
         dataset[name] = (dims, mean, unit)
         if smooth.chosen == "spline":
             spread = np.where(missing, np.nan, smooth.spline.standard_deviation(orders))
             dataset[f"{name}_sd"] = (dims, spread, unit)
     return dataset
-
-
-def _unit(field: xr.DataArray, name: str) -> str:
-    units = {str(field.name): str(field.attrs["units"])} | {str(d): str(field[d].attrs["units"]) for d in field.dims}
-    return coefficient_unit(Term("1", sympy.Integer(1)), Term(name, symbol(name)), units)
 
 
 def _read_network(dataset: xr.Dataset, dimensions: int) -> NetworkFit:
