@@ -95,6 +95,11 @@ class SpinModel:
         """Precision added to each unit column by the slab; 0 for g-priors."""
         return self.closed_form.ridge
 
+    @property
+    def offset(self) -> float:
+        """Weight of the noise prior in squared units of the whitened target: pilot rows times pilot variance."""
+        return self.closed_form.pilot_rows * self.closed_form.pilot_variance
+
     @cached_property
     def energy(self) -> float:
         """Sum of squares of the target."""

@@ -57,8 +57,16 @@ class LinearTarget(Target, Protocol):
         """Configurations with a smaller pivot have likelihood 0."""
         ...
 
+    @property
+    def offset(self) -> float:
+        """What the prior of the noise adds to the residual sum of squares: the evidence is smooth in their sum's log."""
+        ...
+
     def log_evidence_given(self, size: Any, rss: Any, logdet: Any) -> torch.Tensor:
-        """Log likelihood `[N]` from size, residual sum of squares, log determinant (`[N]` each)."""
+        """Log likelihood `[N]` from size, residual sum of squares, log determinant (`[N]` each).
+
+        The log determinant counts with a factor of -1/2 where there is a ridge, and not at all without one.
+        """
         ...
 
 

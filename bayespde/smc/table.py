@@ -1,0 +1,132 @@
+"""Target -> its evidence as piecewise polynomials: what compiled kernels read instead of the mixture over g."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.polynomial import chebyshev
+
+from bayespde.core.errors import ConfigError
+from bayespde.smc.base import LinearTarget
+
+DEGREE = 7
+TOLERANCE = 1e-9
+CLOSEST_BITS = 9
+
+
+class EvidenceTable(NamedTuple):
+    """Log evidence of every size as a function of `s = rss + offset`.
+
+    An interval of s is found from the leading bits of its floating-point form, so that reading needs no logarithm.
+
+    Attributes:
+        coefficients: Of the polynomial in the position `u` in [-1, 1] within the interval, `[sizes, intervals, 8]`,
+            float64, highest power first.
+        shift: Number of trailing bits of s that give the position within an interval.
+        first: Leading bits of the first interval.
+        offset: Added to the residual sum of squares.
+        smallest: Least s that can occur.
+        largest: Greatest s that can occur.
+        determinant: Factor on the log determinant: -1/2 with a ridge, 0 without.
+    """
+
+    coefficients: np.ndarray
+    shift: int
+    first: int
+    offset: float
+    smallest: float
+    largest: float
+    determinant: float
+
+
+def tabulate(target: LinearTarget, *, sizes: int, bits: int = 4) -> EvidenceTable:
+    """Fit polynomials of degree 7 to the log evidence at the Chebyshev points of short intervals.
+
+    Args:
+        target: What is to be sampled.
+        sizes: Tables are made for configurations of 0 ... `sizes - 1` terms.
+        bits: Intervals per octave of s, as a power of two; raised until the fit is good to 1e-9 nats.
+
+    Returns:
+        The table, between the residuals of the full and of the empty configuration.
+
+    Raises:
+        ConfigError: If the evidence is too rough to be tabulated.
+    """
+    smallest = max(float(target.factor[-1, -1]) ** 2 * (1 - 1e-9) + target.offset, np.finfo(np.float64).tiny)
+    largest = float(np.sum(target.factor[:, -1] ** 2)) * (1 + 1e-9) + target.offset
+    determinant = -0.5 if target.ridge > 0 else 0.0
+    for precision in range(bits, CLOSEST_BITS + 1):
+        shift = 52 - precision
+        first, last = (int(np.float64(s).view(np.int64)) >> shift for s in (smallest, largest))
+        edges = (np.arange(first, last + 2, dtype=np.int64) << shift).view(np.float64)
+        coefficients = _fit(target, edges, sizes)
+        table = EvidenceTable(coefficients, shift, first, target.offset, smallest, largest, determinant)
+        if _error(target, table, edges) < TOLERANCE:
+            return table
+    raise ConfigError(
+        "The evidence is too rough to be tabulated.",
+        got=f"an error above {TOLERANCE} nats with {2**CLOSEST_BITS} intervals per octave",
+        wanted="a smooth function of the residual sum of squares",
+        fix="sample with kernel='gibbs'",
+    )
+
+
+@njit(cache=True, nogil=True, inline="always")
+def read_table(table: EvidenceTable, size: int, s: float) -> float:
+    """Log evidence (log determinant apart) of a configuration of `size` terms at `s = rss + offset`."""
+    s = min(max(s, table.smallest), table.largest)
+    pattern = np.float64(s).view(np.int64)
+    interval = pattern >> table.shift
+    u = (pattern - (interval << table.shift)) * (2.0 / (1 << table.shift)) - 1.0
+    row = table.coefficients[size, interval - table.first]
+    value = row[0]
+    for power in range(1, DEGREE + 1):
+        value = value * u + row[power]
+    return float(value)
+
+
+def _evaluate(target: LinearTarget, s: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Log evidence without log determinant, `[sizes, N]`, at `s` `[N]`."""
+    sizes, points = np.repeat(size, len(s)), np.tile(s - target.offset, len(size))
+    logdet = np.zeros(len(points))
+    return target.log_evidence_given(sizes, points, logdet).numpy().reshape(len(size), len(s))
+
+
+def _fit(target: LinearTarget, edges: np.ndarray, sizes: int) -> np.ndarray:
+    """Coefficients `[sizes, intervals, 8]`, highest power first, from the values at Chebyshev points."""
+    points = chebyshev.chebpts1(DEGREE + 1)
+    low, high = edges[:-1, None], edges[1:, None]
+    middle = 0.5 * (low + high)
+    s = middle + 0.5 * (high - low) * points
+    every = np.arange(sizes)
+    values = _evaluate(target, s.ravel(), every).reshape(sizes, *s.shape)
+    # differences from the middle of the interval: large values of the log evidence must not cost digits
+    centre = _evaluate(target, middle.ravel(), every)[..., None]
+    to_powers = np.stack([np.pad(chebyshev.cheb2poly(row), (0, DEGREE - i)) for i, row in enumerate(_unit_rows())])
+    coefficients = (values - centre) @ np.linalg.inv(chebyshev.chebvander(points, DEGREE)).T @ to_powers
+    coefficients[..., 0] += centre[..., 0]
+    return np.ascontiguousarray(coefficients[..., ::-1])
+
+
+def _unit_rows() -> list[np.ndarray]:
+    return [np.eye(DEGREE + 1)[i, : i + 1] for i in range(DEGREE + 1)]
+
+
+def _error(target: LinearTarget, table: EvidenceTable, edges: np.ndarray) -> float:
+    """Largest error in nats, relative to a log evidence of 1e5 where that is larger, half way between edges and points."""
+    sizes = len(table.coefficients)
+    some = np.unique(np.linspace(0, sizes - 1, 4).astype(int))
+    s = np.concatenate([edges[:-1] + share * np.diff(edges) for share in (0.03, 0.41, 0.93)])
+    s = s[(s >= table.smallest) & (s <= table.largest)]
+    wanted = _evaluate(target, s, some)
+    got = np.array([[_read(table, int(size), float(x)) for x in s] for size in some])
+    return float(np.max(np.abs(got - wanted) / np.maximum(1.0, np.abs(wanted) * 1e-5), initial=0.0))
+
+
+@njit(cache=True)
+def _read(table: EvidenceTable, size: int, s: float) -> float:
+    return read_table(table, size, s)
