@@ -21,7 +21,7 @@ method = "spline"
 [sample]
 particles = 256
 runs = 2
-final_sweeps = 2
+final_rounds = 2
 """
 SIMULATE = """
 [simulate]

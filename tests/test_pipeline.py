@@ -94,7 +94,7 @@ def test_without_enumeration_the_samples_answer(field):
 
 
 def test_the_default_library_is_that_of_the_field(field):
-    config = replace(small_problem.CONFIG, sampler=SMCConfig(particles=64, runs=2, final_sweeps=1), exact_terms=0)
+    config = replace(small_problem.CONFIG, sampler=SMCConfig(particles=64, runs=2, final_rounds=1), exact_terms=0)
     found = bp.discover(field.rename("v"), config=config)
     assert found.posterior.library.names == bp.polynomial_library("v").names
     assert found.posterior.library.target == "v_t"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import StatisticsError
 from bayespde.core.statistics import SufficientStatistics
@@ -117,10 +118,11 @@ class Posterior:
             return self.exact.spins, self.exact.probability
         weights = np.exp(self.log_evidence - self.log_evidence.max())
         weights = np.repeat(weights / weights.sum() / self.spins.shape[1], self.spins.shape[1])
-        distinct, index = np.unique(self.spins.reshape(-1, len(self.library)), axis=0, return_inverse=True)
-        probability = np.bincount(index.ravel(), weights, minlength=len(distinct))
-        order = np.lexsort((np.arange(len(distinct)), -probability))
-        return distinct[order], probability[order]
+        spins = self.spins.reshape(-1, len(self.library))
+        same = distinct(spins)
+        probability = np.bincount(same.index, weights, minlength=len(same.first))
+        order = np.lexsort((np.arange(len(probability)), -probability))
+        return spins[same.first[order]], probability[order]
 
     def _over_terms(self, values: np.ndarray, estimator: str) -> xr.DataArray:
         return xr.DataArray(

@@ -60,17 +60,13 @@ def regress(factor: np.ndarray, spins: np.ndarray, ridge: float = 0.0) -> Regres
     Args:
         factor: Upper triangular, `[K+1, K+1]`, float64; unit-norm columns, the target last.
         spins: Configurations, `[N, K]`, bool.
-        ridge: Precision added to each selected column, dimensionless; pivots are always those without it.
+        ridge: Precision added to each selected column, dimensionless; the pivots are those with it.
 
     Returns:
         The regression, one entry per configuration; `rss` is NaN and `logdet` -inf where a pivot is exactly
         zero.
     """
-    plain = _threaded(factor, spins)
-    if ridge == 0:
-        return plain
-    penalised = _threaded(ridged(factor, ridge), spins)
-    return penalised._replace(smallest_pivot=plain.smallest_pivot)
+    return _threaded(ridged(factor, ridge) if ridge > 0 else factor, spins)
 
 
 def _threaded(factor: np.ndarray, spins: np.ndarray) -> Regression:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.linalg import solve_triangular
 
+from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.statistics import SufficientStatistics
@@ -24,7 +25,8 @@ class SpinModel:
 
     Columns are scaled to unit norm and eliminated in the order of their names. A configuration in which a
     column's squared residual on those before it is below `pivot_tolerance` (or a column is zero) is refused:
-    its likelihood is 0 as part of the model.
+    its likelihood is 0 as part of the model. The ridge of an isotropic slab counts as part of the columns, and
+    so refuses nothing as long as it is above the tolerance: duplicates then share their coefficient.
 
     Attributes:
         statistics: The compressed rows.
@@ -114,9 +116,11 @@ class SpinModel:
 
         Equal configurations are computed once.
         """
-        distinct, index = _distinct(spins.numpy()[:, self.order])
-        answer = self.closed_form.log_likelihood(self.factor, distinct, pivot_tolerance=self.pivot_tolerance)
-        return answer[torch.as_tensor(index)]
+        canonical = spins.numpy()[:, self.order]
+        same = distinct(canonical)
+        some = np.ascontiguousarray(canonical[same.first])
+        answer = self.closed_form.log_likelihood(self.factor, some, pivot_tolerance=self.pivot_tolerance)
+        return answer[torch.as_tensor(same.index)]
 
     def log_evidence_given(self, size: Any, rss: Any, logdet: Any) -> torch.Tensor:
         """Log marginal likelihood `[N]` from size, residual sum of squares, log determinant (`[N]` each)."""
@@ -155,10 +159,9 @@ class SpinModel:
         """Coefficients of unit columns `[P, K]`: the triangular solution for shrunken data plus spread."""
         working = self.factor if self.ridge == 0 else ridged(self.factor, self.ridge)
         coefficients = np.zeros(canonical.shape)
-        distinct, index = _distinct(canonical)
-        members = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
-        for configuration, rows in zip(distinct, members, strict=True):
-            on = np.flatnonzero(configuration)
+        same = distinct(canonical)
+        for rows in np.split(same.order, same.edges[1:-1]):
+            on = np.flatnonzero(canonical[rows[0]])
             if not on.size:
                 continue
             columns = working[:, np.append(on, self.terms)]
@@ -171,8 +174,9 @@ class SpinModel:
 
     def _draw_mixture(self, canonical: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A value of g per particle from its posterior, `[P]`, and `a0 v0 + q` at it, `[P]`."""
-        distinct, index = _distinct(canonical)
-        rss, logdet, pivot = regress(self.factor, distinct, self.ridge)
+        same = distinct(canonical)
+        some = np.ascontiguousarray(canonical[same.first])
+        rss, logdet, pivot = regress(self.factor, some, self.ridge)
         if (pivot < self.pivot_tolerance).any():
             raise StatisticsError(
                 "A configuration with nearly collinear columns has probability 0.",
@@ -181,17 +185,9 @@ class SpinModel:
                 fix="draw for configurations that log_likelihood accepts",
             )
         form = self.closed_form
-        log_weight = form.log_components(distinct.sum(axis=1), rss, logdet, energy=self.energy)
-        cumulative = torch.softmax(log_weight, dim=-1).cumsum(dim=-1).numpy()[index]
+        log_weight = form.log_components(some.sum(axis=1), rss, logdet, energy=self.energy)
+        cumulative = torch.softmax(log_weight, dim=-1).cumsum(dim=-1).numpy()[same.index]
         uniform = random.random(len(canonical))[:, None] * cumulative[:, -1:]
         node = np.minimum((uniform >= cumulative).sum(axis=1), cumulative.shape[1] - 1)
-        square = form.scaled_square(torch.as_tensor(rss), self.energy).numpy()[index]
+        square = form.scaled_square(torch.as_tensor(rss), self.energy).numpy()[same.index]
         return form.mixture[0].numpy()[node], square[np.arange(len(node)), node]
-
-
-def _distinct(spins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct configurations `[N, K]` and the index of each row among them, `[P]`."""
-    packed = np.ascontiguousarray(np.packbits(spins, axis=1))
-    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
-    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
-    return np.ascontiguousarray(spins[first]), index.ravel()

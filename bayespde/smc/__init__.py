@@ -1,14 +1,17 @@
 """TARGET -> PARTICLES: tempered sequential Monte Carlo over spins, and the enumeration that checks it."""
 
-from bayespde.smc.base import LinearTarget, SMCConfig, SMCInfo, SMCState, Target
+from bayespde.smc.barker import BarkerFlips
+from bayespde.smc.base import Kernel, LinearTarget, Moves, SMCConfig, SMCInfo, SMCState, Target
 from bayespde.smc.exact import ExactResult, enumerate_exact
-from bayespde.smc.flips import GibbsFlips, Moves
+from bayespde.smc.flips import GibbsFlips
 from bayespde.smc.run import Run, Runs, log_mean_exp, run, run_all
-from bayespde.smc.step import init, step
+from bayespde.smc.step import init, make_kernel, step
 
 __all__ = [
+    "BarkerFlips",
     "ExactResult",
     "GibbsFlips",
+    "Kernel",
     "LinearTarget",
     "Moves",
     "Run",
@@ -20,6 +23,7 @@ __all__ = [
     "enumerate_exact",
     "init",
     "log_mean_exp",
+    "make_kernel",
     "run",
     "run_all",
     "step",

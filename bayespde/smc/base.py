@@ -11,6 +11,8 @@ import torch
 from bayespde.core.errors import ConfigError
 from bayespde.smc.resampling import SCHEMES
 
+KERNELS = ("auto", "barker", "gibbs")
+
 
 class Target(Protocol):
     """A distribution over configurations of K spins, known up to a constant."""
@@ -58,6 +60,11 @@ class LinearTarget(Target, Protocol):
         ...
 
     @property
+    def prior_logits(self) -> torch.Tensor:
+        """Log odds of each spin under the prior, `[K]`, float64: spins are independent before the data."""
+        ...
+
+    @property
     def offset(self) -> float:
         """What the prior of the noise adds to the residual sum of squares: the evidence is smooth in their sum's log."""
         ...
@@ -90,6 +97,30 @@ class SMCState(NamedTuple):
     origins: torch.Tensor
 
 
+class Moves(NamedTuple):
+    """What a kernel did.
+
+    Attributes:
+        rao_blackwell: Mean probability of each spin being up given the others, `[K]`, float64.
+        flip_rate: Share of spins changed per sweep.
+    """
+
+    rao_blackwell: torch.Tensor
+    flip_rate: float
+
+
+class Kernel(Protocol):
+    """Moves that leave a target invariant at any temperature."""
+
+    def __call__(self, state: SMCState, *, sweeps: float, generator: torch.Generator) -> tuple[SMCState, Moves]:
+        """Move every particle (of positive likelihood) at `state.temperature` for a number of sweeps."""
+        ...
+
+    def sweeps_for(self, state: SMCState, *, flips: float) -> float:
+        """Number of sweeps in which a particle flips about `flips` spins."""
+        ...
+
+
 class SMCInfo(NamedTuple):
     """What happened in one step.
 
@@ -100,6 +131,9 @@ class SMCInfo(NamedTuple):
         temperature: Reached by this step.
         log_evidence_increment: Log mean weight.
         flip_rate: Share of spins changed per sweep.
+        sweeps: Sweeps made at this temperature.
+        rounds: Rounds of them.
+        correlation: Of the particles' log likelihoods before and after those sweeps.
         distinct_particles: Number of different configurations after the step.
         distinct_ancestors: Number of different origins left.
         rao_blackwell: Mean conditional probability of each spin being up, `[K]`, float64, at this
@@ -112,6 +146,9 @@ class SMCInfo(NamedTuple):
     temperature: float
     log_evidence_increment: float
     flip_rate: float
+    sweeps: float
+    rounds: int
+    correlation: float
     distinct_particles: int
     distinct_ancestors: int
     rao_blackwell: torch.Tensor
@@ -126,9 +163,15 @@ class SMCConfig:
         runs: Number of independent runs R.
         ess_fraction: Effective sample size at which the next temperature is placed, as a fraction of the
             particles with non-zero likelihood.
-        sweeps: Gibbs sweeps per stage.
-        swaps: Proposals per sweep to exchange an up and a down spin.
-        final_sweeps: Further sweeps at temperature 1, over which the inclusion probabilities are averaged.
+        kernel: `barker` (compiled, linear targets only), `gibbs` (the plain reference, any target), or `auto`.
+        flips: Flips per particle that a round aims at, as far as its number of sweeps can be chosen.
+        sweeps: Sweeps per round, whatever the flips; None to follow `flips`.
+        swaps: Exchanges of an up and a down spin per round.
+        rounds: Least number of rounds per stage.
+        maximum_rounds: Largest number of rounds per stage; what lies between is decided by `correlation`.
+        correlation: Rounds end once the log likelihoods of the particles correlate less than this with those before
+            the stage's moves.
+        final_rounds: Further rounds at temperature 1, over which the inclusion probabilities are averaged.
         resampling: One of systematic, stratified, residual, multinomial.
         schedule: Fixed increasing temperatures ending at 1; empty for adaptive ones.
     """
@@ -136,14 +179,26 @@ class SMCConfig:
     particles: int = 2048
     runs: int = 4
     ess_fraction: float = 0.7
-    sweeps: int = 1
-    swaps: int = 2
-    final_sweeps: int = 8
+    kernel: str = "auto"
+    flips: float = 3.0
+    sweeps: float | None = None
+    swaps: int = 1
+    rounds: int = 1
+    maximum_rounds: int = 4
+    correlation: float = 0.5
+    final_rounds: int = 8
     resampling: str = "systematic"
     schedule: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        counts = {"particles": 2, "runs": 1, "sweeps": 1, "swaps": 0, "final_sweeps": 1}
+        counts = {
+            "particles": 2,
+            "runs": 1,
+            "swaps": 0,
+            "rounds": 1,
+            "maximum_rounds": 1,
+            "final_rounds": 1,
+        }
         for name, least in counts.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -153,12 +208,26 @@ class SMCConfig:
                     wanted=f"an integer of at least {least}",
                     fix=f"{name}={getattr(type(self), name)}",
                 )
-        if not 0 < self.ess_fraction < 1:
+        for name in ("flips", "sweeps"):
+            value = getattr(self, name)
+            if not (value is None and name == "sweeps") and not (isinstance(value, int | float) and 0 < value < np.inf):
+                raise ConfigError(
+                    f"The number of {name} is out of range.",
+                    got=repr(value),
+                    wanted="a positive number",
+                    fix=f"{name}={getattr(type(self), name)}",
+                )
+        for name in ("ess_fraction", "correlation"):
+            if not 0 < getattr(self, name) < 1:
+                raise ConfigError(
+                    f"The setting {name} is out of range.",
+                    got=getattr(self, name),
+                    wanted=f"0 < {name} < 1",
+                    fix=f"{name}={getattr(type(self), name)}",
+                )
+        if self.kernel not in KERNELS:
             raise ConfigError(
-                "The ESS fraction is out of range.",
-                got=self.ess_fraction,
-                wanted="0 < ess_fraction < 1",
-                fix="ess_fraction=0.7",
+                "The kernel is not known.", got=self.kernel, wanted=", ".join(KERNELS), fix="kernel='auto'"
             )
         if self.resampling not in SCHEMES:
             raise ConfigError(

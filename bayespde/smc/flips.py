@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 
-from bayespde.smc.base import SMCState, Target
-
-
-class Moves(NamedTuple):
-    """What a rejuvenation did.
-
-    Attributes:
-        rao_blackwell: Mean probability of each spin being up given the others, `[K]`, float64.
-        flip_rate: Share of spins changed per sweep.
-    """
-
-    rao_blackwell: torch.Tensor
-    flip_rate: float
+from bayespde.smc.base import Moves, SMCState, Target
 
 
 def tempered_log_ratio(log_prior: torch.Tensor, log_likelihood: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -102,37 +90,43 @@ def choose_pair(spins: torch.Tensor, *, generator: torch.Generator) -> torch.Ten
 class GibbsFlips:
     """Sweeps over all spins in an order drawn once per sweep; leaves the tempered target invariant.
 
+    The plain reference: any target, nothing but its log density.
+
     Attributes:
-        sweeps: Number of sweeps.
+        target: What to sample.
         swaps: Number of exchange proposals after each sweep.
     """
 
-    sweeps: int = 1
+    target: Target
     swaps: int = 0
 
-    def __call__(self, state: SMCState, target: Target, *, generator: torch.Generator) -> tuple[SMCState, Moves]:
+    def __call__(self, state: SMCState, *, sweeps: float, generator: torch.Generator) -> tuple[SMCState, Moves]:
         """Move every particle.
 
         Args:
             state: Particles at `state.temperature`.
-            target: What to sample.
+            sweeps: Number of sweeps, rounded up.
             generator: Source of randomness.
 
         Returns:
             The new state, and what happened.
         """
-        particles, terms = state.spins.shape
+        (particles, terms), sweeps = state.spins.shape, math.ceil(sweeps)
         conditional = torch.zeros(terms, dtype=torch.float64)
         changed = 0.0
-        for _ in range(self.sweeps):
+        for _ in range(sweeps):
             before = state.spins
             for site in torch.randperm(terms, generator=generator).tolist():
                 uniforms = torch.rand(particles, generator=generator, dtype=torch.float64)
-                state, up = update_site(state, target, site=site, uniforms=uniforms)
+                state, up = update_site(state, self.target, site=site, uniforms=uniforms)
                 conditional[site] += up.mean()
             for _ in range(self.swaps if terms > 1 else 0):
                 pair = choose_pair(state.spins, generator=generator)
                 uniforms = torch.rand(particles, generator=generator, dtype=torch.float64)
-                state, _ = exchange(state, target, pair=pair, uniforms=uniforms)
+                state, _ = exchange(state, self.target, pair=pair, uniforms=uniforms)
             changed += float((before ^ state.spins).double().mean())
-        return state, Moves(conditional / self.sweeps, changed / self.sweeps)
+        return state, Moves(conditional / sweeps, changed / sweeps)
+
+    def sweeps_for(self, state: SMCState, *, flips: float) -> float:
+        """One: what a sweep costs does not depend on how many spins it flips."""
+        return 1.0

@@ -10,16 +10,19 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from bayespde.core.distinct import distinct
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.smc.base import SMCConfig, SMCInfo, SMCState, Target
-from bayespde.smc.flips import GibbsFlips
-from bayespde.smc.step import init, step
+from bayespde.smc.step import init, make_kernel, step
 
 OnStep = Callable[[SMCState, SMCInfo], None]
 HISTORY = (
     "temperature",
     "ess",
     "flip_rate",
+    "sweeps",
+    "rounds",
+    "correlation",
     "distinct_particles",
     "distinct_ancestors",
     "log_evidence_increment",
@@ -32,9 +35,10 @@ class Run(NamedTuple):
     Attributes:
         state: Particles at temperature 1, in the order of their ancestors.
         stages: History by name, each `[S]`, float64.
-        rao_blackwell: Mean conditional probability of each spin over the final sweeps, `[K]`, float64.
-        visited: Distinct configurations held by particles after any stage or final sweep, `[N, K]`, bool.
+        rao_blackwell: Mean conditional probability of each spin over the final rounds, `[K]`, float64.
+        visited: Distinct configurations held by particles at temperature 1, after any round, `[N, K]`, bool.
         log_mass: Their log prior plus log likelihood, `[N]`, float64.
+        drift: Largest difference in nats between the likelihoods that the kernel kept and those computed anew.
     """
 
     state: SMCState
@@ -42,6 +46,7 @@ class Run(NamedTuple):
     rao_blackwell: np.ndarray
     visited: np.ndarray
     log_mass: np.ndarray
+    drift: float
 
 
 class Runs(NamedTuple):
@@ -77,6 +82,7 @@ def run(
     config: SMCConfig | None = None,
     generator: torch.Generator,
     on_step: OnStep | None = None,
+    threads: int = 1,
 ) -> Run:
     """Take particles from the prior to the posterior.
 
@@ -85,6 +91,7 @@ def run(
         config: Settings; the defaults if None.
         generator: Source of all randomness.
         on_step: Called with state and info after every stage, for progress, measurements or interruption.
+        threads: Number of threads over particles; the result does not depend on it.
 
     Returns:
         The particles at temperature 1 and what was learnt on the way.
@@ -93,24 +100,33 @@ def run(
         ConfigError: If no particle drawn from the prior has a positive likelihood.
     """
     config = SMCConfig() if config is None else config
+    kernel = make_kernel(target, config, threads=threads)
     state = init(target, particles=config.particles, generator=generator)
     history: list[SMCInfo] = []
-    visited = [_distinct(state)]
     while state.temperature < 1:
-        state, info = step(state, target, generator=generator, config=config)
+        state, info = step(state, target, generator=generator, config=config, kernel=kernel)
         history.append(info)
-        visited.append(_distinct(state))
         if on_step is not None:
             on_step(state, info)
+    visited = [_distinct(state)]
     conditional = torch.zeros(target.terms, dtype=torch.float64)
-    for _ in range(config.final_sweeps):
-        state, moves = GibbsFlips(sweeps=1, swaps=config.swaps)(state, target, generator=generator)
-        conditional += moves.rao_blackwell / config.final_sweeps
+    length = kernel.sweeps_for(state, flips=config.flips) if config.sweeps is None else config.sweeps
+    for _ in range(config.final_rounds):
+        state, moves = kernel(state, sweeps=length, generator=generator)
+        conditional += moves.rao_blackwell / config.final_rounds
         visited.append(_distinct(state))
+    state, drift = _recompute(state, target)
     spins, log_mass = (np.concatenate(parts) for parts in zip(*visited, strict=True))
-    spins, first = np.unique(spins, axis=0, return_index=True)
+    first = distinct(spins).first
     stages = {name: np.array([getattr(info, name) for info in history], dtype=float) for name in HISTORY}
-    return Run(state, stages, conditional.numpy(), spins, log_mass[first])
+    return Run(state, stages, conditional.numpy(), spins[first], log_mass[first], drift)
+
+
+def _recompute(state: SMCState, target: Target) -> tuple[SMCState, float]:
+    """The same particles with likelihoods computed anew, and by how much those that were kept are off."""
+    log_likelihood = target.log_likelihood(state.spins)
+    drift = (log_likelihood - state.log_likelihood).abs().max()
+    return state._replace(log_likelihood=log_likelihood), float(drift)
 
 
 def run_all(
@@ -163,8 +179,8 @@ def log_mean_exp(values: np.ndarray) -> float:
 
 def _distinct(state: SMCState) -> tuple[np.ndarray, np.ndarray]:
     """Distinct configurations of the particles `[N, K]` and their log prior plus log likelihood `[N]`."""
-    spins, first = np.unique(state.spins.numpy(), axis=0, return_index=True)
-    return spins, (state.log_prior + state.log_likelihood).numpy()[first]
+    first = distinct(state.spins.numpy()).first
+    return state.spins.numpy()[first], (state.log_prior + state.log_likelihood).numpy()[first]
 
 
 def _collect(runs: list[Run]) -> Runs:

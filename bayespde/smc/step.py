@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import torch
 
+from bayespde.core.distinct import distinct
+from bayespde.core.errors import ConfigError
 from bayespde.smc import tempering
-from bayespde.smc.base import SMCConfig, SMCInfo, SMCState, Target
-from bayespde.smc.flips import GibbsFlips, Moves
+from bayespde.smc.barker import BarkerFlips
+from bayespde.smc.base import Kernel, LinearTarget, SMCConfig, SMCInfo, SMCState, Target
+from bayespde.smc.flips import GibbsFlips
 from bayespde.smc.resampling import SCHEMES
 
 
@@ -25,8 +31,37 @@ def init(target: Target, *, particles: int, generator: torch.Generator) -> SMCSt
     return SMCState(spins, target.log_prior(spins), target.log_likelihood(spins), 0.0, 0.0, torch.arange(particles))
 
 
+def make_kernel(target: Target, config: SMCConfig, *, threads: int = 1) -> Kernel:
+    """The moves that a configuration asks for, prepared once for a target.
+
+    Args:
+        target: What to sample.
+        config: `kernel="auto"` takes the compiled kernel for a `LinearTarget`, and the plain one for any other.
+        threads: Number of threads over particles; the result does not depend on it.
+
+    Raises:
+        ConfigError: If the compiled kernel is asked for where it cannot serve.
+    """
+    linear = isinstance(target, LinearTarget)
+    if config.kernel == "barker" and not linear:
+        raise ConfigError(
+            "The compiled kernel serves linear models only.",
+            got=type(target).__name__,
+            wanted="a LinearTarget",
+            fix="kernel='gibbs'",
+        )
+    if linear and config.kernel != "gibbs":
+        return BarkerFlips(target, swaps=config.swaps, threads=threads)
+    return GibbsFlips(target, swaps=config.swaps)
+
+
 def step(
-    state: SMCState, target: Target, *, generator: torch.Generator, config: SMCConfig | None = None
+    state: SMCState,
+    target: Target,
+    *,
+    generator: torch.Generator,
+    config: SMCConfig | None = None,
+    kernel: Kernel | None = None,
 ) -> tuple[SMCState, SMCInfo]:
     """Move the particles to the next temperature [delmoral2006, schaferchopin2013].
 
@@ -35,6 +70,7 @@ def step(
         target: What to sample.
         generator: Source of randomness.
         config: Settings; the defaults if None.
+        kernel: From `make_kernel`; made anew if None, which costs some milliseconds.
 
     Returns:
         Equally weighted particles at the next temperature, and what happened.
@@ -43,6 +79,7 @@ def step(
         ConfigError: If no particle has a positive likelihood.
     """
     config = SMCConfig() if config is None else config
+    kernel = make_kernel(target, config) if kernel is None else kernel
     temperature = _choose_temperature(state, config)
     log_weights = tempering.incremental_log_weights(
         state.log_likelihood, previous=state.temperature, temperature=temperature
@@ -50,17 +87,16 @@ def step(
     increment = tempering.log_mean_weight(log_weights)
     ancestors = SCHEMES[config.resampling](log_weights, generator=generator)
     chosen = select(state, ancestors)._replace(temperature=temperature, log_evidence=state.log_evidence + increment)
-    moved, moves = rejuvenate(chosen, target, generator=generator, config=config)
+    moved, rejuvenation = rejuvenate(chosen, kernel, generator=generator, config=config)
     info = SMCInfo(
         log_weights=log_weights,
         ancestors=ancestors,
         ess=tempering.effective_sample_size(log_weights),
         temperature=temperature,
         log_evidence_increment=increment,
-        flip_rate=moves.flip_rate,
-        distinct_particles=len(torch.unique(moved.spins, dim=0)),
+        distinct_particles=len(distinct(moved.spins.numpy()).first),
         distinct_ancestors=len(torch.unique(moved.origins)),
-        rao_blackwell=moves.rao_blackwell,
+        **rejuvenation._asdict(),
     )
     return moved, info
 
@@ -75,11 +111,54 @@ def select(state: SMCState, ancestors: torch.Tensor) -> SMCState:
     )
 
 
+class Rejuvenation(NamedTuple):
+    """What the moves at one temperature did.
+
+    Attributes:
+        rao_blackwell: Mean conditional probability of each spin being up, `[K]`, float64.
+        flip_rate: Share of spins changed per sweep.
+        sweeps: Number of sweeps.
+        rounds: Number of rounds that they were made in.
+        correlation: Of the log likelihoods before and after.
+    """
+
+    rao_blackwell: torch.Tensor
+    flip_rate: float
+    sweeps: float
+    rounds: int
+    correlation: float
+
+
 def rejuvenate(
-    state: SMCState, target: Target, *, generator: torch.Generator, config: SMCConfig
-) -> tuple[SMCState, Moves]:
-    """Move the particles at their temperature by Gibbs sweeps and exchanges."""
-    return GibbsFlips(sweeps=config.sweeps, swaps=config.swaps)(state, target, generator=generator)
+    state: SMCState, kernel: Kernel, *, generator: torch.Generator, config: SMCConfig
+) -> tuple[SMCState, Rejuvenation]:
+    """Move the particles at their temperature until their likelihoods have forgotten where they were.
+
+    The number of rounds and their length follow from the whole population, so that the bias of that vanishes with the
+    number of particles, like that of adaptive temperatures [beskos2016]; with `sweeps` given and `maximum_rounds` equal
+    to `rounds` nothing is adapted.
+    """
+    before, history, correlation = state.log_likelihood, [], 1.0
+    length = kernel.sweeps_for(state, flips=config.flips) if config.sweeps is None else config.sweeps
+    while len(history) < config.rounds or (len(history) < config.maximum_rounds and correlation >= config.correlation):
+        state, moves = kernel(state, sweeps=length, generator=generator)
+        history.append(moves)
+        correlation = _correlation(before.numpy(), state.log_likelihood.numpy())
+    rounds = len(history)
+    return state, Rejuvenation(
+        rao_blackwell=sum(m.rao_blackwell for m in history) / rounds,
+        flip_rate=sum(m.flip_rate for m in history) / rounds,
+        sweeps=rounds * length,
+        rounds=rounds,
+        correlation=correlation,
+    )
+
+
+def _correlation(before: np.ndarray, after: np.ndarray) -> float:
+    """Correlation of two vectors; 0 where one of them does not vary: nothing can be forgotten then."""
+    a, b = before - before.mean(), after - after.mean()
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / scale if scale > 0 else 0.0
 
 
 def _choose_temperature(state: SMCState, config: SMCConfig) -> float:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
+from scipy.optimize import brentq
 
 from bayespde.core.errors import ConfigError
-
-HALVINGS = 80
 
 
 def incremental_log_weights(log_likelihood: torch.Tensor, *, previous: float, temperature: float) -> torch.Tensor:
@@ -29,7 +28,8 @@ def incremental_log_weights(log_likelihood: torch.Tensor, *, previous: float, te
 
 def effective_sample_size(log_weights: torch.Tensor) -> float:
     """`(sum w)^2 / sum w^2` of unnormalised log weights (`[P]`): between 1 and P."""
-    return math.exp(2 * float(log_weights.logsumexp(0)) - float((2 * log_weights).logsumexp(0)))
+    weights = torch.exp(log_weights - log_weights.max())
+    return float(weights.sum() ** 2 / (weights @ weights))
 
 
 def log_mean_weight(log_weights: torch.Tensor) -> float:
@@ -69,16 +69,17 @@ def next_temperature(log_likelihood: torch.Tensor, *, previous: float, ess_fract
     Raises:
         ConfigError: If no particle has a positive likelihood.
     """
-    alive = living_particles(log_likelihood)
+    wanted = ess_fraction * living_particles(log_likelihood)
 
-    def enough(temperature: float) -> bool:
-        log_weights = incremental_log_weights(log_likelihood, previous=previous, temperature=temperature)
-        return effective_sample_size(log_weights) >= ess_fraction * alive
+    def excess(step: float) -> float:
+        log_weights = incremental_log_weights(log_likelihood, previous=previous, temperature=previous + step)
+        return effective_sample_size(log_weights) - wanted
 
-    if enough(1.0):
+    high = 1.0 - previous
+    if excess(high) >= 0:
         return 1.0
-    low, high = previous, 1.0
-    for _ in range(HALVINGS):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if enough(middle) else (low, middle)
-    return high
+    low = high
+    # the effective sample size is smooth in the logarithm of the step over many orders of magnitude
+    while excess(low) < 0:
+        high, low = low, low / 16
+    return previous + math.exp(brentq(lambda x: excess(math.exp(x)), math.log(low), math.log(high), xtol=1e-13))

@@ -18,7 +18,7 @@ from bayespde.smc import SMCConfig, run, run_all
 def test_same_seed_same_result_in_any_number_of_threads():
     design, rows = random_rows(np.random.default_rng(1), 100, 7)
     model = SpinModel(SufficientStatistics.from_rows(design, rows))
-    config = SMCConfig(particles=200, runs=4, final_sweeps=2)
+    config = SMCConfig(particles=200, runs=4, final_rounds=2)
     serial, threaded = (run_all(model, config=config, seed=5, workers=w) for w in (1, 2))
     for a, b in zip(serial, threaded, strict=True):
         if isinstance(a, dict):
@@ -32,7 +32,7 @@ def test_same_seed_same_result_in_any_number_of_threads():
 
 def test_shapes_history_and_consistency(seed):
     target = table_target(np.random.default_rng(2), 6, spread=4.0)
-    config = SMCConfig(particles=64, runs=3, ess_fraction=0.8, final_sweeps=2)
+    config = SMCConfig(particles=64, runs=3, ess_fraction=0.8, final_rounds=2)
     runs = run_all(target, config=config, seed=seed)
     assert runs.spins.shape == (3, 64, 6)
     assert runs.spins.dtype == bool
@@ -97,7 +97,7 @@ def test_mostly_impossible_configurations(seed):
 
 
 def test_one_signature_for_every_step():
-    assert list(inspect.signature(smc.step).parameters) == ["state", "target", "generator", "config"]
+    assert list(inspect.signature(smc.step).parameters) == ["state", "target", "generator", "config", "kernel"]
     assert list(inspect.signature(smc.init).parameters) == ["target", "particles", "generator"]
     for name, parameter in list(inspect.signature(smc.step).parameters.items())[2:]:
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, name
@@ -119,6 +119,6 @@ def test_the_loop_can_be_written_by_hand():
 def test_three_hundred_terms(seed):
     design, rows = random_rows(np.random.default_rng(6), 600, 300, mixing=0.02)
     model = SpinModel(SufficientStatistics.from_rows(design, rows))
-    runs = run_all(model, config=SMCConfig(particles=64, runs=1, final_sweeps=1), seed=seed)
+    runs = run_all(model, config=SMCConfig(particles=64, runs=1, final_rounds=1), seed=seed)
     assert np.all(runs.estimates["rao_blackwell"][0, :2] > 0.99)
     assert runs.estimates["rao_blackwell"][0, 3:].sum() < 20

@@ -110,7 +110,7 @@ def check_sweep_distribution(seed):
     start = torch.multinomial(torch.as_tensor(wanted), particles, replacement=True, generator=generator)
     states = all_states(target, temperature)
     state = step_module.select(states, start)
-    moved, moves = GibbsFlips(sweeps=2, swaps=3)(state, target, generator=generator)
+    moved, moves = GibbsFlips(target, swaps=3)(state, sweeps=2, generator=generator)
     counts = np.bincount(codes(moved.spins.numpy()), minlength=32)
     error = np.sqrt(particles * wanted * (1 - wanted))
     assert np.all(np.abs(counts - particles * wanted) < 5 * error + 5)
@@ -123,7 +123,9 @@ def check_sweep_distribution(seed):
 def check_unbiased_evidence(seed, *, replicates=400):
     """With a fixed schedule the mean of the evidence estimate over many small runs is the evidence."""
     target = table_target(np.random.default_rng(7), 4, spread=1.5)
-    config = SMCConfig(particles=16, runs=replicates, swaps=1, final_sweeps=1, schedule=SCHEDULE)
+    config = SMCConfig(
+        particles=16, runs=replicates, sweeps=1.0, swaps=1, maximum_rounds=1, final_rounds=1, schedule=SCHEDULE
+    )
     log_ratio = run_all(target, config=config, seed=seed).log_evidence - np.logaddexp.reduce(target.log_mass)
     ratio = np.exp(log_ratio)
     assert abs(ratio.mean() - 1) < 5 * ratio.std(ddof=1) / np.sqrt(replicates)
@@ -155,7 +157,7 @@ def check_table_inclusion(seed):
     mass = target.log_mass
     log_evidence = np.logaddexp.reduce(mass)
     inclusion = np.exp(mass - log_evidence) @ all_spins(6)
-    config = SMCConfig(particles=400, runs=20, final_sweeps=2, schedule=SCHEDULE)
+    config = SMCConfig(particles=400, runs=20, final_rounds=2, schedule=SCHEDULE)
     check_inclusion(target, inclusion, log_evidence, seed=seed, config=config)
 
 

@@ -21,7 +21,7 @@ def test_inclusion_on_a_random_design(seed):
     design, target = random_rows(np.random.default_rng(11), 80, 9, noise=3.0, mixing=0.8)
     model = SpinModel(SufficientStatistics.from_rows(design, target))
     exact = enumerate_exact(model)
-    config = SMCConfig(particles=256, runs=20, final_sweeps=2)
+    config = SMCConfig(particles=256, runs=20, final_rounds=2)
     runs = checks.check_inclusion(model, exact.inclusion_probability, exact.log_evidence, seed=seed, config=config)
     assert np.sum((exact.inclusion_probability > 0.02) & (exact.inclusion_probability < 0.98)) >= 4
     missed = 1 - np.exp(runs.captured_mass.clip(max=1) - 1)
@@ -33,7 +33,7 @@ def test_two_for_two_exchange(seed):
     model = SpinModel(statistics, slab=slab)
     exact = enumerate_exact(model)
     np.testing.assert_allclose(exact.inclusion_probability[:4], [0.7, 0.7, 0.3, 0.3], rtol=0, atol=1e-3)
-    config = SMCConfig(particles=256, runs=20, final_sweeps=1)
+    config = SMCConfig(particles=256, runs=20, final_rounds=1)
     runs = checks.check_inclusion(model, exact.inclusion_probability, exact.log_evidence, seed=seed, config=config)
     assert abs(log_mean_exp(runs.log_evidence) - exact.log_evidence) < 0.5
     np.testing.assert_allclose(

@@ -1,0 +1,39 @@
+"""Configurations -> the distinct ones among them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Distinct(NamedTuple):
+    """Which rows are equal.
+
+    Attributes:
+        order: Rows sorted so that equal ones stand together, in their old order among themselves, `[P]`, int64.
+        edges: Where each group of equal rows begins in `order`, and P at the end, `[N+1]`, int64.
+        first: First row of each group, `[N]`, int64.
+        index: Group of each row, `[P]`, int64.
+        counts: Size of each group, `[N]`, int64.
+    """
+
+    order: np.ndarray
+    edges: np.ndarray
+    first: np.ndarray
+    index: np.ndarray
+    counts: np.ndarray
+
+
+def distinct(spins: np.ndarray) -> Distinct:
+    """Group equal rows of `spins` (`[P, K]`, bool). The order of the groups depends on their content only."""
+    packed = np.packbits(spins, axis=1)
+    words = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), dtype=np.uint8)
+    words[:, : packed.shape[1]] = packed
+    keys = words.view(np.uint64)
+    order = np.argsort(keys[:, 0], kind="stable") if keys.shape[1] == 1 else np.lexsort(keys.T)
+    changes = (np.diff(keys[order], axis=0) != 0).any(axis=1)
+    edges = np.concatenate([[0], np.flatnonzero(changes) + 1, [len(order)]])
+    index = np.empty(len(order), dtype=np.int64)
+    index[order] = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    return Distinct(order, edges, order[edges[:-1]], index, np.diff(edges))

@@ -1,0 +1,242 @@
+"""A factored configuration -> log likelihood of every neighbour: one spin flipped, or one term moved elsewhere."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from bayespde.smc.factored import (
+    EXPLICIT_PIVOT,
+    EXPLICIT_RESIDUAL,
+    LOG_LIKELIHOOD,
+    LOGDET,
+    NEIGHBOUR,
+    PIVOT,
+    PRODUCT,
+    RATE,
+    RESIDUAL,
+    RSS,
+    TOTAL_RATE,
+    Active,
+    Problem,
+    add_multiple,
+    dot,
+    orthogonalise,
+)
+from bayespde.smc.table import EvidenceTable, read_table
+
+
+class Tempered(NamedTuple):
+    """The target of the kernels at one temperature.
+
+    Attributes:
+        table: Evidence of every size.
+        logits: Prior log odds of each spin, `[K]`, float64, canonical order.
+        temperature: Exponent on the likelihood.
+    """
+
+    table: EvidenceTable
+    logits: np.ndarray
+    temperature: float
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def refresh(state: Active, problem: Problem, target: Tempered) -> None:
+    """Bring log likelihood, the flips' log likelihoods and their rates up to date.
+
+    A flip of an inactive column leaves `RSS - Y^2 / D`, one of an active column `RSS + b^2 / v` with b its coefficient
+    and v its diagonal element of the inverse Gram matrix.
+    """
+    k, table, number, vectors = state.size[0], target.table, state.number, state.vectors
+    if number[RSS] < EXPLICIT_RESIDUAL * problem.gram[-1, -1]:
+        _recompute_products(state, problem)
+    number[LOG_LIKELIHOOD] = read_table(table, k, number[RSS] + table.offset) + table.determinant * number[LOGDET]
+    largest = 1.0
+    for i in range(k):
+        largest = max(largest, state.spread[i])
+        rss = number[RSS] + state.solution[i] ** 2 / state.spread[i]
+        value = read_table(table, k - 1, rss + table.offset)
+        if table.determinant != 0.0:
+            value += table.determinant * (number[LOGDET] + math.log(state.spread[i]))
+        vectors[NEIGHBOUR, state.terms[i]] = value
+    full = k + 1 >= table.coefficients.shape[0]
+    if full and k < state.place.shape[0]:
+        state.size[1] = 1
+    for j in range(state.place.shape[0]):
+        if state.place[j] >= 0:
+            continue
+        if vectors[PIVOT, j] < EXPLICIT_PIVOT:
+            _recompute_pivot(state, problem, j)
+        pivot = vectors[PIVOT, j]
+        if full or not (_surely_allowed(pivot, largest, problem.tolerance) or is_allowed(state, problem, -1, j)):
+            vectors[NEIGHBOUR, j] = -math.inf
+            continue
+        value = read_table(table, k + 1, number[RSS] - vectors[PRODUCT, j] ** 2 / pivot + table.offset)
+        if table.determinant != 0.0:
+            value += table.determinant * (number[LOGDET] + math.log(pivot))
+        vectors[NEIGHBOUR, j] = value
+    _set_rates(state, target)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _set_rates(state: Active, target: Tempered) -> None:
+    """Barker's rate `1 / (1 + exp(-log odds))`, which is the probability that a Gibbs update flips the spin.
+
+    Formed from the log odds of the flip on either side, never as one minus the other: log odds of 1e4 are legal.
+    """
+    here, total, vectors = state.number[LOG_LIKELIHOOD], 0.0, state.vectors
+    for j in range(state.place.shape[0]):
+        prior = -target.logits[j] if state.place[j] >= 0 else target.logits[j]
+        rate = barker(prior + target.temperature * (vectors[NEIGHBOUR, j] - here))
+        vectors[RATE, j] = rate
+        total += rate
+    state.number[TOTAL_RATE] = total
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def barker(log_odds: float) -> float:
+    """Probability of the flip, from its log odds, without overflow."""
+    if log_odds >= 0:
+        return 1.0 / (1.0 + math.exp(-log_odds))
+    odds = math.exp(log_odds)
+    return odds / (1.0 + odds)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def relocation_weights(
+    state: Active, problem: Problem, target: Tempered, position: int, cumulative: np.ndarray
+) -> None:
+    """Conditional distribution of where one active term stands, given all others.
+
+    The spin at `position` and the inactive ones hold exactly one term together; this is its conditional distribution
+    over them. Without the column at `position` the residuals gain `c = Q_i' x_j` along the direction that it alone
+    explains: `D + c^2`, `Y + c b / sqrt(v)`.
+
+    Args:
+        state: A refreshed configuration of k terms.
+        problem: The factor.
+        target: The tempered target.
+        position: Position of the term among the active ones.
+        cumulative: Overwritten by unnormalised cumulated probabilities over all columns, `[K]`.
+    """
+    k, columns, table, vectors = state.size[0], state.place.shape[0], target.table, state.vectors
+    own = state.terms[position]
+    spread = state.spread[position]
+    length = math.sqrt(spread)
+    explained = state.solution[position] / length
+    without = state.number[RSS] + explained * explained
+    logdet = state.number[LOGDET] + math.log(spread)
+    cross = state.scratch
+    cross[:] = 0.0
+    for m in range(position, k):
+        add_multiple(state.inverse[position, m] / length, state.rows[m], cross)
+    largest = 1.0
+    for i in range(k):
+        largest = max(largest, state.spread[i])
+    peak = -math.inf
+    for j in range(columns):
+        log_likelihood = -math.inf
+        if j == own:
+            log_likelihood = state.number[LOG_LIKELIHOOD]
+        elif state.place[j] < 0:
+            pivot = vectors[PIVOT, j] + cross[j] * cross[j]
+            if _surely_allowed(pivot, largest, problem.tolerance) or is_allowed(state, problem, position, j):
+                product = vectors[PRODUCT, j] + cross[j] * explained
+                log_likelihood = read_table(table, k, without - product * product / pivot + table.offset)
+                if table.determinant != 0.0:
+                    log_likelihood += table.determinant * (logdet + math.log(pivot))
+        cumulative[j] = target.logits[j] + target.temperature * log_likelihood
+        peak = max(peak, cumulative[j])
+    total = 0.0
+    for j in range(columns):
+        total += math.exp(cumulative[j] - peak)
+        cumulative[j] = total
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _surely_allowed(pivot: float, largest: float, tolerance: float) -> bool:
+    """Whether no pivot in any order can be below the tolerance once a column with this pivot is taken in.
+
+    The inverse Gram matrix has at most `largest (1 + 1/pivot)` on its diagonal then, and its inverse bounds all pivots.
+    """
+    return pivot >= tolerance * largest * (1.0 + pivot)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _spread_allows(state: Active, column: int, tolerance: float) -> bool:
+    """The same from the diagonal itself: it gains the squared coefficients of the column on the active ones / pivot."""
+    k, pivot = state.size[0], state.vectors[PIVOT, column]
+    if pivot < tolerance:
+        return False
+    for a in range(k):
+        coefficient = 0.0
+        for b in range(a, k):
+            coefficient += state.inverse[a, b] * state.rows[b, column]
+        if tolerance * (state.spread[a] + coefficient * coefficient / pivot) > 1.0:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def is_allowed(state: Active, problem: Problem, without: int, column: int) -> bool:
+    """Whether all pivots in canonical order reach the tolerance with one column in and perhaps one out.
+
+    In the basis of the active columns and the new direction every column has k + 1 numbers, so the pivots come from a
+    small Gram-Schmidt.
+
+    Args:
+        state: The configuration.
+        problem: The factor.
+        without: Position of the active column to leave out, -1 for none.
+        column: The inactive column to take in.
+    """
+    k = state.size[0]
+    pivot = state.vectors[PIVOT, column]
+    if pivot <= 0.0 and without < 0:
+        return False
+    if _spread_allows(state, column, problem.tolerance):
+        return True
+    small = np.zeros((k + 1, k + 1))
+    chosen, count = np.empty(k + 1, np.int64), 0
+    for j in range(state.place.shape[0]):
+        if j == column or (state.place[j] >= 0 and state.place[j] != without):
+            chosen[count] = j
+            count += 1
+    for m in range(count):
+        j, vector = chosen[m], small[m]
+        for i in range(k):
+            vector[i] = state.rows[i, j]
+        vector[k] = math.sqrt(max(pivot, 0.0)) if j == column else 0.0
+        for _again in range(2):
+            for i in range(m):
+                add_multiple(-dot(small[i], vector), small[i], vector)
+        square = dot(vector, vector)
+        if square < problem.tolerance:
+            return False
+        scale = 1.0 / math.sqrt(square)
+        for i in range(k + 1):
+            vector[i] *= scale
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _recompute_products(state: Active, problem: Problem) -> None:
+    """Compute Y anew where the target's residual is so small that updates have left too few digits of it."""
+    columns, vectors = state.place.shape[0], state.vectors
+    state.scratch[:] = 0.0
+    for i in range(columns + 1):
+        add_multiple(vectors[RESIDUAL, i], problem.factor[i, i:], state.scratch[i:])
+    for j in range(columns):
+        if state.place[j] < 0:
+            vectors[PRODUCT, j] = state.scratch[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _recompute_pivot(state: Active, problem: Problem, column: int) -> None:
+    """The same for one column of which the active ones leave little."""
+    orthogonalise(state, problem, column, state.scratch, True)
+    state.vectors[PIVOT, column] = dot(state.scratch, state.scratch)
+    state.vectors[PRODUCT, column] = dot(state.scratch, state.vectors[RESIDUAL])
