@@ -2,10 +2,12 @@
 
 from bayespde.smc.barker import BarkerFlips
 from bayespde.smc.base import Kernel, LinearTarget, Moves, SMCConfig, SMCInfo, SMCState, Target
+from bayespde.smc.collect import Run, Runs, log_mean_exp
 from bayespde.smc.exact import ExactResult, enumerate_exact
 from bayespde.smc.flips import GibbsFlips
-from bayespde.smc.run import Run, Runs, log_mean_exp, run, run_all
+from bayespde.smc.run import run, run_all
 from bayespde.smc.step import init, make_kernel, step
+from bayespde.smc.tempered_gibbs import TemperedGibbsConfig, run_chains
 
 __all__ = [
     "BarkerFlips",
@@ -20,11 +22,13 @@ __all__ = [
     "SMCInfo",
     "SMCState",
     "Target",
+    "TemperedGibbsConfig",
     "enumerate_exact",
     "init",
     "log_mean_exp",
     "make_kernel",
     "run",
     "run_all",
+    "run_chains",
     "step",
 ]

@@ -73,6 +73,17 @@ class BarkerFlips:
     def _tabulate(self, cap: int) -> EvidenceTable:
         return tabulate(self.target, sizes=min(self.target.terms, cap) + 1)
 
+    @property
+    def _cap(self) -> int:
+        """Largest number of terms that there is room for."""
+        return len(self._table.coefficients) - 1
+
+    def _make_room(self, spins: np.ndarray) -> None:
+        """See that the largest of some configurations has room."""
+        largest = int(spins.sum(axis=1).max())
+        if largest > self._cap:
+            self._table = self._tabulate(2 * largest)
+
     def __call__(self, state: SMCState, *, sweeps: float, generator: torch.Generator) -> tuple[SMCState, Moves]:
         """Move every particle.
 
@@ -87,9 +98,10 @@ class BarkerFlips:
         """
         keys = torch.randint(-(2**63), 2**63 - 1, (len(state.spins),), generator=generator).numpy().view(np.uint64)
         spins = np.ascontiguousarray(state.spins.numpy()[:, self._order])
+        self._make_room(spins)
         moved = self._move(spins, keys, float(state.temperature), float(sweeps))
         while moved.overflow.any():
-            self._table = self._tabulate(2 * len(self._table.coefficients))
+            self._table = self._tabulate(2 * self._cap)
             moved = self._move(spins, keys, float(state.temperature), float(sweeps))
         answer = np.empty_like(moved.spins)
         answer[:, self._order] = moved.spins
@@ -103,9 +115,9 @@ class BarkerFlips:
 
     def sweeps_for(self, state: SMCState, *, flips: float) -> float:
         """Number of sweeps in which a particle flips about `flips` spins, from the rates of some particles."""
-        some = state.spins.numpy()[:: max(1, len(state.spins) // RATED)]
-        target = Tempered(self._table, self._logits, float(state.temperature))
-        mean = _mean_rate(np.ascontiguousarray(some[:, self._order]), self._problem, target)
+        some = np.ascontiguousarray(state.spins.numpy()[:: max(1, len(state.spins) // RATED)][:, self._order])
+        self._make_room(some)
+        mean = _mean_rate(some, self._problem, Tempered(self._table, self._logits, float(state.temperature)))
         return float(np.clip(flips / max(mean, 1e-300), *SWEEPS))
 
     def _move(self, spins: np.ndarray, keys: np.ndarray, temperature: float, time: float) -> _Moved:

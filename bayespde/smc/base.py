@@ -66,7 +66,7 @@ class LinearTarget(Target, Protocol):
 
     @property
     def offset(self) -> float:
-        """What the prior of the noise adds to the residual sum of squares: the evidence is smooth in their sum's log."""
+        """What the noise prior adds to the residual sum of squares: the evidence is smooth in their sum's log."""
         ...
 
     def log_evidence_given(self, size: Any, rss: Any, logdet: Any) -> torch.Tensor:

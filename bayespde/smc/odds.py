@@ -87,21 +87,30 @@ def _set_rates(state: Active, target: Tempered) -> None:
 
     Formed from the log odds of the flip on either side, never as one minus the other: log odds of 1e4 are legal.
     """
-    here, total, vectors = state.number[LOG_LIKELIHOOD], 0.0, state.vectors
+    total, vectors = 0.0, state.vectors
     for j in range(state.place.shape[0]):
-        prior = -target.logits[j] if state.place[j] >= 0 else target.logits[j]
-        rate = barker(prior + target.temperature * (vectors[NEIGHBOUR, j] - here))
+        rate = barker(log_odds(state, target, j))
         vectors[RATE, j] = rate
         total += rate
     state.number[TOTAL_RATE] = total
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def barker(log_odds: float) -> float:
-    """Probability of the flip, from its log odds, without overflow."""
-    if log_odds >= 0:
-        return 1.0 / (1.0 + math.exp(-log_odds))
-    odds = math.exp(log_odds)
+def log_odds(state: Active, target: Tempered, column: int) -> float:
+    """Of flipping one spin; -inf into what is refused, at any temperature."""
+    neighbour = state.vectors[NEIGHBOUR, column]
+    if neighbour == -math.inf:
+        return neighbour
+    prior = -target.logits[column] if state.place[column] >= 0 else target.logits[column]
+    return float(prior + target.temperature * (neighbour - state.number[LOG_LIKELIHOOD]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def barker(value: float) -> float:
+    """Probability of a flip from its log odds, without overflow."""
+    if value >= 0:
+        return 1.0 / (1.0 + math.exp(-value))
+    odds = math.exp(value)
     return odds / (1.0 + odds)
 
 
@@ -148,7 +157,8 @@ def relocation_weights(
                 log_likelihood = read_table(table, k, without - product * product / pivot + table.offset)
                 if table.determinant != 0.0:
                     log_likelihood += table.determinant * (logdet + math.log(pivot))
-        cumulative[j] = target.logits[j] + target.temperature * log_likelihood
+        possible = log_likelihood > -math.inf
+        cumulative[j] = target.logits[j] + target.temperature * log_likelihood if possible else log_likelihood
         peak = max(peak, cumulative[j])
     total = 0.0
     for j in range(columns):

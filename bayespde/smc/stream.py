@@ -14,13 +14,14 @@ _UNIT = 2.0**-53
 @njit(cache=True, nogil=True, inline="always")
 def advance(key: int) -> int:
     """State of a stream after one draw; the states run through all 2^64 values [steele2014]."""
-    return key + _STEP
+    # a plain int would be taken for a signed one, and its sum with an unsigned one for a float
+    return np.uint64(key) + _STEP
 
 
 @njit(cache=True, nogil=True, inline="always")
 def uniform(key: int) -> float:
     """The number in (0, 1) that belongs to a state of a stream, by the SplitMix64 mixer [steele2014]."""
-    z = key
+    z = np.uint64(key)
     z = (z ^ (z >> np.uint64(30))) * _FIRST
     z = (z ^ (z >> np.uint64(27))) * _SECOND
     z = z ^ (z >> np.uint64(31))
@@ -31,8 +32,8 @@ def uniform(key: int) -> float:
 @njit(cache=True)
 def uniforms(key: int, count: int) -> np.ndarray:
     """The first `count` numbers of the stream that starts at `key` (uint64): `[count]`, float64."""
-    numbers = np.empty(count)
+    numbers, state = np.empty(count), np.uint64(key)
     for i in range(count):
-        key = advance(key)
-        numbers[i] = uniform(key)
+        state = advance(state)
+        numbers[i] = uniform(state)
     return numbers

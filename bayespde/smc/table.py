@@ -117,7 +117,7 @@ def _unit_rows() -> list[np.ndarray]:
 
 
 def _error(target: LinearTarget, table: EvidenceTable, edges: np.ndarray) -> float:
-    """Largest error in nats, relative to a log evidence of 1e5 where that is larger, half way between edges and points."""
+    """Largest error in nats away from the points of the fit; relative to a log evidence above 1e5."""
     sizes = len(table.coefficients)
     some = np.unique(np.linspace(0, sizes - 1, 4).astype(int))
     s = np.concatenate([edges[:-1] + share * np.diff(edges) for share in (0.03, 0.41, 0.93)])

@@ -1,0 +1,129 @@
+"""Finished runs -> arrays by run: equally weighted configurations, and three estimates of inclusion."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bayespde.core.distinct import distinct
+from bayespde.smc.base import SMCState
+
+HISTORY = (
+    "temperature",
+    "ess",
+    "flip_rate",
+    "sweeps",
+    "rounds",
+    "correlation",
+    "distinct_particles",
+    "distinct_ancestors",
+    "log_evidence_increment",
+)
+
+
+class Run(NamedTuple):
+    """One run of the sampler.
+
+    Attributes:
+        state: Particles at temperature 1, in the order of their ancestors.
+        stages: History by name, each `[S]`, float64.
+        rao_blackwell: Mean conditional probability of each spin over the final rounds, `[K]`, float64.
+        visited: Distinct configurations held by particles at temperature 1, after any round, `[N, K]`, bool.
+        log_mass: Their log prior plus log likelihood, `[N]`, float64.
+        drift: Largest difference in nats between the likelihoods that the kernel kept and those computed anew.
+    """
+
+    state: SMCState
+    stages: dict[str, np.ndarray]
+    rao_blackwell: np.ndarray
+    visited: np.ndarray
+    log_mass: np.ndarray
+    drift: float
+
+
+class Runs(NamedTuple):
+    """Several independent runs, as arrays.
+
+    Attributes:
+        spins: `[R, P, K]`, bool; particles in the order of their ancestors, equally weighted.
+        log_prior: `[R, P]`, float64.
+        log_likelihood: `[R, P]`, float64.
+        log_evidence: `[R]`, float64.
+        origins: Prior draw from which each particle descends, `[R, P]`, int64.
+        stages: History by name, each `[R, S]`, float64, NaN after a run's last stage.
+        estimates: Inclusion probabilities by estimator, each `[R, K]`: `frequency` (share of particles),
+            `rao_blackwell` (mean conditional probability), `renormalised` (exact masses of the visited
+            configurations).
+        captured_mass: Posterior mass of the configurations that each run visited, by the pooled evidence, or by what
+            all runs together visited where that is more, `[R]`. With the true evidence the renormalised estimate
+            is off by at most one minus this.
+        captured_mass_lower: The same with two standard errors added to the pooled evidence, `[R]`; NaN for one run.
+        drift: Largest difference in nats between the likelihoods that each run kept and those computed anew, `[R]`.
+        complete: Whether all runs that were asked for have finished.
+    """
+
+    spins: np.ndarray
+    log_prior: np.ndarray
+    log_likelihood: np.ndarray
+    log_evidence: np.ndarray
+    origins: np.ndarray
+    stages: dict[str, np.ndarray]
+    estimates: dict[str, np.ndarray]
+    captured_mass: np.ndarray
+    captured_mass_lower: np.ndarray
+    drift: np.ndarray
+    complete: bool
+
+
+def collect(runs: list[Run], *, complete: bool = True) -> Runs:
+    """Put finished runs together; `complete` says whether they are all that were asked for."""
+    log_evidence = np.array([r.state.log_evidence for r in runs])
+    log_visited = np.array([np.logaddexp.reduce(r.log_mass) for r in runs])
+    renormalised = [np.exp(r.log_mass - mass) @ r.visited for r, mass in zip(runs, log_visited, strict=True)]
+    spins = np.stack([r.state.spins.numpy() for r in runs])
+    captured, lower = _captured(runs, log_evidence, log_visited)
+    return Runs(
+        spins=spins,
+        log_prior=np.stack([r.state.log_prior.numpy() for r in runs]),
+        log_likelihood=np.stack([r.state.log_likelihood.numpy() for r in runs]),
+        log_evidence=log_evidence,
+        origins=np.stack([r.state.origins.numpy() for r in runs]),
+        stages=_padded([r.stages for r in runs]),
+        estimates={
+            "frequency": spins.mean(axis=1),
+            "rao_blackwell": np.stack([r.rao_blackwell for r in runs]),
+            "renormalised": np.stack(renormalised),
+        },
+        captured_mass=captured,
+        captured_mass_lower=lower,
+        drift=np.array([r.drift for r in runs]),
+        complete=complete,
+    )
+
+
+def log_mean_exp(values: np.ndarray) -> float:
+    """Log of the mean of `exp(values)`: how evidences of independent runs are pooled."""
+    return float(np.logaddexp.reduce(values) - np.log(len(values)))
+
+
+def _captured(runs: list[Run], log_evidence: np.ndarray, log_visited: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mass that each run visited as a share of the evidence, and its lower bound, `[R]` each; NaN without evidence."""
+    if np.isnan(log_evidence).any():
+        return np.full(len(runs), np.nan), np.full(len(runs), np.nan)
+    masses = np.concatenate([r.log_mass for r in runs])
+    # the evidence cannot be less than what has been seen of it
+    seen = np.logaddexp.reduce(masses[distinct(np.concatenate([r.visited for r in runs])).first])
+    ratio = np.exp(log_evidence - log_evidence.max())
+    error = ratio.std(ddof=1) / np.sqrt(len(ratio)) if len(ratio) > 1 else np.nan
+    pooled, high = log_mean_exp(log_evidence), np.log(ratio.mean() + 2 * error) + log_evidence.max()
+    return np.exp(log_visited - np.maximum(pooled, seen)), np.exp(log_visited - np.maximum(high, seen))
+
+
+def _padded(stages: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """History by name, `[R, S]`, NaN after a run's last stage."""
+    longest = max((len(values) for run in stages for values in run.values()), default=0)
+    return {
+        name: np.stack([np.pad(run[name], (0, longest - len(run[name])), constant_values=np.nan) for run in stages])
+        for name in stages[0]
+    }

@@ -1,0 +1,286 @@
+"""Target -> weighted chains: tempered Gibbs sampling, an engine that shares no idea with tempering or resampling.
+
+A spin is chosen in proportion to `eta / p`, with p the conditional probability of its present value, and flipped for
+certain: spins that sit uneasily move first. The chain visits a configuration in proportion to its posterior times the
+sum Z of those numbers, so every visit weighs `1 / Z` [zanellaroberts2019]. With `eta = p(up) + exploration / K` the
+effort goes to terms that may be in the equation. All of it is computed from log odds; formed as one minus the other, p
+would be zero for log odds above 37, and the weights wrong. There is no evidence, and no tempering that could carry a
+chain from one mode to another: it is for checking, and for posteriors that are rugged but of one piece.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numba import njit
+from tqdm import tqdm
+
+from bayespde.core.distinct import distinct
+from bayespde.core.errors import ConfigError
+from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.smc.barker import flip
+from bayespde.smc.base import LinearTarget, SMCState, Target
+from bayespde.smc.collect import Run, Runs, collect
+from bayespde.smc.factored import (
+    LOG_LIKELIHOOD,
+    Active,
+    Problem,
+    build,
+    make_active,
+    make_problem,
+)
+from bayespde.smc.odds import Tempered, barker, log_odds, refresh
+from bayespde.smc.run import finish_all
+from bayespde.smc.stream import advance, uniform
+from bayespde.smc.table import tabulate
+
+PORTION = 1000
+REBUILD_AFTER = 200
+FIRST_CAP = 64
+TRIES = 100
+
+
+@dataclass(frozen=True)
+class TemperedGibbsConfig:
+    """Settings of tempered Gibbs sampling.
+
+    Attributes:
+        jumps: Flips per chain that count.
+        burn_in: Flips before them, as a fraction of `jumps`.
+        runs: Number of independent chains; the first starts from the empty configuration, the others from the prior.
+        particles: Equally weighted draws that are kept of each chain.
+        exploration: Weight of terms that are unlikely to be in the equation.
+    """
+
+    jumps: int = 20000
+    burn_in: float = 0.1
+    runs: int = 4
+    particles: int = 2048
+    exploration: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in ("jumps", "runs", "particles"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(
+                    f"The number of {name} is out of range.",
+                    got=repr(value),
+                    wanted="an integer of at least 1",
+                    fix=f"{name}={getattr(type(self), name)}",
+                )
+        if not (0 <= self.burn_in < math.inf and 0 < self.exploration < math.inf):
+            raise ConfigError(
+                "A setting of tempered Gibbs sampling is out of range.",
+                got=f"burn_in={self.burn_in!r}, exploration={self.exploration!r}",
+                wanted="burn_in >= 0 and exploration > 0",
+                fix="TemperedGibbsConfig()",
+            )
+
+
+class _Chain(NamedTuple):
+    """What a walk writes.
+
+    Attributes:
+        words: Configuration at each visit, one bit a column, `[J, words]`, uint64, canonical order.
+        log_weight: `[J]`.
+        log_likelihood: `[J]`.
+        conditional: Weighted sum of the conditional probabilities of being up, `[K]`.
+        total: Log of the unit of those weights, their sum, largest drift seen, `[3]`.
+    """
+
+    words: np.ndarray
+    log_weight: np.ndarray
+    log_likelihood: np.ndarray
+    conditional: np.ndarray
+    total: np.ndarray
+
+
+def run_chains(
+    target: Target, *, config: TemperedGibbsConfig | None = None, seed: int, progress: bool = False, workers: int = 1
+) -> Runs:
+    """Run independent chains; the result is the same however many of them work at a time.
+
+    Args:
+        target: What to sample, a `LinearTarget`.
+        config: Settings; the defaults if None.
+        seed: Non-negative integer from which every chain's generator is spawned.
+        progress: Show a progress bar.
+        workers: Number of threads.
+
+    Returns:
+        The chains in the form of sequential Monte Carlo runs: equally weighted draws, in the order of the chain, and
+        the estimates; `log_evidence` and `captured_mass` are NaN, and there are no stages.
+
+    Raises:
+        ConfigError: If the target is not linear, or no configuration of positive likelihood is found to start from.
+    """
+    config = TemperedGibbsConfig() if config is None else config
+    if not isinstance(target, LinearTarget):
+        raise ConfigError(
+            "Tempered Gibbs sampling needs all single-flip odds at once.",
+            got=type(target).__name__,
+            wanted="a LinearTarget",
+            fix="method='smc'",
+        )
+    seeds = spawn_seeds(seed, config.runs)
+    with tqdm(total=config.runs * config.jumps, desc="sampling", unit="flip", disable=not progress) as bar:
+
+        def one(chain_seed: int) -> Run:
+            return _run_chain(target, config, chain_seed, cap=FIRST_CAP, from_prior=chain_seed != seeds[0], bar=bar)
+
+        runs = finish_all(one, seeds, workers=workers)
+    return collect(runs, complete=len(runs) == config.runs)
+
+
+def _run_chain(
+    target: LinearTarget, config: TemperedGibbsConfig, seed: int, *, cap: int, from_prior: bool, bar: tqdm
+) -> Run:
+    generator, order, cap = torch_generator(seed), np.asarray(target.order), min(target.terms, cap)
+    problem = make_problem(target.factor, ridge=target.ridge, tolerance=target.pivot_tolerance)
+    logits = np.ascontiguousarray(target.prior_logits.numpy()[order])
+    tempered = Tempered(tabulate(target, sizes=cap + 1), logits, 1.0)
+    state = make_active(target.terms, cap)
+    build(state, problem, _start(target, generator, cap=cap, from_prior=from_prior)[order])
+    refresh(state, problem, tempered)
+    key = np.uint64(int(torch.randint(2**62, (1,), generator=generator)))
+    parts = []
+    for jumps, counts in ((math.ceil(config.burn_in * config.jumps), False), (config.jumps, True)):
+        for begin in range(0, jumps, PORTION):
+            part = _room(min(PORTION, jumps - begin), target.terms)
+            key = np.uint64(_walk(state, problem, tempered, config.exploration / target.terms, key, part))
+            if state.size[1]:
+                # the work space was full once, and refused a column: walk the same way with more room
+                return _run_chain(target, config, seed, cap=2 * cap, from_prior=from_prior, bar=bar)
+            if counts:
+                parts.append(part)
+                bar.update(len(part.log_weight))
+    return _summarise(target, config, parts, generator)
+
+
+def _start(target: LinearTarget, generator: torch.Generator, *, cap: int, from_prior: bool) -> np.ndarray:
+    """The empty configuration, or one from the prior that is possible: `[K]`, bool, library order."""
+    spins = torch.zeros((1, target.terms), dtype=torch.bool)
+    if from_prior:
+        spins = target.sample_prior(TRIES, generator=generator)
+    possible = torch.isfinite(target.log_likelihood(spins)) & (spins.sum(dim=1) <= cap)
+    if not possible.any():
+        raise ConfigError(
+            "No configuration to start from.",
+            got=f"{len(spins)} configurations of likelihood 0",
+            wanted="a possible one",
+            fix="use a smaller expected_terms",
+        )
+    return np.ascontiguousarray(spins[int(torch.nonzero(possible)[0])].numpy())
+
+
+def _room(jumps: int, terms: int) -> _Chain:
+    return _Chain(
+        np.zeros((jumps, -(-terms // 64)), np.uint64),
+        np.zeros(jumps),
+        np.zeros(jumps),
+        np.zeros(terms),
+        np.array([-np.inf, 0.0, 0.0]),
+    )
+
+
+def _summarise(
+    target: LinearTarget, config: TemperedGibbsConfig, parts: list[_Chain], generator: torch.Generator
+) -> Run:
+    """Equally weighted draws and estimates from the visits."""
+    log_weight = np.concatenate([p.log_weight for p in parts])
+    shares = np.array([p.total[0] for p in parts])
+    shares = np.exp(shares - shares.max())
+    conditional = np.empty(target.terms)
+    conditional[np.asarray(target.order)] = (
+        sum(s * p.conditional for s, p in zip(shares, parts, strict=True))
+        / sum(s * p.total[1] for s, p in zip(shares, parts, strict=True))
+    )  # fmt: skip
+    spins = np.empty((len(log_weight), target.terms), dtype=bool)
+    bits = np.unpackbits(np.concatenate([p.words for p in parts]).view(np.uint8), axis=1, bitorder="little")
+    spins[:, np.asarray(target.order)] = bits[:, : target.terms]
+    chosen = _draws(torch.as_tensor(log_weight), config.particles, generator)
+    kept = torch.as_tensor(spins[chosen])
+    log_prior, log_likelihood = target.log_prior(kept), target.log_likelihood(kept)
+    tracked = np.concatenate([p.log_likelihood for p in parts])
+    drift = max(float(np.abs(tracked[chosen] - log_likelihood.numpy()).max()), *(float(p.total[2]) for p in parts))
+    first = distinct(spins).first
+    visited = spins[first]
+    log_mass = tracked[first] + target.log_prior(torch.as_tensor(visited)).numpy()
+    state = SMCState(kept, log_prior, log_likelihood, 1.0, math.nan, torch.arange(config.particles))
+    return Run(state, {}, conditional, visited, log_mass, drift)
+
+
+def _draws(log_weight: torch.Tensor, count: int, generator: torch.Generator) -> np.ndarray:
+    """Visits at equal steps of cumulated weight, `[count]`."""
+    cumulated = torch.softmax(log_weight, 0).cumsum(0)
+    shift = torch.rand(1, generator=generator, dtype=torch.float64)
+    points = (torch.arange(count) + shift) / count * cumulated[-1]
+    return torch.searchsorted(cumulated, points, right=True).clamp(max=len(log_weight) - 1).numpy()
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _walk(state: Active, problem: Problem, target: Tempered, floor: float, key: int, chain: _Chain) -> int:
+    """Walk as many flips as there is room for; the state goes on from where it is."""
+    terms = state.place.shape[0]
+    log_rate, up = np.empty(terms), np.empty(terms)
+    spins = np.empty(terms, np.bool_)
+    for jump in range(chain.log_weight.shape[0]):
+        if jump % REBUILD_AFTER == 0:
+            before = state.number[LOG_LIKELIHOOD]
+            for j in range(terms):
+                spins[j] = state.place[j] >= 0
+            build(state, problem, spins)
+            refresh(state, problem, target)
+            chain.total[2] = max(chain.total[2], abs(state.number[LOG_LIKELIHOOD] - before))
+        peak = _log_rates(state, target, floor, log_rate, up)
+        total = 0.0
+        for j in range(terms):
+            log_rate[j] = math.exp(log_rate[j] - peak)
+            total += log_rate[j]
+            if state.place[j] >= 0:
+                chain.words[jump, j // 64] |= np.uint64(1) << np.uint64(j % 64)
+        log_weight = -peak - math.log(total)
+        chain.log_weight[jump], chain.log_likelihood[jump] = log_weight, state.number[LOG_LIKELIHOOD]
+        _accumulate(chain, log_weight, up)
+        key = advance(key)
+        level, column = total * uniform(key), terms - 1
+        for j in range(terms):
+            level -= log_rate[j]
+            if level < 0.0:
+                column = j
+                break
+        flip(state, problem, target, column)
+    return key
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _log_rates(state: Active, target: Tempered, floor: float, log_rate: np.ndarray, up: np.ndarray) -> float:
+    """Log of `eta / p` of every spin, and its probability of being up; returns the largest of the former."""
+    peak = -math.inf
+    for j in range(state.place.shape[0]):
+        odds = log_odds(state, target, j)
+        up[j] = barker(-odds) if state.place[j] >= 0 else barker(odds)
+        softplus = odds + math.log1p(math.exp(-odds)) if odds > 0.0 else math.log1p(math.exp(odds))
+        # a flip into what is refused is not a flip of small weight but none
+        log_rate[j] = -math.inf if odds == -math.inf else math.log(up[j] + floor) + softplus
+        peak = max(peak, log_rate[j])
+    return peak
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _accumulate(chain: _Chain, log_weight: float, up: np.ndarray) -> None:
+    """Add a visit to the weighted sums, in units of the largest weight so far."""
+    if log_weight > chain.total[0]:
+        shrink = math.exp(chain.total[0] - log_weight)
+        chain.total[0] = log_weight
+        chain.total[1] *= shrink
+        for j in range(up.shape[0]):
+            chain.conditional[j] *= shrink
+    weight = math.exp(log_weight - chain.total[0])
+    chain.total[1] += weight
+    for j in range(up.shape[0]):
+        chain.conditional[j] += weight * up[j]

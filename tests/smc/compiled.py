@@ -1,0 +1,99 @@
+"""Problems for the compiled kernels, and their whole transition matrices."""
+
+import numpy as np
+import torch
+from oracles import all_spins, codes, random_rows
+
+from bayespde.core.statistics import SufficientStatistics
+from bayespde.model import GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel
+from bayespde.smc.factored import LOG_LIKELIHOOD, RATE, build, make_active, make_problem
+from bayespde.smc.odds import Tempered, refresh, relocation_weights
+from bayespde.smc.table import tabulate
+
+
+def small_models():
+    """Six terms or fewer: plain, log odds of ten thousand, nearly and exactly collinear, with a ridge."""
+    rng = np.random.default_rng(0)
+    design, target = random_rows(rng, 60, 5, noise=2.0)
+    strong = rng.normal(size=(30000, 5))
+    loud = strong[:, :3] @ [1.0, 1.0, 0.7] + 0.3 * rng.normal(size=30000)
+    near = design.copy()
+    near[:, 3] = near[:, 0] + 1e-4 * near[:, 3]
+    same = np.column_stack([design[:, :4], -2.0 * design[:, 1]])
+    return {
+        "plain": model_of(design, target),
+        "fixed g": model_of(design, target, GPriorSlab(50.0)),
+        "log odds of 1e4": model_of(strong, loud),
+        "nearly collinear": model_of(near, target),
+        "a duplicate": model_of(same, target),
+        "ridge": model_of(same, target, IsotropicSlab(3.0)),
+    }
+
+
+def model_of(design, target, slab=None, **settings):
+    names = [f"x{i}" for i in range(design.shape[1])][::-1]
+    statistics = SufficientStatistics.from_rows(design, target, names=names)
+    return SpinModel(statistics, slab=slab or HyperGSlab(), **settings)
+
+
+def prepared(model, temperature, cap=None):
+    """Problem, tempered target and room for one configuration."""
+    cap = model.terms if cap is None else cap
+    problem = make_problem(model.factor, ridge=model.ridge, tolerance=model.pivot_tolerance)
+    tempered = Tempered(tabulate(model, sizes=cap + 1), model.prior_logits.numpy()[model.order], temperature)
+    return problem, tempered, make_active(model.terms, cap)
+
+
+def possible(model):
+    """Possible configurations in canonical order `[N, K]`, and their tempered log masses as a function."""
+    spins = all_spins(model.terms)
+    library_order = np.empty_like(spins)
+    library_order[:, model.order] = spins
+    log_likelihood = model.log_likelihood(torch.as_tensor(library_order)).numpy()
+    log_prior = model.log_prior(torch.as_tensor(library_order)).numpy()
+    alive = np.isfinite(log_likelihood)
+    return (
+        spins,
+        alive,
+        lambda temperature: np.where(alive, log_prior + temperature * np.where(alive, log_likelihood, 0.0), -np.inf),
+    )
+
+
+def rate_matrix(model, temperature):
+    """Rates of the jump process between all configurations, `[2^K, 2^K]`, diagonal 0; zero rows where impossible."""
+    problem, tempered, state = prepared(model, temperature)
+    spins, alive, _ = possible(model)
+    rates = np.zeros((len(spins), len(spins)))
+    for row in np.flatnonzero(alive):
+        build(state, problem, spins[row])
+        refresh(state, problem, tempered)
+        flipped = spins[row] ^ np.eye(model.terms, dtype=bool)
+        rates[row, codes(flipped)] = state.vectors[RATE, :-1]
+    return rates
+
+
+def relocation_matrix(model, temperature):
+    """Transition probabilities of one relocation between all configurations, `[2^K, 2^K]`."""
+    problem, tempered, state = prepared(model, temperature)
+    spins, alive, _ = possible(model)
+    matrix = np.eye(len(spins))
+    cumulative = np.empty(model.terms)
+    for row in np.flatnonzero(alive):
+        build(state, problem, spins[row])
+        refresh(state, problem, tempered)
+        on = np.flatnonzero(spins[row])
+        if on.size in (0, model.terms):
+            continue
+        matrix[row, row] = 0.0
+        for position, term in enumerate(on):
+            relocation_weights(state, problem, tempered, position, cumulative)
+            probability = np.diff(cumulative, prepend=0.0) / cumulative[-1]
+            for place in np.flatnonzero(probability):
+                moved = spins[row].copy()
+                moved[term], moved[place] = False, True
+                matrix[row, codes(moved[None])[0]] += probability[place] / on.size
+    return matrix
+
+
+def log_likelihood_of(state):
+    return state.number[LOG_LIKELIHOOD]
