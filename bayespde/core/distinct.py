@@ -14,15 +14,15 @@ class Distinct(NamedTuple):
         order: Rows sorted so that equal ones stand together, in their old order among themselves, `[P]`, int64.
         edges: Where each group of equal rows begins in `order`, and P at the end, `[N+1]`, int64.
         first: First row of each group, `[N]`, int64.
-        index: Group of each row, `[P]`, int64.
-        counts: Size of each group, `[N]`, int64.
+        group: Group of each row, `[P]`, int64.
+        sizes: Size of each group, `[N]`, int64.
     """
 
     order: np.ndarray
     edges: np.ndarray
     first: np.ndarray
-    index: np.ndarray
-    counts: np.ndarray
+    group: np.ndarray
+    sizes: np.ndarray
 
 
 def distinct(spins: np.ndarray) -> Distinct:
@@ -34,6 +34,6 @@ def distinct(spins: np.ndarray) -> Distinct:
     order = np.argsort(keys[:, 0], kind="stable") if keys.shape[1] == 1 else np.lexsort(keys.T)
     changes = (np.diff(keys[order], axis=0) != 0).any(axis=1)
     edges = np.concatenate([[0], np.flatnonzero(changes) + 1, [len(order)]])
-    index = np.empty(len(order), dtype=np.int64)
-    index[order] = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
-    return Distinct(order, edges, order[edges[:-1]], index, np.diff(edges))
+    group = np.empty(len(order), dtype=np.int64)
+    group[order] = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    return Distinct(order, edges, order[edges[:-1]], group, np.diff(edges))

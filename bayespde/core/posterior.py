@@ -46,7 +46,7 @@ class Posterior:
         noise_scale: Residual standard deviation of the whitened rows, `[R, P]`.
         log_prior: Log prior of each configuration, `[R, P]`.
         log_likelihood: Log marginal likelihood of each configuration, `[R, P]`.
-        log_evidence: `[R]`.
+        log_evidence: `[R]`; NaN where the sampler gives none.
         estimates: Inclusion probabilities by estimator, each `[R, K]`: `frequency`, `rao_blackwell`, `renormalised`.
         ancestors: Index of the particle at the first stage from which each descends, `[R, P]`.
         stages: History by name, each `[R, S]`, NaN after a run's last stage.
@@ -89,10 +89,17 @@ class Posterior:
             return self._over_terms(self.exact.inclusion_probability, "exact")
         return self._over_terms(self.inclusion_estimate("rao_blackwell"), "rao_blackwell")
 
-    def inclusion_estimate(self, estimator: str) -> np.ndarray:
-        """One estimator's inclusion probabilities, runs pooled by evidence: `[K]`."""
+    @property
+    def run_weights(self) -> np.ndarray:
+        """Weight of each run in what is pooled over runs, `[R]`, sum 1: by evidence, equal where there is none."""
+        if np.isnan(self.log_evidence).any():
+            return np.full(len(self.log_evidence), 1 / len(self.log_evidence))
         weights = np.exp(self.log_evidence - self.log_evidence.max())
-        return weights @ self.estimates[estimator] / weights.sum()
+        return weights / weights.sum()
+
+    def inclusion_estimate(self, estimator: str) -> np.ndarray:
+        """One estimator's inclusion probabilities, pooled over runs: `[K]`."""
+        return self.run_weights @ self.estimates[estimator]
 
     @property
     def inclusion_error(self) -> xr.DataArray:
@@ -103,7 +110,7 @@ class Posterior:
 
     @property
     def log_evidence_pooled(self) -> float:
-        """Log of the mean evidence over runs, or the exact one."""
+        """Log of the mean evidence over runs, or the exact one; NaN where there is none."""
         if self.exact is not None:
             return self.exact.log_evidence
         top = self.log_evidence.max()
@@ -112,15 +119,14 @@ class Posterior:
     def configurations(self) -> tuple[np.ndarray, np.ndarray]:
         """Distinct configurations `[N, K]` and their probabilities `[N]`, most probable first.
 
-        Exact where enumeration ran, else frequencies over particles, runs weighted by evidence.
+        Exact where enumeration ran, else frequencies over particles, runs weighted by `run_weights`.
         """
         if self.exact is not None:
             return self.exact.spins, self.exact.probability
-        weights = np.exp(self.log_evidence - self.log_evidence.max())
-        weights = np.repeat(weights / weights.sum() / self.spins.shape[1], self.spins.shape[1])
+        weights = np.repeat(self.run_weights / self.spins.shape[1], self.spins.shape[1])
         spins = self.spins.reshape(-1, len(self.library))
         same = distinct(spins)
-        probability = np.bincount(same.index, weights, minlength=len(same.first))
+        probability = np.bincount(same.group, weights, minlength=len(same.first))
         order = np.lexsort((np.arange(len(probability)), -probability))
         return spins[same.first[order]], probability[order]
 

@@ -120,7 +120,7 @@ class SpinModel:
         same = distinct(canonical)
         some = np.ascontiguousarray(canonical[same.first])
         answer = self.closed_form.log_likelihood(self.factor, some, pivot_tolerance=self.pivot_tolerance)
-        return answer[torch.as_tensor(same.index)]
+        return answer[torch.as_tensor(same.group)]
 
     def log_evidence_given(self, size: Any, rss: Any, logdet: Any) -> torch.Tensor:
         """Log marginal likelihood `[N]` from size, residual sum of squares, log determinant (`[N]` each)."""
@@ -186,8 +186,8 @@ class SpinModel:
             )
         form = self.closed_form
         log_weight = form.log_components(some.sum(axis=1), rss, logdet, energy=self.energy)
-        cumulative = torch.softmax(log_weight, dim=-1).cumsum(dim=-1).numpy()[same.index]
+        cumulative = torch.softmax(log_weight, dim=-1).cumsum(dim=-1).numpy()[same.group]
         uniform = random.random(len(canonical))[:, None] * cumulative[:, -1:]
         node = np.minimum((uniform >= cumulative).sum(axis=1), cumulative.shape[1] - 1)
-        square = form.scaled_square(torch.as_tensor(rss), self.energy).numpy()[same.index]
+        square = form.scaled_square(torch.as_tensor(rss), self.energy).numpy()[same.group]
         return form.mixture[0].numpy()[node], square[np.arange(len(node)), node]

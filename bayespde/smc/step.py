@@ -11,7 +11,7 @@ from bayespde.core.distinct import distinct
 from bayespde.core.errors import ConfigError
 from bayespde.smc import tempering
 from bayespde.smc.barker import BarkerFlips
-from bayespde.smc.base import Kernel, LinearTarget, SMCConfig, SMCInfo, SMCState, Target
+from bayespde.smc.base import Kernel, LinearTarget, Moves, SMCConfig, SMCInfo, SMCState, Target
 from bayespde.smc.flips import GibbsFlips
 from bayespde.smc.resampling import SCHEMES
 
@@ -42,16 +42,15 @@ def make_kernel(target: Target, config: SMCConfig, *, threads: int = 1) -> Kerne
     Raises:
         ConfigError: If the compiled kernel is asked for where it cannot serve.
     """
-    linear = isinstance(target, LinearTarget)
-    if config.kernel == "barker" and not linear:
+    if isinstance(target, LinearTarget) and config.kernel != "gibbs":
+        return BarkerFlips(target, swaps=config.swaps, threads=threads)
+    if config.kernel == "barker":
         raise ConfigError(
             "The compiled kernel serves linear models only.",
             got=type(target).__name__,
             wanted="a LinearTarget",
             fix="kernel='gibbs'",
         )
-    if linear and config.kernel != "gibbs":
-        return BarkerFlips(target, swaps=config.swaps, threads=threads)
     return GibbsFlips(target, swaps=config.swaps)
 
 
@@ -138,7 +137,8 @@ def rejuvenate(
     number of particles, like that of adaptive temperatures [beskos2016]; with `sweeps` given and `maximum_rounds` equal
     to `rounds` nothing is adapted.
     """
-    before, history, correlation = state.log_likelihood, [], 1.0
+    history: list[Moves] = []
+    before, correlation = state.log_likelihood, 1.0
     length = kernel.sweeps_for(state, flips=config.flips) if config.sweeps is None else config.sweeps
     while len(history) < config.rounds or (len(history) < config.maximum_rounds and correlation >= config.correlation):
         state, moves = kernel(state, sweeps=length, generator=generator)
@@ -146,7 +146,7 @@ def rejuvenate(
         correlation = _correlation(before.numpy(), state.log_likelihood.numpy())
     rounds = len(history)
     return state, Rejuvenation(
-        rao_blackwell=sum(m.rao_blackwell for m in history) / rounds,
+        rao_blackwell=torch.stack([m.rao_blackwell for m in history]).mean(dim=0),
         flip_rate=sum(m.flip_rate for m in history) / rounds,
         sweeps=rounds * length,
         rounds=rounds,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -12,14 +14,14 @@ _UNIT = 2.0**-53
 
 
 @njit(cache=True, nogil=True, inline="always")
-def advance(key: int) -> int:
+def advance(key: Any) -> Any:
     """State of a stream after one draw; the states run through all 2^64 values [steele2014]."""
     # a plain int would be taken for a signed one, and its sum with an unsigned one for a float
     return np.uint64(key) + _STEP
 
 
 @njit(cache=True, nogil=True, inline="always")
-def uniform(key: int) -> float:
+def uniform(key: Any) -> float:
     """The number in (0, 1) that belongs to a state of a stream, by the SplitMix64 mixer [steele2014]."""
     z = np.uint64(key)
     z = (z ^ (z >> np.uint64(30))) * _FIRST
@@ -30,7 +32,7 @@ def uniform(key: int) -> float:
 
 
 @njit(cache=True)
-def uniforms(key: int, count: int) -> np.ndarray:
+def uniforms(key: Any, count: int) -> np.ndarray:
     """The first `count` numbers of the stream that starts at `key` (uint64): `[count]`, float64."""
     numbers, state = np.empty(count), np.uint64(key)
     for i in range(count):

@@ -19,8 +19,8 @@ def test_groups_equal_those_of_a_dictionary(terms):
     for group, first in enumerate(found.first):
         members = groups[spins[first].tobytes()]
         assert found.order[found.edges[group] : found.edges[group + 1]].tolist() == members
-        assert np.flatnonzero(found.index == group).tolist() == members
-        assert found.counts[group] == len(members)
+        assert np.flatnonzero(found.group == group).tolist() == members
+        assert found.sizes[group] == len(members)
         assert first == members[0]
 
 
@@ -32,5 +32,5 @@ def test_the_order_of_groups_depends_on_content_only():
 
 
 def test_one_row_and_equal_rows():
-    assert distinct(np.zeros((1, 3), dtype=bool)).counts.tolist() == [1]
-    assert distinct(np.ones((5, 3), dtype=bool)).counts.tolist() == [5]
+    assert distinct(np.zeros((1, 3), dtype=bool)).sizes.tolist() == [1]
+    assert distinct(np.ones((5, 3), dtype=bool)).sizes.tolist() == [5]
