@@ -1,0 +1,184 @@
+"""Pyro program with one binary site -> `PyroTarget`, a target for samplers, read off its traced log density."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, final
+
+import torch
+
+from bayespde.core.distinct import distinct
+from bayespde.core.errors import ConfigError, StatisticsError
+from bayespde.core.random import forked_torch_seed, torch_generator
+from bayespde.model.traced import ONE_AT_A_TIME, examined, precision, traced, usable
+
+TRIALS = 30
+ELEMENTS = 2**22
+REMEMBERED = 2**20
+
+
+@final
+class PyroTarget:
+    """Any Pyro program [bingham2019pyro] with one binary latent site, as a target over configurations.
+
+    The binary site gives the prior; all other sites, observed ones and factors, give the likelihood. The site may be
+    `dist.Bernoulli(...).to_event(1)`, a Bernoulli in one plate, or any other distribution over vectors of 0 and 1
+    that can be scored and drawn from. The program must be a function of its spins, and draw nothing else.
+
+    A program that also takes `[P, K]` spins, and then gives every site that depends on them a leading axis `[P]`, is
+    run once for all particles. Whether it does so is tried on some prior draws, the empty and the full configuration,
+    against single runs. A linear predictor passes if it is written `(spins * weights) @ design.T`, and not
+    `design @ (spins * weights)`. Any other program is run once per configuration, and its answers are remembered.
+    What the trial cannot see is a branch for rare configurations that does not fail on `[P, K]` spins; an `if` on a
+    comparison of spins does fail, and is safe.
+
+    Log densities are computed in the precision of the program and returned in float64. Programs run one at a time,
+    since Pyro's handlers belong to the whole process: several threads are safe, but no faster.
+
+    Args:
+        program: A Pyro program without parameters from Pyro's store.
+        *args: Its positional arguments.
+        site: Name of the binary site.
+        **kwargs: Its keyword arguments.
+
+    Raises:
+        ConfigError: If the program cannot be a target; the message says why.
+        StatisticsError: If a log density is NaN or +inf.
+
+    Attributes:
+        site: Name of the binary site.
+        terms: Number of spins K.
+        looped_because: Why the program is run once per configuration; empty if all particles share a run.
+    """
+
+    def __init__(self, program: Callable[..., Any], *args: Any, site: str = "spins", **kwargs: Any) -> None:
+        self._program = partial(program, *args, **kwargs)
+        self.site = site
+        nodes = examined(self._program, site)
+        self._prior, self._blank = nodes[site]["fn"], torch.zeros_like(nodes[site]["value"])
+        self.terms = len(self._blank)
+        self._chunk = max(1, ELEMENTS // max(node["value"].numel() for node in nodes.values()))
+        self._remembered: dict[bytes, float] = {}
+        trials = self.sample_prior(TRIALS, generator=torch_generator(0))
+        trials = torch.cat([torch.tensor([[False], [True]]).expand(2, self.terms), trials])
+        self._check_prior(trials)
+        self._tolerance = precision(nodes) ** 0.6
+        single = self._check_function(trials)
+        self._shapes = {name: score.shape for name, score in single[0].items()}
+        self.looped_because = self._try_together(trials, torch.stack([self._sum(scores) for scores in single]))
+
+    def log_prior(self, spins: torch.Tensor) -> torch.Tensor:
+        """Log prior of configurations (`[P, K]`, bool): `[P]`, float64.
+
+        Raises:
+            StatisticsError: If it is NaN or +inf.
+        """
+        score = usable(self._prior.log_prob(spins.to(self._blank)), self.site)
+        return score.reshape(len(spins), -1).sum(dim=1)
+
+    def log_likelihood(self, spins: torch.Tensor) -> torch.Tensor:
+        """Log density of all sites but the spins at configurations (`[P, K]`, bool): `[P]`, float64, -inf allowed.
+
+        Equal configurations are computed once.
+
+        Raises:
+            ConfigError: If the program draws more than the spins for some of the configurations.
+            StatisticsError: If the log density is NaN or +inf.
+        """
+        same = distinct(spins.numpy())
+        some = spins[torch.as_tensor(same.first)]
+        if self.looped_because:
+            answer = torch.tensor([self._alone(row) for row in some], dtype=torch.float64)
+        else:
+            answer = torch.cat([self._together(part) for part in some.split(self._chunk)])
+        return answer[torch.as_tensor(same.group)]
+
+    def sample_prior(self, particles: int, *, generator: torch.Generator) -> torch.Tensor:
+        """Draw configurations from the distribution of the binary site: `[P, K]`, bool."""
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        with ONE_AT_A_TIME, forked_torch_seed(seed):
+            return (self._prior.sample((particles,)) > 0.5).cpu()
+
+    def _traced(self, spins: torch.Tensor) -> dict[str, torch.Tensor]:
+        return traced(self._program, self.site, spins.to(self._blank))
+
+    def _sum(self, scores: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Log likelihood from the log densities by site of one configuration: scalar, float64."""
+        total = torch.zeros((), dtype=torch.float64)
+        return total + sum(score.sum() for name, score in scores.items() if name != self.site)
+
+    def _alone(self, spins: torch.Tensor) -> float:
+        """Log likelihood of one configuration, `[K]`, bool."""
+        key = spins.numpy().tobytes()
+        if key in self._remembered:
+            return self._remembered[key]
+        answer = float(self._sum(self._traced(spins)))
+        if len(self._remembered) < REMEMBERED:
+            self._remembered[key] = answer
+        return answer
+
+    def _together(self, spins: torch.Tensor) -> torch.Tensor:
+        """Log likelihood of all configurations (`[P, K]`, bool) from one run: `[P]`, float64."""
+        total = torch.zeros(len(spins), dtype=torch.float64)
+        for name, score in self._traced(spins).items():
+            alone = self._shapes.get(name)
+            if alone is None or score.shape not in (alone, (len(spins), *alone)):
+                raise StatisticsError(
+                    "A site does not follow the shape of the spins.",
+                    got=f"{name!r} of shape {tuple(score.shape)} for spins of shape {tuple(spins.shape)}",
+                    wanted=f"{alone and tuple(alone)} as for one configuration, behind an axis of {len(spins)}",
+                    fix="count the axes of the spins from the last: spins[..., k]",
+                )
+            if name != self.site:
+                total += score.sum() if score.shape == alone else score.reshape(len(spins), -1).sum(dim=1)
+        return total
+
+    def _check_prior(self, trials: torch.Tensor) -> None:
+        try:
+            scores = self._prior.log_prob(trials.to(self._blank))
+        except Exception as error:
+            raise ConfigError(
+                f"The distribution of {self.site!r} cannot be evaluated for arbitrary configurations.",
+                got=f"{type(self._prior).__name__}: {type(error).__name__}: {error}",
+                wanted="a log density of [P, K] values of 0 and 1",
+                fix="dist.Bernoulli(...).to_event(1); couple the spins by pyro.factor",
+            ) from error
+        if scores.shape[:1] != trials.shape[:1]:
+            raise ConfigError(
+                f"The distribution of {self.site!r} does not score configurations one by one.",
+                got=f"log densities of shape {tuple(scores.shape)} for values of shape {tuple(trials.shape)}",
+                wanted=f"a leading axis of {len(trials)}",
+                fix="write log_prob for values with leading axes",
+            )
+
+    def _check_function(self, trials: torch.Tensor) -> list[dict[str, torch.Tensor]]:
+        """Log densities by site of each configuration, after the program has given them twice."""
+        first, second = ([self._traced(row) for row in trials] for _ in range(2))
+        prior = self.log_prior(trials)
+        for a, b, log_prior in zip(first, second, prior, strict=True):
+            same = a.keys() == b.keys() and all(self._equal(a[name], b[name]) for name in a)
+            if not (same and self._equal(a[self.site].sum(), log_prior)):
+                raise ConfigError(
+                    "The program gives different log densities for the same spins.",
+                    got="random numbers, or something that changes from call to call, inside the program",
+                    wanted="a function of the spins",
+                    fix="draw such numbers once, outside the program",
+                )
+        return first
+
+    def _try_together(self, trials: torch.Tensor, wanted: torch.Tensor) -> str:
+        """Why the program must not be given all particles at once; empty if it gives what single runs gave."""
+        # two batches: the length of one may happen to be that of another axis
+        for part in (slice(None), slice(3)):
+            try:
+                got = self._together(trials[part])
+            except Exception as error:
+                return f"it does not take [P, K] spins ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+            if not self._equal(got, wanted[part]):
+                return "its log densities for [P, K] spins are not those of single runs"
+        return ""
+
+    def _equal(self, a: torch.Tensor, b: torch.Tensor) -> bool:
+        """Whether log densities agree as far as different orders of summation let them; -inf equals -inf."""
+        return a.shape == b.shape and torch.allclose(a, b, rtol=self._tolerance, atol=self._tolerance)
