@@ -10,47 +10,26 @@ with the partner drawn by heat bath.
 
 from __future__ import annotations
 
-import math
+import itertools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 
 from bayespde.core.distinct import distinct
+from bayespde.smc import jumps, lookup
 from bayespde.smc.base import LinearTarget, Moves, SMCState
-from bayespde.smc.factored import (
-    LOG_LIKELIHOOD,
-    RATE,
-    TOTAL_RATE,
-    Active,
-    Problem,
-    add_column,
-    build,
-    copy_active,
-    drop_column,
-    make_active,
-    make_problem,
-)
-from bayespde.smc.odds import Tempered, refresh, relocation_weights
-from bayespde.smc.stream import advance, uniform
+from bayespde.smc.jumps import Moved, make_moved
+from bayespde.smc.layout import make_problem
+from bayespde.smc.lookup import Memo, make_memo
+from bayespde.smc.odds import Tempered
 from bayespde.smc.table import EvidenceTable, tabulate
 
 FIRST_CAP = 64
 CHUNKS = 32
 RATED = 64
 SWEEPS = (0.05, 50.0)
-
-
-class _Moved(NamedTuple):
-    """What the compiled code writes, one entry per particle or per chunk: see `_move_groups`."""
-
-    spins: np.ndarray
-    log_likelihood: np.ndarray
-    flips: np.ndarray
-    conditional: np.ndarray
-    overflow: np.ndarray
 
 
 class BarkerFlips:
@@ -69,6 +48,8 @@ class BarkerFlips:
         self._problem = make_problem(target.factor, ridge=target.ridge, tolerance=target.pivot_tolerance)
         self._logits = np.ascontiguousarray(target.prior_logits.numpy()[self._order])
         self._table = self._tabulate(FIRST_CAP)
+        self._memos: list[Memo] = []
+        self._calls = itertools.count()
 
     def _tabulate(self, cap: int) -> EvidenceTable:
         return tabulate(self.target, sizes=min(self.target.terms, cap) + 1)
@@ -78,7 +59,7 @@ class BarkerFlips:
         """Largest number of terms that there is room for."""
         return len(self._table.coefficients) - 1
 
-    def _make_room(self, spins: np.ndarray) -> None:
+    def _makemake_moved(self, spins: np.ndarray) -> None:
         """See that the largest of some configurations has room."""
         largest = int(spins.sum(axis=1).max())
         if largest > self._cap:
@@ -98,11 +79,7 @@ class BarkerFlips:
         """
         keys = torch.randint(-(2**63), 2**63 - 1, (len(state.spins),), generator=generator).numpy().view(np.uint64)
         spins = np.ascontiguousarray(state.spins.numpy()[:, self._order])
-        self._make_room(spins)
-        moved = self._move(spins, keys, float(state.temperature), float(sweeps))
-        while moved.overflow.any():
-            self._table = self._tabulate(2 * self._cap)
-            moved = self._move(spins, keys, float(state.temperature), float(sweeps))
+        moved = self._moved(spins, keys, float(state.temperature), float(sweeps))
         answer = np.empty_like(moved.spins)
         answer[:, self._order] = moved.spins
         conditional = np.empty(spins.shape[1])
@@ -114,192 +91,92 @@ class BarkerFlips:
         return state, Moves(torch.as_tensor(conditional), float(moved.flips.sum()) / (spins.size * sweeps))
 
     def sweeps_for(self, state: SMCState, *, flips: float) -> float:
-        """Number of sweeps in which a particle flips about `flips` spins, from the rates of some particles."""
-        some = np.ascontiguousarray(state.spins.numpy()[:: max(1, len(state.spins) // RATED)][:, self._order])
-        self._make_room(some)
-        mean = _mean_rate(some, self._problem, Tempered(self._table, self._logits, float(state.temperature)))
-        return float(np.clip(flips / max(mean, 1e-300), *SWEEPS))
+        """Number of sweeps in which a particle flips `flips` spins and half of its terms, from the rates of some.
 
-    def _move(self, spins: np.ndarray, keys: np.ndarray, temperature: float, time: float) -> _Moved:
+        A flip costs about as much as taking one column in, so that factoring the particle anew and moving it share the
+        work, and a configuration of many terms is not left as it was.
+        """
+        some = np.ascontiguousarray(state.spins.numpy()[:: max(1, len(state.spins) // RATED)][:, self._order])
+        mean = self._mean_rate(some, float(state.temperature))
+        wanted = flips + some.sum() / len(some) / 2
+        return float(np.clip(wanted / max(mean, 1e-300), *SWEEPS))
+
+    def _mean_rate(self, spins: np.ndarray, temperature: float) -> float:
+        """Mean over configurations of the sum of all flips' rates."""
+        if self.target.terms <= lookup.MOST_TERMS:
+            memo = self._memos.pop() if self._memos else make_memo(self.target.terms)
+            target = Tempered(self._table, self._logits, temperature)
+            mean = lookup.mean_rate(_codes(spins), memo, self._problem, target, next(self._calls))
+            self._memos.append(memo)
+            return float(mean)
+        self._makemake_moved(spins)
+        return float(jumps.mean_rate(spins, self._problem, Tempered(self._table, self._logits, temperature)))
+
+    def _moved(self, spins: np.ndarray, keys: np.ndarray, temperature: float, time: float) -> Moved:
+        if self.target.terms <= lookup.MOST_TERMS:
+            return self._look_up(spins, keys, temperature, time)
+        self._makemake_moved(spins)
+        moved = self._move(spins, keys, temperature, time)
+        while moved.overflow.any():
+            self._table = self._tabulate(2 * self._cap)
+            moved = self._move(spins, keys, temperature, time)
+        return moved
+
+    def _look_up(self, spins: np.ndarray, keys: np.ndarray, temperature: float, time: float) -> Moved:
+        """Few columns: configurations are remembered, one memory a thread."""
+        target, call = Tempered(self._table, self._logits, temperature), next(self._calls)
+        codes, moved = _codes(spins), make_moved(len(spins), spins.shape[1], CHUNKS)
+        edges = np.linspace(0, len(spins), CHUNKS + 1).astype(int)
+
+        def one(chunk: int) -> None:
+            part = slice(edges[chunk], edges[chunk + 1])
+            try:
+                memo = self._memos.pop()
+            except IndexError:
+                memo = make_memo(spins.shape[1])
+            moved.flips[chunk] = lookup.move_codes(
+                codes[part],
+                keys[part],
+                memo,
+                self._problem,
+                target,
+                time,
+                self.swaps,
+                call,
+                moved.log_likelihood[part],
+                moved.conditional[chunk],
+            )
+            self._memos.append(memo)
+
+        self._for_all(one, CHUNKS)
+        moved.spins[:] = (codes[:, None] >> np.arange(spins.shape[1])) & 1
+        return moved
+
+    def _move(self, spins: np.ndarray, keys: np.ndarray, temperature: float, time: float) -> Moved:
         """Equal configurations are moved together, so that they are factored once."""
         particles, terms = spins.shape
         same = distinct(spins)
         edges = np.unique(np.searchsorted(same.edges, np.linspace(0, particles, CHUNKS + 1)))
         target = Tempered(self._table, self._logits, temperature)
-        moved = _Moved(
-            np.empty_like(spins),
-            np.empty(particles),
-            np.zeros(len(edges), np.int64),
-            np.zeros((len(edges), terms)),
-            np.zeros(len(edges), np.bool_),
-        )
+        moved = make_moved(particles, terms, len(edges))
 
         def one(chunk: int) -> None:
             groups = same.edges[edges[chunk] : edges[chunk + 1] + 1]
-            _move_groups(spins, keys, same.order, groups, self._problem, target, time, self.swaps, chunk, moved)
+            jumps.move_groups(spins, keys, same.order, groups, self._problem, target, time, self.swaps, chunk, moved)
 
-        if self.threads == 1:
-            for chunk in range(len(edges) - 1):
-                one(chunk)
-        else:
-            with ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(one, range(len(edges) - 1)))
+        self._for_all(one, len(edges) - 1)
         return moved
 
-
-class _Group(NamedTuple):
-    """Work space of a chunk: the configuration that a group of particles shares, and the one of a particle that left.
-
-    Attributes:
-        base: The shared configuration.
-        own: The particle's own.
-        cumulative: Where each term of the shared configuration may go, made when first asked for, `[cap, K]`.
-        known: Whether it has been made, `[cap]`, bool.
-        spare: The same for the particle's own configuration, `[K]`, never kept.
-    """
-
-    base: Active
-    own: Active
-    cumulative: np.ndarray
-    known: np.ndarray
-    spare: np.ndarray
+    def _for_all(self, one: Callable[[int], None], chunks: int) -> None:
+        """Work through the chunks; which thread takes which changes nothing."""
+        if self.threads == 1:
+            for chunk in range(chunks):
+                one(chunk)
+            return
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(one, range(chunks)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _move_groups(
-    spins: np.ndarray,
-    keys: np.ndarray,
-    order: np.ndarray,
-    groups: np.ndarray,
-    problem: Problem,
-    target: Tempered,
-    time: float,
-    swaps: int,
-    chunk: int,
-    moved: _Moved,
-) -> None:
-    """Move the particles `order[groups[g]:groups[g + 1]]`, which share a configuration, for every g."""
-    terms, cap = spins.shape[1], target.table.coefficients.shape[0] - 1
-    conditional = moved.conditional[chunk]
-    group = _Group(
-        make_active(terms, cap),
-        make_active(terms, cap),
-        np.empty((cap, terms)),
-        np.zeros(cap, np.bool_),
-        np.empty(terms),
-    )
-    for g in range(len(groups) - 1):
-        build(group.base, problem, spins[order[groups[g]]])
-        refresh(group.base, problem, target)
-        group.known[:] = False
-        at_rest = 0.0
-        for index in range(groups[g], groups[g + 1]):
-            particle = order[index]
-            key, stayed, flips = _jump(group, problem, target, time, keys[particle], conditional)
-            left = flips > 0
-            at_rest += stayed
-            moved.flips[chunk] += flips
-            for _ in range(swaps):
-                key, left = _relocate(group, problem, target, left, key)
-            state = group.own if left else group.base
-            for j in range(terms):
-                moved.spins[particle, j] = state.place[j] >= 0
-            moved.log_likelihood[particle] = state.number[LOG_LIKELIHOOD]
-        _spend(group.base, at_rest, conditional)
-    # a full work space refuses further columns: then all are moved again with more room
-    moved.overflow[chunk] = group.base.size[1] + group.own.size[1] > 0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _jump(
-    group: _Group, problem: Problem, target: Tempered, time: float, key: int, conditional: np.ndarray
-) -> tuple[int, float, int]:
-    """Run the jump process from the shared configuration: new key, time before the first flip, number of flips."""
-    at_rest, flips = 0.0, 0
-    while True:
-        state = group.own if flips else group.base
-        total = state.number[TOTAL_RATE]
-        key = advance(key)
-        wait = -math.log(uniform(key)) / total if total > 0.0 else math.inf
-        if flips:
-            _spend(state, min(wait, time), conditional)
-        else:
-            at_rest = min(wait, time)
-        time -= wait
-        if time <= 0.0:
-            return key, at_rest, flips
-        key = advance(key)
-        column = _choose(state.vectors[RATE], total * uniform(key))
-        if not flips:
-            copy_active(group.base, group.own)
-        flip(group.own, problem, target, column)
-        flips += 1
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _relocate(group: _Group, problem: Problem, target: Tempered, left: bool, key: int) -> tuple[int, bool]:
-    """Draw anew where one active term, chosen uniformly, stands: new key, and whether the particle is on its own."""
-    state = group.own if left else group.base
-    k = state.size[0]
-    if k == 0 or k == state.place.shape[0]:
-        return key, left
-    key = advance(key)
-    position = min(int(uniform(key) * k), k - 1)
-    cumulative = group.spare if left else group.cumulative[position]
-    if left or not group.known[position]:
-        relocation_weights(state, problem, target, position, cumulative)
-        group.known[position] |= not left
-    key = advance(key)
-    column = np.searchsorted(cumulative, cumulative[-1] * uniform(key), side="right")
-    old = state.terms[position]
-    if column == old:
-        return key, left
-    if not left:
-        copy_active(group.base, group.own)
-    drop_column(group.own, old)
-    add_column(group.own, problem, column)
-    refresh(group.own, problem, target)
-    return key, True
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _mean_rate(spins: np.ndarray, problem: Problem, target: Tempered) -> float:
-    """Mean over configurations (`[N, K]`, bool) of the sum of all flips' rates."""
-    state = make_active(spins.shape[1], target.table.coefficients.shape[0] - 1)
-    total = 0.0
-    for particle in range(spins.shape[0]):
-        build(state, problem, spins[particle])
-        refresh(state, problem, target)
-        total += state.number[TOTAL_RATE]
-    return total / spins.shape[0]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def flip(state: Active, problem: Problem, target: Tempered, column: int) -> None:
-    """Change one spin of a refreshed configuration and refresh it."""
-    if state.place[column] >= 0:
-        drop_column(state, column)
-    else:
-        add_column(state, problem, column)
-    refresh(state, problem, target)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _spend(state: Active, time: float, conditional: np.ndarray) -> None:
-    """Add `time` times the conditional probability of every spin being up."""
-    for j in range(conditional.shape[0]):
-        rate = state.vectors[RATE, j]
-        conditional[j] += time * (1.0 - rate if state.place[j] >= 0 else rate)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _choose(rate: np.ndarray, level: float) -> int:
-    """First column at which the cumulated rates exceed `level`; the last of positive rate where rounding hides it."""
-    last = -1
-    for j in range(rate.shape[0] - 1):
-        if rate[j] > 0.0:
-            last = j
-            level -= rate[j]
-            if level < 0.0:
-                break
-    return last
+def _codes(spins: np.ndarray) -> np.ndarray:
+    """Configurations (`[P, K]`, bool) as integers, first column in the lowest bit: `[P]`, int64."""
+    return spins @ (1 << np.arange(spins.shape[1], dtype=np.int64))

@@ -117,7 +117,7 @@ class Kernel(Protocol):
         ...
 
     def sweeps_for(self, state: SMCState, *, flips: float) -> float:
-        """Number of sweeps in which a particle flips about `flips` spins."""
+        """Number of sweeps in which a particle flips about `flips` spins and half of its terms."""
         ...
 
 
@@ -164,7 +164,8 @@ class SMCConfig:
         ess_fraction: Effective sample size at which the next temperature is placed, as a fraction of the
             particles with non-zero likelihood.
         kernel: `barker` (compiled, linear targets only), `gibbs` (the plain reference, any target), or `auto`.
-        flips: Flips per particle that a round aims at, as far as its number of sweeps can be chosen.
+        flips: Flips per particle that a round aims at besides half its number of terms, as far as its number of sweeps
+            can be chosen.
         sweeps: Sweeps per round, whatever the flips; None to follow `flips`.
         swaps: Exchanges of an up and a down spin per round.
         rounds: Least number of rounds per stage.
@@ -178,9 +179,9 @@ class SMCConfig:
 
     particles: int = 2048
     runs: int = 4
-    ess_fraction: float = 0.7
+    ess_fraction: float = 0.5
     kernel: str = "auto"
-    flips: float = 3.0
+    flips: float = 2.0
     sweeps: float | None = None
     swaps: int = 1
     rounds: int = 1

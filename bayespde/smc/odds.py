@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from bayespde.smc.factored import (
-    EXPLICIT_PIVOT,
-    EXPLICIT_RESIDUAL,
+from bayespde.smc.factored import EXPLICIT_PIVOT, EXPLICIT_RESIDUAL, keep_basis, orthogonalise
+from bayespde.smc.layout import (
+    FULL,
     LOG_LIKELIHOOD,
     LOGDET,
     NEIGHBOUR,
@@ -19,12 +19,12 @@ from bayespde.smc.factored import (
     RATE,
     RESIDUAL,
     RSS,
+    SIZE,
     TOTAL_RATE,
     Active,
     Problem,
     add_multiple,
     dot,
-    orthogonalise,
 )
 from bayespde.smc.table import EvidenceTable, read_table
 
@@ -45,13 +45,21 @@ class Tempered(NamedTuple):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def refresh(state: Active, problem: Problem, target: Tempered) -> None:
-    """Bring log likelihood, the flips' log likelihoods and their rates up to date.
+    """Bring log likelihood, the flips' log likelihoods and their rates up to date."""
+    set_neighbours(state, problem, target)
+    _set_rates(state, target)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def set_neighbours(state: Active, problem: Problem, target: Tempered) -> None:
+    """Log likelihood of the configuration and after every flip.
 
     A flip of an inactive column leaves `RSS - Y^2 / D`, one of an active column `RSS + b^2 / v` with b its coefficient
     and v its diagonal element of the inverse Gram matrix.
     """
-    k, table, number, vectors = state.size[0], target.table, state.number, state.vectors
+    k, table, number, vectors = state.size[SIZE], target.table, state.number, state.vectors
     if number[RSS] < EXPLICIT_RESIDUAL * problem.gram[-1, -1]:
+        keep_basis(state, problem)
         _recompute_products(state, problem)
     number[LOG_LIKELIHOOD] = read_table(table, k, number[RSS] + table.offset) + table.determinant * number[LOGDET]
     largest = 1.0
@@ -64,7 +72,7 @@ def refresh(state: Active, problem: Problem, target: Tempered) -> None:
         vectors[NEIGHBOUR, state.terms[i]] = value
     full = k + 1 >= table.coefficients.shape[0]
     if full and k < state.place.shape[0]:
-        state.size[1] = 1
+        state.size[FULL] = 1
     for j in range(state.place.shape[0]):
         if state.place[j] >= 0:
             continue
@@ -78,7 +86,6 @@ def refresh(state: Active, problem: Problem, target: Tempered) -> None:
         if table.determinant != 0.0:
             value += table.determinant * (number[LOGDET] + math.log(pivot))
         vectors[NEIGHBOUR, j] = value
-    _set_rates(state, target)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -131,7 +138,7 @@ def relocation_weights(
         position: Position of the term among the active ones.
         cumulative: Overwritten by unnormalised cumulated probabilities over all columns, `[K]`.
     """
-    k, columns, table, vectors = state.size[0], state.place.shape[0], target.table, state.vectors
+    k, columns, table, vectors = state.size[SIZE], state.place.shape[0], target.table, state.vectors
     own = state.terms[position]
     spread = state.spread[position]
     length = math.sqrt(spread)
@@ -178,7 +185,7 @@ def _surely_allowed(pivot: float, largest: float, tolerance: float) -> bool:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _spread_allows(state: Active, column: int, tolerance: float) -> bool:
     """The same from the diagonal itself: it gains the squared coefficients of the column on the active ones / pivot."""
-    k, pivot = state.size[0], state.vectors[PIVOT, column]
+    k, pivot = state.size[SIZE], state.vectors[PIVOT, column]
     if pivot < tolerance:
         return False
     for a in range(k):
@@ -203,7 +210,7 @@ def is_allowed(state: Active, problem: Problem, without: int, column: int) -> bo
         without: Position of the active column to leave out, -1 for none.
         column: The inactive column to take in.
     """
-    k = state.size[0]
+    k = state.size[SIZE]
     pivot = state.vectors[PIVOT, column]
     if pivot <= 0.0 and without < 0:
         return False
@@ -247,6 +254,7 @@ def _recompute_products(state: Active, problem: Problem) -> None:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _recompute_pivot(state: Active, problem: Problem, column: int) -> None:
     """The same for one column of which the active ones leave little."""
-    orthogonalise(state, problem, column, state.scratch, True)
+    keep_basis(state, problem)
+    orthogonalise(state, problem, column, state.scratch)
     state.vectors[PIVOT, column] = dot(state.scratch, state.scratch)
     state.vectors[PRODUCT, column] = dot(state.scratch, state.vectors[RESIDUAL])

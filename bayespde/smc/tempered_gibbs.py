@@ -22,17 +22,11 @@ from tqdm import tqdm
 from bayespde.core.distinct import distinct
 from bayespde.core.errors import ConfigError
 from bayespde.core.random import spawn_seeds, torch_generator
-from bayespde.smc.barker import flip
 from bayespde.smc.base import LinearTarget, SMCState, Target
 from bayespde.smc.collect import Run, Runs, collect
-from bayespde.smc.factored import (
-    LOG_LIKELIHOOD,
-    Active,
-    Problem,
-    build,
-    make_active,
-    make_problem,
-)
+from bayespde.smc.factored import build
+from bayespde.smc.jumps import choose, flip
+from bayespde.smc.layout import FULL, LOG_LIKELIHOOD, Active, Problem, make_active, make_problem
 from bayespde.smc.odds import Tempered, barker, log_odds, refresh
 from bayespde.smc.run import finish_all
 from bayespde.smc.stream import advance, uniform
@@ -152,7 +146,7 @@ def _run_chain(
         for begin in range(0, jumps, PORTION):
             part = _room(min(PORTION, jumps - begin), target.terms)
             key = np.uint64(_walk(state, problem, tempered, config.exploration / target.terms, key, part))
-            if state.size[1]:
+            if state.size[FULL]:
                 # the work space was full once, and refused a column: walk the same way with more room
                 return _run_chain(target, config, seed, cap=2 * cap, from_prior=from_prior, bar=bar)
             if counts:
@@ -247,13 +241,7 @@ def _walk(state: Active, problem: Problem, target: Tempered, floor: float, key: 
         chain.log_weight[jump], chain.log_likelihood[jump] = log_weight, state.number[LOG_LIKELIHOOD]
         _accumulate(chain, log_weight, up)
         key = advance(key)
-        level, column = total * uniform(key), terms - 1
-        for j in range(terms):
-            level -= log_rate[j]
-            if level < 0.0:
-                column = j
-                break
-        flip(state, problem, target, column)
+        flip(state, problem, target, choose(log_rate, total * uniform(key)))
     return key
 
 

@@ -6,7 +6,8 @@ from oracles import all_spins, codes, random_rows
 
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel
-from bayespde.smc.factored import LOG_LIKELIHOOD, RATE, build, make_active, make_problem
+from bayespde.smc.factored import build
+from bayespde.smc.layout import LOG_LIKELIHOOD, RATE, make_active, make_problem
 from bayespde.smc.odds import Tempered, refresh, relocation_weights
 from bayespde.smc.table import tabulate
 

@@ -12,7 +12,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.random import torch_generator
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
-from bayespde.smc import BarkerFlips, SMCConfig, SMCState, enumerate_exact, make_kernel, run, run_all
+from bayespde.smc import BarkerFlips, SMCConfig, SMCState, enumerate_exact, lookup, make_kernel, run, run_all
 from bayespde.smc import barker as barker_module
 
 MODELS = compiled.small_models()
@@ -72,9 +72,12 @@ def one_start(model, row, particles, temperature):
     )
 
 
+@pytest.mark.parametrize("remembered", [True, False])
 @pytest.mark.parametrize(("name", "row", "swaps"), [("plain", 9, 0), ("nearly collinear", 18, 1), ("ridge", 3, 2)])
-def test_simulated_paths_follow_the_matrices(name, row, swaps, seed):
+def test_simulated_paths_follow_the_matrices(name, row, swaps, remembered, seed, monkeypatch):
     """From one configuration the shares after time 0.8 and some relocations are those of the matrix exponential."""
+    if not remembered:
+        monkeypatch.setattr(lookup, "MOST_TERMS", 0)
     model, particles, temperature, time = MODELS[name], 100000, 0.5, 0.8
     rates = compiled.rate_matrix(model, temperature)
     rates -= np.diag(rates.sum(axis=1))
@@ -100,8 +103,9 @@ def test_simulated_paths_follow_the_matrices(name, row, swaps, seed):
     assert np.all(np.abs(got - conditional) < 5 * 0.5 / np.sqrt(particles) + 1e-3)
 
 
-def test_the_number_of_threads_changes_nothing():
-    design, rows = random_rows(np.random.default_rng(1), 100, 30, noise=2.0, mixing=0.2)
+@pytest.mark.parametrize("terms", [12, 30])
+def test_the_number_of_threads_changes_nothing(terms):
+    design, rows = random_rows(np.random.default_rng(1), 100, terms, noise=2.0, mixing=0.2)
     model = SpinModel(SufficientStatistics.from_rows(design, rows))
     config = SMCConfig(particles=500, runs=1, final_rounds=2)
     one, two = (run(model, config=config, generator=torch_generator(4), threads=t) for t in (1, 2))
@@ -112,7 +116,20 @@ def test_the_number_of_threads_changes_nothing():
     assert all(np.array_equal(one.stages[k], two.stages[k]) for k in one.stages)
 
 
+def test_forgetting_changes_nothing(monkeypatch):
+    """A memory with room for few configurations starts anew again and again, with the same results."""
+    design, rows = random_rows(np.random.default_rng(1), 100, 12, noise=2.0, mixing=0.2)
+    model = SpinModel(SufficientStatistics.from_rows(design, rows))
+    config = SMCConfig(particles=300, runs=1, final_rounds=2)
+    wide = run(model, config=config, generator=torch_generator(4))
+    monkeypatch.setattr(lookup, "SLOTS", 5)
+    narrow = run(model, config=config, generator=torch_generator(4))
+    assert torch.equal(wide.state.spins, narrow.state.spins)
+    assert wide.state.log_evidence == narrow.state.log_evidence
+
+
 def test_running_out_of_room_changes_nothing(monkeypatch):
+    monkeypatch.setattr(lookup, "MOST_TERMS", 0)
     design, rows = random_rows(np.random.default_rng(2), 200, 12, noise=0.5, truth=3)
     rows += design @ np.linspace(0.5, 1.0, 12)
     model = SpinModel(SufficientStatistics.from_rows(design, rows), expected_terms=2)
@@ -129,10 +146,10 @@ def test_sweeps_aim_at_the_wanted_flips():
     model = MODELS["plain"]
     generator = torch_generator(0)
     state, _ = BarkerFlips(model)(one_start(model, 0, 4000, 0.5), sweeps=5.0, generator=generator)
-    kernel = BarkerFlips(model)
-    length = kernel.sweeps_for(state, flips=3.0)
+    kernel, size = BarkerFlips(model), float(state.spins.sum(dim=1).double().mean())
+    length = kernel.sweeps_for(state, flips=2.0)
     _, moves = kernel(state, sweeps=length, generator=generator)
-    assert moves.flip_rate * length * model.terms == pytest.approx(3.0, rel=0.25)
+    assert moves.flip_rate * length * model.terms == pytest.approx(2.0 + size / 2, rel=0.25)
 
 
 def test_the_kernel_follows_the_target_and_the_settings():

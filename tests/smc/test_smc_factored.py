@@ -8,8 +8,9 @@ from oracles import random_rows
 
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import HyperGSlab, IsotropicSlab, SpinModel
-from bayespde.smc.barker import flip
-from bayespde.smc.factored import LOG_LIKELIHOOD, NEIGHBOUR, RSS, build
+from bayespde.smc.factored import build
+from bayespde.smc.jumps import flip
+from bayespde.smc.layout import LOG_LIKELIHOOD, NEIGHBOUR, RSS
 from bayespde.smc.odds import refresh
 from bayespde.smc.table import tabulate
 
