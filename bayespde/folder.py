@@ -21,6 +21,7 @@ from bayespde.results.inference_data import load, save
 from bayespde.smooth.differentiate import SmoothField
 
 Result = TypeVar("Result")
+INCOMPLETE = "incomplete"
 RECORD = "provenance.json"
 
 
@@ -55,8 +56,12 @@ class RunFolder:
         )
 
     def posterior(self, key: str, compute: Callable[[], Posterior]) -> Posterior:
-        """The posterior, from `posterior.nc` if that was made under `key`."""
-        return self._stage("posterior.nc", key, compute, save, load)
+        """The posterior, from `posterior.nc` if that was made under `key`; an interrupted one is made anew."""
+
+        def finished(found: Posterior) -> bool:
+            return bool(found.provenance.get("complete", True))
+
+        return self._stage("posterior.nc", key, compute, save, load, finished=finished)
 
     def _stage(
         self,
@@ -65,6 +70,7 @@ class RunFolder:
         compute: Callable[[], Result],
         write: Callable[[Result, Path], None],
         read: Callable[[Path], Result],
+        finished: Callable[[Result], bool] = lambda _: True,
     ) -> Result:
         if self.path is None:
             return compute()
@@ -75,7 +81,7 @@ class RunFolder:
         with atomic_path(file) as temporary:
             result = compute()
             write(result, temporary)
-        self._record(self.path, name, key)
+        self._record(self.path, name, key if finished(result) else INCOMPLETE)
         return result
 
     def _finished(self) -> dict[str, str]:

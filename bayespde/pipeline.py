@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from bayespde import __version__
 from bayespde.config import DiscoverConfig, Prior
 from bayespde.core.equation import Equation, Library
-from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field, field_hash
-from bayespde.core.posterior import ExactTable, Posterior
-from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.core.posterior import Posterior
+from bayespde.core.random import spawn_seeds
 from bayespde.core.scales import units_of
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.folder import RunFolder, stage_key
@@ -32,6 +29,7 @@ from bayespde.model.spin import SpinModel
 from bayespde.results.diagnostics import run_agreement, squared_residual_per_row
 from bayespde.results.equations import RankedEquation, equations, format_equations
 from bayespde.results.pareto import pareto_front
+from bayespde.sampling import check_workers, sample
 from bayespde.smc.base import SMCConfig
 from bayespde.smc.exact import enumerate_exact
 from bayespde.smc.run import run_all
@@ -99,124 +97,6 @@ def _spline_for_rows(field: xr.DataArray, smooth: SmoothField) -> SplineFit:
     if smooth.spline.hold_out == "pixels" or field.ndim > 2:
         return smooth.spline
     return fit_spline(field, config=replace(smooth.spline_config, hold_out="pixels"))
-
-
-def enumerate_models(model: SpinModel, *, progress: bool = False) -> ExactTable:
-    """The exact posterior over all 2^K configurations, K <= 26.
-
-    Raises:
-        ConfigError: If there are too many terms.
-    """
-    result = enumerate_exact(model, progress=progress)
-    return ExactTable(**result._asdict())
-
-
-def sample(
-    model: SpinModel,
-    *,
-    particles: int | None = None,
-    runs: int | None = None,
-    config: SMCConfig | None = None,
-    seed: int = 0,
-    exact_terms: int = 0,
-    workers: int = 1,
-    progress: bool = False,
-) -> Posterior:
-    """Sample configurations by tempered sequential Monte Carlo, coefficients and noise exactly given them.
-
-    Args:
-        model: The target; it must have a library.
-        particles: Overrides `config.particles`.
-        runs: Overrides `config.runs`.
-        config: Settings of the sampler.
-        seed: Non-negative integer; same seed, same result, whatever `workers` is.
-        exact_terms: Enumerate as well where the library has at most so many terms.
-        workers: Runs at a time.
-        progress: Show bars.
-
-    Returns:
-        The posterior.
-
-    Raises:
-        ConfigError: If the model has no library, or a setting is out of range.
-    """
-    if model.library is None:
-        raise ConfigError(
-            "The model has no library.",
-            got="library=None",
-            wanted="a Library",
-            fix="SpinModel(statistics, library)",
-        )
-    config = config or SMCConfig()
-    config = replace(
-        config,
-        particles=config.particles if particles is None else particles,
-        runs=config.runs if runs is None else runs,
-    )
-    check_workers(workers)
-    started, (sample_seed, draw_seed) = perf_counter(), spawn_seeds(seed, 2)
-    result = run_all(model, config=config, seed=sample_seed, workers=workers, progress=progress)
-    coefficients, noise = _draw_coefficients(model, result.spins, draw_seed)
-    exact = enumerate_models(model, progress=progress) if len(model.library) <= exact_terms else None
-    return Posterior(
-        library=model.library,
-        statistics=model.statistics,
-        spins=result.spins,
-        coefficients=coefficients,
-        noise_scale=noise,
-        log_prior=result.log_prior,
-        log_likelihood=result.log_likelihood,
-        log_evidence=result.log_evidence,
-        estimates=result.estimates,
-        ancestors=result.origins,
-        stages=result.stages,
-        exact=exact,
-        provenance=_provenance(model, config, seed)
-        | {
-            "sampling_time": perf_counter() - started,
-            "captured_mass": [float(c) for c in result.captured_mass],
-        },
-    )
-
-
-def _draw_coefficients(model: SpinModel, spins: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients `[R, P, K]` and noise scales `[R, P]` given the spins, every run with a generator of its own."""
-    import torch
-
-    seeds = spawn_seeds(seed, len(spins))
-    drawn = [model.draw(torch.as_tensor(s), generator=torch_generator(r)) for s, r in zip(spins, seeds, strict=True)]
-    coefficients, noise = zip(*drawn, strict=True)
-    return torch.stack(coefficients).numpy(), torch.stack(noise).numpy()
-
-
-def _provenance(model: SpinModel, config: SMCConfig, seed: int) -> dict[str, Any]:
-    return {
-        "seed": int(seed),
-        "version": __version__,
-        "sampler": asdict(config),
-        "slab": repr(model.slab),
-        "shrinkage": _shrinkage(model),
-        "ridge": float(model.ridge),
-        "expected_terms": model.expected_terms or "default",
-    }
-
-
-def _shrinkage(model: SpinModel) -> float:
-    """Factor g / (1 + g) on coefficients where the slab fixes g; a mixture over g settles on large ones."""
-    g = model.closed_form.mixture[0].numpy()
-    return float(g[0] / (1 + g[0])) if len(g) == 1 else 1.0
-
-
-def check_workers(workers: int) -> None:
-    """Check the number of runs at a time before work begins.
-
-    Raises:
-        ConfigError: If it is not a positive integer.
-    """
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise ConfigError(
-            "The number of workers is out of range.", got=repr(workers), wanted="an int >= 1", fix="workers=1"
-        )
 
 
 @dataclass(frozen=True, eq=False)

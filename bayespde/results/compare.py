@@ -24,7 +24,7 @@ def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
 
     Raises:
         StatisticsError: If nothing is given, or the posteriors saw other rows, another target or another
-            power.
+            power, or one has no evidence.
     """
     if not posteriors:
         raise StatisticsError(
@@ -42,6 +42,13 @@ def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
             fix="assemble the union of the libraries once and give each model statistics.select(library.names)",
         )
     evidence = np.array([p.log_evidence_pooled for p in posteriors.values()])
+    if np.isnan(evidence).any():
+        raise StatisticsError(
+            "A posterior has no evidence.",
+            got=", ".join(n for n, value in zip(posteriors, evidence, strict=True) if np.isnan(value)),
+            wanted="posteriors from method='smc' or method='exact'",
+            fix="sample(model, method='smc')",
+        )
     errors = np.array([log_evidence_error(p) for p in posteriors.values()])
     order = np.argsort(-evidence, kind="stable")
     names = [list(posteriors)[i] for i in order]

@@ -232,8 +232,8 @@ def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds:
 def _draws(posterior: Posterior, spins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients of the particles that hold `spins`, `[N, k]`, and their weights `[N]`."""
     holds = np.all(posterior.spins == spins, axis=-1)
-    weights = np.exp(posterior.log_evidence - posterior.log_evidence.max())
-    return posterior.coefficients[holds][:, spins], np.broadcast_to(weights[:, None], holds.shape)[holds]
+    weights = np.broadcast_to(posterior.run_weights[:, None], holds.shape)[holds]
+    return posterior.coefficients[holds][:, spins], weights
 
 
 def _summarise(draws: np.ndarray, weights: np.ndarray, level: float) -> tuple[np.ndarray, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,11 +14,17 @@ from tqdm import tqdm
 
 from bayespde.core.errors import ConfigError
 from bayespde.smc.base import LinearTarget, Target
-from bayespde.smc.tree import descend, residuals
+from bayespde.smc.exact_best import Best, joined, nothing_yet, select, sift
+from bayespde.smc.exact_branch import Problem, sum_branch
+from bayespde.smc.exact_problem import no_likelihood, problem_of, with_reference
 
-SUFFIX_TERMS = 16
 MAXIMUM_LINEAR_TERMS = 26
 MAXIMUM_TERMS = 20
+BRANCH_TERMS = 14
+MAXIMUM_DECIDED = 10
+CHUNK = 2**16
+# exp of more than this above the reference could overflow in a sum over 2^26
+TOO_HIGH = 600.0
 
 
 class ExactResult(NamedTuple):
@@ -28,7 +36,7 @@ class ExactResult(NamedTuple):
         spins: Kept configurations, most probable first, `[N, K]`, bool: the top ones and the best of every
             size.
         probability: Their posterior probabilities, `[N]`, float64.
-        visited: Number of configurations summed.
+        visited: Number of configurations in the sum.
     """
 
     log_evidence: float
@@ -38,23 +46,72 @@ class ExactResult(NamedTuple):
     visited: int
 
 
-class _Best(NamedTuple):
-    """Configurations worth keeping so far: their codes, unnormalised log posteriors and sizes, `[N]` each."""
+class Enumeration(NamedTuple):
+    """The masses of all configurations by branch, relative to `exp(reference)`; columns in the order of the factor.
 
+    Attributes:
+        order: Index of the spin that belongs to each column, `[K]`.
+        problem: What was summed; None if every configuration was evaluated, and is a branch of its own.
+        reference: Log mass that counts as 1.
+        mass: Mass of each branch, `[2^P]`, by the bits of the first P columns.
+        share: Mass with each of the later columns in, `[K]`; 0 for the first P.
+        code: Best configurations as binary numbers, `[N]`, most probable first.
+        log_mass: Their log masses, `[N]`.
+    """
+
+    order: np.ndarray
+    problem: Problem | None
+    reference: float
+    mass: np.ndarray
+    share: np.ndarray
     code: np.ndarray
     log_mass: np.ndarray
-    size: np.ndarray
+
+    def result(self) -> ExactResult:
+        """Evidence, inclusion probabilities and the best configurations."""
+        terms, total = len(self.order), float(self.mass.sum())
+        inclusion = self.share.copy()
+        for column in range(_decided(self.mass)):
+            inclusion[column] = self.mass.reshape(2**column, 2, -1)[:, 1].sum()
+        log_evidence = self.reference + math.log(total)
+        probability = np.empty(terms)
+        probability[self.order] = inclusion / total
+        kept = np.exp(self.log_mass - log_evidence)
+        return ExactResult(log_evidence, probability, _spins(self.code, self.order), kept, 2**terms)
+
+    def draw(self, draws: int, *, generator: torch.Generator, progress: bool = False) -> torch.Tensor:
+        """Independent configurations, `[draws, K]`, bool; the branches that are drawn are gone through once more."""
+        uniform = torch.rand((2, draws), generator=generator, dtype=torch.float64).numpy()
+        branch = _choose(self.mass, uniform[0])
+        terms, decided, problem = len(self.order), _decided(self.mass), self.problem
+        code = branch << (terms - decided)
+        distinct, index = np.unique(branch, return_inverse=True)
+        members = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
+
+        def work(place: int) -> np.ndarray:
+            masses = np.zeros(2 ** (terms - decided))
+            nothing = nothing_yet(terms, keep=0, per_size=0, leaves=0)
+            sum_branch(problem, nothing, int(distinct[place]), decided, np.zeros(terms), masses)
+            return _choose(masses, uniform[1, members[place]])
+
+        if problem is not None and draws > 0:
+            for rows, leaves in zip(members, _in_threads(work, range(len(distinct)), progress=progress), strict=True):
+                code[rows] += leaves
+        return torch.as_tensor(_spins(code, self.order))
 
 
 def enumerate_exact(target: Target, *, keep: int = 2000, per_size: int = 20, progress: bool = False) -> ExactResult:
     """Sum over all configurations.
 
-    A `LinearTarget` is enumerated depth first with the canonical pivot rule, any other target by evaluating
-    it.
+    A `LinearTarget` is enumerated depth first with the canonical pivot rule. Configurations that together have less
+    than 1e-13 of the best one's mass are left out of the sum, whole branches of them at once, judged by
+    the residuals with all remaining columns in [furnivalwilson1974]. For that the log prior must be a sum over the
+    spins, and the evidence must fall with the residuals. Any other target is evaluated, configuration by
+    configuration. The answer does not depend on the number of threads, nor on `keep` and `per_size`.
 
     Args:
         target: What to enumerate.
-        keep: Number of most probable configurations to return.
+        keep: Number of most probable configurations to return, at least 1.
         per_size: Number of best configurations of every size to return besides.
         progress: Show a progress bar.
 
@@ -64,107 +121,128 @@ def enumerate_exact(target: Target, *, keep: int = 2000, per_size: int = 20, pro
     Raises:
         ConfigError: If there are too many terms, or no configuration has a positive likelihood.
     """
-    terms = target.terms
+    return sweep(target, keep=keep, per_size=per_size, progress=progress).result()
+
+
+def draw_exact(target: Target, draws: int, *, generator: torch.Generator, progress: bool = False) -> torch.Tensor:
+    """Draw independent configurations from the exact posterior over all 2^K.
+
+    Args:
+        target: What to draw from, as for `enumerate_exact`.
+        draws: Number of configurations.
+        generator: Source of randomness.
+        progress: Show a progress bar.
+
+    Returns:
+        `[draws, K]`, bool.
+
+    Raises:
+        ConfigError: As for `enumerate_exact`.
+    """
+    return sweep(target, keep=1, per_size=0, progress=progress).draw(draws, generator=generator, progress=progress)
+
+
+def sweep(target: Target, *, keep: int = 2000, per_size: int = 20, progress: bool = False) -> Enumeration:
+    """Do the work of `enumerate_exact` once, for its result and for any number of draws; the same arguments."""
     linear = target if isinstance(target, LinearTarget) else None
-    limit = MAXIMUM_LINEAR_TERMS if linear else MAXIMUM_TERMS
+    _refuse_more_than(MAXIMUM_LINEAR_TERMS if linear else MAXIMUM_TERMS, target.terms)
+    decided = min(MAXIMUM_DECIDED, max(0, target.terms - BRANCH_TERMS))
+    problem = problem_of(linear, decided=decided) if linear else None
+    if linear is None or problem is None:
+        _refuse_more_than(MAXIMUM_TERMS, target.terms)
+        return _evaluate(target, keep=keep, per_size=per_size, progress=progress)
+    while True:
+        found = _sum_branches(problem, linear.order, decided, keep=keep, per_size=per_size, progress=progress)
+        if found.log_mass[0] <= found.reference + TOO_HIGH:
+            return found
+        problem = with_reference(problem, float(found.log_mass[0]))
+
+
+def _refuse_more_than(limit: int, terms: int) -> None:
     if terms > limit:
         raise ConfigError(
             "There are too many terms to enumerate.",
             got=f"{terms} terms",
-            wanted=f"at most {limit}",
+            wanted=f"at most {MAXIMUM_LINEAR_TERMS}, or {MAXIMUM_TERMS} where every configuration has to be evaluated",
             fix="use sequential Monte Carlo, or a smaller library",
         )
-    suffix = min(terms, SUFFIX_TERMS)
-    bits = _bits(np.arange(2**suffix), suffix)
-    chunks = _linear_chunks(linear, bits) if linear else _plain_chunks(target, bits)
-    order = linear.order if linear else np.arange(terms)
-    top, mass, inclusion = -math.inf, 0.0, np.zeros(terms)
-    best = _Best(np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64))
-    weights = bits.astype(np.float64)
-    bar = tqdm(chunks, total=2 ** (terms - suffix), desc="enumerating", unit="chunk", disable=not progress)
-    for prefix, log_mass in bar:
-        peak = float(log_mass.max())
-        if peak == -math.inf:
-            continue
-        if peak > top:
-            mass, inclusion, top = mass * math.exp(top - peak), inclusion * math.exp(top - peak), peak
-        share = np.exp(log_mass - top)
-        total = float(share.sum())
-        mass += total
-        inclusion += np.concatenate([prefix * total, share @ weights])
-        best = _merge(best, prefix, bits, log_mass, keep=keep, per_size=per_size)
-    return _finish(top, mass, inclusion, best, order)
 
 
-def _finish(top: float, mass: float, inclusion: np.ndarray, best: _Best, order: np.ndarray) -> ExactResult:
-    if mass == 0:
-        raise ConfigError(
-            "No configuration has a positive likelihood.",
-            got="all refused",
-            wanted="at least one possible configuration",
-            fix="check the target for infinite values",
-        )
+def _sum_branches(
+    problem: Problem, order: np.ndarray, decided: int, *, keep: int, per_size: int, progress: bool
+) -> Enumeration:
+    """Sum branch by branch, in threads; what is reduced is in the order of the branches."""
     terms = len(order)
-    log_evidence = top + math.log(mass)
-    probability = np.empty(terms)
-    probability[order] = inclusion / mass
-    spins = np.empty((len(best.code), terms), dtype=bool)
-    spins[:, order] = _bits(best.code, terms)
-    return ExactResult(log_evidence, probability, spins, np.exp(best.log_mass - log_evidence), 2**terms)
+    leaves, unwanted = 2 ** (terms - decided), np.empty(0)
+    free: SimpleQueue[Best] = SimpleQueue()
+    for _ in range(torch.get_num_threads()):
+        free.put(nothing_yet(terms, keep=max(keep, 1), per_size=per_size, leaves=leaves))
+
+    def work(prefix: int) -> tuple[float, np.ndarray]:
+        best, share = free.get(), np.zeros(terms)
+        try:
+            sift(best, leaves=leaves)
+            return sum_branch(problem, best, prefix, decided, share, unwanted), share
+        finally:
+            free.put(best)
+
+    # columns in come first: the gates of the best rise early
+    masses, shares = zip(*_in_threads(work, range(2**decided - 1, -1, -1), progress=progress), strict=True)
+    code, log_mass, _ = select(joined([free.get() for _ in range(free.qsize())]))
+    share = np.array(shares[::-1]).sum(axis=0)
+    return Enumeration(order, problem, problem.rule.reference, np.array(masses[::-1]), share, code, log_mass)
 
 
-def _linear_chunks(target: LinearTarget, bits: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Prefix `[K-L]` and log posterior masses `[2^L]` of its completions, in the order of the factor."""
-    suffix, terms = bits.shape[1], target.terms
-    plain = np.ascontiguousarray(target.factor)
-    extra = math.sqrt(target.ridge) * np.eye(terms, terms + 1)
-    penalised = np.asarray(np.linalg.qr(np.vstack([plain, extra]), mode="r"))
-    inside = bits.sum(axis=1)
-    spins = np.empty((len(bits), terms), dtype=bool)
-    spins[:, target.order[terms - suffix :]] = bits
-    for prefix in _bits(np.arange(2 ** (terms - suffix)), terms - suffix):
-        rss, logdet, pivot = residuals(descend(plain, prefix))
-        if target.ridge > 0:
-            rss, logdet, _ = residuals(descend(penalised, prefix))
-        spins[:, target.order[: terms - suffix]] = prefix
-        log_likelihood = target.log_evidence_given(inside + prefix.sum(), rss, logdet)
-        log_mass = (log_likelihood + target.log_prior(torch.as_tensor(spins))).numpy()
-        log_mass[pivot < target.pivot_tolerance] = -np.inf
-        yield prefix, log_mass
+def _in_threads(work: Callable[[int], Any], items: Sequence[int], *, progress: bool) -> list[Any]:
+    """Results in the order of the items; an interrupt waits for the branches that have begun, and for no more."""
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        futures = [pool.submit(work, item) for item in items]
+        try:
+            bar = tqdm(futures, desc="enumerating", unit="branch", disable=not progress)
+            return [future.result() for future in bar]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _plain_chunks(target: Target, bits: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The same for a target that can only be evaluated."""
-    prefix_terms = target.terms - bits.shape[1]
-    for prefix in _bits(np.arange(2**prefix_terms), prefix_terms):
-        spins = torch.as_tensor(np.hstack([np.tile(prefix, (len(bits), 1)), bits]))
-        yield prefix, (target.log_prior(spins) + target.log_likelihood(spins)).numpy()
+def _evaluate(target: Target, *, keep: int, per_size: int, progress: bool) -> Enumeration:
+    """The same for a target that can only be evaluated: all log masses at once, K <= 20."""
+    terms = target.terms
+    log_mass, size = np.empty(2**terms), np.empty(2**terms, np.int64)
+    for start in tqdm(range(0, len(log_mass), CHUNK), desc="enumerating", unit="chunk", disable=not progress):
+        chunk = slice(start, min(start + CHUNK, len(log_mass)))
+        bits = _bits(np.arange(chunk.start, chunk.stop), terms)
+        spins, size[chunk] = torch.as_tensor(bits), bits.sum(axis=1)
+        log_mass[chunk] = (target.log_prior(spins) + target.log_likelihood(spins)).numpy()
+    reference = float(log_mass.max())
+    if reference == -math.inf:
+        raise no_likelihood()
+    code = np.flatnonzero(log_mass > -math.inf)
+    best = nothing_yet(terms, keep=max(keep, 1), per_size=per_size, leaves=0)
+    possible = best._replace(code=code, log_mass=log_mass[code], size=size[code], used=np.array([len(code)]))
+    code, kept, _ = select(possible)
+    mass, share = np.exp(log_mass - reference), np.zeros(terms)
+    return Enumeration(np.arange(terms), None, reference, mass, share, code, kept)
+
+
+def _choose(mass: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Indices with probabilities proportional to `mass`, one for each uniform number in [0, 1)."""
+    cumulative = np.cumsum(mass)
+    found = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+    return np.minimum(found, np.flatnonzero(mass)[-1])
+
+
+def _decided(mass: np.ndarray) -> int:
+    """Number of columns that 2^P branches decide: P."""
+    return len(mass).bit_length() - 1
+
+
+def _spins(codes: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Configurations `[N, K]` in the target's order from binary numbers in the factor's."""
+    spins = np.empty((len(codes), len(order)), dtype=bool)
+    spins[:, order] = _bits(codes, len(order))
+    return spins
 
 
 def _bits(codes: np.ndarray, width: int) -> np.ndarray:
     """Binary digits, highest first: `[N, width]`, bool."""
     return (codes[:, None] >> np.arange(width - 1, -1, -1)) & 1 == 1
-
-
-def _merge(
-    best: _Best, prefix: np.ndarray, bits: np.ndarray, log_mass: np.ndarray, *, keep: int, per_size: int
-) -> _Best:
-    """Add a chunk's candidates to the best so far, and drop what is no longer among them."""
-    size = bits.sum(axis=1) + prefix.sum()
-    threshold = np.full(len(prefix) + bits.shape[1] + 1, -np.inf)
-    for s in np.unique(best.size):
-        of_size = np.sort(best.log_mass[best.size == s])
-        if len(of_size) >= per_size > 0:
-            threshold[s] = of_size[-per_size]
-    overall = best.log_mass[keep - 1] if len(best.log_mass) >= keep > 0 else -np.inf
-    found = np.flatnonzero((log_mass > -np.inf) & ((log_mass > overall) | (log_mass > threshold[size])))
-    offset = int(prefix @ (1 << np.arange(len(prefix) - 1, -1, -1, dtype=np.int64))) << bits.shape[1]
-    code = np.concatenate([best.code, found + offset])
-    mass = np.concatenate([best.log_mass, log_mass[found]])
-    sizes = np.concatenate([best.size, size[found]])
-    order = np.lexsort((code, -mass))
-    code, mass, sizes = code[order], mass[order], sizes[order]
-    wanted = np.arange(len(code)) < keep
-    for s in np.unique(sizes):
-        wanted[np.flatnonzero(sizes == s)[:per_size]] = True
-    return _Best(code[wanted], mass[wanted], sizes[wanted])

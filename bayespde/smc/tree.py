@@ -1,116 +1,98 @@
-"""Triangular factor -> residuals of all configurations, depth first: the compiled part of the enumeration."""
+"""Triangular factor -> residuals and pivots of its sub-models, by rotations without square roots.
+
+Row i of a factor R is held as its squared pivot `R[i, i]**2`, on the diagonal, and as `R[i, k] / R[i, i]` right of
+it. The last diagonal element is the residual sum of squares with all columns in. Taking the first column in is free:
+what is left of the triangle is the answer. Leaving it out adds its row to the rows below by Givens rotations
+without square roots [gentleman1973]. Every residual and every pivot is a sum of squares, and none is ever subtracted
+from another: a nearly perfect fit and a nearly collinear column keep their digits.
+"""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-
-class Branch(NamedTuple):
-    """What is left of the factor once it is decided which of the first columns are in.
-
-    Attributes:
-        triangle: Factor of the remaining columns' and the response's residuals, `[L+1, L+1]`, float64.
-        logdet: Log determinant of the Gram matrix of the columns taken in.
-        pivot: Smallest pivot among them; inf if there is none.
-    """
-
-    triangle: np.ndarray
-    logdet: float
-    pivot: float
+LEAST_PIVOT = 1e-30
 
 
-def descend(factor: np.ndarray, prefix: np.ndarray) -> Branch:
-    """Decide the first M columns of a factor (`[K+1, K+1]`) by the bits of `prefix` (`[M]`, bool)."""
-    triangle, logdet, pivot = np.ascontiguousarray(factor), 0.0, np.inf
-    for included in prefix:
-        size = len(triangle)
-        smaller = np.zeros((size - 1, size - 1))
-        if included:
-            square = triangle[0, 0] ** 2
-            pivot = min(pivot, square)
-            logdet += np.log(max(square, 1e-300))
-            _include(triangle, smaller, size)
-        else:
-            _exclude(triangle, smaller, size, np.empty(size))
-        triangle = smaller
-    return Branch(triangle, logdet, pivot)
+def without_square_roots(factor: np.ndarray) -> np.ndarray:
+    """Squared pivots and unit rows, `[K+1, K+1]`, of an upper triangular factor, `[K+1, K+1]`, float64."""
+    pivots = np.diagonal(factor).copy()
+    # a row that begins with 0 has no unit form; so small a pivot changes the columns by less than any rounding does
+    pivots[np.abs(pivots) < LEAST_PIVOT] = LEAST_PIVOT
+    triangle = np.triu(factor / pivots[:, None], 1) + np.diag(pivots**2)
+    triangle[-1, -1] = factor[-1, -1] ** 2
+    return np.ascontiguousarray(triangle)
 
 
-def residuals(branch: Branch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Residual sum of squares, log determinant and smallest pivot of all 2^L completions of a branch.
-
-    Configuration c has the branch's next column in if the highest of its L bits is set, and so on down.
-    Going from one configuration to the next redoes two levels on average. Leaving a column out is a chain of
-    Givens rotations of the triangle, taking it in is free: orthogonal throughout, so a nearly perfect fit
-    keeps its digits.
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def leave_out(triangles: np.ndarray, above: int, below: int, column: int, row: np.ndarray) -> None:
+    """Write the triangles that are left when `column` is left out; those before it are decided.
 
     Args:
-        branch: From `descend`.
-
-    Returns:
-        Three arrays `[2^L]`, float64.
+        triangles: `[layers, K+1, K+1]`, float64.
+        above: Layer to read.
+        below: Layer to write, below the row of `column`.
+        column: First column of the triangle.
+        row: Scratch, `[K+1]`.
     """
-    levels = len(branch.triangle) - 1
-    result = (np.empty(2**levels), np.empty(2**levels), np.empty(2**levels))
-    _fill(branch.triangle, branch.logdet, branch.pivot, *result)
-    return result
+    last = triangles.shape[2] - 1
+    weight = triangles[above, column, column]
+    for k in range(column + 1, last + 1):
+        row[k] = triangles[above, column, k]
+    for i in range(column + 1, last):
+        x, old = row[i], triangles[above, i, i]
+        new = old + weight * x * x
+        cosine, sine = old / new, weight * x / new
+        weight *= cosine
+        triangles[below, i, i] = new
+        for k in range(i + 1, last + 1):
+            value = triangles[above, i, k]
+            triangles[below, i, k] = cosine * value + sine * row[k]
+            row[k] -= x * value
+    triangles[below, last, last] = triangles[above, last, last] + weight * row[last] * row[last]
 
 
-@njit(cache=True, nogil=True)
-def _include(source: np.ndarray, target: np.ndarray, size: int) -> None:
-    for row in range(1, size):
-        for column in range(row, size):
-            target[row - 1, column - 1] = source[row, column]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def last_three(triangles: np.ndarray, layer: int, a: int, tolerance: float, rss: np.ndarray, det: np.ndarray) -> None:
+    """Write what the eight choices of the last three columns leave; the first of them is the highest bit.
 
-
-@njit(cache=True, nogil=True)
-def _exclude(source: np.ndarray, target: np.ndarray, size: int, carry: np.ndarray) -> None:
-    for column in range(1, size):
-        carry[column - 1] = source[0, column]
-    for row in range(size - 1):
-        first, second = carry[row], source[row + 1, row + 1]
-        length = np.sqrt(first * first + second * second)
-        cosine, sine = (first / length, second / length) if length > 0 else (1.0, 0.0)
-        for column in range(row, size - 1):
-            below = source[row + 1, column + 1]
-            target[row, column] = cosine * carry[column] + sine * below
-            carry[column] = cosine * below - sine * carry[column]
-
-
-@njit(cache=True, nogil=True)
-def _fill(
-    triangle: np.ndarray,
-    log_start: float,
-    pivot_start: float,
-    rss: np.ndarray,
-    logdet: np.ndarray,
-    pivot: np.ndarray,
-) -> None:
-    levels = triangle.shape[0] - 1
-    stack = np.zeros((levels + 1, levels + 1, levels + 1))
-    stack[0] = triangle
-    logs, pivots, carry = np.empty(levels + 1), np.empty(levels + 1), np.empty(levels + 1)
-    logs[0], pivots[0] = log_start, pivot_start
-    for code in range(1 << levels):
-        depth = 0
-        if code > 0:
-            depth = levels - 1
-            while (code >> (levels - 1 - depth)) & 1 == 0:
-                depth -= 1
-        while depth < levels:
-            size = levels - depth + 1
-            if (code >> (levels - 1 - depth)) & 1:
-                square = stack[depth, 0, 0] ** 2
-                logs[depth + 1] = logs[depth] + np.log(max(square, 1e-300))
-                pivots[depth + 1] = min(pivots[depth], square)
-                _include(stack[depth], stack[depth + 1], size)
-            else:
-                logs[depth + 1], pivots[depth + 1] = logs[depth], pivots[depth]
-                _exclude(stack[depth], stack[depth + 1], size, carry)
-            depth += 1
-        rss[code] = stack[levels, 0, 0] ** 2
-        logdet[code] = logs[levels]
-        pivot[code] = pivots[levels]
+    Args:
+        triangles: `[layers, K+1, K+1]`, float64.
+        layer: Layer to read.
+        a: First of the last three columns.
+        tolerance: Least pivot of a column taken in.
+        rss: Residual sums of squares, `[8]`; inf where a pivot is below the tolerance.
+        det: Products of the pivots of the columns taken in, `[8]`.
+    """
+    pa, ab, ac, ay = (
+        triangles[layer, a, a],
+        triangles[layer, a, a + 1],
+        triangles[layer, a, a + 2],
+        triangles[layer, a, a + 3],
+    )
+    pb, bc, by = triangles[layer, a + 1, a + 1], triangles[layer, a + 1, a + 2], triangles[layer, a + 1, a + 3]
+    pc, cy, least = triangles[layer, a + 2, a + 2], triangles[layer, a + 2, a + 3], triangles[layer, a + 3, a + 3]
+    # pivots where columns before are out: of b without a; of c without b, without a, without both
+    b = pb + pa * ab**2
+    pa_b = pa * (pb / b)
+    c_a, c_b = pc + pb * bc**2, pc + pa_b * (ac - ab * bc) ** 2
+    c = c_a + pa * ac**2
+    rss[7] = least
+    rss[6] = least + pc * cy**2
+    rss[5] = least + pb * (pc / c_a) * (by - bc * cy) ** 2
+    rss[4] = rss[6] + pb * by**2
+    rss[3] = least + pa_b * (pc / c_b) * (ay - ab * by - (ac - ab * bc) * cy) ** 2
+    rss[2] = rss[6] + pa_b * (ay - ab * by) ** 2
+    # what one column leaves of y, by Lagrange's identity
+    crossed = pc * (pa * (ac * cy - ay) ** 2 + pb * (bc * cy - by) ** 2) + pa * pb * (ac * by - bc * ay) ** 2
+    rss[1] = least + crossed / c
+    rss[0] = rss[4] + pa * ay**2
+    det[0], det[1], det[2], det[3] = 1.0, c, b, b * c_b
+    det[4], det[5], det[6], det[7] = pa, pa * c_a, pa * pb, pa * pb * pc
+    # a pivot only grows when a column before it is left out
+    if min(pa, pb, pc) < tolerance:
+        smallest = (np.inf, c, b, min(b, c_b), pa, min(pa, c_a), min(pa, pb), min(pa, pb, pc))
+        for choice in range(8):
+            if smallest[choice] < tolerance:
+                rss[choice] = np.inf
