@@ -140,13 +140,18 @@ class Discovery:
         return to_inference_data(self.posterior)
 
     def __repr__(self) -> str:
-        inclusion = self.posterior.inclusion_probability.to_series().sort_values(ascending=False)
+        inclusion = (
+            self.posterior.inclusion_probability.to_series().round(9).sort_values(ascending=False, kind="stable")
+        )
         lines = [f"{name:>14} {value:.3f}" for name, value in inclusion.items() if value >= 0.01]
         agreement = run_agreement(self.posterior)
         found, expected = squared_residual_per_row(self.posterior)
         check = f"largest spread between runs {float(agreement['spread'].max()):.3f}"
         if self.posterior.exact is not None:
             check = f"largest deviation of sampling from enumeration {float(abs(agreement['deviation']).max()):.3f}"
+        if not self.posterior.provenance.get("complete", True):
+            wanted = self.posterior.provenance["sampler"]["runs"]
+            check += f"\ninterrupted: {len(self.posterior.log_evidence)} of {wanted} runs; run again to finish"
         return "\n".join(
             [
                 "Discovery",

@@ -92,7 +92,7 @@ for name, mean, low, high, unit in zip(best.names, best.coefficients, best.lower
 # the sampler's estimate stands beside it.
 
 # %%
-found.posterior.inclusion_probability.to_series().sort_values(ascending=False).head(6).round(4)
+found.posterior.inclusion_probability.to_series().round(4).sort_values(ascending=False, kind="stable").head(6)
 
 # %%
 bp.figures.plot_inclusion(found.posterior)

@@ -272,3 +272,10 @@ def test_settings_are_checked_at_the_door(field, found, monkeypatch):
 def test_sampling_refuses_numbers_out_of_range(found, settings):
     with pytest.raises(ConfigError):
         bp.sample(found.model, **settings)
+
+
+def test_an_interrupted_discovery_says_so(found):
+    provenance = {**found.posterior.provenance, "complete": False}
+    cut = replace(found, posterior=replace(found.posterior, provenance=provenance))
+    assert "interrupted: 4 of 4 runs" in repr(cut)
+    assert "interrupted" not in repr(found)
