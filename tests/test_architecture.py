@@ -19,11 +19,12 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "models" not in p.relative_
 TREES = {p: ast.parse(p.read_text(encoding="utf-8")) for p in MODULES}
 FUNCTIONS = [(p, node) for p, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 PUBLIC = {
-    "BayespdeError", "DiscoverConfig", "SMCConfig", "TemperedGibbsConfig", "Discovery", "Equation", "Library", "Posterior", "SimulationSpec",
-    "SmoothField", "Smoothing", "SpinModel", "Strong", "SufficientStatistics", "Weak", "__version__", "add_noise",
-    "assemble", "check_field", "compare", "differentiate", "discover", "enumerate_models", "equations", "figures",
-    "fit_field", "from_inference_data", "integrate", "make_field", "named_library", "pareto_front",
-    "polynomial_library", "read_field", "sample", "simulate", "smc", "to_inference_data",
+    "BayespdeError", "DiscoverConfig", "Discovery", "Equation", "Library", "Posterior", "SMCConfig",
+    "SimulationSpec", "SmoothField", "Smoothing", "SpinModel", "Strong", "SufficientStatistics",
+    "TemperedGibbsConfig", "Weak", "__version__", "add_noise", "assemble", "check_field", "compare",
+    "differentiate", "discover", "enumerate_models", "equations", "figures", "fit_field", "from_inference_data",
+    "integrate", "make_field", "named_library", "pareto_front", "polynomial_library", "read_field", "sample",
+    "simulate", "smc", "to_inference_data",
 }  # fmt: skip
 
 

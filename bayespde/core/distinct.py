@@ -27,6 +27,9 @@ class Distinct(NamedTuple):
 
 def distinct(spins: np.ndarray) -> Distinct:
     """Group equal rows of `spins` (`[P, K]`, bool). The order of the groups depends on their content only."""
+    if not len(spins):
+        nothing = np.empty(0, dtype=np.int64)
+        return Distinct(nothing, np.zeros(1, dtype=np.int64), nothing, nothing, nothing)
     packed = np.packbits(spins, axis=1)
     words = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), dtype=np.uint8)
     words[:, : packed.shape[1]] = packed

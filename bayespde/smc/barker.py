@@ -59,7 +59,7 @@ class BarkerFlips:
         """Largest number of terms that there is room for."""
         return len(self._table.coefficients) - 1
 
-    def _makemake_moved(self, spins: np.ndarray) -> None:
+    def _make_room(self, spins: np.ndarray) -> None:
         """See that the largest of some configurations has room."""
         largest = int(spins.sum(axis=1).max())
         if largest > self._cap:
@@ -109,13 +109,13 @@ class BarkerFlips:
             mean = lookup.mean_rate(_codes(spins), memo, self._problem, target, next(self._calls))
             self._memos.append(memo)
             return float(mean)
-        self._makemake_moved(spins)
+        self._make_room(spins)
         return float(jumps.mean_rate(spins, self._problem, Tempered(self._table, self._logits, temperature)))
 
     def _moved(self, spins: np.ndarray, keys: np.ndarray, temperature: float, time: float) -> Moved:
         if self.target.terms <= lookup.MOST_TERMS:
             return self._look_up(spins, keys, temperature, time)
-        self._makemake_moved(spins)
+        self._make_room(spins)
         moved = self._move(spins, keys, temperature, time)
         while moved.overflow.any():
             self._table = self._tabulate(2 * self._cap)

@@ -59,23 +59,33 @@ def keep_basis(state: Active, problem: Problem) -> None:
     for i in range(k):
         state.size[SIZE] = i
         orthogonalise(state, problem, state.terms[i], state.basis[i])
-        scale = 1.0 / math.sqrt(dot(state.basis[i], state.basis[i]))
+        length = math.sqrt(dot(state.basis[i], state.basis[i]))
         for j in range(columns + 1):
-            state.basis[i, j] *= scale
-        add_multiple(-dot(state.basis[i], residual), state.basis[i], residual)
+            state.basis[i, j] /= length
+        state.rows[i, state.terms[i]] = length
+        state.rows[i, columns] = dot(state.basis[i], residual)
+        add_multiple(-state.rows[i, columns], state.basis[i], residual)
     state.size[SIZE] = k
     state.number[RSS] = dot(residual, residual)
+    _invert(state)
+    _set_spreads(state)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def orthogonalise(state: Active, problem: Problem, column: int, direction: np.ndarray) -> None:
-    """Residual of a column on the basis, into `direction`: once by the stored products, again by fresh ones."""
+    """Residual of a column on the basis, into `direction`: once by the stored products, again by fresh ones.
+
+    What the second pass finds is added to the stored products: the triangle has to stay that of this very basis,
+    because rotations are read from the one and made on both.
+    """
     size = state.size[SIZE]
     direction[:] = problem.columns[column]
     for i in range(size):
         add_multiple(-state.rows[i, column], state.basis[i], direction)
     for i in range(size):
-        add_multiple(-dot(state.basis[i], direction), state.basis[i], direction)
+        more = dot(state.basis[i], direction)
+        state.rows[i, column] += more
+        add_multiple(-more, state.basis[i], direction)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -209,7 +219,7 @@ def _shrink_inverse(state: Active, position: int) -> None:
 
     What a nearly collinear column has swollen does not shrink back to full precision: then it is computed anew.
     """
-    k, last, inverse, largest = state.size[SIZE], state.place.shape[0], state.inverse, 1.0
+    k, inverse, largest = state.size[SIZE], state.inverse, 1.0
     for a in range(k + 1):
         largest = max(largest, state.spread[a])
     for a in range(position, k):
@@ -217,6 +227,13 @@ def _shrink_inverse(state: Active, position: int) -> None:
             inverse[a, b] = inverse[a + 1, b]
     if largest > LARGE_SPREAD:
         _invert(state)
+    _set_spreads(state)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _set_spreads(state: Active) -> None:
+    """Spreads and coefficients from the inverse triangle."""
+    k, last, inverse = state.size[SIZE], state.place.shape[0], state.inverse
     for a in range(k):
         square, value = 0.0, 0.0
         for b in range(a, k):

@@ -138,7 +138,8 @@ def _relocate(group: _Group, problem: Problem, target: Tempered, left: bool, key
         relocation_weights(state, problem, target, position, cumulative)
         group.known[position] |= not left
     key = advance(key)
-    column = np.searchsorted(cumulative, cumulative[-1] * uniform(key), side="right")
+    last = cumulative.shape[0] - 1
+    column = min(np.searchsorted(cumulative, cumulative[last] * uniform(key), side="right"), last)
     old = state.terms[position]
     if column == old:
         return key, left

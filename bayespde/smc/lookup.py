@@ -21,7 +21,7 @@ from bayespde.smc.odds import Tempered, barker, set_neighbours
 from bayespde.smc.stream import advance, uniform
 
 MOST_TERMS = 20
-SLOTS = 2**17
+SLOTS = 2**16
 
 
 class Memo(NamedTuple):
@@ -195,6 +195,8 @@ def _relocate(memo: Memo, code: int, key: int, problem: Problem, target: Tempere
         free = (without >> j) & 1 == 0 and candidate > -math.inf
         memo.weight[j] = target.logits[j] + target.temperature * candidate if free else -math.inf
         peak = max(peak, memo.weight[j])
+    if peak == -math.inf:
+        return code, key
     for j in range(terms):
         memo.weight[j] = math.exp(memo.weight[j] - peak)
         total += memo.weight[j]

@@ -28,6 +28,8 @@ from bayespde.smc.layout import (
 )
 from bayespde.smc.table import EvidenceTable, read_table
 
+NEARLY_PERFECT = 1e-4
+
 
 class Tempered(NamedTuple):
     """The target of the kernels at one temperature.
@@ -82,7 +84,10 @@ def set_neighbours(state: Active, problem: Problem, target: Tempered) -> None:
         if full or not (_surely_allowed(pivot, largest, problem.tolerance) or is_allowed(state, problem, -1, j)):
             vectors[NEIGHBOUR, j] = -math.inf
             continue
-        value = read_table(table, k + 1, number[RSS] - vectors[PRODUCT, j] ** 2 / pivot + table.offset)
+        rss = number[RSS] - vectors[PRODUCT, j] ** 2 / pivot
+        if rss < NEARLY_PERFECT * number[RSS]:
+            rss = _recompute_rss(state, problem, -1, j)
+        value = read_table(table, k + 1, rss + table.offset)
         if table.determinant != 0.0:
             value += table.determinant * (number[LOGDET] + math.log(pivot))
         vectors[NEIGHBOUR, j] = value
@@ -161,7 +166,10 @@ def relocation_weights(
             pivot = vectors[PIVOT, j] + cross[j] * cross[j]
             if _surely_allowed(pivot, largest, problem.tolerance) or is_allowed(state, problem, position, j):
                 product = vectors[PRODUCT, j] + cross[j] * explained
-                log_likelihood = read_table(table, k, without - product * product / pivot + table.offset)
+                rss = without - product * product / pivot
+                if rss < NEARLY_PERFECT * without:
+                    rss = _recompute_rss(state, problem, position, j)
+                log_likelihood = read_table(table, k, rss + table.offset)
                 if table.determinant != 0.0:
                     log_likelihood += table.determinant * (logdet + math.log(pivot))
         possible = log_likelihood > -math.inf
@@ -249,6 +257,27 @@ def _recompute_products(state: Active, problem: Problem) -> None:
     for j in range(columns):
         if state.place[j] < 0:
             vectors[PRODUCT, j] = state.scratch[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _recompute_rss(state: Active, problem: Problem, without: int, column: int) -> float:
+    """Residual sum of squares with one column in and perhaps one out, from the residual itself.
+
+    The difference of two sums of squares has lost the digits of a nearly perfect fit, and several of those compete in a
+    relocation.
+    """
+    keep_basis(state, problem)
+    residual, direction = state.vectors[RESIDUAL].copy(), np.empty_like(state.scratch)
+    orthogonalise(state, problem, column, direction)
+    if without >= 0:
+        lone = np.zeros_like(direction)
+        for m in range(without, state.size[SIZE]):
+            add_multiple(state.inverse[without, m], state.basis[m], lone)
+        square = dot(lone, lone)
+        add_multiple(state.solution[without] / square, lone, residual)
+        add_multiple(dot(lone, problem.columns[column]) / square, lone, direction)
+    add_multiple(-dot(direction, residual) / dot(direction, direction), direction, residual)
+    return dot(residual, residual)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

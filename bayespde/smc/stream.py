@@ -10,7 +10,7 @@ from numba import njit
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
-_UNIT = 2.0**-53
+_UNIT = 2.0**-52
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -28,7 +28,7 @@ def uniform(key: Any) -> float:
     z = (z ^ (z >> np.uint64(27))) * _SECOND
     z = z ^ (z >> np.uint64(31))
     # half a step away from both ends: a logarithm of it or of one minus it is always finite
-    return (np.float64(z >> np.uint64(11)) + 0.5) * _UNIT
+    return (np.float64(z >> np.uint64(12)) + 0.5) * _UNIT
 
 
 @njit(cache=True)

@@ -78,7 +78,9 @@ def tabulate(target: LinearTarget, *, sizes: int, bits: int = 4) -> EvidenceTabl
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def read_table(table: EvidenceTable, size: int, s: float) -> float:
     """Log evidence (log determinant apart) of a configuration of `size` terms at `s = rss + offset`."""
-    s = min(max(s, table.smallest), table.largest)
+    # written so that not even a NaN is looked up outside of the table
+    s = s if s > table.smallest else table.smallest
+    s = s if s < table.largest else table.largest
     pattern = np.float64(s).view(np.int64)
     interval = pattern >> table.shift
     u = (pattern - (interval << table.shift)) * (2.0 / (1 << table.shift)) - 1.0

@@ -133,12 +133,14 @@ def run_chains(
 def _run_chain(
     target: LinearTarget, config: TemperedGibbsConfig, seed: int, *, cap: int, from_prior: bool, bar: tqdm
 ) -> Run:
-    generator, order, cap = torch_generator(seed), np.asarray(target.order), min(target.terms, cap)
+    generator, order = torch_generator(seed), np.asarray(target.order)
+    spins = _start(target, generator, from_prior=from_prior)[order]
+    cap = min(target.terms, max(cap, 2 * int(spins.sum())))
     problem = make_problem(target.factor, ridge=target.ridge, tolerance=target.pivot_tolerance)
     logits = np.ascontiguousarray(target.prior_logits.numpy()[order])
     tempered = Tempered(tabulate(target, sizes=cap + 1), logits, 1.0)
     state = make_active(target.terms, cap)
-    build(state, problem, _start(target, generator, cap=cap, from_prior=from_prior)[order])
+    build(state, problem, spins)
     refresh(state, problem, tempered)
     key = np.uint64(int(torch.randint(2**62, (1,), generator=generator)))
     parts = []
@@ -155,12 +157,12 @@ def _run_chain(
     return _summarise(target, config, parts, generator)
 
 
-def _start(target: LinearTarget, generator: torch.Generator, *, cap: int, from_prior: bool) -> np.ndarray:
+def _start(target: LinearTarget, generator: torch.Generator, *, from_prior: bool) -> np.ndarray:
     """The empty configuration, or one from the prior that is possible: `[K]`, bool, library order."""
     spins = torch.zeros((1, target.terms), dtype=torch.bool)
     if from_prior:
         spins = target.sample_prior(TRIES, generator=generator)
-    possible = torch.isfinite(target.log_likelihood(spins)) & (spins.sum(dim=1) <= cap)
+    possible = torch.isfinite(target.log_likelihood(spins))
     if not possible.any():
         raise ConfigError(
             "No configuration to start from.",
@@ -204,7 +206,7 @@ def _summarise(
     first = distinct(spins).first
     visited = spins[first]
     log_mass = tracked[first] + target.log_prior(torch.as_tensor(visited)).numpy()
-    state = SMCState(kept, log_prior, log_likelihood, 1.0, math.nan, torch.arange(config.particles))
+    state = SMCState(kept, log_prior, log_likelihood, 1.0, math.nan, torch.as_tensor(chosen))
     return Run(state, {}, conditional, visited, log_mass, drift)
 
 
@@ -231,7 +233,11 @@ def _walk(state: Active, problem: Problem, target: Tempered, floor: float, key: 
             refresh(state, problem, target)
             chain.total[2] = max(chain.total[2], abs(state.number[LOG_LIKELIHOOD] - before))
         peak = _log_rates(state, target, floor, log_rate, up)
-        total = 0.0
+        stuck = peak == -math.inf
+        if stuck:
+            # every flip is refused: the one possible configuration is visited for ever
+            peak = 0.0
+        total = 1.0 if stuck else 0.0
         for j in range(terms):
             log_rate[j] = math.exp(log_rate[j] - peak)
             total += log_rate[j]
@@ -241,7 +247,8 @@ def _walk(state: Active, problem: Problem, target: Tempered, floor: float, key: 
         chain.log_weight[jump], chain.log_likelihood[jump] = log_weight, state.number[LOG_LIKELIHOOD]
         _accumulate(chain, log_weight, up)
         key = advance(key)
-        flip(state, problem, target, choose(log_rate, total * uniform(key)))
+        if not stuck:
+            flip(state, problem, target, choose(log_rate, total * uniform(key)))
     return key
 
 

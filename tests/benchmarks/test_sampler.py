@@ -40,7 +40,6 @@ def timed(function):
 
 def record(benchmark, **values):
     benchmark.extra_info.update({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in values.items()})
-    print("\n" + benchmark.name, dict(benchmark.extra_info))
 
 
 def named(name, request):

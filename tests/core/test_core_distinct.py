@@ -32,5 +32,6 @@ def test_the_order_of_groups_depends_on_content_only():
 
 
 def test_one_row_and_equal_rows():
+    assert [len(part) for part in distinct(np.zeros((0, 3), dtype=bool))] == [0, 1, 0, 0, 0]
     assert distinct(np.zeros((1, 3), dtype=bool)).sizes.tolist() == [1]
     assert distinct(np.ones((5, 3), dtype=bool)).sizes.tolist() == [5]

@@ -90,6 +90,30 @@ def test_two_thousand_flips_lose_no_digits(condition, bound, seed):
             assert abs(got - wanted) < bound + 1e-9 * abs(wanted - state.number[LOG_LIKELIHOOD])
 
 
+@pytest.mark.parametrize("terms", [8, 14])
+def test_monomials_stay_accurate_along_the_whole_path(terms, seed):
+    """Columns that are collinear all together, not in pairs: a triangle that is not that of its basis would show."""
+    rng = np.random.default_rng(seed)
+    design = np.vander(np.linspace(0.5, 1.0, 200), terms)
+    target = design[:, :2] @ [1.0, -1.0] + 0.1 * rng.normal(size=200)
+    model = SpinModel(SufficientStatistics.from_rows(design, target))
+    problem, tempered, state = compiled.prepared(model, 1.0)
+    spins = np.zeros(terms, dtype=bool)
+    build(state, problem, spins)
+    refresh(state, problem, tempered)
+    visited, kept = [], []
+    for _ in range(2000):
+        column = rng.choice(np.flatnonzero(spins | np.isfinite(state.vectors[NEIGHBOUR, :-1])))
+        flip(state, problem, tempered, column)
+        spins[column] = ~spins[column]
+        visited.append(spins.copy())
+        kept.append(state.number[LOG_LIKELIHOOD])
+    library = np.empty((2000, terms), dtype=bool)
+    library[:, model.order] = visited
+    wanted = model.log_likelihood(torch.as_tensor(library)).numpy()
+    np.testing.assert_allclose(kept, wanted, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("slab", [HyperGSlab(), IsotropicSlab(5.0)])
 def test_neighbours_equal_refactorisation(slab, seed):
     rng = np.random.default_rng(seed)

@@ -24,7 +24,7 @@ def test_the_oracle_gives_the_published_outputs():
 
 @pytest.mark.parametrize("key", [0, 5, 1234567, 2**63 - 1, 2**63 + 11, 2**64 - 1])
 def test_uniforms_are_the_leading_bits(key):
-    wanted = [((z >> 11) + 0.5) * 2.0**-53 for z in split_mix(key, 100)]
+    wanted = [((z >> 12) + 0.5) / 2**52 for z in split_mix(key, 100)]
     assert uniforms(np.uint64(key), 100).tolist() == wanted
     if key < 2**63:
         assert uniforms(key, 100).tolist() == wanted

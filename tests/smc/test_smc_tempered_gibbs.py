@@ -40,12 +40,12 @@ def test_log_rates_are_in_detailed_balance(name):
     flow = np.where(np.isfinite(rates), log_mass[:, None] + rates, -np.inf)
     assert np.array_equal(np.isfinite(flow), np.isfinite(flow.T))
     i, j = np.nonzero(np.isfinite(flow))
-    np.testing.assert_allclose(flow[i, j], flow[j, i], rtol=1e-12, atol=1e-8)
+    np.testing.assert_allclose(flow[i, j], flow[j, i], rtol=1e-12, atol=compiled.rounding(name))
     # the mean conditional probability under the posterior is the inclusion probability
     mass = np.exp(log_mass - np.logaddexp.reduce(log_mass))
     exact = np.empty(model.terms)
     exact[:] = enumerate_exact(model).inclusion_probability[model.order]
-    np.testing.assert_allclose(mass @ up, exact, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(mass @ up, exact, rtol=0, atol=0.1 * compiled.rounding(name))
 
 
 @pytest.mark.parametrize("name", ["plain", "nearly collinear", "ridge", "log odds of 1e4"])
@@ -94,6 +94,17 @@ def test_a_stuck_chain_is_seen(seed):
     assert np.ptp(runs.estimates["rao_blackwell"], axis=0).max() > 0.05
 
 
+def test_many_expected_terms_and_none_that_is_possible(seed):
+    design, target = random_rows(np.random.default_rng(3), 400, 150, mixing=0.02)
+    model = SpinModel(SufficientStatistics.from_rows(design, target), expected_terms=90)
+    runs = run_chains(model, config=TemperedGibbsConfig(jumps=50, runs=2, particles=20), seed=seed)
+    assert runs.spins.sum(axis=2).max() > 64
+    nothing = SpinModel(SufficientStatistics.from_rows(np.zeros((30, 3)), target[:30]))
+    runs = run_chains(nothing, config=TemperedGibbsConfig(jumps=50, runs=2, particles=20), seed=seed)
+    assert not runs.spins.any()
+    assert np.array_equal(runs.estimates["rao_blackwell"], np.zeros((2, 3)))
+
+
 @pytest.mark.slow
 def test_two_engines_started_apart_agree_on_fifty_terms(seed):
     """Independent truth where enumeration is out of reach: from the prior by SMC, from the empty set by chains."""
@@ -113,5 +124,3 @@ def test_settings_and_targets_are_checked():
             TemperedGibbsConfig(**wrong)
     with pytest.raises(ConfigError, match="all single-flip odds"):
         run_chains(table_target(np.random.default_rng(0), 4), seed=0)
-    with pytest.raises(ConfigError, match="to start from"):
-        module._start(MODELS["plain"], torch.Generator().manual_seed(0), cap=-1, from_prior=False)
