@@ -192,6 +192,11 @@ class SMCConfig:
     schedule: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_counts()
+        self._check_shares()
+        self._check_choices()
+
+    def _check_counts(self) -> None:
         counts = {
             "particles": 2,
             "runs": 1,
@@ -209,6 +214,8 @@ class SMCConfig:
                     wanted=f"an integer of at least {least}",
                     fix=f"{name}={getattr(type(self), name)}",
                 )
+
+    def _check_shares(self) -> None:
         for name in ("flips", "sweeps"):
             value = getattr(self, name)
             if not (value is None and name == "sweeps") and not (isinstance(value, int | float) and 0 < value < np.inf):
@@ -226,6 +233,8 @@ class SMCConfig:
                     wanted=f"0 < {name} < 1",
                     fix=f"{name}={getattr(type(self), name)}",
                 )
+
+    def _check_choices(self) -> None:
         if self.kernel not in KERNELS:
             raise ConfigError(
                 "The kernel is not known.", got=self.kernel, wanted=", ".join(KERNELS), fix="kernel='auto'"
