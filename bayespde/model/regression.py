@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from numba import njit
 
+from bayespde.core.factor import ridged
+
 WORTH_THREADS = 2**16
 
 
@@ -43,13 +45,6 @@ def canonical_factor(factor: np.ndarray, order: np.ndarray, scale: np.ndarray) -
     return np.ascontiguousarray(np.linalg.qr(columns, mode="r"))
 
 
-def ridged(factor: np.ndarray, ridge: float) -> np.ndarray:
-    """Triangular factor `[K+1, K+1]` whose Gram matrix has `ridge` added to each term's diagonal element."""
-    terms = factor.shape[1] - 1
-    extra = np.sqrt(ridge) * np.eye(terms, terms + 1)
-    return np.ascontiguousarray(np.linalg.qr(np.vstack([factor, extra]), mode="r"))
-
-
 def regress(factor: np.ndarray, spins: np.ndarray, ridge: float = 0.0) -> Regression:
     """Least squares for many configurations, by Householder reflections of the selected columns of R.
 
@@ -66,7 +61,7 @@ def regress(factor: np.ndarray, spins: np.ndarray, ridge: float = 0.0) -> Regres
         The regression, one entry per configuration; `rss` is NaN and `logdet` -inf where a pivot is exactly
         zero.
     """
-    return _threaded(ridged(factor, ridge) if ridge > 0 else factor, spins)
+    return _threaded(ridged(factor, ridge), spins)
 
 
 def _threaded(factor: np.ndarray, spins: np.ndarray) -> Regression:

@@ -13,10 +13,11 @@ from scipy.linalg import solve_triangular
 from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, StatisticsError
+from bayespde.core.factor import ridged
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.evidence import ClosedForm
 from bayespde.model.priors import HyperGSlab, Slab, complexity_logits
-from bayespde.model.regression import canonical_factor, regress, ridged
+from bayespde.model.regression import canonical_factor, regress
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +158,7 @@ class SpinModel:
 
     def _solve(self, canonical: np.ndarray, shrinkage: np.ndarray, spread: np.ndarray) -> np.ndarray:
         """Coefficients of unit columns `[P, K]`: the triangular solution for shrunken data plus spread."""
-        working = self.factor if self.ridge == 0 else ridged(self.factor, self.ridge)
+        working = ridged(self.factor, self.ridge)
         coefficients = np.zeros(canonical.shape)
         same = distinct(canonical)
         for rows in np.split(same.order, same.edges[1:-1]):

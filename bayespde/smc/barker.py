@@ -45,7 +45,7 @@ class BarkerFlips:
         """
         self.target, self.swaps, self.threads = target, swaps, threads
         self._order = np.asarray(target.order)
-        self._problem = make_problem(target.factor, ridge=target.ridge, tolerance=target.pivot_tolerance)
+        self._problem = make_problem(target)
         self._logits = np.ascontiguousarray(target.prior_logits.numpy()[self._order])
         self._table = self._tabulate(FIRST_CAP)
         self._memos: list[Memo] = []
@@ -104,7 +104,7 @@ class BarkerFlips:
     def _mean_rate(self, spins: np.ndarray, temperature: float) -> float:
         """Mean over configurations of the sum of all flips' rates."""
         if self.target.terms <= lookup.MOST_TERMS:
-            memo = self._memos.pop() if self._memos else make_memo(self.target.terms)
+            memo = self._free_memo()
             target = Tempered(self._table, self._logits, temperature)
             mean = lookup.mean_rate(_codes(spins), memo, self._problem, target, next(self._calls))
             self._memos.append(memo)
@@ -130,10 +130,7 @@ class BarkerFlips:
 
         def one(chunk: int) -> None:
             part = slice(edges[chunk], edges[chunk + 1])
-            try:
-                memo = self._memos.pop()
-            except IndexError:
-                memo = make_memo(spins.shape[1])
+            memo = self._free_memo()
             moved.flips[chunk] = lookup.move_codes(
                 codes[part],
                 keys[part],
@@ -166,6 +163,13 @@ class BarkerFlips:
 
         self._for_all(one, len(edges) - 1)
         return moved
+
+    def _free_memo(self) -> Memo:
+        """A memory that no thread holds; asked for and given back without a lock, as a list pops in one step."""
+        try:
+            return self._memos.pop()
+        except IndexError:
+            return make_memo(self.target.terms)
 
     def _for_all(self, one: Callable[[int], None], chunks: int) -> None:
         """Work through the chunks; which thread takes which changes nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -154,6 +155,23 @@ class SMCInfo(NamedTuple):
     rao_blackwell: torch.Tensor
 
 
+def check_counts(settings: Any, least: Mapping[str, int]) -> None:
+    """Check that the named settings are integers of at least so much.
+
+    Raises:
+        ConfigError: If one is not.
+    """
+    for name, bound in least.items():
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < bound:
+            raise ConfigError(
+                f"The number of {name} is out of range.",
+                got=repr(value),
+                wanted=f"an integer of at least {bound}",
+                fix=f"{name}={getattr(type(settings), name)}",
+            )
+
+
 @dataclass(frozen=True)
 class SMCConfig:
     """Settings of the sampler.
@@ -192,28 +210,10 @@ class SMCConfig:
     schedule: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        self._check_counts()
+        least = {"particles": 2, "runs": 1, "swaps": 0, "rounds": 1, "maximum_rounds": 1, "final_rounds": 1}
+        check_counts(self, least)
         self._check_shares()
         self._check_choices()
-
-    def _check_counts(self) -> None:
-        counts = {
-            "particles": 2,
-            "runs": 1,
-            "swaps": 0,
-            "rounds": 1,
-            "maximum_rounds": 1,
-            "final_rounds": 1,
-        }
-        for name, least in counts.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ConfigError(
-                    f"The number of {name} is out of range.",
-                    got=repr(value),
-                    wanted=f"an integer of at least {least}",
-                    fix=f"{name}={getattr(type(self), name)}",
-                )
 
     def _check_shares(self) -> None:
         for name in ("flips", "sweeps"):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.factor import ridged
 from bayespde.smc.base import LinearTarget
 from bayespde.smc.exact_branch import Problem, Rule
 from bayespde.smc.table import EvidenceTable, tabulate
@@ -38,7 +39,7 @@ def problem_of(target: LinearTarget, *, decided: int) -> Problem | None:
     if prior is None or table is None:
         return None
     log_empty, log_odds = prior[0], prior[1][target.order]
-    triangle = without_square_roots(_ridged_factor(target))
+    triangle = without_square_roots(ridged(target.factor, target.ridge))
     # a column adds the more to the log determinant the fewer columns are before it
     gain = log_odds[decided:] + table.determinant * np.log(np.diagonal(triangle)[decided:-1])
     rule = Rule(target.pivot_tolerance, table.offset, table.determinant, reference=math.nan, floor=math.nan)
@@ -64,14 +65,6 @@ def no_likelihood() -> ConfigError:
         wanted="at least one possible configuration",
         fix="check the target for infinite values",
     )
-
-
-def _ridged_factor(target: LinearTarget) -> np.ndarray:
-    """The factor from which residuals and pivots come, the ridge's rows included."""
-    if target.ridge == 0:
-        return target.factor
-    extra = math.sqrt(target.ridge) * np.eye(target.terms, target.terms + 1)
-    return np.asarray(np.linalg.qr(np.vstack([target.factor, extra]), mode="r"))
 
 
 def _additive_prior(target: LinearTarget) -> tuple[float, np.ndarray] | None:

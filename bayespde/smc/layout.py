@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+
+from bayespde.core.factor import ridged
+from bayespde.smc.base import LinearTarget
 
 
 class Problem(NamedTuple):
@@ -62,14 +64,10 @@ RSS, LOGDET, LOG_LIKELIHOOD, TOTAL_RATE = range(4)
 SIZE, FULL, KEPT = range(3)
 
 
-def make_problem(factor: np.ndarray, *, ridge: float, tolerance: float) -> Problem:
-    """Prepare an upper triangular factor (`[K+1, K+1]`, float64) for the compiled kernels, the ridge folded in."""
-    upper = np.triu(factor)
-    if ridge > 0:
-        extra = math.sqrt(ridge) * np.eye(len(upper) - 1, len(upper))
-        upper = np.triu(np.linalg.qr(np.vstack([upper, extra]), mode="r"))
-    upper = np.ascontiguousarray(upper, dtype=np.float64)
-    return Problem(upper, np.ascontiguousarray(upper.T), upper.T @ upper, float(tolerance))
+def make_problem(target: LinearTarget) -> Problem:
+    """Prepare a target's factor for the compiled kernels, the ridge folded in."""
+    upper = np.ascontiguousarray(np.triu(ridged(target.factor, target.ridge)), dtype=np.float64)
+    return Problem(upper, np.ascontiguousarray(upper.T), upper.T @ upper, float(target.pivot_tolerance))
 
 
 @njit(cache=True)

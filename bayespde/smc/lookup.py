@@ -17,7 +17,7 @@ from numba import njit
 from bayespde.smc.factored import build
 from bayespde.smc.jumps import choose
 from bayespde.smc.layout import LOG_LIKELIHOOD, NEIGHBOUR, Active, Problem, make_active
-from bayespde.smc.odds import Tempered, barker, set_neighbours
+from bayespde.smc.odds import Tempered, barker, set_neighbours, tempered_log_odds
 from bayespde.smc.stream import advance, uniform
 
 MOST_TERMS = 20
@@ -166,10 +166,8 @@ def _set_rates(memo: Memo, slot: int, code: int, target: Tempered, call: int) ->
     memo.stamp[slot] = call
     total = 0.0
     for j in range(memo.spins.shape[0]):
-        prior = -target.logits[j] if (code >> j) & 1 else target.logits[j]
-        neighbour = memo.neighbour[slot, j]
-        possible = neighbour > -math.inf
-        rate = barker(prior + target.temperature * (neighbour - memo.own[slot])) if possible else 0.0
+        active = (code >> j) & 1 == 1
+        rate = barker(tempered_log_odds(target, j, active, memo.own[slot], memo.neighbour[slot, j]))
         memo.rate[slot, j] = rate
         total += rate
     memo.total[slot] = total

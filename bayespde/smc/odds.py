@@ -110,11 +110,17 @@ def _set_rates(state: Active, target: Tempered) -> None:
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def log_odds(state: Active, target: Tempered, column: int) -> float:
     """Of flipping one spin; -inf into what is refused, at any temperature."""
-    neighbour = state.vectors[NEIGHBOUR, column]
+    own, neighbour = state.number[LOG_LIKELIHOOD], state.vectors[NEIGHBOUR, column]
+    return tempered_log_odds(target, column, state.place[column] >= 0, own, neighbour)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def tempered_log_odds(target: Tempered, column: int, active: bool, own: float, neighbour: float) -> float:
+    """The same from the log likelihoods before and after the flip."""
     if neighbour == -math.inf:
         return neighbour
-    prior = -target.logits[column] if state.place[column] >= 0 else target.logits[column]
-    return float(prior + target.temperature * (neighbour - state.number[LOG_LIKELIHOOD]))
+    prior = -target.logits[column] if active else target.logits[column]
+    return float(prior + target.temperature * (neighbour - own))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")

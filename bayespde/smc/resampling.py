@@ -16,17 +16,18 @@ class Scheme(Protocol):
         ...
 
 
-def systematic(log_weights: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+def systematic(log_weights: torch.Tensor, *, generator: torch.Generator, count: int | None = None) -> torch.Tensor:
     """One uniform number shifts a regular comb over the cumulated weights.
 
     Args:
         log_weights: Unnormalised, `[P]`, float64; -inf for particles that must die.
         generator: Source of randomness.
+        count: Number of ancestors; P if None.
 
     Returns:
-        Ancestors, `[P]`, int64, sorted.
+        Ancestors, `[count]`, int64, sorted.
     """
-    count = len(log_weights)
+    count = len(log_weights) if count is None else count
     shift = torch.rand(1, generator=generator, dtype=torch.float64)
     return _invert(_weights(log_weights), (torch.arange(count) + shift) / count)
 

@@ -13,7 +13,7 @@ from bayespde.core.distinct import distinct
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.smc.base import SMCConfig, SMCInfo, SMCState, Target
 from bayespde.smc.collect import HISTORY, Run, Runs, collect
-from bayespde.smc.step import init, make_kernel, step
+from bayespde.smc.step import init, make_kernel, round_length, step
 
 OnStep = Callable[[SMCState, SMCInfo], None]
 
@@ -52,7 +52,7 @@ def run(
             on_step(state, info)
     visited = [_distinct(state)]
     conditional = torch.zeros(target.terms, dtype=torch.float64)
-    length = kernel.sweeps_for(state, flips=config.flips) if config.sweeps is None else config.sweeps
+    length = round_length(state, kernel, config)
     for _ in range(config.final_rounds):
         state, moves = kernel(state, sweeps=length, generator=generator)
         conditional += moves.rao_blackwell / config.final_rounds

@@ -139,7 +139,7 @@ def rejuvenate(
     """
     history: list[Moves] = []
     before, correlation = state.log_likelihood, 1.0
-    length = kernel.sweeps_for(state, flips=config.flips) if config.sweeps is None else config.sweeps
+    length = round_length(state, kernel, config)
     while len(history) < config.rounds or (len(history) < config.maximum_rounds and correlation >= config.correlation):
         state, moves = kernel(state, sweeps=length, generator=generator)
         history.append(moves)
@@ -152,6 +152,11 @@ def rejuvenate(
         rounds=rounds,
         correlation=correlation,
     )
+
+
+def round_length(state: SMCState, kernel: Kernel, config: SMCConfig) -> float:
+    """Number of sweeps in a round: the one asked for, or what gives the wanted flips."""
+    return kernel.sweeps_for(state, flips=config.flips) if config.sweeps is None else config.sweeps
 
 
 def _correlation(before: np.ndarray, after: np.ndarray) -> float:

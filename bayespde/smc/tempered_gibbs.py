@@ -22,12 +22,13 @@ from tqdm import tqdm
 from bayespde.core.distinct import distinct
 from bayespde.core.errors import ConfigError
 from bayespde.core.random import spawn_seeds, torch_generator
-from bayespde.smc.base import LinearTarget, SMCState, Target
+from bayespde.smc.base import LinearTarget, SMCState, Target, check_counts
 from bayespde.smc.collect import Run, Runs, collect
 from bayespde.smc.factored import build
 from bayespde.smc.jumps import choose, flip
 from bayespde.smc.layout import FULL, LOG_LIKELIHOOD, Active, Problem, make_active, make_problem
 from bayespde.smc.odds import Tempered, barker, log_odds, refresh
+from bayespde.smc.resampling import systematic
 from bayespde.smc.run import finish_all
 from bayespde.smc.stream import advance, uniform
 from bayespde.smc.table import tabulate
@@ -57,15 +58,7 @@ class TemperedGibbsConfig:
     exploration: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("jumps", "runs", "particles"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(
-                    f"The number of {name} is out of range.",
-                    got=repr(value),
-                    wanted="an integer of at least 1",
-                    fix=f"{name}={getattr(type(self), name)}",
-                )
+        check_counts(self, {"jumps": 1, "runs": 1, "particles": 1})
         if not (0 <= self.burn_in < math.inf and 0 < self.exploration < math.inf):
             raise ConfigError(
                 "A setting of tempered Gibbs sampling is out of range.",
@@ -136,7 +129,7 @@ def _run_chain(
     generator, order = torch_generator(seed), np.asarray(target.order)
     spins = _start(target, generator, from_prior=from_prior)[order]
     cap = min(target.terms, max(cap, 2 * int(spins.sum())))
-    problem = make_problem(target.factor, ridge=target.ridge, tolerance=target.pivot_tolerance)
+    problem = make_problem(target)
     logits = np.ascontiguousarray(target.prior_logits.numpy()[order])
     tempered = Tempered(tabulate(target, sizes=cap + 1), logits, 1.0)
     state = make_active(target.terms, cap)
@@ -198,7 +191,7 @@ def _summarise(
     spins = np.empty((len(log_weight), target.terms), dtype=bool)
     bits = np.unpackbits(np.concatenate([p.words for p in parts]).view(np.uint8), axis=1, bitorder="little")
     spins[:, np.asarray(target.order)] = bits[:, : target.terms]
-    chosen = _draws(torch.as_tensor(log_weight), config.particles, generator)
+    chosen = systematic(torch.as_tensor(log_weight), generator=generator, count=config.particles).numpy()
     kept = torch.as_tensor(spins[chosen])
     log_prior, log_likelihood = target.log_prior(kept), target.log_likelihood(kept)
     tracked = np.concatenate([p.log_likelihood for p in parts])
@@ -208,14 +201,6 @@ def _summarise(
     log_mass = tracked[first] + target.log_prior(torch.as_tensor(visited)).numpy()
     state = SMCState(kept, log_prior, log_likelihood, 1.0, math.nan, torch.as_tensor(chosen))
     return Run(state, {}, conditional, visited, log_mass, drift)
-
-
-def _draws(log_weight: torch.Tensor, count: int, generator: torch.Generator) -> np.ndarray:
-    """Visits at equal steps of cumulated weight, `[count]`."""
-    cumulated = torch.softmax(log_weight, 0).cumsum(0)
-    shift = torch.rand(1, generator=generator, dtype=torch.float64)
-    points = (torch.arange(count) + shift) / count * cumulated[-1]
-    return torch.searchsorted(cumulated, points, right=True).clamp(max=len(log_weight) - 1).numpy()
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -58,7 +58,7 @@ def model_of(design, target, slab=None, **settings):
 def prepared(model, temperature, cap=None):
     """Problem, tempered target and room for one configuration."""
     cap = model.terms if cap is None else cap
-    problem = make_problem(model.factor, ridge=model.ridge, tolerance=model.pivot_tolerance)
+    problem = make_problem(model)
     tempered = Tempered(tabulate(model, sizes=cap + 1), model.prior_logits.numpy()[model.order], temperature)
     return problem, tempered, make_active(model.terms, cap)
 
