@@ -59,26 +59,25 @@ class ClosedForm:
         return self.rows + self.pilot_rows
 
     @cached_property
-    def mixture(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def mixture(self) -> tuple[np.ndarray, np.ndarray]:
         """Values of g and their log weights, `[G]` each, float64."""
-        g, log_weight = self.slab.mixture(self.rows)
-        return torch.as_tensor(g), torch.as_tensor(log_weight)
+        return self.slab.mixture(self.rows)
 
-    def log_determinant(self, size: torch.Tensor, logdet: torch.Tensor) -> torch.Tensor:
+    def log_determinant(self, size: np.ndarray, logdet: np.ndarray) -> np.ndarray:
         """Log determinant of the prior predictive covariance in units of the noise variance, `[N, G]`."""
         if self.ridge > 0:
-            return (logdet - size * math.log(self.ridge))[:, None]
-        return size[:, None] * torch.log1p(self.mixture[0])
+            return np.asarray(logdet - size * math.log(self.ridge))[:, None]
+        return np.asarray(size[:, None] * np.log1p(self.mixture[0]))
 
-    def scaled_square(self, rss: torch.Tensor, energy: float) -> torch.Tensor:
+    def scaled_square(self, rss: np.ndarray, energy: float) -> np.ndarray:
         """`a0 v0 + q` with q the squared target in the metric of the prior predictive, `[N, G]`.
 
         Written as `rss + (energy - rss) / (1 + g)`, which keeps its digits where the fit is nearly perfect.
         """
         square = rss[:, None] + (energy - rss)[:, None] / (1 + self.mixture[0])
-        return self.pilot_rows * self.pilot_variance + square
+        return np.asarray(self.pilot_rows * self.pilot_variance + square)
 
-    def log_components(self, size: Any, rss: Any, logdet: Any, *, energy: float) -> torch.Tensor:
+    def log_components(self, size: Any, rss: Any, logdet: Any, *, energy: float) -> np.ndarray:
         """Log of weight times density for every value of g, `[N, G]`, float64.
 
         Args:
@@ -91,19 +90,24 @@ class ClosedForm:
         Returns:
             Terms whose log-sum-exp over the last axis is the log evidence [liang2008].
         """
-        size, rss, logdet = (torch.as_tensor(a, dtype=torch.float64) for a in (size, rss, logdet))
+        size, rss, logdet = (np.asarray(a, dtype=np.float64) for a in (size, rss, logdet))
         a0, v0, shape = self.pilot_rows, self.pilot_variance, self.shape
         constant = math.lgamma(shape / 2) - math.lgamma(a0 / 2) + a0 / 2 * math.log(a0 * v0)
         constant += self.log_jacobian - self.rows / 2 * math.log(math.pi)
-        log_density = -0.5 * self.log_determinant(size, logdet) - shape / 2 * torch.log(self.scaled_square(rss, energy))
-        return (constant + self.mixture[1]) + log_density
+        log_density = -0.5 * self.log_determinant(size, logdet) - shape / 2 * np.log(self.scaled_square(rss, energy))
+        return np.asarray((constant + self.mixture[1]) + log_density)
 
     def log_evidence(self, size: Any, rss: Any, logdet: Any, *, energy: float) -> torch.Tensor:
         """Log marginal likelihood, `[N]`, float64; arguments as in `log_components`."""
-        arrays = (torch.as_tensor(a, dtype=torch.float64) for a in (size, rss, logdet))
-        # blocks this small stay in the cache and below the size at which torch would start its threads
-        blocks = zip(*(a.split(BLOCK) for a in arrays), strict=True)
-        return torch.cat([self.log_components(*b, energy=energy).logsumexp(dim=-1) for b in blocks])
+        arrays = [np.asarray(a, dtype=np.float64) for a in (size, rss, logdet)]
+        answer = np.empty(len(arrays[0]))
+        # in numpy and in blocks that stay in the cache: torch wakes its threads for short arrays, and they spin
+        for start in range(0, len(answer), BLOCK):
+            block = slice(start, start + BLOCK)
+            components = self.log_components(*(a[block] for a in arrays), energy=energy)
+            peak = components.max(axis=1)
+            answer[block] = peak + np.log(np.exp(components - peak[:, None]).sum(axis=1))
+        return torch.as_tensor(answer)
 
     def log_likelihood(self, factor: np.ndarray, spins: np.ndarray, *, pivot_tolerance: float) -> torch.Tensor:
         """Log marginal likelihood of configurations straight from the factor.

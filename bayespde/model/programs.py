@@ -80,7 +80,7 @@ def generative(model: SpinModel) -> Program:
         A program without arguments that returns the coefficients, `[K]`, exactly 0 where the spin is down.
     """
     statistics, form = model.statistics, model.closed_form
-    values, log_weight = form.mixture
+    values, log_weight = map(torch.as_tensor, form.mixture)
     factor = torch.as_tensor(statistics.factor)
 
     def program() -> torch.Tensor:

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.linalg import solve_triangular
+from scipy.special import softmax
 
 from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.factor import ridged
+from bayespde.core.independent import independent_log_density
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.evidence import ClosedForm
 from bayespde.model.priors import HyperGSlab, Slab, complexity_logits
@@ -73,12 +75,6 @@ class SpinModel:
         return torch.as_tensor(complexity_logits(complexity, expected_terms=self.expected_terms))
 
     @cached_property
-    def _log_prior_terms(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log probability of each spin being up and being down, `[K]` each, float64."""
-        up, down = (torch.nn.functional.logsigmoid(s * self.prior_logits) for s in (1.0, -1.0))
-        return up, down
-
-    @cached_property
     def order(self) -> np.ndarray:
         """Position in the library of each canonical column (sorted by name), `[K]`, int64."""
         return np.argsort(np.array(self.statistics.names), kind="stable")
@@ -110,7 +106,7 @@ class SpinModel:
 
     def log_prior(self, spins: torch.Tensor) -> torch.Tensor:
         """Log prior probability of configurations (`[P, K]`, bool): `[P]`, float64."""
-        return torch.where(spins, *self._log_prior_terms).sum(dim=-1)
+        return independent_log_density(spins, self.prior_logits)
 
     def log_likelihood(self, spins: torch.Tensor) -> torch.Tensor:
         """Log marginal likelihood of configurations (`[P, K]`, bool): `[P]`, float64; -inf where refused.
@@ -187,8 +183,8 @@ class SpinModel:
             )
         form = self.closed_form
         log_weight = form.log_components(some.sum(axis=1), rss, logdet, energy=self.energy)
-        cumulative = torch.softmax(log_weight, dim=-1).cumsum(dim=-1).numpy()[same.group]
+        cumulative = softmax(log_weight, axis=-1).cumsum(axis=-1)[same.group]
         uniform = random.random(len(canonical))[:, None] * cumulative[:, -1:]
         node = np.minimum((uniform >= cumulative).sum(axis=1), cumulative.shape[1] - 1)
-        square = form.scaled_square(torch.as_tensor(rss), self.energy).numpy()[same.group]
-        return form.mixture[0].numpy()[node], square[np.arange(len(node)), node]
+        square = form.scaled_square(rss, self.energy)[same.group]
+        return form.mixture[0][node], square[np.arange(len(node)), node]

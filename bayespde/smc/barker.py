@@ -10,6 +10,7 @@ with the partner drawn by heat bath.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,10 @@ import numpy as np
 import torch
 
 from bayespde.core.distinct import distinct
+from bayespde.core.errors import ConfigError
 from bayespde.smc import jumps, lookup
-from bayespde.smc.base import LinearTarget, Moves, SMCState
+from bayespde.smc.base import LinearTarget, Moves, SMCState, Target
+from bayespde.smc.bridge import Bridge
 from bayespde.smc.jumps import Moved, make_moved
 from bayespde.smc.layout import make_problem
 from bayespde.smc.lookup import Memo, make_memo
@@ -28,7 +31,9 @@ from bayespde.smc.table import EvidenceTable, tabulate
 
 FIRST_CAP = 64
 CHUNKS = 32
+LEAST_CHUNK = 1024
 RATED = 64
+WORTH_THREADS = 2**14  # with fewer particles two memories cost more than a second thread saves
 SWEEPS = (0.05, 50.0)
 
 
@@ -46,10 +51,30 @@ class BarkerFlips:
         self.target, self.swaps, self.threads = target, swaps, threads
         self._order = np.asarray(target.order)
         self._problem = make_problem(target)
-        self._logits = np.ascontiguousarray(target.prior_logits.numpy()[self._order])
+        self._path: Target = target
+        self._start = target.prior_logits
         self._table = self._tabulate(FIRST_CAP)
         self._memos: list[Memo] = []
         self._calls = itertools.count()
+
+    def along(self, path: Target) -> BarkerFlips:
+        """The same moves on a bridge to the same target; tables and memories are shared."""
+        if not (isinstance(path, Bridge) and path.target is self.target):
+            raise ConfigError(
+                "The moves were prepared for another target.",
+                got=f"a {type(path).__name__}",
+                wanted="a Bridge to the target of these moves",
+                fix="make_kernel(path, config)",
+            )
+        other = copy.copy(self)
+        other._path, other._start = path, path.logits
+        return other
+
+    def _tempered(self, temperature: float) -> Tempered:
+        """The target at a temperature."""
+        prior = self.target.prior_logits
+        logits = prior + (1 - temperature) * (self._start - prior)
+        return Tempered(self._table, np.ascontiguousarray(logits.numpy()[self._order]), temperature)
 
     def _tabulate(self, cap: int) -> EvidenceTable:
         return tabulate(self.target, sizes=min(self.target.terms, cap) + 1)
@@ -84,10 +109,11 @@ class BarkerFlips:
         answer[:, self._order] = moved.spins
         conditional = np.empty(spins.shape[1])
         conditional[self._order] = moved.conditional.sum(axis=0) / (len(spins) * sweeps)
-        new = torch.as_tensor(answer)
-        state = state._replace(
-            spins=new, log_prior=self.target.log_prior(new), log_likelihood=torch.as_tensor(moved.log_likelihood)
-        )
+        new, log_likelihood = torch.as_tensor(answer), torch.as_tensor(moved.log_likelihood)
+        log_prior = self._path.log_prior(new)
+        if self._path is not self.target:
+            log_likelihood += self.target.log_prior(new) - log_prior
+        state = state._replace(spins=new, log_prior=log_prior, log_likelihood=log_likelihood)
         return state, Moves(torch.as_tensor(conditional), float(moved.flips.sum()) / (spins.size * sweeps))
 
     def sweeps_for(self, state: SMCState, *, flips: float) -> float:
@@ -105,12 +131,11 @@ class BarkerFlips:
         """Mean over configurations of the sum of all flips' rates."""
         if self.target.terms <= lookup.MOST_TERMS:
             memo = self._free_memo()
-            target = Tempered(self._table, self._logits, temperature)
-            mean = lookup.mean_rate(_codes(spins), memo, self._problem, target, next(self._calls))
+            mean = lookup.mean_rate(_codes(spins), memo, self._problem, self._tempered(temperature), next(self._calls))
             self._memos.append(memo)
             return float(mean)
         self._make_room(spins)
-        return float(jumps.mean_rate(spins, self._problem, Tempered(self._table, self._logits, temperature)))
+        return float(jumps.mean_rate(spins, self._problem, self._tempered(temperature)))
 
     def _moved(self, spins: np.ndarray, keys: np.ndarray, temperature: float, time: float) -> Moved:
         if self.target.terms <= lookup.MOST_TERMS:
@@ -124,9 +149,10 @@ class BarkerFlips:
 
     def _look_up(self, spins: np.ndarray, keys: np.ndarray, temperature: float, time: float) -> Moved:
         """Few columns: configurations are remembered, one memory a thread."""
-        target, call = Tempered(self._table, self._logits, temperature), next(self._calls)
-        codes, moved = _codes(spins), make_moved(len(spins), spins.shape[1], CHUNKS)
-        edges = np.linspace(0, len(spins), CHUNKS + 1).astype(int)
+        target, call = self._tempered(temperature), next(self._calls)
+        chunks = min(CHUNKS, 1 + len(spins) // LEAST_CHUNK)
+        codes, moved = _codes(spins), make_moved(len(spins), spins.shape[1], chunks)
+        edges = np.linspace(0, len(spins), chunks + 1).astype(int)
 
         def one(chunk: int) -> None:
             part = slice(edges[chunk], edges[chunk + 1])
@@ -145,7 +171,7 @@ class BarkerFlips:
             )
             self._memos.append(memo)
 
-        self._for_all(one, CHUNKS)
+        self._for_all(one, chunks, threads=self.threads if len(spins) >= WORTH_THREADS else 1)
         moved.spins[:] = (codes[:, None] >> np.arange(spins.shape[1])) & 1
         return moved
 
@@ -154,14 +180,14 @@ class BarkerFlips:
         particles, terms = spins.shape
         same = distinct(spins)
         edges = np.unique(np.searchsorted(same.edges, np.linspace(0, particles, CHUNKS + 1)))
-        target = Tempered(self._table, self._logits, temperature)
+        target = self._tempered(temperature)
         moved = make_moved(particles, terms, len(edges))
 
         def one(chunk: int) -> None:
             groups = same.edges[edges[chunk] : edges[chunk + 1] + 1]
             jumps.move_groups(spins, keys, same.order, groups, self._problem, target, time, self.swaps, chunk, moved)
 
-        self._for_all(one, len(edges) - 1)
+        self._for_all(one, len(edges) - 1, threads=self.threads)
         return moved
 
     def _free_memo(self) -> Memo:
@@ -171,13 +197,14 @@ class BarkerFlips:
         except IndexError:
             return make_memo(self.target.terms)
 
-    def _for_all(self, one: Callable[[int], None], chunks: int) -> None:
+    @staticmethod
+    def _for_all(one: Callable[[int], None], chunks: int, *, threads: int) -> None:
         """Work through the chunks; which thread takes which changes nothing."""
-        if self.threads == 1:
+        if threads == 1:
             for chunk in range(chunks):
                 one(chunk)
             return
-        with ThreadPoolExecutor(self.threads) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             list(pool.map(one, range(chunks)))
 
 

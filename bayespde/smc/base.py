@@ -85,9 +85,9 @@ class SMCState(NamedTuple):
         spins: `[P, K]`, bool.
         log_prior: `[P]`, float64.
         log_likelihood: `[P]`, float64; always that of `spins`.
-        temperature: Exponent on the likelihood, 0 for the prior, 1 for the posterior.
+        temperature: Exponent on the likelihood, 0 for the start, 1 for the posterior.
         log_evidence: Log normalising constant so far.
-        origins: Index of the particle drawn from the prior from which each descends, `[P]`, int64.
+        origins: Index of the particle at the start from which each descends, `[P]`, int64.
     """
 
     spins: torch.Tensor
@@ -119,6 +119,10 @@ class Kernel(Protocol):
 
     def sweeps_for(self, state: SMCState, *, flips: float) -> float:
         """Number of sweeps in which a particle flips about `flips` spins and half of its terms."""
+        ...
+
+    def along(self, path: Target) -> Kernel:
+        """The same moves on a bridge to the same target."""
         ...
 
 
@@ -179,6 +183,8 @@ class SMCConfig:
     Attributes:
         particles: Number of particles P per run.
         runs: Number of independent runs R.
+        scouts: Particles of a small run from the prior before each run, at most `particles`. The inclusion
+            probabilities that it finds set where the run itself starts; 0 starts it from the prior.
         ess_fraction: Effective sample size at which the next temperature is placed, as a fraction of the
             particles with non-zero likelihood.
         kernel: `barker` (compiled, linear targets only), `gibbs` (the plain reference, any target), or `auto`.
@@ -197,6 +203,7 @@ class SMCConfig:
 
     particles: int = 2048
     runs: int = 4
+    scouts: int = 128
     ess_fraction: float = 0.5
     kernel: str = "auto"
     flips: float = 2.0
@@ -210,8 +217,8 @@ class SMCConfig:
     schedule: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        least = {"particles": 2, "runs": 1, "swaps": 0, "rounds": 1, "maximum_rounds": 1, "final_rounds": 1}
-        check_counts(self, least)
+        least = {"particles": 2, "rounds": 1, "maximum_rounds": 1, "final_rounds": 1}
+        check_counts(self, least | {"runs": 1, "scouts": 0, "swaps": 0})
         self._check_shares()
         self._check_choices()
 

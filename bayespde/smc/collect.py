@@ -80,7 +80,8 @@ def collect(runs: list[Run], *, complete: bool = True) -> Runs:
     """Put finished runs together; `complete` says whether they are all that were asked for."""
     log_evidence = np.array([r.state.log_evidence for r in runs])
     log_visited = np.array([np.logaddexp.reduce(r.log_mass) for r in runs])
-    renormalised = [np.exp(r.log_mass - mass) @ r.visited for r, mass in zip(runs, log_visited, strict=True)]
+    shares = [np.exp(r.log_mass - mass) for r, mass in zip(runs, log_visited, strict=True)]
+    renormalised = [np.minimum(share @ r.visited, 1.0) for r, share in zip(runs, shares, strict=True)]
     spins = np.stack([r.state.spins.numpy() for r in runs])
     captured, lower = _captured(runs, log_evidence, log_visited)
     return Runs(

@@ -130,3 +130,7 @@ class GibbsFlips:
     def sweeps_for(self, state: SMCState, *, flips: float) -> float:
         """One: what a sweep costs does not depend on how many spins it flips."""
         return 1.0
+
+    def along(self, path: Target) -> GibbsFlips:
+        """The same moves on a bridge to the same target."""
+        return GibbsFlips(path, swaps=self.swaps)

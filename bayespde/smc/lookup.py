@@ -99,25 +99,32 @@ def move_codes(
     Returns:
         The number of flips.
     """
-    flips = 0
+    flips, terms = 0, conditional.shape[0]
+    # read once: the compiler would count references to every array of a tuple each time it is passed on
+    slots, stamp, rate, totals = memo.slot, memo.stamp, memo.rate, memo.total
     for particle in range(codes.shape[0]):
         code, key, left = codes[particle], keys[particle], time
         while True:
-            slot = _find(memo, code, problem, target, call)
+            slot = slots[code]
+            if slot < 0 or stamp[slot] != call:
+                slot = _find(memo, code, problem, target, call)
             key = advance(key)
-            total = memo.total[slot]
+            total = totals[slot]
             wait = -math.log(uniform(key)) / total if total > 0.0 else math.inf
-            _spend(memo, slot, code, min(wait, left), conditional)
+            spent = min(wait, left)
+            for j in range(terms):
+                conditional[j] += spent * (1.0 - rate[slot, j] if (code >> j) & 1 else rate[slot, j])
             left -= wait
             if left <= 0.0:
                 break
             key = advance(key)
-            code ^= 1 << choose(memo.rate[slot], total * uniform(key))
+            code ^= 1 << choose(rate[slot], total * uniform(key))
             flips += 1
         for _ in range(swaps):
-            code, key = _relocate(memo, code, key, problem, target, call)
+            code, key = _relocate(memo, code, key, problem, target)
+        slot = slots[code]
         codes[particle] = code
-        log_likelihood[particle] = memo.own[_find(memo, code, problem, target, call)]
+        log_likelihood[particle] = memo.own[slot if slot >= 0 else _learn(memo, code, problem, target)]
     return flips
 
 
@@ -174,9 +181,10 @@ def _set_rates(memo: Memo, slot: int, code: int, target: Tempered, call: int) ->
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _relocate(memo: Memo, code: int, key: int, problem: Problem, target: Tempered, call: int) -> tuple[int, int]:
+def _relocate(memo: Memo, code: int, key: int, problem: Problem, target: Tempered) -> tuple[int, int]:
     """Draw anew where one active term, chosen uniformly, stands: the new configuration and key."""
-    terms, size = memo.spins.shape[0], 0
+    weight, neighbour, logits, temperature = memo.weight, memo.neighbour, target.logits, target.temperature
+    terms, size = weight.shape[0], 0
     for j in range(terms):
         size += (code >> j) & 1
     if size == 0 or size == terms:
@@ -187,23 +195,18 @@ def _relocate(memo: Memo, code: int, key: int, problem: Problem, target: Tempere
         term += 1
         rank -= (code >> term) & 1
     without = code ^ (1 << term)
-    slot, peak, total = _find(memo, without, problem, target, call), -math.inf, 0.0
+    slot, peak, total = memo.slot[without], -math.inf, 0.0
+    if slot < 0:
+        slot = _learn(memo, without, problem, target)
     for j in range(terms):
-        candidate = memo.neighbour[slot, j]
+        candidate = neighbour[slot, j]
         free = (without >> j) & 1 == 0 and candidate > -math.inf
-        memo.weight[j] = target.logits[j] + target.temperature * candidate if free else -math.inf
-        peak = max(peak, memo.weight[j])
+        weight[j] = logits[j] + temperature * candidate if free else -math.inf
+        peak = max(peak, weight[j])
     if peak == -math.inf:
         return code, key
     for j in range(terms):
-        memo.weight[j] = math.exp(memo.weight[j] - peak)
-        total += memo.weight[j]
+        weight[j] = math.exp(weight[j] - peak)
+        total += weight[j]
     key = advance(key)
-    return without | (1 << choose(memo.weight, total * uniform(key))), key
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _spend(memo: Memo, slot: int, code: int, time: float, conditional: np.ndarray) -> None:
-    for j in range(conditional.shape[0]):
-        rate = memo.rate[slot, j]
-        conditional[j] += time * (1.0 - rate if (code >> j) & 1 else rate)
+    return without | (1 << choose(weight, total * uniform(key))), key

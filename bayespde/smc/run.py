@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,11 +12,14 @@ from tqdm import tqdm
 
 from bayespde.core.distinct import distinct
 from bayespde.core.random import spawn_seeds, torch_generator
-from bayespde.smc.base import SMCConfig, SMCInfo, SMCState, Target
+from bayespde.smc.base import Kernel, SMCConfig, SMCInfo, SMCState, Target
+from bayespde.smc.bridge import Bridge, start_logits
 from bayespde.smc.collect import HISTORY, Run, Runs, collect
 from bayespde.smc.step import init, make_kernel, round_length, step
 
 OnStep = Callable[[SMCState, SMCInfo], None]
+Visited = tuple[np.ndarray, np.ndarray]
+PRIOR_DRAWS = 1024
 
 
 def run(
@@ -26,37 +30,35 @@ def run(
     on_step: OnStep | None = None,
     threads: int = 1,
 ) -> Run:
-    """Take particles from the prior to the posterior.
+    """Take particles to the posterior: first a few from the prior, then all from where those have led.
 
     Args:
         target: What to sample.
         config: Settings; the defaults if None.
         generator: Source of all randomness.
-        on_step: Called with state and info after every stage, for progress, measurements or interruption.
+        on_step: Called with state and info after every stage, the scouts' apart, for progress, measurements or
+            interruption. On the way log prior and log likelihood of the state are those of the bridge.
         threads: Number of threads over particles; the result does not depend on it.
 
     Returns:
         The particles at temperature 1 and what was learnt on the way.
 
     Raises:
-        ConfigError: If no particle drawn from the prior has a positive likelihood.
+        ConfigError: If no particle at the start has a positive likelihood.
     """
     config = SMCConfig() if config is None else config
-    kernel = make_kernel(target, config, threads=threads)
-    state = init(target, particles=config.particles, generator=generator)
+    kernel, path = make_kernel(target, config, threads=threads), target
+    if config.scouts:
+        path = scout(target, kernel, config=config, generator=generator)
+        kernel = kernel.along(path)
+    state = init(path, particles=config.particles, generator=generator)
     history: list[SMCInfo] = []
     while state.temperature < 1:
-        state, info = step(state, target, generator=generator, config=config, kernel=kernel)
+        state, info = step(state, path, generator=generator, config=config, kernel=kernel)
         history.append(info)
         if on_step is not None:
             on_step(state, info)
-    visited = [_distinct(state)]
-    conditional = torch.zeros(target.terms, dtype=torch.float64)
-    length = round_length(state, kernel, config)
-    for _ in range(config.final_rounds):
-        state, moves = kernel(state, sweeps=length, generator=generator)
-        conditional += moves.rao_blackwell / config.final_rounds
-        visited.append(_distinct(state))
+    state, conditional, visited = _linger(state, kernel, config=config, generator=generator)
     state, drift = _recompute(state, target)
     spins, log_mass = (np.concatenate(parts) for parts in zip(*visited, strict=True))
     first = distinct(spins).first
@@ -64,11 +66,61 @@ def run(
     return Run(state, stages, conditional.numpy(), spins[first], log_mass[first], drift)
 
 
+def scout(target: Target, kernel: Kernel, *, config: SMCConfig, generator: torch.Generator) -> Bridge:
+    """Send a few particles from the prior to the posterior, and build a bridge from the inclusion that they find.
+
+    What they find only sets the start of the particles that follow: an error of theirs costs stages, not bias
+    [fan2011, surjanovic2022].
+
+    Args:
+        target: What to sample.
+        kernel: From `make_kernel`.
+        config: Settings of the run; a schedule is left to the run itself.
+        generator: Source of randomness.
+
+    Returns:
+        A bridge to the target.
+
+    Raises:
+        ConfigError: If no prior draw has a positive likelihood.
+    """
+    config = replace(config, particles=min(config.scouts, config.particles), schedule=(), final_rounds=2)
+    prior = target.sample_prior(PRIOR_DRAWS, generator=generator).double().mean(dim=0)
+    state = _living_draws(target, config.particles, generator)
+    while state.temperature < 1:
+        state, _ = step(state, target, generator=generator, config=config, kernel=kernel)
+    _, inclusion, _ = _linger(state, kernel, config=config, generator=generator)
+    return Bridge(target, start_logits(inclusion, (prior * PRIOR_DRAWS + 1) / (PRIOR_DRAWS + 2)))
+
+
+def _living_draws(target: Target, particles: int, generator: torch.Generator) -> SMCState:
+    """Prior draws among which one at least is possible, if one of `PRIOR_DRAWS` is."""
+    for _ in range(-(-PRIOR_DRAWS // particles)):
+        state = init(target, particles=particles, generator=generator)
+        if torch.isfinite(state.log_likelihood).any():
+            break
+    return state
+
+
+def _linger(
+    state: SMCState, kernel: Kernel, *, config: SMCConfig, generator: torch.Generator
+) -> tuple[SMCState, torch.Tensor, list[Visited]]:
+    """Further rounds at temperature 1: new state, mean conditional inclusion `[K]`, configurations on the way."""
+    visited = [_distinct(state)]
+    conditional = torch.zeros(state.spins.shape[1], dtype=torch.float64)
+    length = round_length(state, kernel, config)
+    for _ in range(config.final_rounds):
+        state, moves = kernel(state, sweeps=length, generator=generator)
+        conditional += moves.rao_blackwell / config.final_rounds
+        visited.append(_distinct(state))
+    return state, conditional, visited
+
+
 def _recompute(state: SMCState, target: Target) -> tuple[SMCState, float]:
-    """The same particles with likelihoods computed anew, and by how much those that were kept are off."""
-    log_likelihood = target.log_likelihood(state.spins)
-    drift = (log_likelihood - state.log_likelihood).abs().max()
-    return state._replace(log_likelihood=log_likelihood), float(drift)
+    """The same particles with their densities computed anew, and by how much those that were kept are off."""
+    log_prior, log_likelihood = target.log_prior(state.spins), target.log_likelihood(state.spins)
+    drift = (log_prior + log_likelihood - state.log_prior - state.log_likelihood).abs().max()
+    return state._replace(log_prior=log_prior, log_likelihood=log_likelihood), float(drift)
 
 
 def run_all(
@@ -150,7 +202,7 @@ def finish_all(one: Callable[[int], Run], seeds: list[int], *, workers: int) -> 
     return runs
 
 
-def _distinct(state: SMCState) -> tuple[np.ndarray, np.ndarray]:
+def _distinct(state: SMCState) -> Visited:
     """Distinct configurations of the particles `[N, K]` and their log prior plus log likelihood `[N]`."""
     first = distinct(state.spins.numpy()).first
     return state.spins.numpy()[first], (state.log_prior + state.log_likelihood).numpy()[first]

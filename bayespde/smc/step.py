@@ -12,15 +12,16 @@ from bayespde.core.errors import ConfigError
 from bayespde.smc import tempering
 from bayespde.smc.barker import BarkerFlips
 from bayespde.smc.base import Kernel, LinearTarget, Moves, SMCConfig, SMCInfo, SMCState, Target
+from bayespde.smc.bridge import Bridge
 from bayespde.smc.flips import GibbsFlips
 from bayespde.smc.resampling import SCHEMES
 
 
 def init(target: Target, *, particles: int, generator: torch.Generator) -> SMCState:
-    """Draw particles from the prior.
+    """Draw particles where a path begins: from the prior, or from the start of a bridge.
 
     Args:
-        target: What to sample.
+        target: What to sample, or a `Bridge` to it.
         particles: Number of particles P.
         generator: Source of randomness.
 
@@ -35,19 +36,21 @@ def make_kernel(target: Target, config: SMCConfig, *, threads: int = 1) -> Kerne
     """The moves that a configuration asks for, prepared once for a target.
 
     Args:
-        target: What to sample.
+        target: What to sample, or a `Bridge` to it.
         config: `kernel="auto"` takes the compiled kernel for a `LinearTarget`, and the plain one for any other.
         threads: Number of threads over particles; the result does not depend on it.
 
     Raises:
         ConfigError: If the compiled kernel is asked for where it cannot serve.
     """
-    if isinstance(target, LinearTarget) and config.kernel != "gibbs":
-        return BarkerFlips(target, swaps=config.swaps, threads=threads)
+    goal = target.target if isinstance(target, Bridge) else target
+    if isinstance(goal, LinearTarget) and config.kernel != "gibbs":
+        kernel = BarkerFlips(goal, swaps=config.swaps, threads=threads)
+        return kernel if goal is target else kernel.along(target)
     if config.kernel == "barker":
         raise ConfigError(
             "The compiled kernel serves linear models only.",
-            got=type(target).__name__,
+            got=type(goal).__name__,
             wanted="a LinearTarget",
             fix="kernel='gibbs'",
         )
@@ -66,7 +69,7 @@ def step(
 
     Args:
         state: Equally weighted particles at a temperature below 1.
-        target: What to sample.
+        target: What to sample, or a `Bridge` to it: as for `init`.
         generator: Source of randomness.
         config: Settings; the defaults if None.
         kernel: From `make_kernel`; made anew if None, which costs some milliseconds.
@@ -94,7 +97,7 @@ def step(
         temperature=temperature,
         log_evidence_increment=increment,
         distinct_particles=len(distinct(moved.spins.numpy()).first),
-        distinct_ancestors=len(torch.unique(moved.origins)),
+        distinct_ancestors=int(np.count_nonzero(np.bincount(moved.origins.numpy()))),
         **rejuvenation._asdict(),
     )
     return moved, info

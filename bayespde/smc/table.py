@@ -125,10 +125,15 @@ def _error(target: LinearTarget, table: EvidenceTable, edges: np.ndarray) -> flo
     s = np.concatenate([edges[:-1] + share * np.diff(edges) for share in (0.03, 0.41, 0.93)])
     s = s[(s >= table.smallest) & (s <= table.largest)]
     wanted = _evaluate(target, s, some)
-    got = np.array([[_read(table, int(size), float(x)) for x in s] for size in some])
+    got = read_all(table, some, s)
     return float(np.max(np.abs(got - wanted) / np.maximum(1.0, np.abs(wanted) * 1e-5), initial=0.0))
 
 
 @njit(cache=True)
-def _read(table: EvidenceTable, size: int, s: float) -> float:
-    return read_table(table, size, s)
+def read_all(table: EvidenceTable, sizes: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """Values of some sizes (`[N]`, int64) at some points (`[M]`): `[N, M]`."""
+    values = np.empty((len(sizes), len(s)))
+    for i in range(len(sizes)):
+        for j in range(len(s)):
+            values[i, j] = read_table(table, sizes[i], s[j])
+    return values

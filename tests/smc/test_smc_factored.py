@@ -12,7 +12,7 @@ from bayespde.smc.factored import build
 from bayespde.smc.jumps import flip
 from bayespde.smc.layout import LOG_LIKELIHOOD, NEIGHBOUR, RSS
 from bayespde.smc.odds import refresh
-from bayespde.smc.table import tabulate
+from bayespde.smc.table import read_all, tabulate
 
 ROWS = 30000
 
@@ -154,9 +154,6 @@ def test_the_table_is_the_evidence(slab, noise):
     design, target = random_rows(np.random.default_rng(5), 30000, 12, noise=noise)
     model = SpinModel(SufficientStatistics.from_rows(design, target), slab=slab)
     table = tabulate(model, sizes=13)
-    from bayespde.smc.table import _read
-
-    for s in np.geomspace(table.smallest, table.largest, 200):
-        for size in (0, 1, 5, 12):
-            wanted = nats(model, size, s - table.offset)
-            assert abs(_read(table, size, s) - wanted) < 1e-9 * max(1.0, abs(wanted) * 1e-4)
+    points, sizes = np.geomspace(table.smallest, table.largest, 200), np.array([0, 1, 5, 12])
+    wanted = np.array([[nats(model, size, s - table.offset) for s in points] for size in sizes])
+    assert np.all(np.abs(read_all(table, sizes, points) - wanted) < 1e-9 * np.maximum(1.0, np.abs(wanted) * 1e-4))

@@ -78,7 +78,7 @@ def test_one_term_and_flat_likelihood(seed):
     target = TableTarget(np.array([-1.0]), np.array([0.0, 2.0]))
     runs = run_all(target, config=SMCConfig(particles=4000, runs=2), seed=seed)
     np.testing.assert_allclose(runs.estimates["rao_blackwell"], 1 / (1 + np.exp(-1.0)), rtol=1e-12)
-    flat = run_all(TableTarget(np.zeros(2), np.full(4, -7.0)), config=SMCConfig(runs=1), seed=seed)
+    flat = run_all(TableTarget(np.zeros(2), np.full(4, -7.0)), config=SMCConfig(runs=1, scouts=0), seed=seed)
     assert flat.log_evidence[0] == pytest.approx(-7.0, abs=1e-12)
     assert flat.stages["temperature"].tolist() == [[1.0]]
 
@@ -104,7 +104,7 @@ def test_one_signature_for_every_step():
 
 
 def test_the_loop_can_be_written_by_hand():
-    target, config = table_target(np.random.default_rng(5), 4), SMCConfig(particles=50)
+    target, config = table_target(np.random.default_rng(5), 4), SMCConfig(particles=50, scouts=0)
     generator = torch_generator(3)
     state = smc.init(target, particles=50, generator=generator)
     while state.temperature < 1:

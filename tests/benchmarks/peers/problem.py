@@ -49,7 +49,7 @@ def write(path, model, *, rows=None):
         weight = np.sqrt(model.statistics.power)
         design = weight * rows[0][:, order] / model.statistics.column_scale[order]
         target = weight * rows[1]
-    (g,) = form.mixture[0].numpy()
+    (g,) = form.mixture[0]
     problem = Problem(
         design, target, form.rows, model.prior_logits.numpy()[order], float(g), form.ridge,
         form.pilot_rows, form.pilot_variance, order,
