@@ -33,7 +33,11 @@ def distinct(spins: np.ndarray) -> Distinct:
     packed = np.packbits(spins, axis=1)
     words = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), dtype=np.uint8)
     words[:, : packed.shape[1]] = packed
-    keys = words.view(np.uint64)
+    return distinct_words(words.view(np.uint64))
+
+
+def distinct_words(keys: np.ndarray) -> Distinct:
+    """Group equal rows of packed bits (`[P, W]`, uint64, P > 0), in the order of their last, ... first word."""
     order = np.argsort(keys[:, 0], kind="stable") if keys.shape[1] == 1 else np.lexsort(keys.T)
     changes = (np.diff(keys[order], axis=0) != 0).any(axis=1)
     edges = np.concatenate([[0], np.flatnonzero(changes) + 1, [len(order)]])

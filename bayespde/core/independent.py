@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.nn.functional import logsigmoid
 
 
 def independent_log_density(spins: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
@@ -17,6 +16,6 @@ def independent_log_density(spins: torch.Tensor, logits: torch.Tensor) -> torch.
     Returns:
         `[P]`, float64.
     """
-    # a product of matrices would wake threads for every short call, and add up in an order that depends on them
+    # torch and products of matrices wake threads for every short call, and may add up in an order that depends on them
     up = np.einsum("pk,k->p", spins.numpy().astype(np.float64), logits.numpy())
-    return torch.as_tensor(up + float(logsigmoid(-logits).sum()))
+    return torch.as_tensor(up - np.logaddexp(0.0, logits.numpy()).sum())

@@ -48,13 +48,14 @@ class BarkerFlips:
             swaps: Relocations after each run of the jump process.
             threads: Number of threads over particles.
         """
-        self.target, self.swaps, self.threads = target, swaps, threads
+        self.target, self.swaps = target, swaps
         self._order = np.asarray(target.order)
         self._problem = make_problem(target)
         self._path: Target = target
         self._start = target.prior_logits
         self._table = self._tabulate(FIRST_CAP)
         self._memos: list[Memo] = []
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self._calls = itertools.count()
 
     def along(self, path: Target) -> BarkerFlips:
@@ -171,7 +172,7 @@ class BarkerFlips:
             )
             self._memos.append(memo)
 
-        self._for_all(one, chunks, threads=self.threads if len(spins) >= WORTH_THREADS else 1)
+        self._for_all(one, chunks, alone=len(spins) < WORTH_THREADS)
         moved.spins[:] = (codes[:, None] >> np.arange(spins.shape[1])) & 1
         return moved
 
@@ -187,7 +188,7 @@ class BarkerFlips:
             groups = same.edges[edges[chunk] : edges[chunk + 1] + 1]
             jumps.move_groups(spins, keys, same.order, groups, self._problem, target, time, self.swaps, chunk, moved)
 
-        self._for_all(one, len(edges) - 1, threads=self.threads)
+        self._for_all(one, len(edges) - 1)
         return moved
 
     def _free_memo(self) -> Memo:
@@ -197,15 +198,13 @@ class BarkerFlips:
         except IndexError:
             return make_memo(self.target.terms)
 
-    @staticmethod
-    def _for_all(one: Callable[[int], None], chunks: int, *, threads: int) -> None:
+    def _for_all(self, one: Callable[[int], None], chunks: int, *, alone: bool = False) -> None:
         """Work through the chunks; which thread takes which changes nothing."""
-        if threads == 1:
+        if self._pool is None or alone:
             for chunk in range(chunks):
                 one(chunk)
-            return
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(one, range(chunks)))
+        else:
+            list(self._pool.map(one, range(chunks)))
 
 
 def _codes(spins: np.ndarray) -> np.ndarray:

@@ -183,8 +183,8 @@ class SMCConfig:
     Attributes:
         particles: Number of particles P per run.
         runs: Number of independent runs R.
-        scouts: Particles of a small run from the prior before each run, at most `particles`. The inclusion
-            probabilities that it finds set where the run itself starts; 0 starts it from the prior.
+        scouts: Particles, at most `particles`, of four small runs from the prior before each run. The inclusion
+            probabilities that they find set where the run itself starts; 0 starts it from the prior.
         ess_fraction: Effective sample size at which the next temperature is placed, as a fraction of the
             particles with non-zero likelihood.
         kernel: `barker` (compiled, linear targets only), `gibbs` (the plain reference, any target), or `auto`.

@@ -20,6 +20,7 @@ from bayespde.smc.step import init, make_kernel, round_length, step
 OnStep = Callable[[SMCState, SMCInfo], None]
 Visited = tuple[np.ndarray, np.ndarray]
 PRIOR_DRAWS = 1024
+TEAMS = 4
 
 
 def run(
@@ -69,7 +70,8 @@ def run(
 def scout(target: Target, kernel: Kernel, *, config: SMCConfig, generator: torch.Generator) -> Bridge:
     """Send a few particles from the prior to the posterior, and build a bridge from the inclusion that they find.
 
-    What they find only sets the start of the particles that follow: an error of theirs costs stages, not bias
+    They go in teams that know nothing of each other: a small team often ends in one of several modes. What they find
+    only sets the start of the particles that follow: an error of theirs costs stages, not bias
     [fan2011, surjanovic2022].
 
     Args:
@@ -84,12 +86,16 @@ def scout(target: Target, kernel: Kernel, *, config: SMCConfig, generator: torch
     Raises:
         ConfigError: If no prior draw has a positive likelihood.
     """
-    config = replace(config, particles=min(config.scouts, config.particles), schedule=(), final_rounds=2)
+    team = max(2, min(config.scouts, config.particles) // TEAMS)
+    config = replace(config, particles=team, schedule=(), final_rounds=2)
     prior = target.sample_prior(PRIOR_DRAWS, generator=generator).double().mean(dim=0)
-    state = _living_draws(target, config.particles, generator)
-    while state.temperature < 1:
-        state, _ = step(state, target, generator=generator, config=config, kernel=kernel)
-    _, inclusion, _ = _linger(state, kernel, config=config, generator=generator)
+    found = []
+    for _ in range(TEAMS):
+        state = _living_draws(target, team, generator)
+        while state.temperature < 1:
+            state, _ = step(state, target, generator=generator, config=config, kernel=kernel)
+        found.append(_linger(state, kernel, config=config, generator=generator)[1])
+    inclusion = torch.stack(found).mean(dim=0)
     return Bridge(target, start_logits(inclusion, (prior * PRIOR_DRAWS + 1) / (PRIOR_DRAWS + 2)))
 
 

@@ -19,7 +19,7 @@ import torch
 from numba import njit
 from tqdm import tqdm
 
-from bayespde.core.distinct import distinct
+from bayespde.core.distinct import distinct_words
 from bayespde.core.errors import ConfigError
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.smc.base import LinearTarget, SMCState, Target, check_counts
@@ -188,19 +188,25 @@ def _summarise(
         sum(s * p.conditional for s, p in zip(shares, parts, strict=True))
         / sum(s * p.total[1] for s, p in zip(shares, parts, strict=True))
     )  # fmt: skip
-    spins = np.empty((len(log_weight), target.terms), dtype=bool)
-    bits = np.unpackbits(np.concatenate([p.words for p in parts]).view(np.uint8), axis=1, bitorder="little")
-    spins[:, np.asarray(target.order)] = bits[:, : target.terms]
+    words = np.concatenate([p.words for p in parts])
     chosen = systematic(torch.as_tensor(log_weight), generator=generator, count=config.particles).numpy()
-    kept = torch.as_tensor(spins[chosen])
+    kept = torch.as_tensor(_unpacked(words[chosen], target))
     log_prior, log_likelihood = target.log_prior(kept), target.log_likelihood(kept)
     tracked = np.concatenate([p.log_likelihood for p in parts])
     drift = max(float(np.abs(tracked[chosen] - log_likelihood.numpy()).max()), *(float(p.total[2]) for p in parts))
-    first = distinct(spins).first
-    visited = spins[first]
+    first = distinct_words(words).first
+    visited = _unpacked(words[first], target)
     log_mass = tracked[first] + target.log_prior(torch.as_tensor(visited)).numpy()
     state = SMCState(kept, log_prior, log_likelihood, 1.0, math.nan, torch.as_tensor(chosen))
     return Run(state, {}, conditional, visited, log_mass, drift)
+
+
+def _unpacked(words: np.ndarray, target: LinearTarget) -> np.ndarray:
+    """Configurations in the order of the target's spins, `[N, K]`, bool, from packed columns `[N, W]`, uint64."""
+    bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")
+    spins = np.empty((len(words), target.terms), dtype=bool)
+    spins[:, np.asarray(target.order)] = bits[:, : target.terms]
+    return spins
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
