@@ -37,7 +37,7 @@ def distinct(spins: np.ndarray) -> Distinct:
 
 
 def distinct_words(keys: np.ndarray) -> Distinct:
-    """Group equal rows of packed bits (`[P, W]`, uint64, P > 0), in the order of their last, ... first word."""
+    """Group equal rows of packed bits (`[P, W]`, uint64, P > 0); the last word decides first on the order."""
     order = np.argsort(keys[:, 0], kind="stable") if keys.shape[1] == 1 else np.lexsort(keys.T)
     changes = (np.diff(keys[order], axis=0) != 0).any(axis=1)
     edges = np.concatenate([[0], np.flatnonzero(changes) + 1, [len(order)]])

@@ -10,12 +10,12 @@ def independent_log_density(spins: torch.Tensor, logits: torch.Tensor) -> torch.
     """Log probability of configurations of independent spins.
 
     Args:
-        spins: `[P, K]`, bool.
+        spins: `[..., K]`, bool.
         logits: Log odds of each spin being up, `[K]`, float64.
 
     Returns:
-        `[P]`, float64.
+        `[...]`, float64.
     """
     # torch and products of matrices wake threads for every short call, and may add up in an order that depends on them
-    up = np.einsum("pk,k->p", spins.numpy().astype(np.float64), logits.numpy())
+    up = np.einsum("...k,k->...", spins.numpy().astype(np.float64), logits.numpy())
     return torch.as_tensor(up - np.logaddexp(0.0, logits.numpy()).sum())

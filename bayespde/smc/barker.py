@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 
 from bayespde.core.distinct import distinct
-from bayespde.core.errors import ConfigError
 from bayespde.smc import jumps, lookup
 from bayespde.smc.base import LinearTarget, Moves, SMCState, Target
-from bayespde.smc.bridge import Bridge
+from bayespde.smc.bridge import Bridge, check_path
 from bayespde.smc.jumps import Moved, make_moved
 from bayespde.smc.layout import make_problem
 from bayespde.smc.lookup import Memo, make_memo
@@ -31,7 +32,8 @@ from bayespde.smc.table import EvidenceTable, tabulate
 
 FIRST_CAP = 64
 CHUNKS = 32
-LEAST_CHUNK = 1024
+LEAST_CHUNK = 1024  # of particles whose configurations are remembered
+LEAST_GROUPED = 8  # of particles whose configurations are factored
 RATED = 64
 WORTH_THREADS = 2**14  # with fewer particles two memories cost more than a second thread saves
 SWEEPS = (0.05, 50.0)
@@ -48,28 +50,26 @@ class BarkerFlips:
             swaps: Relocations after each run of the jump process.
             threads: Number of threads over particles.
         """
-        self.target, self.swaps = target, swaps
+        self.target, self.swaps, self.threads = target, swaps, threads
         self._order = np.asarray(target.order)
         self._problem = make_problem(target)
-        self._path: Target = target
+        self.path: Target = target
         self._start = target.prior_logits
         self._table = self._tabulate(FIRST_CAP)
         self._memos: list[Memo] = []
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None
         self._calls = itertools.count()
 
     def along(self, path: Target) -> BarkerFlips:
         """The same moves on a bridge to the same target; tables and memories are shared."""
-        if not (isinstance(path, Bridge) and path.target is self.target):
-            raise ConfigError(
-                "The moves were prepared for another target.",
-                got=f"a {type(path).__name__}",
-                wanted="a Bridge to the target of these moves",
-                fix="make_kernel(path, config)",
-            )
+        check_path(self.path, path, same=False)
         other = copy.copy(self)
-        other._path, other._start = path, path.logits
+        other.path, other._start = path, path.logits if isinstance(path, Bridge) else self.target.prior_logits
         return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles get: threads belong to one object in one process."""
+        return self.__dict__ | {"_pool": None}
 
     def _tempered(self, temperature: float) -> Tempered:
         """The target at a temperature."""
@@ -111,8 +111,8 @@ class BarkerFlips:
         conditional = np.empty(spins.shape[1])
         conditional[self._order] = moved.conditional.sum(axis=0) / (len(spins) * sweeps)
         new, log_likelihood = torch.as_tensor(answer), torch.as_tensor(moved.log_likelihood)
-        log_prior = self._path.log_prior(new)
-        if self._path is not self.target:
+        log_prior = self.path.log_prior(new)
+        if self.path is not self.target:
             log_likelihood += self.target.log_prior(new) - log_prior
         state = state._replace(spins=new, log_prior=log_prior, log_likelihood=log_likelihood)
         return state, Moves(torch.as_tensor(conditional), float(moved.flips.sum()) / (spins.size * sweeps))
@@ -180,7 +180,8 @@ class BarkerFlips:
         """Equal configurations are moved together, so that they are factored once."""
         particles, terms = spins.shape
         same = distinct(spins)
-        edges = np.unique(np.searchsorted(same.edges, np.linspace(0, particles, CHUNKS + 1)))
+        chunks = min(CHUNKS, 1 + particles // LEAST_GROUPED)
+        edges = np.unique(np.searchsorted(same.edges, np.linspace(0, particles, chunks + 1)))
         target = self._tempered(temperature)
         moved = make_moved(particles, terms, len(edges))
 
@@ -200,11 +201,14 @@ class BarkerFlips:
 
     def _for_all(self, one: Callable[[int], None], chunks: int, *, alone: bool = False) -> None:
         """Work through the chunks; which thread takes which changes nothing."""
-        if self._pool is None or alone:
+        if self.threads == 1 or alone:
             for chunk in range(chunks):
                 one(chunk)
-        else:
-            list(self._pool.map(one, range(chunks)))
+            return
+        # a forked child has the object but not its threads
+        if self._pool is None or self._pool[0] != os.getpid():
+            self._pool = os.getpid(), ThreadPoolExecutor(self.threads)
+        list(self._pool[1].map(one, range(chunks)))
 
 
 def _codes(spins: np.ndarray) -> np.ndarray:

@@ -83,8 +83,8 @@ class SMCState(NamedTuple):
 
     Attributes:
         spins: `[P, K]`, bool.
-        log_prior: `[P]`, float64.
-        log_likelihood: `[P]`, float64; always that of `spins`.
+        log_prior: `[P]`, float64; on a bridge the log density of its start.
+        log_likelihood: `[P]`, float64; always that of `spins`. On a bridge prior times likelihood over its start.
         temperature: Exponent on the likelihood, 0 for the start, 1 for the posterior.
         log_evidence: Log normalising constant so far.
         origins: Index of the particle at the start from which each descends, `[P]`, int64.
@@ -112,6 +112,11 @@ class Moves(NamedTuple):
 
 class Kernel(Protocol):
     """Moves that leave a target invariant at any temperature."""
+
+    @property
+    def path(self) -> Target:
+        """The target or bridge on which the particles are."""
+        ...
 
     def __call__(self, state: SMCState, *, sweeps: float, generator: torch.Generator) -> tuple[SMCState, Moves]:
         """Move every particle (of positive likelihood) at `state.temperature` for a number of sweeps."""
@@ -183,8 +188,9 @@ class SMCConfig:
     Attributes:
         particles: Number of particles P per run.
         runs: Number of independent runs R.
-        scouts: Particles, at most `particles`, of four small runs from the prior before each run. The inclusion
-            probabilities that they find set where the run itself starts; 0 starts it from the prior.
+        scouts: Particles of four small runs from the prior before each run, all four together; at most `particles`,
+            at least two each. The inclusion probabilities that they find set where the run itself starts; 0 starts
+            it from the prior.
         ess_fraction: Effective sample size at which the next temperature is placed, as a fraction of the
             particles with non-zero likelihood.
         kernel: `barker` (compiled, linear targets only), `gibbs` (the plain reference, any target), or `auto`.

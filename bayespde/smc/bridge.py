@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from bayespde.core.errors import ConfigError
 from bayespde.core.independent import independent_log_density
 from bayespde.smc.base import Target
 
@@ -23,8 +24,18 @@ class Bridge:
         Args:
             target: Where the path leads.
             logits: Log odds of each spin under q, `[K]`, float64, finite.
+
+        Raises:
+            ConfigError: If the log odds are not that.
         """
-        self.target, self.logits = target, logits
+        if logits.shape != (target.terms,) or not torch.isfinite(logits).all():
+            raise ConfigError(
+                "The start of a bridge is not usable.",
+                got=f"log odds of shape {tuple(logits.shape)}",
+                wanted=f"[{target.terms}] finite numbers",
+                fix="Bridge(target, torch.zeros(target.terms, dtype=torch.float64))",
+            )
+        self.target, self.logits = target, logits.double()
 
     @property
     def terms(self) -> int:
@@ -43,6 +54,26 @@ class Bridge:
         """Draw configurations from q: `[P, K]`, bool."""
         uniform = torch.rand((particles, self.terms), generator=generator, dtype=torch.float64)
         return uniform < torch.sigmoid(self.logits)
+
+
+def goal(path: Target) -> Target:
+    """Where a path leads: the target of a bridge, or the target itself."""
+    return path.target if isinstance(path, Bridge) else path
+
+
+def check_path(path: Target, other: Target, *, same: bool) -> None:
+    """Check that two paths are the same, or at least lead to the same target.
+
+    Raises:
+        ConfigError: If they do not.
+    """
+    if (path is not other) if same else (goal(path) is not goal(other)):
+        raise ConfigError(
+            "The moves were prepared for another target.",
+            got=f"moves for a {type(path).__name__}, particles of a {type(other).__name__}",
+            wanted="both on the same path, or on bridges to the same target",
+            fix="kernel = kernel.along(path), or make_kernel(path, config)",
+        )
 
 
 def start_logits(inclusion: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:

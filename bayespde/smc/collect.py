@@ -50,7 +50,7 @@ class Runs(NamedTuple):
         log_prior: `[R, P]`, float64.
         log_likelihood: `[R, P]`, float64.
         log_evidence: `[R]`, float64.
-        origins: Prior draw from which each particle descends, `[R, P]`, int64.
+        origins: Draw at the start from which each particle descends, `[R, P]`, int64.
         stages: History by name, each `[R, S]`, float64, NaN after a run's last stage.
         estimates: Inclusion probabilities by estimator, each `[R, K]`: `frequency` (share of particles),
             `rao_blackwell` (mean conditional probability), `renormalised` (exact masses of the visited

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from bayespde.smc.base import Moves, SMCState, Target
+from bayespde.smc.bridge import check_path
 
 
 def tempered_log_ratio(log_prior: torch.Tensor, log_likelihood: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -133,4 +134,10 @@ class GibbsFlips:
 
     def along(self, path: Target) -> GibbsFlips:
         """The same moves on a bridge to the same target."""
+        check_path(self.path, path, same=False)
         return GibbsFlips(path, swaps=self.swaps)
+
+    @property
+    def path(self) -> Target:
+        """The target or bridge on which the particles are."""
+        return self.target

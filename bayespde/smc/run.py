@@ -15,12 +15,14 @@ from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.smc.base import Kernel, SMCConfig, SMCInfo, SMCState, Target
 from bayespde.smc.bridge import Bridge, start_logits
 from bayespde.smc.collect import HISTORY, Run, Runs, collect
-from bayespde.smc.step import init, make_kernel, round_length, step
+from bayespde.smc.step import begin, init, make_kernel, round_length, step
 
 OnStep = Callable[[SMCState, SMCInfo], None]
 Visited = tuple[np.ndarray, np.ndarray]
 PRIOR_DRAWS = 1024
 TEAMS = 4
+TRIED = 256
+LEAST_POSSIBLE = 0.05
 
 
 def run(
@@ -34,7 +36,7 @@ def run(
     """Take particles to the posterior: first a few from the prior, then all from where those have led.
 
     Args:
-        target: What to sample.
+        target: What to sample, or a `Bridge` to it, which needs no scouts.
         config: Settings; the defaults if None.
         generator: Source of all randomness.
         on_step: Called with state and info after every stage, the scouts' apart, for progress, measurements or
@@ -49,7 +51,7 @@ def run(
     """
     config = SMCConfig() if config is None else config
     kernel, path = make_kernel(target, config, threads=threads), target
-    if config.scouts:
+    if config.scouts and not isinstance(target, Bridge):
         path = scout(target, kernel, config=config, generator=generator)
         kernel = kernel.along(path)
     state = init(path, particles=config.particles, generator=generator)
@@ -67,7 +69,7 @@ def run(
     return Run(state, stages, conditional.numpy(), spins[first], log_mass[first], drift)
 
 
-def scout(target: Target, kernel: Kernel, *, config: SMCConfig, generator: torch.Generator) -> Bridge:
+def scout(target: Target, kernel: Kernel, *, config: SMCConfig, generator: torch.Generator) -> Target:
     """Send a few particles from the prior to the posterior, and build a bridge from the inclusion that they find.
 
     They go in teams that know nothing of each other: a small team often ends in one of several modes. What they find
@@ -81,31 +83,38 @@ def scout(target: Target, kernel: Kernel, *, config: SMCConfig, generator: torch
         generator: Source of randomness.
 
     Returns:
-        A bridge to the target.
-
-    Raises:
-        ConfigError: If no prior draw has a positive likelihood.
+        A bridge to the target. The target itself where prior draws are hardly ever possible, or those of the bridge.
     """
+    spins = target.sample_prior(max(PRIOR_DRAWS, config.particles), generator=generator)
+    prior = (spins.double().sum(dim=0) + 1) / (len(spins) + 2)
     team = max(2, min(config.scouts, config.particles) // TEAMS)
-    config = replace(config, particles=team, schedule=(), final_rounds=2)
-    prior = target.sample_prior(PRIOR_DRAWS, generator=generator).double().mean(dim=0)
+    possible = _possible(target, spins, TEAMS * team)
+    if len(possible) < TEAMS:
+        return target
+    # longer stages and fewer moves than a run needs: nothing that scouts find is reported
+    config = replace(config, ess_fraction=config.ess_fraction / 2, schedule=(), final_rounds=1)
     found = []
-    for _ in range(TEAMS):
-        state = _living_draws(target, team, generator)
+    for first in range(TEAMS):
+        chosen = possible[first::TEAMS]
+        state = begin(target, chosen[torch.arange(team) % len(chosen)])
         while state.temperature < 1:
             state, _ = step(state, target, generator=generator, config=config, kernel=kernel)
         found.append(_linger(state, kernel, config=config, generator=generator)[1])
-    inclusion = torch.stack(found).mean(dim=0)
-    return Bridge(target, start_logits(inclusion, (prior * PRIOR_DRAWS + 1) / (PRIOR_DRAWS + 2)))
+    bridge = Bridge(target, start_logits(torch.stack(found).mean(dim=0), prior))
+    tried = bridge.sample_prior(TRIED, generator=generator)
+    alive = torch.isfinite(target.log_likelihood(tried)).double().mean()
+    return bridge if alive > LEAST_POSSIBLE else target
 
 
-def _living_draws(target: Target, particles: int, generator: torch.Generator) -> SMCState:
-    """Prior draws among which one at least is possible, if one of `PRIOR_DRAWS` is."""
-    for _ in range(-(-PRIOR_DRAWS // particles)):
-        state = init(target, particles=particles, generator=generator)
-        if torch.isfinite(state.log_likelihood).any():
+def _possible(target: Target, spins: torch.Tensor, wanted: int) -> torch.Tensor:
+    """Possible configurations among some, at most `wanted`; blocks are tried until half of that are found."""
+    found, count = [], 0
+    for block in spins.split(wanted):
+        found.append(block[torch.isfinite(target.log_likelihood(block))])
+        count += len(found[-1])
+        if count >= wanted // 2:
             break
-    return state
+    return torch.cat(found)[:wanted]
 
 
 def _linger(

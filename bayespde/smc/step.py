@@ -12,7 +12,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.smc import tempering
 from bayespde.smc.barker import BarkerFlips
 from bayespde.smc.base import Kernel, LinearTarget, Moves, SMCConfig, SMCInfo, SMCState, Target
-from bayespde.smc.bridge import Bridge
+from bayespde.smc.bridge import check_path, goal
 from bayespde.smc.flips import GibbsFlips
 from bayespde.smc.resampling import SCHEMES
 
@@ -28,8 +28,12 @@ def init(target: Target, *, particles: int, generator: torch.Generator) -> SMCSt
     Returns:
         A state at temperature 0 with log evidence 0.
     """
-    spins = target.sample_prior(particles, generator=generator)
-    return SMCState(spins, target.log_prior(spins), target.log_likelihood(spins), 0.0, 0.0, torch.arange(particles))
+    return begin(target, target.sample_prior(particles, generator=generator))
+
+
+def begin(target: Target, spins: torch.Tensor) -> SMCState:
+    """The state at temperature 0 of some draws from where a path begins (`[P, K]`, bool)."""
+    return SMCState(spins, target.log_prior(spins), target.log_likelihood(spins), 0.0, 0.0, torch.arange(len(spins)))
 
 
 def make_kernel(target: Target, config: SMCConfig, *, threads: int = 1) -> Kernel:
@@ -43,14 +47,13 @@ def make_kernel(target: Target, config: SMCConfig, *, threads: int = 1) -> Kerne
     Raises:
         ConfigError: If the compiled kernel is asked for where it cannot serve.
     """
-    goal = target.target if isinstance(target, Bridge) else target
-    if isinstance(goal, LinearTarget) and config.kernel != "gibbs":
-        kernel = BarkerFlips(goal, swaps=config.swaps, threads=threads)
-        return kernel if goal is target else kernel.along(target)
+    aim = goal(target)
+    if isinstance(aim, LinearTarget) and config.kernel != "gibbs":
+        return BarkerFlips(aim, swaps=config.swaps, threads=threads).along(target)
     if config.kernel == "barker":
         raise ConfigError(
             "The compiled kernel serves linear models only.",
-            got=type(goal).__name__,
+            got=type(aim).__name__,
             wanted="a LinearTarget",
             fix="kernel='gibbs'",
         )
@@ -78,10 +81,11 @@ def step(
         Equally weighted particles at the next temperature, and what happened.
 
     Raises:
-        ConfigError: If no particle has a positive likelihood.
+        ConfigError: If no particle has a positive likelihood, or the moves are for another target.
     """
     config = SMCConfig() if config is None else config
     kernel = make_kernel(target, config) if kernel is None else kernel
+    check_path(kernel.path, target, same=True)
     temperature = _choose_temperature(state, config)
     log_weights = tempering.incremental_log_weights(
         state.log_likelihood, previous=state.temperature, temperature=temperature

@@ -48,8 +48,8 @@ def living_particles(log_likelihood: torch.Tensor) -> int:
         raise ConfigError(
             "No particle has a positive likelihood.",
             got=f"{len(log_likelihood)} particles, all refused",
-            wanted="at least one possible configuration among the prior draws",
-            fix="use more particles or a smaller expected_terms",
+            wanted="at least one possible configuration among the draws at the start",
+            fix="use more particles, a smaller expected_terms, or scouts=0 to start from the prior",
         )
     return alive
 

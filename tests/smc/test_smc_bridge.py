@@ -1,6 +1,8 @@
 """Bridges: the same masses, the same posterior from any start, and moves that keep what lies between."""
 
+import copy
 import importlib
+import pickle
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.random import torch_generator
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import IsotropicSlab, SpinModel
-from bayespde.smc import Bridge, SMCConfig, SMCState, enumerate_exact, lookup, make_kernel, run
+from bayespde.smc import BarkerFlips, Bridge, SMCConfig, SMCState, enumerate_exact, lookup, make_kernel, run
 from bayespde.smc.bridge import start_logits
 
 run_module = importlib.import_module("bayespde.smc.run")
@@ -127,8 +129,83 @@ def test_scouts_look_longer_where_nearly_all_is_impossible(seed):
     assert torch.isfinite(found.state.log_likelihood).all()
 
 
-def test_moves_for_another_target_are_refused():
+class Exclusive:
+    """Pairs of which both spins cannot be up, and one of which should."""
+
+    def __init__(self, pairs):
+        self.terms = 2 * pairs
+
+    def log_prior(self, spins):
+        return torch.where(spins, np.log(0.1), np.log(0.9)).sum(dim=1)
+
+    def log_likelihood(self, spins):
+        both = (spins[:, ::2] & spins[:, 1::2]).any(dim=1)
+        bonus = 8.0 * (spins[:, ::2] | spins[:, 1::2]).double().sum(dim=1)
+        return torch.where(both, -torch.inf, bonus)
+
+    def sample_prior(self, particles, *, generator):
+        return torch.rand((particles, self.terms), generator=generator, dtype=torch.float64) < 0.1
+
+
+@pytest.mark.parametrize("pairs", [6, 25])
+def test_a_start_that_is_mostly_impossible_is_not_taken(pairs, seed):
+    """Independent spins cannot start many pairs that exclude each other: then the prior does."""
+    target, config = Exclusive(pairs), SMCConfig(particles=512, final_rounds=1)
+    generator = torch_generator(seed)
+    path = smc.scout(target, make_kernel(target, config), config=config, generator=generator)
+    assert isinstance(path, Bridge) == (pairs == 6)
+    found = run(target, config=config, generator=generator)
+    wanted = pairs * np.log(0.81 + 0.18 * np.exp(8.0))
+    assert abs(found.state.log_evidence - wanted) < 3.0
+
+
+@pytest.mark.parametrize("terms", [10, 11])
+def test_scouts_that_find_nothing_leave_the_prior_to_the_run(terms):
+    table = np.full(2**terms, -np.inf)
+    table[5] = 0.0
+    target, found = TableTarget(np.zeros(terms), table), []
+    for seed in range(20):
+        for scouts in (0, 128):
+            try:
+                run(target, config=SMCConfig(scouts=scouts, final_rounds=1), generator=torch_generator(seed))
+                found.append(scouts)
+            except ConfigError:
+                continue
+    assert found.count(128) >= found.count(0) - 6
+    assert found.count(0) > 6
+
+
+def test_a_bridge_is_run_as_it_is(generator):
+    bridge = some_bridge(linear_model())
+    found = run(bridge, config=SMCConfig(particles=200, final_rounds=1), generator=generator)
+    assert torch.equal(found.state.log_prior, bridge.log_prior(found.state.spins))
+
+
+@pytest.mark.parametrize("kernel", ["barker", "gibbs"])
+def test_moves_for_another_target_are_refused(kernel, generator):
+    model, config = linear_model(), SMCConfig(kernel=kernel, particles=50)
+    moves, bridge = make_kernel(model, config), some_bridge(model)
     with pytest.raises(ConfigError, match="another target"):
-        make_kernel(linear_model(), SMCConfig()).along(some_bridge(linear_model()))
+        moves.along(some_bridge(linear_model()))
+    state = smc.init(bridge, particles=50, generator=generator)
+    with pytest.raises(ConfigError, match="another target"):
+        smc.step(state, bridge, generator=generator, config=config, kernel=moves)
+    assert moves.along(bridge).along(model).path is model
+
+
+@pytest.mark.parametrize("logits", [torch.zeros(3), torch.tensor([0.0, np.inf, 0.0, 0.0, 0.0])])
+def test_unusable_starts_are_refused(logits):
+    with pytest.raises(ConfigError, match="start of a bridge"):
+        Bridge(table_target(np.random.default_rng(0), 5), logits.double())
     with pytest.raises(ConfigError, match="scouts"):
         SMCConfig(scouts=-1)
+
+
+def test_moves_with_threads_can_be_copied(generator):
+    design, target = random_rows(np.random.default_rng(1), 100, 24, noise=2.0, mixing=0.2)
+    model = SpinModel(SufficientStatistics.from_rows(design, target))
+    moves = BarkerFlips(model, threads=2)
+    state = smc.init(model, particles=200, generator=generator)
+    answers = [m(state, sweeps=1.0, generator=torch_generator(1))[0] for m in (moves, copy.deepcopy(moves))]
+    assert torch.equal(answers[0].spins, answers[1].spins)
+    assert pickle.loads(pickle.dumps(moves)).threads == 2

@@ -14,6 +14,7 @@ TESTS = Path(__file__).parents[1]
 BARKER, BRIDGE = "smc/test_smc_barker.py", "smc/test_smc_bridge.py"
 PATHS = f"{BARKER}::test_simulated_paths_follow_the_matrices"
 BUGS = {
+    "none": ("jumps.py", "return key, left", "return key, left", PATHS),
     "a term that leaves takes nothing along": (
         "odds.py",
         "rss = number[RSS] + state.solution[i] ** 2 / state.spread[i]",
@@ -66,11 +67,12 @@ def test_planted_bug_in_a_kernel_is_caught(name, seed, tmp_path):
     shutil.copytree(Path(bayespde.__file__).parent, tmp_path / "bayespde", ignore=shutil.ignore_patterns("__pycache__"))
     source = tmp_path / "bayespde" / "smc" / file
     text = source.read_text(encoding="utf-8")
-    assert text.count(line) == 1
+    assert text.count(line) == 1 or name == "none"
     source.write_text(text.replace(line, bug), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--seed", str(seed)]
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     answer = subprocess.run(
-        [*command, str(TESTS / check)], env=environment, capture_output=True, text=True, cwd=tmp_path, check=False
+        [*command, str(TESTS / check)], env=environment, capture_output=True, text=True, cwd=tmp_path, timeout=900
     )
-    assert answer.returncode == pytest.ExitCode.TESTS_FAILED, answer.stdout[-2000:]
+    wanted = pytest.ExitCode.OK if name == "none" else pytest.ExitCode.TESTS_FAILED
+    assert answer.returncode == wanted, answer.stdout[-2000:]
