@@ -188,9 +188,9 @@ class SMCConfig:
     Attributes:
         particles: Number of particles P per run.
         runs: Number of independent runs R.
-        scouts: Particles of four small runs from the prior before each run, all four together; at most `particles`,
-            at least two each. The inclusion probabilities that they find set where the run itself starts; 0 starts
-            it from the prior.
+        scouts: Particles of four small runs from the prior before each run, as a share of `particles`; at least 32
+            each, if that many are a quarter of `particles`. The inclusion probabilities that they find set where the
+            run itself starts; 0 starts it from the prior.
         ess_fraction: Effective sample size at which the next temperature is placed, as a fraction of the
             particles with non-zero likelihood.
         kernel: `barker` (compiled, linear targets only), `gibbs` (the plain reference, any target), or `auto`.
@@ -209,7 +209,7 @@ class SMCConfig:
 
     particles: int = 2048
     runs: int = 4
-    scouts: int = 128
+    scouts: float = 1 / 32
     ess_fraction: float = 0.5
     kernel: str = "auto"
     flips: float = 2.0
@@ -224,7 +224,7 @@ class SMCConfig:
 
     def __post_init__(self) -> None:
         least = {"particles": 2, "rounds": 1, "maximum_rounds": 1, "final_rounds": 1}
-        check_counts(self, least | {"runs": 1, "scouts": 0, "swaps": 0})
+        check_counts(self, least | {"runs": 1, "swaps": 0})
         self._check_shares()
         self._check_choices()
 
@@ -238,12 +238,13 @@ class SMCConfig:
                     wanted="a positive number",
                     fix=f"{name}={getattr(type(self), name)}",
                 )
-        for name in ("ess_fraction", "correlation"):
-            if not 0 < getattr(self, name) < 1:
+        for name, sign in (("ess_fraction", "<"), ("correlation", "<"), ("scouts", "<=")):
+            value = getattr(self, name)
+            if not (0 < value < 1 or (value == 0 and sign == "<=")):
                 raise ConfigError(
                     f"The setting {name} is out of range.",
-                    got=getattr(self, name),
-                    wanted=f"0 < {name} < 1",
+                    got=value,
+                    wanted=f"0 {sign} {name} < 1",
                     fix=f"{name}={getattr(type(self), name)}",
                 )
 

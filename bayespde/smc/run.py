@@ -21,6 +21,7 @@ OnStep = Callable[[SMCState, SMCInfo], None]
 Visited = tuple[np.ndarray, np.ndarray]
 PRIOR_DRAWS = 1024
 TEAMS = 4
+LEAST_TEAM = 32
 TRIED = 256
 LEAST_POSSIBLE = 0.05
 
@@ -87,7 +88,7 @@ def scout(target: Target, kernel: Kernel, *, config: SMCConfig, generator: torch
     """
     spins = target.sample_prior(max(PRIOR_DRAWS, config.particles), generator=generator)
     prior = (spins.double().sum(dim=0) + 1) / (len(spins) + 2)
-    team = max(2, min(config.scouts, config.particles) // TEAMS)
+    team = max(2, min(config.particles // TEAMS, max(LEAST_TEAM, int(config.scouts * config.particles / TEAMS))))
     possible = _possible(target, spins, TEAMS * team)
     if len(possible) < TEAMS:
         return target

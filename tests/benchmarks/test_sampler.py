@@ -104,7 +104,7 @@ def one_thread():
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("particles", "final_rounds"), [(2048, 8), (4096, 4)])
+@pytest.mark.parametrize(("particles", "final_rounds"), [(2048, 8), (4096, 8)])
 @pytest.mark.parametrize("name", targets.SMALL)
 def test_small_targets(benchmark, request, name, particles, final_rounds):
     model = named(name, request)
