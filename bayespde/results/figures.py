@@ -108,6 +108,7 @@ def plot_pareto(front: xr.Dataset) -> Figure:
     _label(axes, x="complexity (dimensionless)", y="cross-validated error\n(rms relative to the target)")
     axes.legend(fontsize=SMALL, frameon=False, loc="upper right")
     _list_equations(axes, key, best)
+    _shrink_to_fit(figure, key)
     return figure
 
 
@@ -218,7 +219,18 @@ def _list_equations(axes: Axes, key: Axes, best: xr.Dataset) -> None:
         where = (float(point["complexity"]), float(point["cross_validated_error"]))
         axes.annotate(str(i + 1), where, xytext=(7, 6), textcoords="offset points", fontsize=SMALL, color=colour)
         text = f"{i + 1}:  {math_text(str(point['text'].values))}"
-        key.text(0, 1 - (i + 0.5) / count, text, transform=key.transAxes, fontsize=SMALL, va="center", color=colour)
+        line = key.text(
+            0, 1 - (i + 0.5) / count, text, transform=key.transAxes, fontsize=SMALL, va="center", color=colour
+        )
+        line.set_in_layout(False)
+
+
+def _shrink_to_fit(figure: Figure, axes: Axes) -> None:
+    """Make the letters of texts that would leave the figure smaller: long equations neither squeeze plots nor end."""
+    figure.draw_without_rendering()
+    for text in axes.texts:
+        extent = text.get_window_extent()
+        text.set_fontsize(text.get_fontsize() * min(1.0, (figure.bbox.x1 - extent.x0) / (1.03 * extent.width)))
 
 
 def _frames(field: xr.DataArray, frames: Sequence[int] | None) -> list[int]:

@@ -63,6 +63,17 @@ def test_inclusion_without_enumeration_has_whiskers(sampled):
     ]
 
 
+def test_long_equations_stay_inside_the_figure(burgers):
+    front = pareto_front(burgers)
+    long = " + ".join(f"1.23456 u**{i}*u_xx" for i in range(2, 12))
+    front["text"] = front["text"].copy(data=np.full(front["text"].shape, "u_t = " + long, dtype=object))
+    figure = plot_pareto(front)
+    figure.canvas.draw()
+    plot, key = figure.axes
+    assert all(text.get_window_extent().x1 <= figure.bbox.x1 for text in key.texts)
+    assert plot.get_window_extent().width > 0.75 * figure.bbox.width
+
+
 def test_pareto_connects_the_front_and_lists_its_equations(burgers):
     front = pareto_front(burgers)
     figure = plot_pareto(front)
