@@ -15,7 +15,7 @@ from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.factor import ridged
-from bayespde.core.independent import independent_log_density
+from bayespde.core.independent import independent_log_density, sample_independent
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.evidence import ClosedForm
 from bayespde.model.priors import HyperGSlab, Slab, complexity_logits
@@ -125,8 +125,7 @@ class SpinModel:
 
     def sample_prior(self, particles: int, *, generator: torch.Generator) -> torch.Tensor:
         """Draw configurations from the prior: `[P, K]`, bool; refused ones are drawn too."""
-        uniform = torch.rand((particles, self.terms), generator=generator, dtype=torch.float64)
-        return uniform < torch.sigmoid(self.prior_logits)
+        return sample_independent(particles, self.prior_logits, generator=generator)
 
     def draw(self, spins: torch.Tensor, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw g, noise variance and coefficients from their exact conditional posterior.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.independent import independent_log_density
+from bayespde.core.independent import independent_log_density, sample_independent
 from bayespde.smc.base import Target
 
 PRIOR_SHARE = 0.2
@@ -52,8 +52,7 @@ class Bridge:
 
     def sample_prior(self, particles: int, *, generator: torch.Generator) -> torch.Tensor:
         """Draw configurations from q: `[P, K]`, bool."""
-        uniform = torch.rand((particles, self.terms), generator=generator, dtype=torch.float64)
-        return uniform < torch.sigmoid(self.logits)
+        return sample_independent(particles, self.logits, generator=generator)
 
 
 def goal(path: Target) -> Target:
