@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import sympy
@@ -220,9 +221,14 @@ def evaluate_expression(expression: sympy.Expr, values: Callable[[str], np.ndarr
     Returns:
         An array of that shape, float64, or a number if the expression is constant.
     """
-    names = sorted(s.name for s in expression.free_symbols)
-    compiled = sympy.lambdify([symbol(n) for n in names], expression, modules="numpy", cse=False)
+    names, compiled = _compiled(expression)
     return compiled(*(values(n) for n in names))
+
+
+@lru_cache(maxsize=4096)
+def _compiled(expression: sympy.Expr) -> tuple[list[str], Callable[..., np.ndarray | float]]:
+    names = sorted(s.name for s in expression.free_symbols)
+    return names, sympy.lambdify([symbol(n) for n in names], expression, modules="numpy", cse=False)
 
 
 def total_derivative(expression: sympy.Expr, axis: str) -> sympy.Expr:

@@ -8,6 +8,7 @@ field, by parts, is int sum_q (d^q phi) H_q(v) e: the kernels H_q say how noise 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
 from math import comb, prod
 
@@ -37,8 +38,9 @@ def _atom(part: sympy.Expr, variable: str, dims: tuple[str, ...]) -> tuple[Order
     return none, part
 
 
+@lru_cache(maxsize=4096)
 def noise_kernels(term: Term, variable: str, dims: tuple[str, ...]) -> dict[Orders, sympy.Expr]:
-    """Kernels H_q of the first variation of a term's weak moment, by order q on the test function."""
+    """Kernels H_q of the first variation of a term's weak moment, by order q on the test function. Kept: read only."""
     kernels: dict[Orders, sympy.Expr] = {}
     for orders, expression in weak_atoms(term, variable, dims):
         for inner in expression.free_symbols:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,9 @@ from bayespde.library.windows import MINIMUM_HALF_WIDTH, Windows, place
 
 # With a jittering front a window is long enough when the jitter's variance is this share of the walk's over the window.
 JITTER_SHARE = 0.03
+# Final test functions: distance in half-widths, and smallest half-width as a share of the pilot's.
+CLOSE = 0.25
+NARROWEST = 0.5
 
 
 class Smoother(Protocol):
@@ -41,6 +44,9 @@ class Weak:
         space_cap: Largest automatic half-width as a share of the samples of a space axis.
         time_cap: The same for time.
         rows: Most rows; centres are spread evenly.
+        pilot_rows: Most rows while the pilot equation is unknown.
+        constrain: Whether the smooth field is made to obey the pilot equation before the final rows are formed, which
+            frees their coefficients of the smoother's error; not done for the noise of a front.
         space_power: Exponent of the bump in space; must exceed the orders moved onto it.
         time_power: Exponent of the bump in time.
         floor: Misfit held possible in every row, relative to the rms target row.
@@ -48,6 +54,7 @@ class Weak:
             deviation: the error of an explicit time step in simulated data, or of an exposure that lags its time
             stamp in recorded data. Its size is recorded; it costs next to nothing where it is absent.
         pilots: Most rounds of the pilot.
+        rescored: How many leading configurations are judged again with their own covariance; 0 for none.
         noise: What the noise is made of: "white", "front" (a front that jitters and wanders), or "auto".
     """
 
@@ -55,12 +62,15 @@ class Weak:
     reach: float = 3.0
     space_cap: float = 1 / 3
     time_cap: float = 1 / 6
-    rows: int = 200
+    rows: int = 1600
+    pilot_rows: int = 200
+    constrain: bool = True
     space_power: int = 7
     time_power: int = 6
     floor: float = 1e-3
     scheme_error: bool = True
     pilots: int = 5
+    rescored: int = 20
     noise: str = "auto"
 
     def __post_init__(self) -> None:
@@ -77,7 +87,7 @@ class Weak:
             self.reach > 0
             and 0 < self.space_cap <= 0.5
             and 0 < self.time_cap <= 0.5
-            and self.rows >= 20
+            and min(self.rows, self.pilot_rows) >= 20
             and self.floor >= 0
             and self.pilots >= 1
             and min(self.space_power, self.time_power) >= 3
@@ -117,7 +127,36 @@ def choose_windows(
         half_widths.append(options.half_widths.get(dim, max(lowest, round(min(length, cap)))))
         if dim not in options.half_widths and length > cap:
             capped.append(dim)
-    centres = place(field.shape, tuple(half_widths), options.rows)
+    centres = place(field.shape, tuple(half_widths), options.pilot_rows)
     powers = [options.time_power] + [options.space_power] * (len(dims) - 1)
     axes = zip(centres, half_widths, powers, field.shape, steps, strict=True)
     return tuple(Windows(c, r, p, n, s) for c, r, p, n, s in axes), tuple(capped)
+
+
+def dense_windows(windows: tuple[Windows, ...], dims: tuple[str, ...], options: Weak) -> tuple[Windows, ...]:
+    """Test functions of the final rows: as narrow as lets them lie close, at least half as wide as the pilot's.
+
+    A bump (1 - s^2)^7 is close to a Gaussian of standard deviation 0.27 half-widths: rows farther apart than that lose
+    information. Once the field obeys the pilot equation narrow bumps do no harm, and reach nearer to the edges.
+
+    Args:
+        windows: Those that the pilot was found with, time first.
+        dims: Their dimensions.
+        options: Settings; half-widths given there stay as they are.
+
+    Returns:
+        One per dimension.
+    """
+    shape = tuple(w.samples for w in windows)
+    for share in np.linspace(NARROWEST, 1.0, 11):
+        half_widths = tuple(
+            w.half_width
+            if dim in options.half_widths
+            else min(w.half_width, max(round(share * w.half_width), MINIMUM_HALF_WIDTH["time" if i == 0 else "space"]))
+            for i, (dim, w) in enumerate(zip(dims, windows, strict=True))
+        )
+        room = [1 + (n - 1 - 2 * r) / (CLOSE * r) for n, r in zip(shape, half_widths, strict=True)]
+        if np.prod(room) <= options.rows:
+            break
+    centres = place(shape, half_widths, options.rows, closest=CLOSE)
+    return tuple(replace(w, centres=c, half_width=r) for w, c, r in zip(windows, centres, half_widths, strict=True))

@@ -1,45 +1,82 @@
-"""Moments + a way to average over models -> statistics whitened at an equation that no longer moves."""
+"""A way to form rows at an equation + a way to average over models -> the equation that no longer moves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
 
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.library.weak import WeakProblem
+from bayespde.library.whiten import WhitenedRows
 
 
-def iterate_pilot(
-    problem: WeakProblem,
-    average: Callable[[SufficientStatistics], tuple[np.ndarray, np.ndarray]],
+class Judge(Protocol):
+    """The posterior over configurations for given statistics, exact or sampled."""
+
+    def average(self, statistics: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
+        """Leading configurations `[N, K]` and their probabilities `[N]`."""
+        ...
+
+    def log_posterior(self, statistics: SufficientStatistics, spins: np.ndarray) -> np.ndarray:
+        """Log prior plus log evidence of configurations `[N, K]`: `[N]`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Pilot:
+    """The equation at which rows are linearised and whitened, and how it was found.
+
+    Attributes:
+        rows: Formed at the equation of the round before, whitened at it.
+        coefficients: Model-averaged, `[K]`, physical units.
+        rounds: How many there were.
+        change: Relative change of the right-hand side in the last one.
+        converged: Whether that was below the tolerance.
+    """
+
+    rows: WhitenedRows
+    coefficients: np.ndarray
+    rounds: int
+    change: float
+    converged: bool
+
+
+def settle(
+    form: Callable[[np.ndarray], WeakProblem],
+    judge: Judge,
+    start: np.ndarray,
     *,
+    rounds: int,
     tolerance: float = 2e-3,
     progress: bool = False,
-) -> SufficientStatistics:
-    """Re-whiten at the model-averaged equation until it stops moving.
+) -> Pilot:
+    """Form rows at an equation, average the models they support, and repeat until the equation stops moving.
 
     Args:
-        problem: The moments.
-        average: Gives configurations `[N, K]` and probabilities `[N]` for statistics (exact or sampled).
+        form: Moments at a pilot `[K]`.
+        judge: Posterior over configurations.
+        start: The first pilot, `[K]`.
+        rounds: Most rounds.
         tolerance: Relative change of the pilot's prediction at which to stop.
         progress: Show a bar.
 
     Returns:
-        The statistics at the last pilot; rounds, last relative change and whether it stopped are in the provenance.
+        The pilot.
     """
-    pilot, change, rounds = np.zeros(len(problem.library)), np.inf, 0
-    bar = tqdm(total=problem.options.pilots, desc="pilot equation", unit="round", disable=not progress)
-    with bar:
-        while change > tolerance and rounds < problem.options.pilots:
-            spins, probability = average(problem.statistics(pilot))
-            update = probability / probability.sum() @ problem.instrumental_fits(spins, pilot)
-            moved = float(np.linalg.norm(problem.design @ (update - pilot)))
-            change = moved / max(float(np.linalg.norm(problem.design @ update)), 1e-300) if moved else 0.0
-            pilot, rounds = update, rounds + 1
+    pilot, change, done = start, np.inf, 0
+    with tqdm(total=rounds, desc="pilot equation", unit="round", disable=not progress) as bar:
+        while True:
+            rows = WhitenedRows(form(pilot), pilot)
+            spins, probability = judge.average(rows.statistics)
+            update = probability / probability.sum() @ rows.instrumental_fits(spins)
+            design = rows.problem.design
+            moved = float(np.linalg.norm(design @ (update - pilot)))
+            change = moved / max(float(np.linalg.norm(design @ update)), 1e-300) if moved else 0.0
+            pilot, done = update, done + 1
             bar.update()
-    statistics = problem.statistics(pilot)
-    record = {"pilot_rounds": rounds, "pilot_change": change, "pilot_converged": int(change <= tolerance)}
-    return replace(statistics, provenance=dict(statistics.provenance) | record)
+            if change <= tolerance or done == rounds:
+                return Pilot(rows, pilot, done, change, change <= tolerance)

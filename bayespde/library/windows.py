@@ -41,16 +41,23 @@ class Windows:
         values = np.where(np.abs(s) < 1, polynomial(np.clip(s, -1, 1)), 0.0)
         return values / (self.half_width * self.spacing) ** order * self.spacing
 
+    def local(self, order: int) -> tuple[np.ndarray, np.ndarray]:
+        """The nonzero part of `matrix`: sample indices and weights, `[c, 2 half_width - 1]` each."""
+        index = self.centres[:, None] + np.arange(1 - self.half_width, self.half_width)
+        return index, np.take_along_axis(self.matrix(order), index, axis=1)
+
 
 @lru_cache(maxsize=16)
 def _bump(power: int) -> tuple[float, ...]:
     return tuple((np.polynomial.Polynomial([1.0, 0.0, -1.0]) ** power).coef)
 
 
-def place(samples: tuple[int, ...], half_widths: tuple[int, ...], rows: int) -> list[np.ndarray]:
+def place(
+    samples: tuple[int, ...], half_widths: tuple[int, ...], rows: int, *, closest: float = 0.15
+) -> list[np.ndarray]:
     """Spread centres evenly over every axis so that their product is at most `rows`.
 
-    The distance between centres, in half-widths, is the same on every axis up to rounding and at least 0.15.
+    The distance between centres, in half-widths, is the same on every axis up to rounding and at least `closest`.
 
     Raises:
         ConfigError: If a window does not fit into the field.
@@ -63,7 +70,7 @@ def place(samples: tuple[int, ...], half_widths: tuple[int, ...], rows: int) -> 
             wanted="at least 2, and 2 * half-width + 1 <= samples",
             fix="Weak(half_widths=...) with smaller values",
         )
-    step = 0.15
+    step = closest
     while np.prod(counts := [1 + int(space / (step * r)) for space, r in zip(room, half_widths, strict=True)]) > rows:
         step *= 1.02
     return [

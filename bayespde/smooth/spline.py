@@ -57,6 +57,20 @@ class SplineFit:
     hold_out: str = "pixels"
     correlation: tuple[float, ...] = ()
 
+    @property
+    def grids(self) -> tuple[np.ndarray, ...]:
+        """Basis functions of each axis on the samples of the data, `[samples, basis]` each."""
+        return tuple(b.grid for b in self.bases)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Posterior variance of each coefficient, shape of `coefficients`."""
+        return self.noise_scale**2 * self.shrinkage
+
+    def with_coefficients(self, coefficients: np.ndarray) -> SplineFit:
+        """The same spline with another mean."""
+        return replace(self, coefficients=coefficients)
+
     def evaluate(self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None = None) -> np.ndarray:
         """Posterior mean of a derivative on a tensor grid.
 

@@ -7,7 +7,7 @@ from manufactured import SMOOTH, SMOOTH_2D, Formula, substituted, t, x, y
 
 from bayespde.core.terms import evaluate_expression, parse_term
 from bayespde.library.atoms import noise_kernels, weak_atoms
-from bayespde.library.weak import project
+from bayespde.library.moments import project
 from bayespde.library.windows import Windows
 
 DIMS = {1: ("time", "x"), 2: ("time", "y", "x")}

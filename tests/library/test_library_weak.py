@@ -11,8 +11,9 @@ from manufactured import BURGERS, HEAT, SMOOTH, SMOOTH_2D, WAVE, Formula, t, x, 
 import bayespde as bp
 from bayespde.core.errors import ConfigError, FieldError
 from bayespde.library.covariance import NoiseModel
-from bayespde.library.pilot import iterate_pilot
-from bayespde.library.weak import weak_problem
+from bayespde.library.moments import weak_problem
+from bayespde.library.pilot import settle
+from bayespde.library.whiten import WhitenedRows
 
 CLEAN = bp.Weak(floor=0.0, scheme_error=False, noise="white")
 WIDE = replace(CLEAN, half_widths={"time": 18, "y": 25, "x": 30})
@@ -168,7 +169,7 @@ def test_test_functions_that_look_into_a_hole_are_dropped():
     found, wanted = gappy.covariance(beta), whole.covariance(beta)[np.ix_(gappy.kept, gappy.kept)]
     assert found.shape == wanted.shape
     assert np.all(np.diagonal(found) <= np.diagonal(wanted) * (1 + 1e-12))
-    assert gappy.statistics(beta).provenance["dropped_for_gaps"] == dropped
+    assert WhitenedRows(gappy, beta).statistics.provenance["dropped_for_gaps"] == dropped
 
 
 def test_too_few_rows_are_refused():
@@ -234,7 +235,7 @@ def test_whitened_residuals_at_the_truth_have_unit_variance(seed):
     rng, beta, found = np.random.default_rng(seed), np.array([0.25, 0.0]), []
     for _ in range(40):
         weak = problem(formula, ["u_xx", "u*u_x"], noise=0.02 * rng.standard_normal(formula.shape), options=CLEAN)
-        statistics = weak.statistics(beta)
+        statistics = WhitenedRows(weak, beta).statistics
         found.append(statistics.block_residuals(beta).sum() / statistics.rows)
     # So many overlapping rows are not independent to the last digit: what is below the rounding guard is not there.
     covariance = weak.covariance(beta)
@@ -251,7 +252,7 @@ def test_the_expected_residual_is_the_share_of_noise_in_the_rows():
     weak = problem(formula, list(pilot), options=replace(options, floor=0.02, scheme_error=True))
     plain = problem(formula, list(pilot), options=options)
     wanted = np.trace(np.linalg.solve(weak.covariance(beta), plain.covariance(beta))) / len(weak.target)
-    statistics = weak.statistics(beta)
+    statistics = WhitenedRows(weak, beta).statistics
     assert 0.1 < wanted < 0.99
     assert statistics.provenance["expected_residual"] == pytest.approx(wanted, rel=1e-4)
     assert statistics.pilot_variance == pytest.approx(2 - wanted, rel=1e-4)
@@ -265,7 +266,7 @@ def test_compressed_rows_are_the_generalised_least_squares_problem():
     weak = problem(formula, list(pilot), noise=noise, options=replace(options, floor=1e-3))
     inverse = np.linalg.inv(weak.covariance(beta))
     z = weak.target - weak.correction @ beta
-    statistics = weak.statistics(beta)
+    statistics = WhitenedRows(weak, beta).statistics
     gram = statistics.factor[:, :-1].T @ statistics.factor[:, :-1]
     assert np.allclose(gram, weak.design.T @ inverse @ weak.design, rtol=1e-5)
     assert statistics.energy == pytest.approx(z @ inverse @ z, rel=1e-5)
@@ -282,7 +283,7 @@ def test_instrumental_fits_solve_their_normal_equations():
     weak = problem(formula, list(pilot), noise=noise, options=replace(options, floor=1e-3))
     inverse = np.linalg.inv(weak.covariance(beta))
     spins = np.array([[1, 1, 1, 1], [0, 1, 1, 0], [0, 0, 0, 0]], dtype=bool)
-    fits = weak.instrumental_fits(spins, beta)
+    fits = WhitenedRows(weak, beta).instrumental_fits(spins)
     for on, fit in zip(spins, fits, strict=True):
         a, d = weak.design[:, on], weak.correction[:, on]
         wanted = np.linalg.solve(a.T @ inverse @ (a + d), a.T @ inverse @ weak.target)
@@ -290,19 +291,31 @@ def test_instrumental_fits_solve_their_normal_equations():
         assert np.all(fit[~on] == 0)
 
 
+class Certain:
+    """A judge that believes in one configuration."""
+
+    def __init__(self, spins):
+        self.spins = spins
+
+    def average(self, statistics):
+        return self.spins, np.ones(1)
+
+    def log_posterior(self, statistics, spins):
+        return np.zeros(len(spins))
+
+
 def test_the_pilot_settles_where_another_round_changes_nothing():
     formula = Formula(BURGERS, (TIMES, PLACES), noise_scale=0.002)
     noise = 0.002 * np.random.default_rng(1).standard_normal(formula.shape)
-    weak = problem(formula, ["u", "u*u_x", "u_xx"], noise=noise, options=replace(CLEAN, pilots=20))
-    only = np.array([[False, True, True]]), np.ones(1)
-    record = iterate_pilot(weak, lambda _: only).provenance
-    pilot = np.array([record["pilot"].get(name, 0.0) for name in ("u", "u*u_x", "u_xx")])
-    again = weak.instrumental_fits(only[0], pilot)[0]
+    weak = problem(formula, ["u", "u*u_x", "u_xx"], noise=noise, options=CLEAN)
+    only = Certain(np.array([[False, True, True]]))
+    found = settle(lambda _: weak, only, np.zeros(3), rounds=20)
+    pilot = found.coefficients
+    again = WhitenedRows(weak, pilot).instrumental_fits(only.spins)[0]
     assert np.linalg.norm(weak.design @ (again - pilot)) < 5e-3 * np.linalg.norm(weak.design @ pilot)
     assert pilot == pytest.approx([0, -1, 0.1], rel=0.05)
-    assert record["pilot"].keys() == {"u*u_x", "u_xx"}
-    assert record["pilot_converged"] == 1
-    assert 1 < record["pilot_rounds"] < 20
+    assert found.converged
+    assert 1 < found.rounds < 20
 
 
 # Whole assembly: units and order

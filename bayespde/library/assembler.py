@@ -1,0 +1,91 @@
+"""Pilot equation -> moments over the smooth field that obeys it: what is formed anew in every round of the pilot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.equation import Library
+from bayespde.library.constrain import GaussianSmoother, constrain
+from bayespde.library.moments import weak_problem
+from bayespde.library.weak import WeakProblem
+from bayespde.library.windows import Windows, place
+
+STEPS = 2
+NEGLIGIBLE = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Assembler:
+    """Forms moments at an equation.
+
+    Attributes:
+        library: The terms to form.
+        field: The raw, checked field.
+        smooth: The spline made from it.
+        first: Moments over the spline itself; for settings and noise.
+        windows: The test functions.
+        start: A field that nearly obeys, from which one step is enough, and the covariance of its moments.
+    """
+
+    library: Library
+    field: xr.DataArray
+    smooth: GaussianSmoother
+    first: WeakProblem
+    windows: tuple[Windows, ...]
+    start: tuple[GaussianSmoother, np.ndarray] | None = None
+
+    def __call__(self, pilot: np.ndarray) -> WeakProblem:
+        """Moments of the terms over the field that obeys the equation `pilot`, `[K]`, physical units."""
+        return self._moments(self.library, self.obeying(pilot))
+
+    def restricted(self, on: np.ndarray) -> Assembler:
+        """The same for the terms that are on, `[K]`, bool."""
+        return replace(self, library=_chosen(self.library, on))
+
+    def thinned(self, rows: int) -> Assembler:
+        """The same with at most so many test functions, as wide as they are and farther apart."""
+        shape, widths = self.field.shape, tuple(w.half_width for w in self.windows)
+        centres = place(shape, widths, min(rows, int(np.prod([len(w.centres) for w in self.windows]))))
+        windows = tuple(replace(w, centres=c) for w, c in zip(self.windows, centres, strict=True))
+        return replace(self, windows=windows)
+
+    def starting_at(self, pilot: np.ndarray) -> Assembler:
+        """The same, each field one step from the one that obeys the equation `pilot`, `[K]`."""
+        return replace(self, start=self._obeying(pilot))
+
+    def obeying(self, pilot: np.ndarray) -> GaussianSmoother:
+        """The field nearest to the spline whose moments obey an equation.
+
+        Args:
+            pilot: Coefficients, `[K]`; terms that contribute next to nothing are left out.
+        """
+        return self._obeying(pilot)[0]
+
+    def _obeying(self, pilot: np.ndarray) -> tuple[GaussianSmoother, np.ndarray]:
+        size = [np.linalg.norm(self.first.design[:, self.first.library.index(t.name)]) for t in self.library]
+        weight = np.array(size) * np.abs(pilot)
+        on = weight > NEGLIGIBLE * weight.max(initial=0.0) if weight.any() else np.ones(len(pilot), dtype=bool)
+        few = _chosen(self.library, on)
+        if self.start is not None:
+            near, noise = self.start
+            return constrain(self.smooth, near, self._moments(few, near), pilot[on], noise), noise
+        moments, current = self._moments(few, self.smooth), self.smooth
+        noise = moments.noise_covariance(pilot[on])
+        for step in range(STEPS if weight.any() else 0):
+            moments = self._moments(few, current) if step else moments
+            current = constrain(self.smooth, current, moments, pilot[on], noise)
+        return current, noise
+
+    def _moments(self, library: Library, smooth: GaussianSmoother) -> WeakProblem:
+        first = self.first
+        moments = weak_problem(
+            library, self.field, smooth, options=first.options, noise=first.noise, windows=self.windows
+        )
+        return replace(moments, capped=first.capped)
+
+
+def _chosen(library: Library, on: np.ndarray) -> Library:
+    return replace(library, terms=tuple(t for t, keep in zip(library, on, strict=True) if keep))

@@ -1,0 +1,184 @@
+"""Terms + raw field + smooth field -> the moments of all terms over all test functions: a `WeakProblem`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy.ndimage import uniform_filter
+
+from bayespde.core.equation import Library
+from bayespde.core.errors import ConfigError, FieldError
+from bayespde.core.field import spacings
+from bayespde.core.terms import derivative_orders, evaluate_expression
+from bayespde.library.atoms import Orders, noise_kernels, weak_atoms
+from bayespde.library.choose import Smoother, Weak, choose_windows
+from bayespde.library.covariance import NoiseModel, estimate_noise
+from bayespde.library.weak import WeakProblem
+from bayespde.library.windows import Windows
+
+ROUNDING = 1e-12
+# A test function may have this share of its weight inside holes (most pixels missing in a box of this size).
+MAXIMUM_GAP = 0.05
+HOLE_SIZE = 5
+MINIMUM_ROWS = 16
+
+
+def weak_problem(
+    library: Library,
+    field: xr.DataArray,
+    smooth: Smoother,
+    *,
+    options: Weak,
+    noise: NoiseModel | None = None,
+    windows: tuple[Windows, ...] | None = None,
+) -> WeakProblem:
+    """Compute all moments.
+
+    Args:
+        library: The candidate terms; they may hold space derivatives only.
+        field: The raw, checked field; missing pixels take the smooth value and carry no noise.
+        smooth: The smooth field made from it.
+        options: Settings.
+        noise: What the noise is made of; estimated from the residuals if absent.
+        windows: The test functions; chosen from the data if absent.
+
+    Returns:
+        The problem, still to be whitened at a pilot.
+
+    Raises:
+        TermError: If a term has a derivative along an axis that the field lacks.
+        ConfigError: If a window does not fit, or a term needs smoother test functions.
+        FieldError: If the field does not change in time.
+    """
+    dims, u, order = tuple(map(str, field.dims)), library.variable, library.target.count("t", len(library.variable))
+    values = _kept_values(smooth, dims)
+    missing = np.isnan(field.values)
+    raw = np.where(missing, values(u), field.values)
+    if noise is None:
+        noise = estimate_noise(
+            field.values, values(u), values(f"{u}_x"), spacings(field)[-1], smooth.noise_scale, options.noise
+        )
+    capped: tuple[str, ...] = ()
+    if windows is None:
+        windows, capped = choose_windows(field, smooth, options, noise)
+    kernels = tuple(noise_kernels(t, u, dims) for t in library)
+    _check_smoothness(kernels, options)
+    time = (order,) + (0,) * (len(dims) - 1)
+    target = (-1) ** order * project(raw, windows, time)
+    design, correction = _columns(library, values, raw - values(u), windows, dims)
+    scheme = np.zeros(len(target))
+    if options.scheme_error:
+        scheme = 0.5 * spacings(field)[0] * project(values(u), windows, (order + 1, *time[1:]))
+    _check_finite(library, design)
+    _check_motion(library, target, raw, windows, time)
+    kept = _away_from_gaps(missing, windows)
+    _check_rows(kept, windows)
+    return WeakProblem(
+        library=library,
+        options=options,
+        windows=windows,
+        design=design[kept],
+        correction=correction[kept],
+        target=target[kept],
+        noise=noise,
+        kernels=kernels,
+        values=values,
+        scheme=scheme[kept],
+        kept=kept,
+        capped=capped,
+    )
+
+
+def _kept_values(smooth: Smoother, dims: tuple[str, ...]) -> Callable[[str], np.ndarray]:
+    """Derivatives of the smooth field by name, each computed once."""
+    kept: dict[str, np.ndarray] = {}
+
+    def values(name: str) -> np.ndarray:
+        if name not in kept:
+            kept[name] = smooth.evaluate(derivative_orders(name, dims))
+        return kept[name]
+
+    return values
+
+
+def _columns(
+    library: Library,
+    values: Callable[[str], np.ndarray],
+    residual: np.ndarray,
+    windows: tuple[Windows, ...],
+    dims: tuple[str, ...],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Moments A of the terms and D of their first variation towards the raw field, `[m, K]` each."""
+    design, correction = [], []
+    for term in library:
+        moment, variation = np.zeros((2, np.prod([len(w.centres) for w in windows])))
+        for orders, expression in weak_atoms(term, library.variable, dims):
+            here = np.broadcast_to(evaluate_expression(expression, values), residual.shape)
+            moment += (-1) ** sum(orders) * project(here, windows, orders)
+        for orders, kernel in noise_kernels(term, library.variable, dims).items():
+            variation += project(evaluate_expression(kernel, values) * residual, windows, orders)
+        design.append(moment)
+        correction.append(variation)
+    return np.column_stack(design), np.column_stack(correction)
+
+
+def _check_motion(
+    library: Library, target: np.ndarray, raw: np.ndarray, windows: tuple[Windows, ...], orders: Orders
+) -> None:
+    weights = [np.abs(w.matrix(o)).sum(axis=1).max() for w, o in zip(windows, orders, strict=True)]
+    if np.abs(target).max() <= ROUNDING * np.abs(raw).max() * np.prod(weights):
+        raise FieldError(
+            "The field does not change in time.",
+            got=f"all moments of {library.target} are zero up to rounding",
+            wanted="frames that differ",
+            fix="check that the frames were not copied from one image",
+        )
+
+
+def _check_rows(kept: np.ndarray, windows: tuple[Windows, ...]) -> None:
+    if kept.sum() < MINIMUM_ROWS:
+        raise ConfigError(
+            "Too few test functions fit into the field.",
+            got=f"{int(kept.sum())}, half-widths {[w.half_width for w in windows]}; {int((~kept).sum())} lost to gaps",
+            wanted=f"at least {MINIMUM_ROWS}",
+            fix="Weak(half_widths={...}) with smaller values, or a longer video",
+        )
+
+
+def _check_finite(library: Library, design: np.ndarray) -> None:
+    bad = [name for name, column in zip(library.names, design.T, strict=True) if not np.isfinite(column).all()]
+    if bad:
+        raise FieldError(
+            "A term is not finite on this field.",
+            got=", ".join(bad),
+            wanted="terms that can be computed for every value of the field",
+            fix="scale the field to values of order 1, or drop the term",
+        )
+
+
+def _away_from_gaps(missing: np.ndarray, windows: tuple[Windows, ...]) -> np.ndarray:
+    """Test functions that hardly see a hole: `[m_all]`, bool. Scattered missing pixels are no hole."""
+    none = (0,) * len(windows)
+    hole = missing & (uniform_filter(missing.astype(float), size=HOLE_SIZE, mode="nearest") > 0.5)
+    return project(hole.astype(float), windows, none) <= MAXIMUM_GAP * project(np.ones(missing.shape), windows, none)
+
+
+def _check_smoothness(kernels: tuple[dict[Orders, Any], ...], options: Weak) -> None:
+    highest = max((max(q) for k in kernels for q in k), default=0)
+    if highest >= options.space_power:
+        raise ConfigError(
+            "The test functions are not smooth enough for a term.",
+            got=f"order {highest} on a bump of power {options.space_power}",
+            wanted="a power above the highest order",
+            fix=f"Weak(space_power={highest + 3})",
+        )
+
+
+def project(values: np.ndarray, windows: tuple[Windows, ...], orders: Orders) -> np.ndarray:
+    """Integrate a field against the given derivative of every test function: `[m]`, time slowest."""
+    for axis, (window, order) in enumerate(zip(windows, orders, strict=True)):
+        values = np.moveaxis(np.tensordot(window.matrix(order), values, axes=(1, axis)), 0, axis)
+    return values.ravel()

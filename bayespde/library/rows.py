@@ -1,0 +1,75 @@
+"""Terms + raw field + smooth field -> whitened weak rows, their equation settled: `SufficientStatistics`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.equation import Library
+from bayespde.core.statistics import SufficientStatistics
+from bayespde.library.assembler import Assembler
+from bayespde.library.choose import Weak, dense_windows
+from bayespde.library.constrain import GaussianSmoother
+from bayespde.library.moments import weak_problem
+from bayespde.library.pilot import Judge, Pilot, settle
+from bayespde.library.rescore import rescore
+from bayespde.library.whiten import WhitenedRows
+
+
+def weak_statistics(
+    library: Library,
+    field: xr.DataArray,
+    smooth: GaussianSmoother,
+    judge: Judge,
+    *,
+    options: Weak,
+    progress: bool = False,
+) -> SufficientStatistics:
+    """Settle the pilot equation on wide test functions, then form dense rows from a field that obeys it.
+
+    Args:
+        library: The candidate terms.
+        field: The raw, checked field.
+        smooth: The spline made from it.
+        judge: Posterior over configurations for given statistics.
+        options: Settings.
+        progress: Show a bar.
+
+    Returns:
+        The statistics at the last pilot; how it was found is in the provenance.
+    """
+    problem = weak_problem(library, field, smooth, options=options)
+    start = np.zeros(len(library))
+    pilot = settle(lambda _: problem, judge, start, rounds=options.pilots, progress=progress)
+    if not options.constrain or problem.noise.kind == "front":
+        return _recorded(pilot)
+    windows = dense_windows(problem.windows, tuple(map(str, field.dims)), options)
+    assembler = Assembler(library, field, smooth, problem, windows)
+    pilot = settle(assembler, judge, pilot.coefficients, rounds=options.pilots, progress=progress)
+    if not options.rescored:
+        return _recorded(pilot)
+    again = rescore(assembler, judge, pilot, options.rescored, progress=progress)
+    record: dict[str, Any] = {"log_odds_change": again.change, "pilot_redone": 0}
+    for i in again.suspects:
+        other = settle(assembler, judge, again.coefficients[i], rounds=options.pilots, progress=progress)
+        spins, probability = judge.average(WhitenedRows(other.rows.problem, other.coefficients).statistics)
+        if (spins[np.argmax(probability)] == again.spins[i]).all():
+            pilot, again = other, rescore(assembler, judge, other, options.rescored, progress=progress)
+            record["pilot_redone"] = 1
+            break
+    record["log_odds_change_left"] = again.change
+    return _recorded(pilot, record | {"rescored": again.table(library.names)})
+
+
+def _recorded(pilot: Pilot, more: Mapping[str, Any] | None = None) -> SufficientStatistics:
+    statistics = WhitenedRows(pilot.rows.problem, pilot.coefficients).statistics
+    record = {
+        "pilot_rounds": pilot.rounds,
+        "pilot_change": pilot.change,
+        "pilot_converged": int(pilot.converged),
+    }
+    return replace(statistics, provenance=dict(statistics.provenance) | record | dict(more or {}))
