@@ -31,7 +31,7 @@ class Rescored:
     """Configurations judged at the shared pilot and at their own.
 
     Attributes:
-        spins: Configurations, `[N, K]`, bool.
+        spins: Configurations, `[N, K]`, bool; the first is the one that all rows at the shared pilot prefer.
         shared: Log posterior at the shared pilot, relative to the largest, `[N]`.
         own: Log posterior at the own fixed point, relative to the largest, `[N]`.
         own_sd: Standard deviation of its difference from the largest that the noise alone would give, `[N]`.
@@ -59,10 +59,8 @@ class Rescored:
         Those whose own lead over the preferred one is more than noise, and those that lack a term of the preferred one
         and do not lag by more than noise: a pilot with a term too many can make itself believed.
         """
-        preferred = self.spins[int(np.argmax(self.shared))]
-        lead = self.own - self.own[int(np.argmax(self.shared))]
-        noise = 2 * np.hypot(self.own_sd, self.own_sd[int(np.argmax(self.shared))])
-        is_part = ~np.any(self.spins & ~preferred, axis=1) & np.any(self.spins != preferred, axis=1)
+        lead, noise = self.own - self.own[0], 2 * np.hypot(self.own_sd, self.own_sd[0])
+        is_part = ~np.any(self.spins & ~self.spins[0], axis=1) & np.any(self.spins != self.spins[0], axis=1)
         found = np.flatnonzero((lead > 1.0 + noise) | (is_part & (lead > -noise)))
         return sorted(found.tolist(), key=lambda i: int(self.spins[i].sum()))
 

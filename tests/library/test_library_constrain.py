@@ -1,0 +1,148 @@
+"""The field that obeys an equation: its slope, its moments, and an error that knows nothing of the rows' noise."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import bayespde as bp
+from bayespde.library.assembler import Assembler
+from bayespde.library.choose import dense_windows
+from bayespde.library.constrain import _slope, constrain
+from bayespde.library.moments import project, weak_problem
+from bayespde.library.whiten import WhitenedRows
+from bayespde.smooth.basis import SplineConfig
+from bayespde.smooth.spline import fit_spline
+
+WHITE = bp.Weak(floor=0.0, scheme_error=False, noise="white")
+SPLINE = SplineConfig(hold_out="pixels")
+CASES = {
+    "1-D": (("u", "u*u_x", "u_xx", "u**2*u_xxx"), (0.3, -1.0, 0.4, 0.05), (24, 30), {"time": 6, "x": 9}),
+    "2-D": (("u_x", "u*u_xy", "u_yy"), (0.5, -0.7, 0.3), (10, 9, 12), {"time": 3, "y": 4, "x": 4}),
+}
+
+
+def noisy(shape, seed=0, level=0.2):
+    """A smooth field with white noise; `(time, (y,) x)`."""
+    axes = [np.linspace(0, 2 + i, n) for i, n in enumerate(shape)]
+    grid = np.meshgrid(*axes, indexing="ij")
+    clean = np.sin(1.3 * grid[-1] - grid[0]) + 0.5 * np.cos(0.8 * grid[-1] + 0.6 * grid[1] + 0.3 * grid[0])
+    values = clean + level * clean.std() * np.random.default_rng(seed).standard_normal(shape)
+    names = ("t", "y", "x") if len(shape) == 3 else ("t", "x")
+    return bp.make_field(values, **dict(zip(names, axes, strict=True)))
+
+
+def case(name, seed=0):
+    terms, pilot, shape, half_widths = CASES[name]
+    field = noisy(shape, seed)
+    options = replace(WHITE, half_widths=half_widths, pilot_rows=25, rows=25)
+    smooth = fit_spline(field, config=SPLINE)
+    problem = weak_problem(bp.Library.from_strings(terms), field, smooth, options=options)
+    return field, smooth, problem, np.array(pilot)
+
+
+def moments(problem, smooth, pilot, field):
+    """b(v) - A(v) beta of a smooth field."""
+    over = weak_problem(
+        problem.library, field, smooth, options=problem.options, noise=problem.noise, windows=problem.windows
+    )
+    return -project(smooth.evaluate((0,) * field.ndim), problem.windows, (1,) + (0,) * (field.ndim - 1)) - (
+        over.design @ pilot
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_slope_is_the_change_of_the_moments_with_each_coefficient(name):
+    field, smooth, problem, pilot = case(name)
+    free = smooth.variance > 0.3 * smooth.variance.max()
+    found = _slope(smooth, problem, pilot, free)
+    assert found.shape == (len(problem.target), free.sum())
+    step = 1e-4 * np.abs(smooth.coefficients).max()
+    for column, place in list(zip(found.T, np.argwhere(free), strict=True))[::7]:
+        up, down = (smooth.coefficients.copy() for _ in range(2))
+        up[tuple(place)] += step
+        down[tuple(place)] -= step
+        both = [moments(problem, smooth.with_coefficients(c), pilot, field) for c in (up, down)]
+        # Integration by parts holds up to the quadrature of bumps a few samples wide.
+        assert np.abs((both[0] - both[1]) / (2 * step) - column).max() < 1e-3 * np.abs(found).max()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_moments_of_the_constrained_field_vanish(name):
+    field, smooth, problem, pilot = case(name)
+    noise, current = problem.noise_covariance(pilot), smooth
+    size = [np.sqrt(np.mean(moments(problem, smooth, pilot, field) ** 2))]
+    for _ in range(4):
+        over = weak_problem(
+            problem.library, field, current, options=problem.options, noise=problem.noise, windows=problem.windows
+        )
+        current = constrain(smooth, current, over, pilot, noise)
+        size.append(np.sqrt(np.mean(moments(problem, current, pilot, field) ** 2)))
+    assert size[-1] < 0.05 * size[0]
+
+
+def test_its_error_is_uncorrelated_with_the_noise_of_the_rows():
+    """For a linear equation everything is linear in the pixels: one column per pixel, no sampling."""
+    field = noisy((16, 20))
+    options = replace(WHITE, half_widths={"time": 4, "x": 6}, pilot_rows=20, rows=20)
+    smooth = fit_spline(field, config=SPLINE)
+    library, pilot = bp.Library.from_strings(["u", "u_x", "u_xx"]), np.array([0.3, -0.5, 0.2])
+
+    def kernels(values):
+        """The smoother at fixed weights, and it constrained: fields at the pixels; and the residual of the rows."""
+        raw = field.copy(data=values)
+        grids = smooth.grids
+        mean = smooth.shrinkage * (grids[0].T @ values @ grids[1])
+        plain = smooth.with_coefficients(mean)
+        weak = weak_problem(library, raw, plain, options=options)
+        bound = constrain(plain, plain, weak, pilot, weak.noise_covariance(pilot))
+        rows = weak.target - weak.correction @ pilot - weak.design @ pilot
+        return plain.evaluate((0, 0)).ravel(), bound.evaluate((0, 0)).ravel(), rows
+
+    base = kernels(field.values)
+    responses = [[], [], []]
+    for pixel in range(field.size):
+        moved = field.values.copy()
+        moved.flat[pixel] += 1.0
+        for response, new, old in zip(responses, kernels(moved), base, strict=True):
+            response.append(new - old)
+    plain, bound, rows = (np.column_stack(r) for r in responses)
+
+    def correlation(fields):
+        """Largest correlation of a pixel of the field with a row, under white noise."""
+        cross = fields @ rows.T
+        return np.abs(cross / np.outer(np.linalg.norm(plain, axis=1), np.linalg.norm(rows, axis=1))).max()
+
+    assert correlation(plain) > 0.3
+    assert correlation(bound) < 0.02
+
+
+def burgers(seed, noise, points=(61, 128)):
+    """Viscous Burgers on a periodic grid, with noise."""
+    spec = bp.SimulationSpec(
+        equation="u_t = -u*u_x + 0.1*u_xx",
+        extent={"x": 16.0},
+        points={"x": points[1]},
+        times={"start": 0.0, "stop": 6.0, "frames": points[0]},
+        initial={"kind": "random_waves", "modes": 4, "seed": 3},
+    )
+    return bp.add_noise(bp.simulate(spec), noise, seed=seed)
+
+
+def test_coefficients_at_half_noise_are_not_biased(seed):
+    """Standard scores of both coefficients over noise draws: zero mean and unit variance, in standard errors."""
+    library, truth, scores = bp.Library.from_strings(["u*u_x", "u_xx"]), np.array([-1.0, 0.1]), []
+    for draw in range(24):
+        field = burgers(1000 * seed + draw, 0.5)
+        smooth = fit_spline(field, config=SPLINE)
+        options = bp.Weak(rows=300)
+        first = weak_problem(library, field, smooth, options=options)
+        windows = dense_windows(first.windows, ("time", "x"), options)
+        rows = WhitenedRows(Assembler(library, field, smooth, first, windows)(truth), truth)
+        fit = rows.statistics.least_squares(np.ones(2, bool))
+        factor = rows.statistics.factor[:2, :2]
+        scores.append((fit - truth) / np.sqrt(np.diagonal(np.linalg.inv(factor.T @ factor))))
+    scores = np.array(scores)
+    assert np.abs(scores.mean(axis=0)).max() < 4 / np.sqrt(len(scores))
+    assert scores.var() < 1 + 5 * np.sqrt(2 / scores.size)
+    assert scores.var() > 1 - 4 * np.sqrt(2 / scores.size)
