@@ -9,6 +9,7 @@ import pytest
 
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=0, help="seed of every statistical test; any seed should pass")
+    parser.addoption("--full", action="store_true", help="every noise level and draw of the benchmark tables")
 
 
 @pytest.fixture
