@@ -38,6 +38,7 @@ _HOME = {
     "discover": "bayespde.pipeline",
     "Discovery": "bayespde.pipeline",
     "equations": "bayespde.results.equations",
+    "check_fit": "bayespde.results.checks",
     "compare": "bayespde.results.compare",
     "pareto_front": "bayespde.results.pareto",
     "to_inference_data": "bayespde.results.arviz_bridge",

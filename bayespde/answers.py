@@ -9,6 +9,7 @@ import xarray as xr
 
 from bayespde.core.files import atomic_path
 from bayespde.pipeline import Discovery
+from bayespde.results.checks import check_fit, format_checks
 from bayespde.results.equations import format_equations
 from bayespde.smooth.differentiate import differentiate
 
@@ -33,7 +34,9 @@ def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Pa
     derivatives = differentiate(found.smooth)
     ranked = found.equations()
     texts = {
-        "equations.txt": format_equations(ranked) + "\n\n" + found.smooth.summary() + "\n",
+        "equations.txt": "\n\n".join(
+            [format_equations(ranked), format_checks(check_fit(found.posterior)), found.smooth.summary() + "\n"]
+        ),
         "inclusion.csv": found.posterior.inclusion_probability.to_series().rename("probability").to_csv(),
         "pareto.csv": front.to_dataframe().to_csv(),
     }

@@ -27,6 +27,7 @@ from bayespde.library.rows import weak_statistics
 from bayespde.library.strong import Strong, strong_statistics
 from bayespde.model.priors import GPriorSlab, complexity_logits
 from bayespde.model.spin import SpinModel
+from bayespde.results.checks import check_fit, format_checks
 from bayespde.results.diagnostics import run_agreement, squared_residual_per_row
 from bayespde.results.equations import RankedEquation, equations, format_equations
 from bayespde.results.pareto import pareto_front
@@ -185,6 +186,7 @@ class Discovery:
                 *lines,
                 f"squared residual per row {found:.2f} ({expected:.2f} expected of a correct equation)",
                 check,
+                format_checks(check_fit(self.posterior)),
             ]
         )
 

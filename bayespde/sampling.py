@@ -15,6 +15,7 @@ from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import ExactTable, Posterior
 from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.model.priors import GPriorSlab
 from bayespde.model.spin import SpinModel
 from bayespde.smc.base import SMCConfig
 from bayespde.smc.collect import Runs
@@ -180,6 +181,7 @@ def _provenance(model: SpinModel, method: str, config: SamplerConfig, seed: int)
         "sampler": asdict(config),
         "slab": repr(model.slab),
         "shrinkage": _shrinkage(model),
+        **({"g": float(model.closed_form.mixture[0][0])} if isinstance(model.slab, GPriorSlab) else {}),
         "ridge": float(model.ridge),
         "expected_terms": model.expected_terms or "default",
     }

@@ -133,6 +133,7 @@ def rescore(assembler: Assembler, judge: Judge, pilot: Pilot, count: int, *, pro
     coefficients = np.zeros(spins.shape)
     for row, on, one in zip(coefficients, spins, found, strict=True):
         row[on] = one.coefficients
+    own = np.maximum(own, _at_the_best(near, judge, spins, own, coefficients))
     return Rescored(spins, shared - shared.max(), own - own.max(), _noise_of_differences(found, own), coefficients)
 
 
@@ -148,6 +149,20 @@ def _noise_of_differences(found: Sequence[Pilot], own: np.ndarray) -> np.ndarray
         overlap = float(np.sum(best.whiten(rows.whiten(shared).T) ** 2))
         spread.append(max(len(shared) - overlap, 0.0))
     return np.sqrt(spread)
+
+
+def _at_the_best(
+    near: Assembler, judge: Judge, spins: np.ndarray, own: np.ndarray, coefficients: np.ndarray
+) -> np.ndarray:
+    """Log posterior of what holds the best configuration at the best one's pilot, `[N]`; -inf for the others.
+
+    A useless term has its best coefficient near zero; rounds that started elsewhere need not get there.
+    """
+    best = int(np.argmax(own))
+    holds = np.all(spins | ~spins[best], axis=1)
+    statistics = WhitenedRows(near(coefficients[best]), coefficients[best]).statistics
+    scores = judge.log_posterior(statistics, spins) - statistics.log_jacobian.sum()
+    return np.where(holds, scores, -np.inf)
 
 
 def _log_posterior(judge: Judge, pilot: Pilot, on: np.ndarray) -> float:

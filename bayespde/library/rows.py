@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from bayespde.core.statistics import SufficientStatistics
 from bayespde.library.assembler import Assembler
 from bayespde.library.choose import Weak, dense_windows
 from bayespde.library.constrain import GaussianSmoother
+from bayespde.library.fit_record import fit_record
 from bayespde.library.moments import weak_problem
 from bayespde.library.pilot import Judge, Pilot, settle
 from bayespde.library.rescore import rescore
@@ -46,12 +46,12 @@ def weak_statistics(
     start = np.zeros(len(library))
     pilot = settle(lambda _: problem, judge, start, rounds=options.pilots, progress=progress)
     if not options.constrain or problem.noise.kind == "front":
-        return _recorded(pilot)
+        return _recorded(pilot, judge, field)
     windows = dense_windows(problem.windows, tuple(map(str, field.dims)), options)
     assembler = Assembler(library, field, smooth, problem, windows)
     pilot = settle(assembler, judge, pilot.coefficients, rounds=options.pilots, progress=progress)
     if not options.rescored:
-        return _recorded(pilot)
+        return _recorded(pilot, judge, field, assembler)
     again = rescore(assembler, judge, pilot, options.rescored, progress=progress)
     record: dict[str, Any] = {"log_odds_change": again.change, "pilot_redone": 0}
     for i in again.suspects:
@@ -62,14 +62,20 @@ def weak_statistics(
             record["pilot_redone"] = 1
             break
     record["log_odds_change_left"] = again.change
-    return _recorded(pilot, record | {"rescored": again.table(library.names)})
+    statistics = _recorded(pilot, judge, field, assembler)
+    record["rescored"] = again.table(library.names)
+    return replace(statistics, provenance=dict(statistics.provenance) | record)
 
 
-def _recorded(pilot: Pilot, more: Mapping[str, Any] | None = None) -> SufficientStatistics:
-    statistics = WhitenedRows(pilot.rows.problem, pilot.coefficients).statistics
+def _recorded(
+    pilot: Pilot, judge: Judge, field: xr.DataArray, assembler: Assembler | None = None
+) -> SufficientStatistics:
+    rows = WhitenedRows(pilot.rows.problem, pilot.coefficients)
+    spins, probability = judge.average(rows.statistics)
     record = {
         "pilot_rounds": pilot.rounds,
         "pilot_change": pilot.change,
         "pilot_converged": int(pilot.converged),
+        "fit": fit_record(rows, spins[np.argmax(probability)], field, assembler),
     }
-    return replace(statistics, provenance=dict(statistics.provenance) | record | dict(more or {}))
+    return replace(rows.statistics, provenance=dict(rows.statistics.provenance) | record)

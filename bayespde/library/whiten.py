@@ -43,7 +43,7 @@ class WhitenedRows:
         problem = self.problem
         rows = np.column_stack([problem.design, problem.target - problem.correction @ self.pilot])
         white = self.whiten(rows)
-        expected = self._expected_residual()
+        expected = float(self.expected.mean())
         return SufficientStatistics.from_rows(
             white[:, :-1],
             white[:, -1],
@@ -73,14 +73,12 @@ class WhitenedRows:
             row[on] = np.linalg.lstsq(left[np.ix_(on, on)], right[on], rcond=1e-12)[0] / scale[on]
         return fits
 
-    def _expected_residual(self) -> float:
-        """Share of noise of the video in the whitened rows: trace of C^-1 (C - allowance - rounding guard) / m."""
+    @cached_property
+    def expected(self) -> np.ndarray:
+        """Squared residual of each whitened row at the right equation, `[m]`: the rest of its variance is allowance."""
         inverse, _ = dtrtri(self.root, lower=True)
-        guard = JITTER * np.sum(self.root**2, axis=1)
-        allowed = np.sum(inverse**2 @ (guard + self.problem.floor_scale**2)) + np.sum(
-            (inverse @ self.problem.scheme) ** 2
-        )
-        return float(1.0 - allowed / len(inverse))
+        independent = JITTER * np.sum(self.root**2, axis=1) + self.problem.floor_scale**2
+        return np.asarray(1.0 - inverse**2 @ independent - (inverse @ self.problem.scheme) ** 2)
 
     def whiten(self, rows: np.ndarray) -> np.ndarray:
         """Rows `[m, ...]` of any kind, made white."""

@@ -1,0 +1,113 @@
+"""Rows at the settled pilot -> numbers that say whether, and where, they fit, and what moves with the windows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.equation import Library
+from bayespde.library.assembler import Assembler
+from bayespde.library.whiten import WhitenedRows
+
+BLOCKS = 4
+ROWS_PER_BLOCK = 20
+THINNED = 500
+WINDOW_FACTORS = (0.75, 1.33)
+
+
+def fit_record(rows: WhitenedRows, on: np.ndarray, field: xr.DataArray, assembler: Assembler | None) -> dict[str, Any]:
+    """Measure how well the rows fit one configuration.
+
+    Args:
+        rows: At the settled pilot.
+        on: The configuration, `[K]`, bool.
+        field: The raw field.
+        assembler: Forms rows with other windows; None where the field does not obey the pilot.
+
+    Returns:
+        `residual_map`, `residual_correlation` and, with an assembler, `other_windows`; plain numbers, lists and names.
+    """
+    record = {"residual_map": residual_map(rows, on), "residual_correlation": residual_correlation(rows, field)}
+    if assembler is not None and on.any():
+        record["other_windows"] = other_windows(assembler, rows, on)
+    return record
+
+
+def residual_map(rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
+    """Squared whitened residuals, summed over boxes of neighbouring test functions, as standard scores.
+
+    Returns:
+        `shape` (boxes per dimension), `score` (one per box, flat, time slowest; standard normal at the right equation)
+        and `overall` (the score of all rows together).
+    """
+    problem, statistics = rows.problem, rows.statistics
+    z = problem.target - problem.correction @ rows.pilot - problem.design @ statistics.least_squares(on)
+    square, expected = rows.whiten(z) ** 2, np.maximum(rows.expected, 0.0)
+    counts = [len(w.centres) for w in problem.windows]
+    boxes = [min(BLOCKS, c) for c in counts]
+    while np.prod(boxes) > max(1, len(square) // ROWS_PER_BLOCK):
+        boxes[int(np.argmax(boxes))] -= 1
+    places = np.unravel_index(np.flatnonzero(problem.kept), counts)
+    inside = [p * b // c for p, b, c in zip(places, boxes, counts, strict=True)]
+    box = np.ravel_multi_index(inside, boxes)
+
+    def score(which: np.ndarray) -> float:
+        spread = np.sqrt(2 * np.sum(expected[which] ** 2))
+        return float((square[which].sum() - expected[which].sum()) / max(spread, 1e-300)) if which.any() else 0.0
+
+    scores = [score(box == i) for i in range(int(np.prod(boxes)))]
+    return {"shape": boxes, "score": scores, "overall": score(np.ones(len(square), dtype=bool))}
+
+
+def residual_correlation(rows: WhitenedRows, field: xr.DataArray) -> dict[str, float]:
+    """Correlation of the video's residuals at neighbouring samples along each dimension; near 0 for white noise."""
+    problem = rows.problem
+    residual = field.values - problem.values(problem.library.variable)
+    found = {}
+    for axis, dim in enumerate(map(str, field.dims)):
+        first, second = (np.take(residual, range(a, residual.shape[axis] - 1 + a), axis) for a in (0, 1))
+        scale = float(np.nanmean(residual**2))
+        found[dim] = float(np.nanmean(first * second)) / scale if scale > 0 else 0.0
+    return found
+
+
+def other_windows(assembler: Assembler, rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
+    """Refit a configuration with test functions narrower and wider than the ones used.
+
+    Returns:
+        `terms`, and per factor of `factors` a list of `coefficients` and one of `sd`, physical units; `score` is the
+        largest distance of two fits of a coefficient in units of the larger sd.
+    """
+    pilot = rows.instrumental_fits(on[None])[0][on]
+    fits, sds = [], []
+    for factor in WINDOW_FACTORS:
+        here = _rescaled(assembler.restricted(on), factor)
+        again = WhitenedRows(here(pilot), pilot).statistics
+        design = again.factor[:-1, :-1]
+        scale = np.linalg.norm(design, axis=0)
+        fits.append(again.least_squares(np.ones(len(pilot), dtype=bool)))
+        sds.append(np.linalg.norm(np.linalg.pinv(design / scale), axis=1) / scale)
+    score = np.abs(fits[0] - fits[1]) / np.maximum(*sds)
+    return {
+        "terms": list(_names(assembler.library, on)),
+        "factors": list(WINDOW_FACTORS),
+        "coefficients": [f.tolist() for f in fits],
+        "sd": [s.tolist() for s in sds],
+        "score": float(score.max()),
+    }
+
+
+def _rescaled(assembler: Assembler, factor: float) -> Assembler:
+    """Windows wider by a factor, as far as they fit."""
+    windows = tuple(
+        replace(w, half_width=int(np.clip(round(factor * w.half_width), 4, (w.samples - 1) // 2)))
+        for w in assembler.windows
+    )
+    return replace(assembler, windows=windows).thinned(THINNED)
+
+
+def _names(library: Library, on: np.ndarray) -> tuple[str, ...]:
+    return tuple(n for n, keep in zip(library.names, on, strict=True) if keep)
