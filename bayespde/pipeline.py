@@ -25,7 +25,7 @@ from bayespde.library.candidates import check_library, polynomial_library
 from bayespde.library.choose import Weak
 from bayespde.library.rows import weak_statistics
 from bayespde.library.strong import Strong, strong_statistics
-from bayespde.model.priors import GPriorSlab, complexity_logits
+from bayespde.model.priors import GPriorSlab, HyperGSlab, complexity_logits
 from bayespde.model.spin import SpinModel
 from bayespde.results.checks import check_fit, format_checks
 from bayespde.results.diagnostics import run_agreement, squared_residual_per_row
@@ -104,10 +104,13 @@ class PilotJudge:
         return distinct, counts / counts.sum()
 
     def log_posterior(self, statistics: SufficientStatistics, spins: np.ndarray) -> np.ndarray:
-        """Log prior plus log evidence of configurations `[N, K]`: `[N]`; statistics may lack terms that are off."""
+        """Log prior plus log evidence of configurations `[N, K]`: `[N]`; statistics may lack terms that are off.
+
+        A mixture over g, because rows at different pilots differ in energy, which a fixed g would read as a difference.
+        """
         logits = complexity_logits(self.library.complexities, expected_terms=self.prior.expected_terms)
         present = [self.library.index(name) for name in statistics.names]
-        likelihood = SpinModel(statistics, slab=GPriorSlab()).log_likelihood(torch.as_tensor(spins[:, present]))
+        likelihood = SpinModel(statistics, slab=HyperGSlab()).log_likelihood(torch.as_tensor(spins[:, present]))
         return (independent_log_density(torch.as_tensor(spins), torch.as_tensor(logits)) + likelihood).numpy()
 
     def _model(self, statistics: SufficientStatistics) -> SpinModel:

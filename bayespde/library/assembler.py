@@ -27,6 +27,7 @@ class Assembler:
         smooth: The spline made from it.
         first: Moments over the spline itself; for settings and noise.
         windows: The test functions.
+        bound: Whether the field is made to obey; if not, moments are over the spline itself.
         start: A field that nearly obeys, from which one step is enough, and the covariance of its moments.
     """
 
@@ -35,20 +36,21 @@ class Assembler:
     smooth: GaussianSmoother
     first: WeakProblem
     windows: tuple[Windows, ...]
+    bound: bool = True
     start: tuple[GaussianSmoother, np.ndarray] | None = None
 
     def __call__(self, pilot: np.ndarray) -> WeakProblem:
         """Moments of the terms over the field that obeys the equation `pilot`, `[K]`, physical units."""
-        return self._moments(self.library, self.obeying(pilot))
+        return self._moments(self.library, self._obeying(pilot)[0] if self.bound else self.smooth)
 
     def restricted(self, on: np.ndarray) -> Assembler:
         """The same for the terms that are on, `[K]`, bool."""
         return replace(self, library=_chosen(self.library, on))
 
     def thinned(self, rows: int) -> Assembler:
-        """The same with at most so many test functions, as wide as they are and farther apart."""
+        """The same with at most so many test functions, as wide as they are."""
         shape, widths = self.field.shape, tuple(w.half_width for w in self.windows)
-        centres = place(shape, widths, min(rows, int(np.prod([len(w.centres) for w in self.windows]))))
+        centres = place(shape, widths, rows)
         windows = tuple(replace(w, centres=c) for w, c in zip(self.windows, centres, strict=True))
         return replace(self, windows=windows)
 
@@ -56,15 +58,11 @@ class Assembler:
         """The same, each field one step from the one that obeys the equation `pilot`, `[K]`."""
         return replace(self, start=self._obeying(pilot))
 
-    def obeying(self, pilot: np.ndarray) -> GaussianSmoother:
-        """The field nearest to the spline whose moments obey an equation.
-
-        Args:
-            pilot: Coefficients, `[K]`; terms that contribute next to nothing are left out.
-        """
-        return self._obeying(pilot)[0]
-
     def _obeying(self, pilot: np.ndarray) -> tuple[GaussianSmoother, np.ndarray]:
+        """The field nearest to the spline whose moments obey an equation, and their covariance.
+
+        Terms that contribute next to nothing are left out.
+        """
         size = [np.linalg.norm(self.first.design[:, self.first.library.index(t.name)]) for t in self.library]
         weight = np.array(size) * np.abs(pilot)
         on = weight > NEGLIGIBLE * weight.max(initial=0.0) if weight.any() else np.ones(len(pilot), dtype=bool)

@@ -14,26 +14,25 @@ from bayespde.library.whiten import WhitenedRows
 
 BLOCKS = 4
 ROWS_PER_BLOCK = 20
-THINNED = 500
 WINDOW_FACTORS = (0.75, 1.33)
 
 
-def fit_record(rows: WhitenedRows, on: np.ndarray, field: xr.DataArray, assembler: Assembler | None) -> dict[str, Any]:
+def fit_record(rows: WhitenedRows, on: np.ndarray, assembler: Assembler) -> dict[str, Any]:
     """Measure how well the rows fit one configuration.
 
     Args:
         rows: At the settled pilot.
         on: The configuration, `[K]`, bool.
-        field: The raw field.
-        assembler: Forms rows with other windows; None where the field does not obey the pilot.
+        assembler: Forms rows with other windows.
 
     Returns:
-        `residual_map`, `residual_correlation` and, with an assembler, `other_windows`; plain numbers, lists and names.
+        `residual_map`, `residual_correlation` and `other_windows`; plain numbers, lists and names.
     """
-    record = {"residual_map": residual_map(rows, on), "residual_correlation": residual_correlation(rows, field)}
-    if assembler is not None and on.any():
-        record["other_windows"] = other_windows(assembler, rows, on)
-    return record
+    record = {
+        "residual_map": residual_map(rows, on),
+        "residual_correlation": residual_correlation(rows, assembler.field),
+    }
+    return record | ({"other_windows": other_windows(assembler, rows, on)} if on.any() else {})
 
 
 def residual_map(rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
@@ -101,12 +100,13 @@ def other_windows(assembler: Assembler, rows: WhitenedRows, on: np.ndarray) -> d
 
 
 def _rescaled(assembler: Assembler, factor: float) -> Assembler:
-    """Windows wider by a factor, as far as they fit."""
+    """As many windows, wider by a factor as far as they fit."""
     windows = tuple(
         replace(w, half_width=int(np.clip(round(factor * w.half_width), 4, (w.samples - 1) // 2)))
         for w in assembler.windows
     )
-    return replace(assembler, windows=windows).thinned(THINNED)
+    count = int(np.prod([len(w.centres) for w in assembler.windows]))
+    return replace(assembler, windows=windows).thinned(count)
 
 
 def _names(library: Library, on: np.ndarray) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ profile likelihood of an unknown field under m constraints is that quadratic for
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from bayespde.library.whiten import WhitenedRows
 
 ROUNDS = 3
 ROWS = 500
+# So many rows of prior weight make the variance a known number.
+KNOWN = 1e8
 WITHIN_REACH = 15.0
 
 
@@ -63,6 +65,12 @@ class Rescored:
         is_part = ~np.any(self.spins & ~self.spins[0], axis=1) & np.any(self.spins != self.spins[0], axis=1)
         found = np.flatnonzero((lead > 1.0 + noise) | (is_part & (lead > -noise)))
         return sorted(found.tolist(), key=lambda i: int(self.spins[i].sum()))
+
+    @property
+    def average(self) -> np.ndarray:
+        """Own fixed points averaged by their own posterior, `[K]`."""
+        weight = np.exp(self.own - self.own.max())
+        return np.asarray(weight / weight.sum() @ self.coefficients)
 
     def table(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """One entry per configuration: its terms and both log posteriors."""
@@ -118,23 +126,24 @@ def rescore(assembler: Assembler, judge: Judge, pilot: Pilot, count: int, *, pro
     rows = WhitenedRows(pilot.rows.problem, pilot.coefficients)
     spins = contenders(*judge.average(rows.statistics), count)
     starts = rows.instrumental_fits(spins)
-    near = assembler.thinned(ROWS).starting_at(pilot.coefficients)
+    near = assembler.thinned(min(ROWS, len(rows.problem.target))).starting_at(pilot.coefficients)
     rows = WhitenedRows(near(pilot.coefficients), pilot.coefficients)
-    shared = judge.log_posterior(rows.statistics, spins)
+    shared = _log_posterior(judge, rows, spins)
     own, found = np.empty(len(spins)), []
     for i, on in enumerate(tqdm(spins, desc="own covariance", unit="equation", disable=not progress)):
         found.append(settle(near.restricted(on), _Certain(), starts[i, on], rounds=1))
-        own[i] = _log_posterior(judge, found[i], on)
+        own[i] = _log_posterior(judge, found[i].rows, on[None])[0]
     for i in np.flatnonzero(own > own.max() - WITHIN_REACH).tolist():
         if not found[i].converged:
             here = near.restricted(spins[i])
             found[i] = settle(here, _Certain(), found[i].coefficients, rounds=ROUNDS)
-            own[i] = _log_posterior(judge, found[i], spins[i])
+            own[i] = _log_posterior(judge, found[i].rows, spins[i, None])[0]
     coefficients = np.zeros(spins.shape)
     for row, on, one in zip(coefficients, spins, found, strict=True):
         row[on] = one.coefficients
-    own = np.maximum(own, _at_the_best(near, judge, spins, own, coefficients))
-    return Rescored(spins, shared - shared.max(), own - own.max(), _noise_of_differences(found, own), coefficients)
+    there, own_sd = _at_the_best(near, judge, spins, own, coefficients), _noise_of_differences(found, own)
+    own, own_sd = np.maximum(own, there), np.where(there >= own, 0.0, own_sd)
+    return Rescored(spins, shared - shared.max(), own - own.max(), own_sd, coefficients)
 
 
 def _noise_of_differences(found: Sequence[Pilot], own: np.ndarray) -> np.ndarray:
@@ -160,14 +169,18 @@ def _at_the_best(
     """
     best = int(np.argmax(own))
     holds = np.all(spins | ~spins[best], axis=1)
-    statistics = WhitenedRows(near(coefficients[best]), coefficients[best]).statistics
-    scores = judge.log_posterior(statistics, spins) - statistics.log_jacobian.sum()
-    return np.where(holds, scores, -np.inf)
+    rows = WhitenedRows(near(coefficients[best]), coefficients[best])
+    return np.where(holds, _log_posterior(judge, rows, spins), -np.inf)
 
 
-def _log_posterior(judge: Judge, pilot: Pilot, on: np.ndarray) -> float:
-    statistics = pilot.rows.statistics
-    return float(judge.log_posterior(statistics, on[None])[0] - statistics.log_jacobian.sum())
+def _log_posterior(judge: Judge, rows: WhitenedRows, spins: np.ndarray) -> np.ndarray:
+    """Log posterior on a scale that rows at different pilots share, `[N]`.
+
+    The variance of the rows is held at what is known, their determinant left out, and of the squared residual only what
+    exceeds its expectation counts: where the misfit floor has a share in the rows, that differs between pilots.
+    """
+    known = replace(rows.statistics, pilot_rows=KNOWN, pilot_variance=1.0)
+    return judge.log_posterior(known, spins) - known.log_jacobian.sum() + 0.5 * rows.expected.sum()
 
 
 class _Certain:

@@ -19,6 +19,8 @@ from bayespde.library.pilot import Judge, Pilot, settle
 from bayespde.library.rescore import rescore
 from bayespde.library.whiten import WhitenedRows
 
+LARGEST_CHANGE = 1.0
+
 
 def weak_statistics(
     library: Library,
@@ -46,12 +48,12 @@ def weak_statistics(
     start = np.zeros(len(library))
     pilot = settle(lambda _: problem, judge, start, rounds=options.pilots, progress=progress)
     if not options.constrain or problem.noise.kind == "front":
-        return _recorded(pilot, judge, field)
+        return _recorded(pilot, judge, Assembler(library, field, smooth, problem, problem.windows, bound=False))
     windows = dense_windows(problem.windows, tuple(map(str, field.dims)), options)
     assembler = Assembler(library, field, smooth, problem, windows)
     pilot = settle(assembler, judge, pilot.coefficients, rounds=options.pilots, progress=progress)
     if not options.rescored:
-        return _recorded(pilot, judge, field, assembler)
+        return _recorded(pilot, judge, assembler)
     again = rescore(assembler, judge, pilot, options.rescored, progress=progress)
     record: dict[str, Any] = {"log_odds_change": again.change, "pilot_redone": 0}
     for i in again.suspects:
@@ -61,21 +63,24 @@ def weak_statistics(
             pilot, again = other, rescore(assembler, judge, other, options.rescored, progress=progress)
             record["pilot_redone"] = 1
             break
+    if again.change > LARGEST_CHANGE:
+        shared = again.average
+        pilot = replace(pilot, rows=WhitenedRows(assembler(shared), shared), coefficients=shared)
+        again = rescore(assembler, judge, pilot, options.rescored, progress=progress)
+        record["pilot_redone"] = 1
     record["log_odds_change_left"] = again.change
-    statistics = _recorded(pilot, judge, field, assembler)
+    statistics = _recorded(pilot, judge, assembler)
     record["rescored"] = again.table(library.names)
     return replace(statistics, provenance=dict(statistics.provenance) | record)
 
 
-def _recorded(
-    pilot: Pilot, judge: Judge, field: xr.DataArray, assembler: Assembler | None = None
-) -> SufficientStatistics:
+def _recorded(pilot: Pilot, judge: Judge, assembler: Assembler) -> SufficientStatistics:
     rows = WhitenedRows(pilot.rows.problem, pilot.coefficients)
     spins, probability = judge.average(rows.statistics)
     record = {
         "pilot_rounds": pilot.rounds,
         "pilot_change": pilot.change,
         "pilot_converged": int(pilot.converged),
-        "fit": fit_record(rows, spins[np.argmax(probability)], field, assembler),
+        "fit": fit_record(rows, spins[np.argmax(probability)], assembler),
     }
     return replace(rows.statistics, provenance=dict(rows.statistics.provenance) | record)

@@ -1,0 +1,130 @@
+"""Leading configurations judged at their own pilots: which ones, on what scale, and out of which traps they lead."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from manufactured import SMOOTH, Formula
+
+import bayespde as bp
+from bayespde.config import Prior
+from bayespde.library.assembler import Assembler
+from bayespde.library.choose import dense_windows
+from bayespde.library.moments import weak_problem
+from bayespde.library.pilot import Pilot
+from bayespde.library.rescore import Rescored, _noise_of_differences, contenders, rescore
+from bayespde.library.whiten import WhitenedRows
+from bayespde.pipeline import PilotJudge
+from bayespde.smooth.basis import SplineConfig
+from bayespde.smooth.spline import fit_spline
+
+
+def bits(*texts):
+    return np.array([[c == "1" for c in t] for t in texts])
+
+
+def test_contenders_are_the_best_what_it_holds_the_best_of_each_size_and_the_most_probable():
+    spins = bits("1100", "1110", "0011", "1000", "0001", "1111", "0111")
+    probability = np.array([0.5, 0.2, 0.1, 0.01, 0.02, 0.05, 0.12])
+    found = contenders(spins, probability, 20)
+    assert (found[0] == spins[0]).all()
+    as_text = ["".join("1" if s else "0" for s in row) for row in found]
+    assert as_text[1:3] == ["0100", "1000"]
+    assert as_text[3:6] == ["0001", "1110", "1111"]
+    assert set(as_text[6:]) == {"0111", "0011"}
+    assert len(set(as_text)) == len(as_text)
+    assert len(contenders(spins, probability, 3)) == 3
+
+
+def rescored(shared, own, sd, *spins):
+    chosen = bits(*spins)
+    return Rescored(chosen, np.array(shared), np.array(own), np.array(sd), chosen * 1.0)
+
+
+def test_a_change_counts_beyond_its_noise_and_only_where_it_matters():
+    assert rescored([0, -1, -80], [0, -4, -10], [0, 0, 0], "11", "10", "01").change == pytest.approx(3)
+    assert rescored([0, -1, -80], [0, -4, -10], [0, 1, 0], "11", "10", "01").change == pytest.approx(1)
+    assert rescored([0, -1, -80], [0, -4, -3], [0, 2, 0], "11", "10", "01").change == pytest.approx(77)
+
+
+def test_suspects_are_better_on_their_own_or_a_part_that_hardly_lags():
+    # a clear winner is none; a rival ahead beyond noise is one
+    assert rescored([0, -9], [0, -9], [0, 1], "110", "011").suspects == []
+    assert rescored([0, -9], [-9, 0], [1, 0], "110", "011").suspects == [1]
+    assert rescored([0, -9], [-9, 0], [6, 0], "110", "011").suspects == []
+    # a part of the preferred one need not be ahead, and the smaller comes first
+    assert rescored([0, -50, -60], [0, -3, -9], [0, 2, 5], "111", "011", "010").suspects == [2, 1]
+    assert rescored([0, -50], [0, -30], [0, 2], "110", "100").suspects == []
+
+
+def test_the_noise_of_a_difference_is_that_of_two_quadratic_forms(seed):
+    formula = Formula(SMOOTH, (np.linspace(0, 1.6, 24), np.linspace(0, 4, 30)), noise_scale=0.05)
+    options = bp.Weak(floor=0.0, scheme_error=False, noise="white", half_widths={"time": 5, "x": 7}, pilot_rows=40)
+    library = bp.Library.from_strings(["u_xx", "u_xxxx"])
+    weak = weak_problem(library, formula.field(), formula, options=options)
+    pilots = [np.array([0.3, 0.0]), np.array([0.3, 0.02])]
+    rows = [WhitenedRows(weak, p) for p in pilots]
+    found = [Pilot(r, p, 1, 0.0, True) for r, p in zip(rows, pilots, strict=True)]
+    sd = _noise_of_differences(found, np.array([0.0, -1.0]))
+    assert sd[0] == pytest.approx(0, abs=0.05)
+    assert 0.5 < sd[1] < np.sqrt(len(weak.target))
+    rng, halves = np.random.default_rng(seed), []
+    for _ in range(400):
+        noisy = weak_problem(
+            library,
+            formula.field(0.05 * rng.standard_normal(formula.shape)),
+            formula,
+            options=options,
+            noise=weak.noise,
+        )
+        change = [
+            r.whiten((noisy.target - weak.target) - (noisy.correction - weak.correction) @ p)
+            for r, p in zip(rows, pilots, strict=True)
+        ]
+        halves.append(0.5 * (change[0] @ change[0] - change[1] @ change[1]))
+    assert abs(np.mean(halves)) < 5 * np.std(halves) / 20
+    assert np.std(halves) == pytest.approx(sd[1], rel=5 / np.sqrt(2 * len(halves)))
+
+
+def heat(noise):
+    """Fast and slow waves decay: the spline's bias in the first frames looks like a fourth derivative."""
+    spec = bp.SimulationSpec(
+        equation="u_t = 1.5*u_xx",
+        extent={"x": 20.0},
+        points={"x": 128},
+        times={"start": 0.0, "stop": 8.0, "frames": 81},
+        initial={"kind": "random_waves", "modes": 6, "seed": 48},
+    )
+    return bp.add_noise(bp.simulate(spec), noise, seed=0)
+
+
+def test_a_wrong_pilot_is_found_out():
+    """From a pilot with a term too many the true equation is a suspect; at its own pilot nothing changes any more."""
+    field, library = heat(0.05), bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxxx", "u*u_x"])
+    smooth, options, judge = (
+        fit_spline(field, config=SplineConfig(hold_out="pixels")),
+        bp.Weak(),
+        PilotJudge(library, Prior()),
+    )
+    first = weak_problem(library, field, smooth, options=options)
+    assembler = Assembler(library, field, smooth, first, dense_windows(first.windows, ("time", "x"), options))
+    for pilot, is_wrong in ((np.array([0, 0, 1.5, 0.3, 0]), True), (np.array([0, 0, 1.5, 0, 0]), False)):
+        rows = WhitenedRows(assembler(pilot), pilot)
+        found = rescore(assembler, judge, Pilot(rows, pilot, 1, 0.0, True), 20)
+        preferred = found.spins[0]
+        assert preferred[library.index("u_xx")]
+        assert preferred[library.index("u_xxxx")] == is_wrong
+        true = library.spins(["u_xx"])
+        assert any((found.spins[i] == true).all() for i in found.suspects) == is_wrong
+        if not is_wrong:
+            assert found.change < 1.0
+
+
+def test_assembly_escapes_the_trap():
+    field, library = heat(0.05), bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxxx", "u*u_x"])
+    smooth = bp.fit_field(field, options=bp.Smoothing(method="spline"))
+    statistics = bp.assemble(library, field, smooth=smooth)
+    exact = bp.enumerate_models(bp.SpinModel(statistics, library))
+    assert (exact.spins[np.argmax(exact.probability)] == library.spins(["u_xx"])).all()
+    assert statistics.provenance["log_odds_change_left"] <= 1.0
+    assert replace(statistics).provenance["rescored"][0]["terms"] == ["u_xx"]

@@ -1,0 +1,148 @@
+"""Checks of fit: a sound discovery passes them all, and every planted fault is flagged by its own check."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import bayespde as bp
+from bayespde.library.strong import StrongFormWarning
+from bayespde.model.priors import GPriorSlab, HyperGSlab
+from bayespde.results.checks import format_checks
+
+SPLINE = bp.Smoothing(method="spline")
+SMC = bp.SMCConfig(particles=256, runs=1)
+TERMS = ["u", "u**2", "u_x", "u_xx", "u*u_x", "u_xxx"]
+
+
+def simulated(equation="u_t = -u*u_x + 0.1*u_xx", *, noise=0.1, seed=1, modes=4, stop=6.0, frames=81, points=128):
+    spec = bp.SimulationSpec(
+        equation=equation,
+        extent={"x": 16.0},
+        points={"x": points},
+        times={"start": 0.0, "stop": stop, "frames": frames},
+        initial={"kind": "random_waves", "modes": modes, "seed": 3},
+    )
+    field = bp.simulate(spec)
+    return bp.add_noise(field, noise, seed=seed) if noise else field
+
+
+def posterior_of(field, *, terms=TERMS, form=None, slab=None):
+    library = bp.Library.from_strings(terms)
+    statistics = bp.assemble(library, field, smooth=bp.fit_field(field, options=SPLINE), form=form)
+    model = bp.SpinModel(statistics, library, **({} if slab is None else {"slab": slab}))
+    return bp.sample(model, config=SMC, exact_terms=19, seed=0)
+
+
+def failed(posterior):
+    checks = bp.check_fit(posterior)
+    assert all(c.passed == (c.value <= c.limit) for c in checks)
+    assert [c.passed for c in checks] == sorted(c.passed for c in checks)
+    return {c.name: c for c in checks if not c.passed}
+
+
+def test_a_sound_discovery_passes_every_check():
+    posterior = posterior_of(simulated())
+    checks = bp.check_fit(posterior)
+    assert not failed(posterior), format_checks(checks)
+    names = {"residual", "residual map", "noise", "windows", "pilot", "own covariance", "condition", "groups"}
+    assert names <= {c.name for c in checks}
+    assert format_checks(checks) == f"all {len(checks)} checks of fit passed"
+
+
+def test_correlated_noise_is_noticed():
+    field = simulated(noise=0)
+    white = np.random.default_rng(0).standard_normal(field.shape)
+    smeared = sum(np.roll(white, shift, axis=1) for shift in range(-2, 3)) / np.sqrt(5)
+    flags = failed(posterior_of(field + 0.1 * float(field.std()) * smeared))
+    assert "along x" in flags["noise"].because
+    assert str(flags["noise"]).startswith("do not trust intervals")
+
+
+def test_noise_that_is_stronger_in_a_part_of_the_video_is_noticed():
+    field = simulated(noise=0)
+    noise = np.random.default_rng(0).standard_normal(field.shape) * np.where(field.x.values < 5, 0.3, 0.05)
+    flags = failed(posterior_of(field + float(field.std()) * noise))
+    assert "x 1 of" in flags["residual map"].because or "x 2 of" in flags["residual map"].because
+
+
+def test_a_coefficient_that_changes_in_space_is_noticed():
+    """Burgers on the left, and something slower spliced on at the right."""
+    quick, slow = (simulated(f"u_t = -u*u_x + {d}*u_xx", noise=0) for d in (0.1, 0.8))
+    mixed = quick.copy(data=np.where(quick.x.values < 8, quick.values, slow.values))
+    assert {"residual", "residual map"} & set(failed(posterior_of(bp.add_noise(mixed, 0.02, seed=0))))
+
+
+def test_a_missing_term_is_noticed():
+    assert "residual" in failed(posterior_of(simulated(noise=0.05), terms=["u", "u_x", "u_xx", "u_xxx"]))
+
+
+def test_errors_in_variables_are_noticed():
+    """Kuramoto-Sivashinsky at half noise on narrow bumps, over a field that was not made to obey."""
+    narrow = bp.Weak(half_widths={"time": 16, "x": 32}, constrain=False, rescored=0, pilot_rows=900)
+    field = simulated("u_t = -u*u_x - u_xx - u_xxxx", noise=0.5, stop=40.0, frames=161, points=256, modes=3)
+    flags = failed(posterior_of(field, form=narrow, terms=["u_xx", "u*u_x", "u_xxxx"]))
+    assert "errors in variables" in flags["windows"].because
+
+
+def test_a_pilot_that_has_not_settled_is_noticed():
+    flags = failed(posterior_of(simulated(), form=bp.Weak(pilots=1, constrain=False, rescored=0)))
+    assert "did not settle" in flags["pilot"].because
+
+
+def test_descriptions_that_cannot_be_told_apart_are_noticed():
+    rng = np.random.default_rng(0)
+    design = rng.standard_normal((300, 3))
+    design[:, 2] = design[:, 0] - design[:, 1] + 1e-5 * rng.standard_normal(300)
+    library = bp.Library.from_strings(["u", "u**2", "u_x"])
+    target = design[:, 2] + 0.1 * rng.standard_normal(300)
+    statistics = bp.SufficientStatistics.from_rows(design, target, names=library.names)
+    flags = failed(bp.sample(bp.SpinModel(statistics, library), config=SMC, exact_terms=3, seed=0))
+    assert "u_x | u with u**2" in flags["groups"].because
+
+
+def test_a_fixed_g_that_cannot_see_the_residual_is_noticed():
+    rng = np.random.default_rng(0)
+    design = rng.standard_normal((60, 4))
+    target = design @ [1.0, 0.5, 0, 0] + 1e-4 * rng.standard_normal(60)
+    library = bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxx"])
+    statistics = bp.SufficientStatistics.from_rows(design, target, names=library.names, floor=0.0)
+    blind, mixed = (
+        bp.sample(bp.SpinModel(statistics, library, slab=slab), config=SMC, seed=0)
+        for slab in (GPriorSlab(), HyperGSlab())
+    )
+    assert "1/g" in failed(blind)["blindness"].because
+    assert "blindness" not in failed(mixed)
+
+
+def test_terms_that_cancel_are_noticed():
+    rng = np.random.default_rng(0)
+    first = rng.standard_normal(400)
+    design = np.column_stack([first, first + 2e-4 * rng.standard_normal(400), rng.standard_normal(400)])
+    target = 1e4 * (design[:, 0] - design[:, 1]) + 0.01 * rng.standard_normal(400)
+    library = bp.Library.from_strings(["u", "u_x", "u_xx"])
+    statistics = bp.SufficientStatistics.from_rows(design, target, names=library.names, floor=0.0)
+    assert "condition" in failed(bp.sample(bp.SpinModel(statistics, library), config=SMC, seed=0))
+
+
+def test_few_rows_and_the_strong_form_are_noticed():
+    rng = np.random.default_rng(0)
+    library = bp.Library.from_strings(TERMS)
+    statistics = bp.SufficientStatistics.from_rows(rng.standard_normal((30, 6)), rng.standard_normal(30), names=TERMS)
+    assert "effective rows" in failed(bp.sample(bp.SpinModel(statistics, library), config=SMC, seed=0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StrongFormWarning)
+        assert "form" in failed(posterior_of(simulated(), form=bp.Strong()))
+
+
+@pytest.mark.parametrize("shape", [(12, 40, 40)])
+def test_the_residual_map_names_places_in_two_dimensions(shape):
+    t, y, x = (np.linspace(0, e, n) for e, n in zip((1.2, 6.0, 6.0), shape, strict=True))
+    grid = np.meshgrid(t, y, x, indexing="ij")
+    clean = np.exp(-0.5 * grid[0]) * np.sin(grid[2]) * np.cos(grid[1]) + 0.3 * np.exp(-0.2 * grid[0]) * np.cos(
+        0.8 * grid[2] + 0.6 * grid[1]
+    )
+    noise = np.random.default_rng(0).standard_normal(shape) * np.where(grid[1] > 4, 0.2, 0.02)
+    field = bp.make_field(clean + noise, t=t, y=y, x=x)
+    flags = failed(posterior_of(field, terms=["u", "u_xx", "u_yy"]))
+    assert "y " in flags["residual map"].because
