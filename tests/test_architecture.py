@@ -21,7 +21,7 @@ FUNCTIONS = [(p, node) for p, tree in TREES.items() for node in ast.walk(tree) i
 PUBLIC = {
     "BayespdeError", "DiscoverConfig", "Discovery", "Equation", "Library", "Posterior", "SMCConfig",
     "SimulationSpec", "SmoothField", "Smoothing", "SpinModel", "Strong", "SufficientStatistics",
-    "TemperedGibbsConfig", "Weak", "__version__", "add_noise", "assemble", "check_field", "compare",
+    "TemperedGibbsConfig", "Weak", "__version__", "add_noise", "assemble", "check_field", "check_fit", "compare",
     "differentiate", "discover", "enumerate_models", "equations", "figures", "fit_field", "from_inference_data",
     "integrate", "make_field", "named_library", "pareto_front", "polynomial_library", "read_field", "sample",
     "simulate", "smc", "to_inference_data",

@@ -96,6 +96,7 @@ class WhitenedRows:
             "noise_scale": float(noise.pixel.max()),
             "jitter": noise.jitter,
             "walk": noise.walk,
+            "gain": noise.gain,
             "misfit_floor": problem.options.floor,
             "scheme_error": float(np.sqrt(np.mean(problem.scheme**2) / np.mean(problem.target**2))),
             "dropped_for_gaps": int((~problem.kept).sum()),

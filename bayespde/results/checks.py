@@ -96,7 +96,7 @@ def _row_checks(provenance: Mapping[str, Any]) -> Iterator[Check]:
     fit = provenance.get("fit", {})
     if fit:
         yield from _residual_checks(fit["residual_map"])
-        if provenance.get("noise") == "white":
+        if provenance.get("noise") in ("white", "shot"):
             dim, value = max(fit["residual_correlation"].items(), key=lambda pair: abs(pair[1]))
             yield _upper(
                 "noise",

@@ -37,17 +37,24 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("drawn", cases, ids=lambda c: "-".join(map(str, c)))
 
 
+class Table(list):
+    """Rows of this run, each written at once among those of the runs before: a table may be measured in parts."""
+
+    def __init__(self, file):
+        super().__init__()
+        self.file = file
+
+    def append(self, row):
+        super().append(row)
+        self.file.parent.mkdir(exist_ok=True)
+        kept = json.loads(self.file.read_text()) if self.file.exists() else []
+        kept = [r for r in kept if any(r[key] != row[key] for key in ("data", "noise", "seed"))]
+        self.file.write_text(json.dumps([*kept, row], indent=0))
+
+
 @pytest.fixture(scope="module")
 def table(request):
-    """Rows of this run, added to those of the runs before: a table may be measured in parts."""
-    file = Path(request.config.rootpath) / ".benchmarks" / "noise.json"
-    file.parent.mkdir(exist_ok=True)
-    rows = []
-    yield rows
-    kept = json.loads(file.read_text()) if file.exists() else []
-    fresh = {(r["data"], r["noise"], r["seed"]): r for r in rows}
-    kept = [r for r in kept if (r["data"], r["noise"], r["seed"]) not in fresh]
-    file.write_text(json.dumps([*kept, *fresh.values()], indent=0))
+    return Table(Path(request.config.rootpath) / ".benchmarks" / "noise.json")
 
 
 def run(field, truth, **extra):

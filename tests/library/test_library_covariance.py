@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from bayespde.library.covariance import estimate_noise, jitter_and_walk
+from bayespde.library.covariance import estimate_noise, shot_noise
+from bayespde.library.front import jitter_and_walk
 
 FRAMES, PLACES, SPACING = 160, 120, 0.1
 X = SPACING * np.arange(PLACES)
@@ -113,3 +114,40 @@ def test_clean_data_and_planes_are_white():
     assert estimated(values, values, slope).kind == "white"
     cube = np.stack([values] * 3, axis=1)
     assert estimate_noise(cube + 0.1, cube, cube, SPACING, 0.1, "auto").kind == "white"
+
+
+# Shot noise
+
+
+def counts(rng, electrons, read=0.0):
+    """A field between 0.2 and 1.2 counted in electrons, and its clean values."""
+    clean = 0.7 + 0.5 * np.sin(X) * np.cos(0.1 * np.arange(FRAMES))[:, None]
+    return rng.poisson(electrons * clean) / electrons + read * rng.standard_normal(clean.shape), clean
+
+
+def test_the_gain_of_counted_electrons_is_one_over_the_electrons(seed):
+    found = []
+    for s in range(20):
+        raw, clean = counts(np.random.default_rng([seed, s]), 50.0, read=0.05)
+        variance, gain, is_visible = shot_noise((raw - clean).ravel(), clean.ravel())
+        assert is_visible
+        assert np.allclose(variance, clean.ravel() / 50 + 0.05**2, rtol=0.15)
+        found.append(gain)
+    assert abs(np.mean(found) - 1 / 50) < 5 * np.std(found, ddof=1) / np.sqrt(20)
+
+
+def test_shot_noise_is_told_from_white_noise(rng):
+    raw, clean = counts(rng, 50.0)
+    slope = np.gradient(clean, SPACING, axis=1)
+    model = estimate_noise(raw, clean, slope, SPACING, float((raw - clean).std()), "auto")
+    assert model.kind == "shot"
+    assert np.sqrt(np.mean(model.pixel**2)) == pytest.approx(float((raw - clean).std()))
+    white = clean + 0.1 * rng.standard_normal(clean.shape)
+    assert estimate_noise(white, clean, slope, SPACING, 0.1, "auto").kind == "white"
+    assert estimate_noise(raw, clean, slope, SPACING, 0.1, "white").kind == "white"
+
+
+def test_a_constant_field_has_no_gain():
+    variance, gain, is_visible = shot_noise(np.ones(10), np.ones(10))
+    assert (gain, is_visible) == (0.0, False)
+    assert np.all(variance == 1)

@@ -1,0 +1,89 @@
+"""Residuals of a recorded front -> displacement noise: jitter from frame to frame, and a random walk.
+
+A front recorded frame by frame is displaced by scan jitter j_t, independent between frames, and may itself wander as a
+random walk w_t. Both move the field by -(displacement) u_x: noise of rank one per frame, which no average over space
+removes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import solveh_banded
+from scipy.optimize import minimize
+
+CORRELATED = 0.3
+NET_STEP = 0.5
+NEGLIGIBLE_NOISE = 1e-3
+
+
+class Displacement(NamedTuple):
+    """Noise that moves a front.
+
+    Attributes:
+        pixel: Standard deviation of what is left per pixel.
+        jitter: Standard deviation of the displacement of a frame, physical length.
+        walk: Standard deviation of the step of the front's random walk per frame, physical length.
+    """
+
+    pixel: float
+    jitter: float
+    walk: float
+
+
+def has_net_step(slope: np.ndarray) -> bool:
+    """Whether the two ends of a field along x differ, so that the mean of a frame measures the front's position."""
+    return bool(abs(np.mean(slope.sum(axis=1))) > NET_STEP * np.mean(np.abs(slope).sum(axis=1)))
+
+
+def moves_as_a_whole(residual: np.ndarray, spread: float, noise_scale: float) -> bool:
+    """Whether the residuals of a frame hang together along x, and are more than rounding."""
+    along = float(np.sum(residual[..., 1:] * residual[..., :-1]) / max(float(np.sum(residual**2)), 1e-300))
+    return along > CORRELATED and noise_scale > NEGLIGIBLE_NOISE * spread
+
+
+def displacement(raw: np.ndarray, residual: np.ndarray, slope: np.ndarray, spacing: float) -> Displacement:
+    """Estimate jitter and walk from the positions of a front, and what is left of the residuals.
+
+    Args:
+        raw: The field without holes, `[time, x]`.
+        residual: Raw minus smooth field, same shape.
+        slope: Derivative of the smooth field along x, same shape.
+        spacing: Grid step along x.
+    """
+    position = -raw.sum(axis=1) * spacing / (float(np.mean(slope.sum(axis=1))) * spacing)
+    jitter, walk = jitter_and_walk(np.diff(position))
+    shift = np.sum(residual * slope, axis=1) / np.maximum(np.sum(slope**2, axis=1), 1e-300)
+    rest = residual - shift[:, None] * slope
+    return Displacement(float(np.sqrt(np.mean(rest**2))), jitter, walk)
+
+
+def jitter_and_walk(steps: np.ndarray) -> tuple[float, float]:
+    """Split the scatter of position steps into jitter (differenced white noise) and a random walk.
+
+    The steps of constant drift c plus walk q plus differenced jitter r have mean c and the tridiagonal covariance
+    (2 r^2 + q^2) on, -r^2 beside the diagonal. r and q maximise the likelihood, c profiled out.
+
+    Args:
+        steps: Differences of the front's position from frame to frame, `[n]`, physical length.
+
+    Returns:
+        Standard deviations `(r, q)`, physical length.
+    """
+    scale = max(float(np.std(steps)), 1e-300)
+    unit, one = steps / scale, np.ones(len(steps))
+
+    def objective(log_sd: np.ndarray) -> float:
+        r2, q2 = np.exp(2 * log_sd)
+        banded = np.vstack([np.full(len(unit), -r2), np.full(len(unit), 2 * r2 + q2)])
+        solved = solveh_banded(banded, np.column_stack([unit, one]))
+        drift = (one @ solved[:, 0]) / (one @ solved[:, 1])
+        # Eigenvalues of the tridiagonal Toeplitz matrix are known in closed form.
+        angles = np.pi * np.arange(1, len(unit) + 1) / (len(unit) + 1)
+        log_determinant = np.sum(np.log(2 * r2 * (1 - np.cos(angles)) + q2))
+        return float(0.5 * log_determinant + 0.5 * (unit - drift) @ (solved[:, 0] - drift * solved[:, 1]))
+
+    starts = [np.log([0.5, 0.5]), np.log([0.7, 0.1]), np.log([0.1, 0.9])]
+    found = minimize(objective, min(starts, key=objective), method="Nelder-Mead", bounds=[(-8.0, 2.0)] * 2)
+    return float(scale * np.exp(found.x[0])), float(scale * np.exp(found.x[1]))
