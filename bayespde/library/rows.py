@@ -54,6 +54,12 @@ def weak_statistics(
     pilot = settle(assembler, judge, pilot.coefficients, rounds=options.pilots, progress=progress)
     if not options.rescored:
         return _recorded(pilot, judge, assembler)
+    return _judged_again(pilot, judge, assembler, progress)
+
+
+def _judged_again(pilot: Pilot, judge: Judge, assembler: Assembler, progress: bool) -> SufficientStatistics:
+    """Judge the leading configurations at their own pilots, and move the shared one where that changes the answer."""
+    options = assembler.first.options
     again = rescore(assembler, judge, pilot, options.rescored, progress=progress)
     record: dict[str, Any] = {"log_odds_change": again.change, "pilot_redone": 0}
     for i in again.suspects:
@@ -68,9 +74,8 @@ def weak_statistics(
         pilot = replace(pilot, rows=WhitenedRows(assembler(shared), shared), coefficients=shared)
         again = rescore(assembler, judge, pilot, options.rescored, progress=progress)
         record["pilot_redone"] = 1
-    record["log_odds_change_left"] = again.change
+    record |= {"log_odds_change_left": again.change, "rescored": again.table(assembler.library.names)}
     statistics = _recorded(pilot, judge, assembler)
-    record["rescored"] = again.table(library.names)
     return replace(statistics, provenance=dict(statistics.provenance) | record)
 
 
