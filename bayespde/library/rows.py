@@ -52,7 +52,7 @@ def weak_statistics(
     windows = dense_windows(problem.windows, tuple(map(str, field.dims)), options)
     assembler = Assembler(library, field, smooth, problem, windows)
     pilot = settle(assembler, judge, pilot.coefficients, rounds=options.pilots, progress=progress)
-    if not options.rescored:
+    if not options.rescored or not pilot.coefficients.any():
         return _recorded(pilot, judge, assembler)
     return _judged_again(pilot, judge, assembler, progress)
 

@@ -73,6 +73,14 @@ def test_a_coefficient_that_changes_in_space_is_noticed():
     assert {"residual", "residual map"} & set(failed(posterior_of(bp.add_noise(mixed, 0.02, seed=0))))
 
 
+def test_a_video_of_noise_is_no_error():
+    t, x = np.linspace(0, 4, 41), np.linspace(0, 6, 64)
+    field = bp.make_field(np.random.default_rng(0).standard_normal((41, 64)), t=t, x=x)
+    posterior = posterior_of(field, terms=["u", "u_x", "u_xx"])
+    assert posterior.configurations()[0][0].sum() <= 1
+    assert all(np.isfinite(c.value) for c in bp.check_fit(posterior))
+
+
 def test_a_missing_term_is_noticed():
     assert "residual" in failed(posterior_of(simulated(noise=0.05), terms=["u", "u_x", "u_xx", "u_xxx"]))
 
