@@ -66,10 +66,11 @@ def constrain(smooth: S, current: S, problem: WeakProblem, pilot: np.ndarray, no
     Returns:
         The next field, with the basis of `smooth`.
     """
-    free = smooth.variance > NEGLIGIBLE * smooth.variance.max()
-    if not smooth.variance.max() > 0:
+    variance = smooth.variance
+    if not variance.max() > 0:
         return smooth
-    slope, variance = _slope(smooth, problem, pilot, free), smooth.variance[free]
+    free = variance > NEGLIGIBLE * variance.max()
+    slope, variance = _slope(smooth, problem, pilot, free), variance[free]
     order = problem.target_order
     field = current.evaluate((0,) * len(problem.windows))
     moments = (-1) ** order * project(field, problem.windows, (order,) + (0,) * (field.ndim - 1))

@@ -42,16 +42,13 @@ class NoiseModel:
         return "shot" if self.gain else "white"
 
 
-def estimate_noise(
-    raw: np.ndarray, smooth: np.ndarray, slope: np.ndarray, spacing: float, noise_scale: float, kind: str
-) -> NoiseModel:
+def estimate_noise(raw: np.ndarray, smooth: np.ndarray, slope: np.ndarray, noise_scale: float, kind: str) -> NoiseModel:
     """Decide what the noise is made of, and estimate it.
 
     Args:
         raw: The field, NaN where missing, `[time, (z, y,) x]`.
         smooth: The smooth field, same shape.
         slope: Its derivative along x, same shape.
-        spacing: Grid step along x.
         noise_scale: Pixel noise of the smoother.
         kind: `white`; `shot`, a variance that grows linearly with the value; `front`; or `auto`: a front where the
             residuals of a frame hang together along x, the field has one space dimension, and its two ends differ;
@@ -69,7 +66,7 @@ def estimate_noise(
         _check_front(raw, slope)
     moves = moves_as_a_whole(residual, float(np.nanstd(raw)), noise_scale)
     if kind == "front" or (kind == "auto" and raw.ndim == 2 and has_net_step(slope) and moves):
-        found = displacement(np.where(missing, smooth, raw), residual, slope, spacing)
+        found = displacement(np.where(missing, smooth, raw), residual, slope)
         return NoiseModel(np.where(missing, 0.0, found.pixel), slope, found.jitter, found.walk)
     if kind == "shot" or (kind == "auto" and not moves):
         variance, gain, is_visible = shot_noise(residual[~missing], smooth[~missing])

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
+from bayespde.core.neighbours import neighbour_correlation
 from bayespde.library.assembler import Assembler
 from bayespde.library.whiten import WhitenedRows
 
@@ -69,37 +69,29 @@ def residual_correlation(rows: WhitenedRows, field: xr.DataArray) -> dict[str, f
     """Correlation of the video's residuals at neighbouring samples along each dimension; near 0 for white noise."""
     problem = rows.problem
     residual = field.values - problem.values(problem.library.variable)
-    found = {}
-    for axis, dim in enumerate(map(str, field.dims)):
-        first, second = (np.take(residual, range(a, residual.shape[axis] - 1 + a), axis) for a in (0, 1))
-        scale = float(np.nanmean(residual**2))
-        found[dim] = float(np.nanmean(first * second)) / scale if scale > 0 else 0.0
-    return found
+    return {str(dim): neighbour_correlation(residual, axis) for axis, dim in enumerate(field.dims)}
 
 
 def other_windows(assembler: Assembler, rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
     """Refit a configuration with test functions narrower and wider than the ones used.
 
     Returns:
-        `terms`, and per factor of `factors` a list of `coefficients` and one of `sd`, physical units; `score` is the
-        largest distance of two fits of a coefficient in units of the larger sd.
+        `terms`, and per factor of `factors` a list of `coefficients` and one of `sd`, physical units.
     """
     pilot = rows.instrumental_fits(on[None])[0][on]
-    fits, sds = [], []
+    few, fits, sds = assembler.restricted(on), [], []
     for factor in WINDOW_FACTORS:
-        here = _rescaled(assembler.restricted(on), factor)
+        here = _rescaled(few, factor)
         again = WhitenedRows(here(pilot), pilot).statistics
         design = again.factor[:-1, :-1]
         scale = np.linalg.norm(design, axis=0)
         fits.append(again.least_squares(np.ones(len(pilot), dtype=bool)))
         sds.append(np.linalg.norm(np.linalg.pinv(design / scale), axis=1) / scale)
-    score = np.abs(fits[0] - fits[1]) / np.maximum(*sds)
     return {
-        "terms": list(_names(assembler.library, on)),
+        "terms": list(few.library.names),
         "factors": list(WINDOW_FACTORS),
         "coefficients": [f.tolist() for f in fits],
         "sd": [s.tolist() for s in sds],
-        "score": float(score.max()),
     }
 
 
@@ -111,7 +103,3 @@ def _rescaled(assembler: Assembler, factor: float) -> Assembler:
     )
     count = int(np.prod([len(w.centres) for w in assembler.windows]))
     return replace(assembler, windows=windows).thinned(count)
-
-
-def _names(library: Library, on: np.ndarray) -> tuple[str, ...]:
-    return tuple(n for n, keep in zip(library.names, on, strict=True) if keep)

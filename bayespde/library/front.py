@@ -43,16 +43,15 @@ def moves_as_a_whole(residual: np.ndarray, spread: float, noise_scale: float) ->
     return along > CORRELATED and noise_scale > NEGLIGIBLE_NOISE * spread
 
 
-def displacement(raw: np.ndarray, residual: np.ndarray, slope: np.ndarray, spacing: float) -> Displacement:
+def displacement(raw: np.ndarray, residual: np.ndarray, slope: np.ndarray) -> Displacement:
     """Estimate jitter and walk from the positions of a front, and what is left of the residuals.
 
     Args:
         raw: The field without holes, `[time, x]`.
         residual: Raw minus smooth field, same shape.
         slope: Derivative of the smooth field along x, same shape.
-        spacing: Grid step along x.
     """
-    position = -raw.sum(axis=1) * spacing / (float(np.mean(slope.sum(axis=1))) * spacing)
+    position = -raw.sum(axis=1) / float(np.mean(slope.sum(axis=1)))
     jitter, walk = jitter_and_walk(np.diff(position))
     shift = np.sum(residual * slope, axis=1) / np.maximum(np.sum(slope**2, axis=1), 1e-300)
     rest = residual - shift[:, None] * slope

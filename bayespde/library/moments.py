@@ -58,9 +58,7 @@ def weak_problem(
     missing = np.isnan(field.values)
     raw = np.where(missing, values(u), field.values)
     if noise is None:
-        noise = estimate_noise(
-            field.values, values(u), values(f"{u}_x"), spacings(field)[-1], smooth.noise_scale, options.noise
-        )
+        noise = estimate_noise(field.values, values(u), values(f"{u}_x"), smooth.noise_scale, options.noise)
     capped: tuple[str, ...] = ()
     if windows is None:
         windows, capped = choose_windows(field, smooth, options, noise)

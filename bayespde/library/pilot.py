@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,9 @@ from tqdm import tqdm
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.library.weak import WeakProblem
 from bayespde.library.whiten import WhitenedRows
+
+Average = Callable[[SufficientStatistics], tuple[np.ndarray, np.ndarray]]
+"""Gives configurations `[N, K]` and probabilities `[N]` for statistics, exact or sampled."""
 
 
 class Judge(Protocol):
@@ -44,10 +48,15 @@ class Pilot:
     change: float
     converged: bool
 
+    @cached_property
+    def settled(self) -> WhitenedRows:
+        """The same moments, whitened at the coefficients themselves."""
+        return WhitenedRows(self.rows.problem, self.coefficients)
+
 
 def settle(
     form: Callable[[np.ndarray], WeakProblem],
-    judge: Judge,
+    average: Average,
     start: np.ndarray,
     *,
     rounds: int,
@@ -58,7 +67,7 @@ def settle(
 
     Args:
         form: Moments at a pilot `[K]`.
-        judge: Posterior over configurations.
+        average: Posterior over configurations.
         start: The first pilot, `[K]`.
         rounds: Most rounds.
         tolerance: Relative change of the pilot's prediction at which to stop.
@@ -71,7 +80,7 @@ def settle(
     with tqdm(total=rounds, desc="pilot equation", unit="round", disable=not progress) as bar:
         while True:
             rows = WhitenedRows(form(pilot), pilot)
-            spins, probability = judge.average(rows.statistics)
+            spins, probability = average(rows.statistics)
             update = probability / probability.sum() @ rows.instrumental_fits(spins)
             design = rows.problem.design
             moved = float(np.linalg.norm(design @ (update - pilot)))

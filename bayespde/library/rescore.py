@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from bayespde.core.distinct import distinct
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.library.assembler import Assembler
 from bayespde.library.pilot import Judge, Pilot, settle
@@ -103,8 +104,7 @@ def contenders(spins: np.ndarray, probability: np.ndarray, count: int) -> np.nda
     of_size = [ranked[np.flatnonzero(sizes == s)[0]] for s in range(1, best.sum() + 3) if (sizes == s).any()]
     wanted = np.vstack([ranked[:1], fewer, *of_size, ranked])
     wanted = wanted[wanted.any(axis=1)]
-    _, first = np.unique(wanted, axis=0, return_index=True)
-    return wanted[np.sort(first)][:count]
+    return wanted[np.sort(distinct(wanted).first)][:count]
 
 
 def rescore(assembler: Assembler, judge: Judge, pilot: Pilot, count: int, *, progress: bool = False) -> Rescored:
@@ -123,20 +123,19 @@ def rescore(assembler: Assembler, judge: Judge, pilot: Pilot, count: int, *, pro
     Returns:
         Both log posteriors.
     """
-    rows = WhitenedRows(pilot.rows.problem, pilot.coefficients)
-    spins = contenders(*judge.average(rows.statistics), count)
-    starts = rows.instrumental_fits(spins)
-    near = assembler.thinned(min(ROWS, len(rows.problem.target))).starting_at(pilot.coefficients)
+    spins = contenders(*judge.average(pilot.settled.statistics), count)
+    starts = pilot.settled.instrumental_fits(spins)
+    near = assembler.thinned(min(ROWS, len(pilot.rows.problem.target))).starting_at(pilot.coefficients)
     rows = WhitenedRows(near(pilot.coefficients), pilot.coefficients)
     shared = _log_posterior(judge, rows, spins)
     own, found = np.empty(len(spins)), []
     for i, on in enumerate(tqdm(spins, desc="own covariance", unit="equation", disable=not progress)):
-        found.append(settle(near.restricted(on), _Certain(), starts[i, on], rounds=1))
+        found.append(settle(near.restricted(on), _every_term, starts[i, on], rounds=1))
         own[i] = _log_posterior(judge, found[i].rows, on[None])[0]
     for i in np.flatnonzero(own > own.max() - WITHIN_REACH).tolist():
         if not found[i].converged:
             here = near.restricted(spins[i])
-            found[i] = settle(here, _Certain(), found[i].coefficients, rounds=ROUNDS)
+            found[i] = settle(here, _every_term, found[i].coefficients, rounds=ROUNDS)
             own[i] = _log_posterior(judge, found[i].rows, spins[i, None])[0]
     coefficients = np.zeros(spins.shape)
     for row, on, one in zip(coefficients, spins, found, strict=True):
@@ -183,11 +182,6 @@ def _log_posterior(judge: Judge, rows: WhitenedRows, spins: np.ndarray) -> np.nd
     return judge.log_posterior(known, spins) - known.log_jacobian.sum() + 0.5 * rows.expected.sum()
 
 
-class _Certain:
-    """Believes that every term is in the equation."""
-
-    def average(self, statistics: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
-        return np.ones((1, len(statistics.names)), dtype=bool), np.ones(1)
-
-    def log_posterior(self, statistics: SufficientStatistics, spins: np.ndarray) -> np.ndarray:
-        return np.zeros(len(spins))
+def _every_term(statistics: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
+    """The average of somebody who is certain that every term is in the equation."""
+    return np.ones((1, len(statistics.names)), dtype=bool), np.ones(1)

@@ -46,12 +46,12 @@ def weak_statistics(
     """
     problem = weak_problem(library, field, smooth, options=options)
     start = np.zeros(len(library))
-    pilot = settle(lambda _: problem, judge, start, rounds=options.pilots, progress=progress)
+    pilot = settle(lambda _: problem, judge.average, start, rounds=options.pilots, progress=progress)
     if not options.constrain or problem.noise.kind == "front":
         return _recorded(pilot, judge, Assembler(library, field, smooth, problem, problem.windows, bound=False))
     windows = dense_windows(problem.windows, tuple(map(str, field.dims)), options)
     assembler = Assembler(library, field, smooth, problem, windows)
-    pilot = settle(assembler, judge, pilot.coefficients, rounds=options.pilots, progress=progress)
+    pilot = settle(assembler, judge.average, pilot.coefficients, rounds=options.pilots, progress=progress)
     if not options.rescored or not pilot.coefficients.any():
         return _recorded(pilot, judge, assembler)
     return _judged_again(pilot, judge, assembler, progress)
@@ -63,8 +63,8 @@ def _judged_again(pilot: Pilot, judge: Judge, assembler: Assembler, progress: bo
     again = rescore(assembler, judge, pilot, options.rescored, progress=progress)
     record: dict[str, Any] = {"log_odds_change": again.change, "pilot_redone": 0}
     for i in again.suspects:
-        other = settle(assembler, judge, again.coefficients[i], rounds=options.pilots, progress=progress)
-        spins, probability = judge.average(WhitenedRows(other.rows.problem, other.coefficients).statistics)
+        other = settle(assembler, judge.average, again.coefficients[i], rounds=options.pilots, progress=progress)
+        spins, probability = judge.average(other.settled.statistics)
         if (spins[np.argmax(probability)] == again.spins[i]).all():
             pilot, again = other, rescore(assembler, judge, other, options.rescored, progress=progress)
             record["pilot_redone"] = 1
@@ -80,7 +80,7 @@ def _judged_again(pilot: Pilot, judge: Judge, assembler: Assembler, progress: bo
 
 
 def _recorded(pilot: Pilot, judge: Judge, assembler: Assembler) -> SufficientStatistics:
-    rows = WhitenedRows(pilot.rows.problem, pilot.coefficients)
+    rows = pilot.settled
     spins, probability = judge.average(rows.statistics)
     record = {
         "pilot_rounds": pilot.rounds,

@@ -107,11 +107,12 @@ def _row_checks(provenance: Mapping[str, Any]) -> Iterator[Check]:
             )
     if "other_windows" in fit:
         other = fit["other_windows"]
-        worst = int(np.argmax(np.abs(np.subtract(*other["coefficients"])) / np.maximum(*other["sd"])))
+        scores = np.abs(np.subtract(*other["coefficients"])) / np.maximum(*other["sd"])
+        worst = int(np.argmax(scores))
         narrow, wide = (c[worst] for c in other["coefficients"])
         yield _upper(
             "windows",
-            other["score"],
+            scores[worst],
             WINDOW_SCORE,
             f"the coefficient of {other['terms'][worst]}",
             f"it is {narrow:.4g} on narrower and {wide:.4g} on wider test functions: errors in variables; "

@@ -18,6 +18,7 @@ from scipy.optimize import minimize
 from scipy.sparse.linalg import LinearOperator, cg
 
 from bayespde.core.errors import FieldError
+from bayespde.core.neighbours import neighbour_correlation
 from bayespde.core.scales import Scales
 from bayespde.smooth.basis import AxisBasis, SplineConfig, apply_per_axis, sum_at_points
 
@@ -112,7 +113,7 @@ class SplineFit:
     def draw(self, generator: np.random.Generator) -> SplineFit:
         """One draw of the field from its posterior, as a spline whose mean is the draw."""
         noise = generator.standard_normal(self.coefficients.shape) * np.sqrt(self.shrinkage) * self.noise_scale
-        return replace(self, coefficients=self.coefficients + noise)
+        return self.with_coefficients(self.coefficients + noise)
 
     def _matrices(self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None) -> list[np.ndarray]:
         if coordinates is None and not any(orders):
@@ -176,7 +177,7 @@ def _fit(values: np.ndarray, scales: Scales, bases: tuple[AxisBasis, ...], hold_
     return replace(
         fit,
         hold_out=hold_out,
-        correlation=tuple(_neighbour_correlation(residual, axis) for axis in range(values.ndim)),
+        correlation=tuple(neighbour_correlation(residual, axis) for axis in range(values.ndim)),
     )
 
 
@@ -209,12 +210,6 @@ def _impute(values: np.ndarray, missing: np.ndarray, fit: SplineFit) -> np.ndarr
             fix="crop the field so that it holds fewer or smaller gaps",
         )
     return np.where(missing, scattered(inside), values)
-
-
-def _neighbour_correlation(residual: np.ndarray, axis: int) -> float:
-    first, second = (np.take(residual, range(a, residual.shape[axis] - 1 + a), axis) for a in (0, 1))
-    scale = np.nanmean(residual**2)
-    return float(np.nanmean(first * second) / scale) if scale > 0 else 0.0
 
 
 def _fit_complete(

@@ -58,14 +58,14 @@ def smooth_front():
 
 
 def estimated(raw, values, slope, kind="auto"):
-    return estimate_noise(raw, values, slope, SPACING, float(np.nanstd(raw - values)), kind)
+    return estimate_noise(raw, values, slope, float(np.nanstd(raw - values)), kind)
 
 
 def test_white_noise_is_called_white(rng):
     values, slope = smooth_front()
     raw = values + 0.05 * rng.standard_normal(values.shape)
     raw[3, 4] = np.nan
-    model = estimate_noise(raw, values, slope, SPACING, 0.05, "auto")
+    model = estimate_noise(raw, values, slope, 0.05, "auto")
     assert model.kind == "white"
     assert model.pattern is None
     assert model.pixel[3, 4] == 0
@@ -113,7 +113,7 @@ def test_clean_data_and_planes_are_white():
     values, slope = smooth_front()
     assert estimated(values, values, slope).kind == "white"
     cube = np.stack([values] * 3, axis=1)
-    assert estimate_noise(cube + 0.1, cube, cube, SPACING, 0.1, "auto").kind == "white"
+    assert estimate_noise(cube + 0.1, cube, cube, 0.1, "auto").kind == "white"
 
 
 # Shot noise
@@ -139,12 +139,12 @@ def test_the_gain_of_counted_electrons_is_one_over_the_electrons(seed):
 def test_shot_noise_is_told_from_white_noise(rng):
     raw, clean = counts(rng, 50.0)
     slope = np.gradient(clean, SPACING, axis=1)
-    model = estimate_noise(raw, clean, slope, SPACING, float((raw - clean).std()), "auto")
+    model = estimate_noise(raw, clean, slope, float((raw - clean).std()), "auto")
     assert model.kind == "shot"
     assert np.sqrt(np.mean(model.pixel**2)) == pytest.approx(float((raw - clean).std()))
     white = clean + 0.1 * rng.standard_normal(clean.shape)
-    assert estimate_noise(white, clean, slope, SPACING, 0.1, "auto").kind == "white"
-    assert estimate_noise(raw, clean, slope, SPACING, 0.1, "white").kind == "white"
+    assert estimate_noise(white, clean, slope, 0.1, "auto").kind == "white"
+    assert estimate_noise(raw, clean, slope, 0.1, "white").kind == "white"
 
 
 def test_a_constant_field_has_no_gain():

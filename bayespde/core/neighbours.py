@@ -1,0 +1,12 @@
+"""Residuals on a grid -> how much neighbouring samples have in common."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def neighbour_correlation(residual: np.ndarray, axis: int) -> float:
+    """Correlation of neighbouring samples along an axis, about zero; NaN samples are left out, 0 where all vanish."""
+    first, second = (np.take(residual, range(a, residual.shape[axis] - 1 + a), axis) for a in (0, 1))
+    scale = np.nanmean(residual**2)
+    return float(np.nanmean(first * second) / scale) if scale > 0 else 0.0
