@@ -23,6 +23,7 @@ from bayespde.core.statistics import SufficientStatistics
 from bayespde.folder import RunFolder, stage_key
 from bayespde.library.candidates import check_library, polynomial_library
 from bayespde.library.choose import Weak
+from bayespde.library.front import is_front
 from bayespde.library.rows import weak_statistics
 from bayespde.library.strong import Strong, strong_statistics
 from bayespde.model.priors import GPriorSlab, HyperGSlab, complexity_logits
@@ -76,8 +77,7 @@ def assemble(
     check_library(library, field)
     if isinstance(form, Strong):
         return strong_statistics(library, field, smooth.evaluate, options=form)
-
-    spline = _spline_for_rows(field, smooth)
+    spline = _spline_for_rows(field, smooth, form.noise)
     return weak_statistics(library, field, spline, PilotJudge(library, prior), options=form, progress=progress)
 
 
@@ -117,14 +117,18 @@ class PilotJudge:
         return SpinModel(statistics, self.library, expected_terms=self.prior.expected_terms, slab=GPriorSlab())
 
 
-def _spline_for_rows(field: xr.DataArray, smooth: SmoothField) -> SplineFit:
-    """The spline that the terms are taken from.
+def _spline_for_rows(field: xr.DataArray, smooth: SmoothField, noise: str) -> SplineFit:
+    """The spline that the terms are taken from, for noise that is said to be of some kind.
 
     A front that jitters from frame to frame is displaced, not deformed. Weights that predict whole frames would smear
     its shape over neighbouring frames, and with it every nonlinear term; those that predict pixels keep it.
     """
-    if smooth.spline.hold_out == "pixels" or field.ndim > 2:
-        return smooth.spline
+    spline = smooth.spline
+    if spline.hold_out == "pixels" or field.ndim > 2 or noise not in ("auto", "front"):
+        return spline
+    value, slope = spline.evaluate((0, 0)), spline.evaluate((0, 1))
+    if noise == "auto" and not is_front(field.values, value, slope, spline.noise_scale):
+        return spline
     return fit_spline(field, config=replace(smooth.spline_config, hold_out="pixels"))
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import spacings
-from bayespde.library.covariance import NOISE_KINDS, NoiseModel
+from bayespde.library.noise_model import NOISE_KINDS, NoiseModel
 from bayespde.library.windows import MINIMUM_HALF_WIDTH, Windows, place
 
 # With a jittering front a window is long enough when the jitter's variance is this share of the walk's over the window.
@@ -55,8 +55,9 @@ class Weak:
             stamp in recorded data. Its size is recorded; it costs next to nothing where it is absent.
         pilots: Most rounds of the pilot.
         rescored: How many leading configurations are judged again with their own covariance; 0 for none.
-        noise: What the noise is made of: "white", "shot" (a variance that grows with the value), "front" (a front that
-            jitters and wanders), or "auto", which takes the one that the residuals show.
+        noise: What the noise is made of: "white", "shot" (a variance that grows with the value), "correlated" (pixels
+            that hang together in space), "front" (a front that jitters and wanders), or "auto", which takes what the
+            residuals show.
     """
 
     half_widths: Mapping[str, int] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from bayespde.library.atoms import Orders
 from bayespde.library.choose import Smoother
 from bayespde.library.moments import project
 from bayespde.library.weak import WeakProblem
@@ -23,6 +24,8 @@ from bayespde.library.windows import Windows
 NEGLIGIBLE = 1e-2
 SLACK = 1e-3
 ROUNDING = 1e-9
+# Modes in time are taken in so many groups.
+GROUPS = 8
 
 
 class GaussianSmoother(Smoother, Protocol):
@@ -76,7 +79,8 @@ def constrain(smooth: S, current: S, problem: WeakProblem, pilot: np.ndarray, no
     moments = (-1) ** order * project(field, problem.windows, (order,) + (0,) * (field.ndim - 1))
     residual = moments[problem.kept] - problem.design @ pilot
     start = (smooth.coefficients - current.coefficients)[free]
-    spread = (slope * variance) @ slope.T + SLACK * noise
+    scaled = slope * np.sqrt(variance)
+    spread = scaled @ scaled.T + SLACK * noise
     spread[np.diag_indices_from(spread)] *= 1 + ROUNDING
     gain = cho_solve(cho_factor(spread, lower=True), residual + slope @ start)
     coefficients = smooth.coefficients.copy()
@@ -86,20 +90,55 @@ def constrain(smooth: S, current: S, problem: WeakProblem, pilot: np.ndarray, no
 
 def _slope(smooth: GaussianSmoother, problem: WeakProblem, pilot: np.ndarray, free: np.ndarray) -> np.ndarray:
     """Derivative of the moments in the free coefficients, `[m, free]`."""
+    order, (time, *space) = problem.target_order, problem.windows
     kept = [np.flatnonzero(free.any(axis=tuple(i for i in range(free.ndim) if i != a))) for a in range(free.ndim)]
     grids = [grid[:, k] for grid, k in zip(smooth.grids, kept, strict=True)]
-    order, windows = problem.target_order, problem.windows
-    total = np.ones(())
-    for window, grid, o in zip(windows, grids, (order,) + (0,) * (len(windows) - 1), strict=True):
-        total = np.multiply.outer(total, (-1) ** o * window.matrix(o) @ grid)
-    for q, kernel in problem.pilot_kernels(pilot).items():
-        part = kernel
-        for axis in reversed(range(len(windows))):
-            part = _contract(part, axis, windows[axis], q[axis], grids[axis])
-        total = total - part
-    centres_first = [*range(0, total.ndim, 2), *range(1, total.ndim, 2)]
-    rows = total.transpose(centres_first).reshape(len(problem.kept), -1)
-    return np.ascontiguousarray(rows[np.ix_(problem.kept, free[np.ix_(*kept)].ravel())])
+    free = free[np.ix_(*kept)].reshape(len(kept[0]), -1)
+    target = np.ones(())
+    for window, grid in zip(space, grids[1:], strict=True):
+        target = np.multiply.outer(target, window.matrix(0) @ grid)
+    right = sum(_over_space(h, space, q[1:], grids[1:]) for q, h in problem.pilot_kernels(pilot).items())
+    rows = _over_time(_centres_first(target[None])[0], right, time, order, grids[0], free)
+    return rows if problem.kept.all() else rows[problem.kept]
+
+
+def _over_space(values: np.ndarray, windows: list[Windows], orders: Orders, grids: list[np.ndarray]) -> np.ndarray:
+    """Integrate frames against every test function times every basis function: `[time, centre, basis]`."""
+    for axis in reversed(range(len(windows))):
+        values = _contract(values, axis + 1, windows[axis], orders[axis], grids[axis])
+    return _centres_first(values)
+
+
+def _over_time(
+    target: np.ndarray, right: np.ndarray | int, time: Windows, order: int, grid: np.ndarray, free: np.ndarray
+) -> np.ndarray:
+    """Join the time axis: slope of target minus right-hand side, `[m_all, free]`.
+
+    Few fast modes in time are free together with fast ones in space: a group of modes in time at once, so that of the
+    others hardly any is computed.
+    """
+    index, weight = time.local(0)
+    left = (-1) ** order * time.matrix(order) @ grid
+    column = np.cumsum(free.ravel()).reshape(free.shape) - 1
+    slope = np.empty((len(index), len(target), int(free.sum())))
+    for modes in np.array_split(np.arange(len(free)), min(GROUPS, len(free))):
+        used = np.flatnonzero(free[modes].any(axis=0))
+        here, columns = free[np.ix_(modes, used)], column[np.ix_(modes, used)]
+        part = target[:, used]
+        inner = right if isinstance(right, int) else np.ascontiguousarray(right[:, :, used])
+        for c, frames in enumerate(index):
+            block = np.multiply.outer(left[c, modes], part)
+            if isinstance(inner, np.ndarray):
+                bumps = weight[c][:, None] * grid[np.ix_(frames, modes)]
+                block -= np.tensordot(bumps, inner[frames[0] : frames[-1] + 1], axes=(0, 0))
+            slope[c][:, columns[here]] = block.transpose(1, 0, 2)[:, here]
+    return slope.reshape(-1, slope.shape[-1])
+
+
+def _centres_first(values: np.ndarray) -> np.ndarray:
+    """Axes [time, centre, basis, centre, basis, ...] to `[time, centres, bases]`."""
+    ordered = values.transpose(0, *range(1, values.ndim, 2), *range(2, values.ndim, 2))
+    return ordered.reshape(len(values), int(np.prod(values.shape[1::2])), -1)
 
 
 def _contract(values: np.ndarray, axis: int, window: Windows, order: int, grid: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 
 CORRELATED = 0.3
 NET_STEP = 0.5
+EXPLAINED = 0.5
 NEGLIGIBLE_NOISE = 1e-3
 
 
@@ -43,6 +44,33 @@ def moves_as_a_whole(residual: np.ndarray, spread: float, noise_scale: float) ->
     return along > CORRELATED and noise_scale > NEGLIGIBLE_NOISE * spread
 
 
+def is_front(raw: np.ndarray, smooth: np.ndarray, slope: np.ndarray, noise_scale: float) -> bool:
+    """Whether the noise of a field is that of a front that jitters.
+
+    Its two ends differ, the residuals of a frame hang together along x, and moving each frame explains most of that:
+    noise that a detector or a filter has smeared would stay as it is.
+
+    Args:
+        raw: The field, NaN where missing, `[time, (z, y,) x]`.
+        smooth: The smooth field, same shape.
+        slope: Its derivative along x, same shape.
+        noise_scale: Pixel noise of the smoother.
+    """
+    if raw.ndim != 2 or not has_net_step(slope):
+        return False
+    residual = np.where(np.isnan(raw), 0.0, raw - smooth)
+    if not moves_as_a_whole(residual, float(np.nanstd(raw)), noise_scale):
+        return False
+    rest = _unmoved(residual, slope)
+    return bool(np.sum(rest[:, 1:] * rest[:, :-1]) < EXPLAINED * np.sum(residual[:, 1:] * residual[:, :-1]))
+
+
+def _unmoved(residual: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """What is left of the residuals of each frame when it is moved to fit."""
+    shift = np.sum(residual * slope, axis=1) / np.maximum(np.sum(slope**2, axis=1), 1e-300)
+    return np.asarray(residual - shift[:, None] * slope)
+
+
 def displacement(raw: np.ndarray, residual: np.ndarray, slope: np.ndarray) -> Displacement:
     """Estimate jitter and walk from the positions of a front, and what is left of the residuals.
 
@@ -53,9 +81,7 @@ def displacement(raw: np.ndarray, residual: np.ndarray, slope: np.ndarray) -> Di
     """
     position = -raw.sum(axis=1) / float(np.mean(slope.sum(axis=1)))
     jitter, walk = jitter_and_walk(np.diff(position))
-    shift = np.sum(residual * slope, axis=1) / np.maximum(np.sum(slope**2, axis=1), 1e-300)
-    rest = residual - shift[:, None] * slope
-    return Displacement(float(np.sqrt(np.mean(rest**2))), jitter, walk)
+    return Displacement(float(np.sqrt(np.mean(_unmoved(residual, slope) ** 2))), jitter, walk)
 
 
 def jitter_and_walk(steps: np.ndarray) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from bayespde.core.field import spacings
 from bayespde.core.terms import derivative_orders, evaluate_expression
 from bayespde.library.atoms import Orders, noise_kernels, weak_atoms
 from bayespde.library.choose import Smoother, Weak, choose_windows
-from bayespde.library.covariance import NoiseModel, estimate_noise
+from bayespde.library.noise_model import NoiseModel, estimate_noise
 from bayespde.library.weak import WeakProblem
 from bayespde.library.windows import Windows
 

@@ -20,7 +20,8 @@ from bayespde.core.equation import Library
 from bayespde.core.terms import evaluate_expression
 from bayespde.library.atoms import Orders
 from bayespde.library.choose import Weak
-from bayespde.library.covariance import NoiseModel
+from bayespde.library.moment_covariance import Factor, moment_covariance
+from bayespde.library.noise_model import NoiseModel
 from bayespde.library.windows import Windows
 
 
@@ -84,27 +85,8 @@ class WeakProblem:
         Returns:
             `[m, m]`.
         """
-        left = self._space_kernels(pilot)
-        right = left if other is None else other[0]._space_kernels(other[1])
-        frames, count = len(self.noise.pixel), int(np.prod([len(w.centres) for w in self.windows[1:]]))
-        blocks, shifts = np.empty((frames, 2 * count, 2 * count)), np.zeros((2, frames, 2 * count))
-        # One frame at a time: all at once would need far more memory than the video.
-        for t, pixel in enumerate(self.noise.pixel.reshape(frames, -1)):
-            a = left(t)
-            b = a if other is None else right(t)
-            blocks[t] = (a * pixel) @ (b * pixel).T
-            if self.noise.pattern is not None:
-                shifts[:, t] = [k @ self.noise.pattern[t].ravel() for k in (a, b)]
-        blocks += self.noise.jitter**2 * shifts[0][:, :, None] * shifts[1][:, None, :]
-        still, order = self.windows[0].matrix(0), self.target_order
-        time = np.stack([(-1) ** order * self.windows[0].matrix(order), -still])
-        total = _sum_over_frames(time, blocks.reshape(frames, 2, count, 2, count))
-        if self.noise.walk:
-            # The walk is a noise of the motion, not of the pixels: its steps enter once per frame, undifferentiated.
-            first, second = (self.noise.walk * s[:, :count] for s in shifts)
-            steps = first[:, None, :, None, None] * second[:, None, None, None, :]
-            total += _sum_over_frames(still[None] / self.windows[0].spacing, steps)
-        return total.reshape(2 * [len(self.kept)])[np.ix_(self.kept, self.kept)]
+        left, right = self._factors(pilot), None if other is None else other[0]._factors(other[1])
+        return moment_covariance(self.windows, self.noise, left, right)[np.ix_(self.kept, self.kept)]
 
     def pilot_kernels(self, pilot: np.ndarray) -> dict[Orders, np.ndarray]:
         """Kernels of the first variation of the right-hand side at a pilot `[K]`, by order, each of field shape."""
@@ -115,30 +97,8 @@ class WeakProblem:
                 total[q] = total[q] + here if q in total else here
         return total
 
-    def _space_kernels(self, pilot: np.ndarray) -> Callable[[int], np.ndarray]:
-        """How the pixels of a frame enter target and right-hand side, by its index: `[2 centres, pixels]`."""
-        kernels = self.pilot_kernels(pilot)
-        space = {q: self._space_matrix(q[1:]) for q in kernels}
-        plain = self._space_matrix((0,) * (len(self.windows) - 1))
-
-        def of_frame(t: int) -> np.ndarray:
-            moved = np.zeros_like(plain)
-            for q, h in kernels.items():
-                moved += space[q] * h[t].ravel()
-            return np.vstack([plain, moved])
-
-        return of_frame
-
-    def _space_matrix(self, orders: Orders) -> np.ndarray:
-        matrix = np.ones((1, 1))
-        for window, order in zip(self.windows[1:], orders, strict=True):
-            matrix = np.kron(matrix, window.matrix(order))
-        return matrix
-
-
-def _sum_over_frames(time: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-    """Sum of time[a,c,t] time[b,d,t] blocks[t,a,k,b,l] over a, b and t, as one matrix product: `[c, k, d, l]`."""
-    parts, centres, frames = time.shape
-    pairs = np.einsum("act,bdt->cdtab", time, time).reshape(centres**2, -1)
-    products = pairs @ blocks.transpose(0, 1, 3, 2, 4).reshape(frames * parts**2, -1)
-    return products.reshape(centres, centres, blocks.shape[2], -1).transpose(0, 2, 1, 3)
+    def _factors(self, pilot: np.ndarray) -> list[Factor]:
+        """How the pixels enter z at a pilot `[K]`, the target first."""
+        order, shape = self.target_order, self.noise.pixel.shape
+        target = Factor((order,) + (0,) * (len(shape) - 1), np.broadcast_to((-1.0) ** order, shape))
+        return [target, *(Factor(q, -h) for q, h in self.pilot_kernels(pilot).items())]

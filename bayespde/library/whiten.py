@@ -97,6 +97,7 @@ class WhitenedRows:
             "jitter": noise.jitter,
             "walk": noise.walk,
             "gain": noise.gain,
+            "correlation": [c.tolist() for c in noise.correlation],
             "misfit_floor": problem.options.floor,
             "scheme_error": float(np.sqrt(np.mean(problem.scheme**2) / np.mean(problem.target**2))),
             "dropped_for_gaps": int((~problem.kept).sum()),

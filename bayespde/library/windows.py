@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -29,15 +29,18 @@ class Windows:
     power: int
     samples: int
     spacing: float
+    _kept: dict[int, np.ndarray] = field(init=False, repr=False, default_factory=dict)
 
     def matrix(self, order: int) -> np.ndarray:
-        """The `order`-th derivative of every bump on the grid, times the quadrature weight: `[c, samples]`."""
+        """The `order`-th derivative of every bump on the grid, times the quadrature weight: `[c, samples]`, kept."""
+        if order not in self._kept:
+            self._kept[order] = self._matrix(order)
+            self._kept[order].setflags(write=False)
+        return self._kept[order]
+
+    def _matrix(self, order: int) -> np.ndarray:
         s = (np.arange(self.samples) - self.centres[:, None]) / self.half_width
-        polynomial = (
-            np.polynomial.Polynomial(_bump(self.power)).deriv(order)
-            if order
-            else np.polynomial.Polynomial(_bump(self.power))
-        )
+        polynomial = np.polynomial.Polynomial(_bump(self.power)).deriv(order)
         values = np.where(np.abs(s) < 1, polynomial(np.clip(s, -1, 1)), 0.0)
         return values / (self.half_width * self.spacing) ** order * self.spacing
 

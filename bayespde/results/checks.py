@@ -96,8 +96,11 @@ def _row_checks(provenance: Mapping[str, Any]) -> Iterator[Check]:
     fit = provenance.get("fit", {})
     if fit:
         yield from _residual_checks(fit["residual_map"])
-        if provenance.get("noise") in ("white", "shot"):
-            dim, value = max(fit["residual_correlation"].items(), key=lambda pair: abs(pair[1]))
+        if provenance.get("noise") != "front":
+            found = fit["residual_correlation"]
+            lags = provenance.get("correlation") or [[1.0]] * len(found)
+            left = [pair for pair, known in zip(found.items(), lags, strict=True) if len(known) == 1]
+            dim, value = max(left, key=lambda pair: abs(pair[1]))
             yield _upper(
                 "noise",
                 abs(value),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import random_equations
 from data_sets import TRUTH, load
+from scipy.ndimage import gaussian_filter1d
 
 import bayespde as bp
 from bayespde.results.equations import closed_form
@@ -35,6 +36,24 @@ def pytest_generate_tests(metafunc):
         levels = (0.01, 0.05, 0.2, 0.5) if full else (0.2,)
         cases = [(seed, v) for seeds in random_equations.SEEDS.values() for seed in seeds for v in levels]
         metafunc.parametrize("drawn", cases, ids=lambda c: "-".join(map(str, c)))
+    if "other" in metafunc.fixturenames:
+        seeds = [s for seeds in random_equations.SEEDS.values() for s in (seeds if full else seeds[:1])]
+        metafunc.parametrize("other", [(s, k) for k in OTHER_NOISE for s in seeds], ids=lambda c: "-".join(map(str, c)))
+
+
+def correlated(clean, rng):
+    """Noise that a detector has spread over neighbours: a Gaussian filter of one pixel along x."""
+    noise = gaussian_filter1d(rng.standard_normal(clean.shape), 1.0, axis=1)
+    return noise / noise.std()
+
+
+def shot(clean, rng):
+    """Counts of electrons: a variance that is proportional to the value above the darkest pixel."""
+    bright = clean.values - clean.values.min()
+    return rng.standard_normal(clean.shape) * np.sqrt(bright / bright.mean())
+
+
+OTHER_NOISE = {"correlated": correlated, "shot": shot}
 
 
 class Table(list):
@@ -75,6 +94,7 @@ def run(field, truth, **extra):
         "covered": ((lower <= wanted) & (wanted <= upper)).tolist(),
         "warnings": statistics.provenance["capped"],
         "redone": statistics.provenance["pilot_redone"],
+        "kind": statistics.provenance["noise"],
     }
 
 
@@ -93,6 +113,13 @@ def test_random_equations(table, drawn):
     table.append(run(field, random_equations.draw(seed)[0], data=f"random {seed}", noise=noise, seed=seed))
 
 
+def test_random_equations_with_other_noise(table, other):
+    seed, kind = other
+    clean = random_equations.clean(seed)
+    noise = 0.2 * float(clean.std()) * OTHER_NOISE[kind](clean, np.random.default_rng([seed, 7]))
+    table.append(run(clean + noise, random_equations.draw(seed)[0], data=f"{kind} {seed}", noise=0.2, seed=seed))
+
+
 def test_the_table_reaches_what_it_should(table):
     """Aggregates of the rows of this run; levels that were not run are not judged."""
     levels = sorted({r["noise"] for r in table})
@@ -109,9 +136,16 @@ def test_the_table_reaches_what_it_should(table):
             if len(rows) >= 10 and noise in bounds:
                 assert np.mean([r["error"] for r in rows]) <= bounds[noise], (name, noise)
     for noise in (0.01, 0.05, 0.2):
-        covered = np.concatenate([r["covered"] for r in table if r["noise"] == noise] or [[]])
+        white = [r for r in table if r["noise"] == noise and not r["data"].startswith(tuple(OTHER_NOISE))]
+        covered = np.concatenate([r["covered"] for r in white] or [[]])
         if len(covered) >= 100:
             assert 0.85 <= covered.mean() <= 0.95, noise
+    for kind in OTHER_NOISE:
+        rows = [r for r in table if r["data"].startswith(kind)]
+        if rows:
+            assert all(r["kind"] == kind for r in rows), kind
+            covered = np.concatenate([r["covered"] for r in rows])
+            assert covered.mean() > 0.9 - 4 * np.sqrt(0.9 * 0.1 / len(covered)), kind
 
 
 def test_a_published_seed_is_what_it_says():

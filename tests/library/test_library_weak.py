@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import sympy
 from manufactured import BURGERS, HEAT, SMOOTH, SMOOTH_2D, WAVE, Formula, t, x, y
+from scipy import linalg
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError, FieldError
-from bayespde.library.covariance import NoiseModel
 from bayespde.library.moments import weak_problem
+from bayespde.library.noise_model import NoiseModel
 from bayespde.library.pilot import settle
 from bayespde.library.whiten import WhitenedRows
 
@@ -106,6 +107,32 @@ def test_the_covariance_is_that_of_independent_noise_in_every_pixel(case):
     wanted = formula.noise_scale**2 * matrix @ matrix.T
     assert len(found) >= 8
     assert np.allclose(found, wanted, atol=1e-9 * np.abs(wanted).max(), rtol=0)
+
+
+FINE = Formula(SMOOTH, (np.linspace(0, 1.6, 12), np.linspace(0, 4, 48)), noise_scale=0.03)
+FINE_2D = Formula(SMOOTH_2D, (np.linspace(0, 1, 8), np.linspace(0, 2, 19), np.linspace(0, 3, 20)), noise_scale=0.03)
+NEIGHBOURS = np.array([1.0, 0.45, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("formula", "widths", "pilot"),
+    [
+        (FINE, {"time": 4, "x": 16}, {"u": 0.5, "u*u_x": -1.0}),
+        (FINE_2D, {"time": 2, "y": 7, "x": 8}, {"u_x": 0.7, "u*u_y": -1.0}),
+    ],
+)
+def test_noise_that_hangs_together_in_space_enters_the_covariance(formula, widths, pilot):
+    matrix, base = response(formula, replace(SMALL, half_widths=widths), pilot, "u_t")
+    lags = [np.ones(1)] + [NEIGHBOURS] * (len(formula.shape) - 1)
+    of_pixels = np.ones((1, 1))
+    for count, known in zip(formula.shape, lags, strict=True):
+        of_pixels = np.kron(of_pixels, linalg.toeplitz(np.pad(known, (0, count - len(known)))))
+    noise = NoiseModel(np.full(formula.shape, formula.noise_scale), correlation=tuple(lags))
+    found = replace(base, noise=noise).covariance(np.array(list(pilot.values())))
+    wanted = formula.noise_scale**2 * matrix @ of_pixels @ matrix.T
+    white = base.covariance(np.array(list(pilot.values())))
+    assert np.allclose(found, wanted, atol=0.01 * np.abs(wanted).max(), rtol=0)
+    assert np.abs(white - wanted).max() > 0.3 * np.abs(wanted).max()
 
 
 def test_the_rows_do_move_like_the_noise_that_was_simulated(seed):

@@ -50,13 +50,32 @@ def test_a_sound_discovery_passes_every_check():
     assert format_checks(checks) == f"all {len(checks)} checks of fit passed"
 
 
-def test_correlated_noise_is_noticed():
+def with_smeared_noise(axis):
     field = simulated(noise=0)
     white = np.random.default_rng(0).standard_normal(field.shape)
-    smeared = sum(np.roll(white, shift, axis=1) for shift in range(-2, 3)) / np.sqrt(5)
-    flags = failed(posterior_of(field + 0.1 * float(field.std()) * smeared))
+    smeared = sum(np.roll(white, shift, axis=axis) for shift in range(-2, 3)) / np.sqrt(5)
+    return field + 0.1 * float(field.std()) * smeared
+
+
+def test_noise_correlated_in_space_is_noticed_where_it_was_taken_as_white():
+    flags = failed(posterior_of(with_smeared_noise(1), form=bp.Weak(noise="white")))
     assert "along x" in flags["noise"].because
     assert str(flags["noise"]).startswith("do not trust intervals")
+
+
+def test_noise_correlated_in_space_is_modelled_unless_told_otherwise():
+    """Five pixels that share their noise carry up to five times its variance into a sum over many."""
+    posteriors = [posterior_of(with_smeared_noise(1), form=f) for f in (None, bp.Weak(noise="white"))]
+    assert posteriors[0].statistics.provenance["noise"] == "correlated"
+    assert not failed(posteriors[0]), format_checks(bp.check_fit(posteriors[0]))
+    true = np.isin(TERMS, ["u_xx", "u*u_x"])
+    known, white = (np.linalg.norm(np.linalg.pinv(p.statistics.factor[:-1, :-1][:, true]), axis=1) for p in posteriors)
+    assert np.all((known / white > 1.5) & (known / white < 1.05 * np.sqrt(5)))
+
+
+def test_noise_correlated_in_time_is_noticed():
+    flags = failed(posterior_of(with_smeared_noise(0)))
+    assert "along time" in flags["noise"].because
 
 
 def test_noise_that_is_stronger_in_a_part_of_the_video_is_noticed():

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import linalg, optimize, stats
+from scipy.ndimage import uniform_filter1d
 
-from bayespde.library.covariance import estimate_noise, shot_noise
 from bayespde.library.front import jitter_and_walk
+from bayespde.library.noise_model import NoiseModel, estimate_noise
+from bayespde.library.pixel_noise import correlated_noise, shot_noise
 
 FRAMES, PLACES, SPACING = 160, 120, 0.1
 X = SPACING * np.arange(PLACES)
@@ -93,12 +95,18 @@ def test_a_jittering_front_is_found_with_its_sizes(seed):
     assert abs(mean[1] - 0.05) < 5 * error[1] + 0.02
 
 
-@pytest.mark.parametrize("kind", ["white", "auto"])
-def test_correlated_residuals_without_a_net_step_stay_white(rng, kind):
+@pytest.mark.parametrize(("kind", "found"), [("white", "white"), ("auto", "correlated")])
+def test_correlated_residuals_without_a_net_step_are_no_front(rng, kind, found):
     values = np.exp(-((X - 6) ** 2)) + np.zeros((FRAMES, 1))
     slope = -2 * (X - 6) * values
     raw = values - 0.2 * rng.standard_normal((FRAMES, 1)) * slope
-    assert estimated(raw, values, slope, kind).kind == "white"
+    assert estimated(raw, values, slope, kind).kind == found
+
+
+def test_smeared_noise_on_a_field_with_a_net_step_is_no_front(rng):
+    values, slope = smooth_front()
+    noise, _ = smeared(rng, values.shape, np.ones(5))
+    assert estimated(values + 0.05 * noise, values, slope).kind == "correlated"
 
 
 def test_asked_for_kinds_are_obeyed(rng):
@@ -151,3 +159,57 @@ def test_a_constant_field_has_no_gain():
     variance, gain, is_visible = shot_noise(np.ones(10), np.ones(10))
     assert (gain, is_visible) == (0.0, False)
     assert np.all(variance == 1)
+
+
+# Correlated noise
+
+
+def smeared(rng, shape, weights):
+    """Noise of unit variance passed through a filter along every space axis, and its correlations."""
+    noise = rng.standard_normal((shape[0], *(n + len(weights) - 1 for n in shape[1:])))
+    for axis in range(1, len(shape)):
+        noise = np.apply_along_axis(np.convolve, axis, noise, weights, mode="valid")
+    lags = np.correlate(weights, weights, "full")[len(weights) - 1 :]
+    return noise / lags[0] ** ((len(shape) - 1) / 2), lags / lags[0]
+
+
+@pytest.mark.parametrize("shape", [(160, 120), (60, 40, 50)])
+def test_correlations_are_measured_without_the_slow_noise_that_the_smoother_took(seed, shape):
+    scales, found = [], []
+    for s in range(20):
+        noise, wanted = smeared(np.random.default_rng([seed, s]), shape, np.array([0.5, 1.0, 0.7]))
+        # A smoother follows what is slow in time, at all frequencies in space.
+        residual = noise - uniform_filter1d(noise, 31, axis=0, mode="nearest")
+        residual[3, 4] = np.nan
+        scale, lags = correlated_noise(residual)
+        assert np.array_equal(lags[0], [1.0])
+        scales.append(scale)
+        found.append([axis[:3] for axis in lags[1:]])
+    mean, error = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / np.sqrt(20)
+    assert np.all(np.abs(mean - wanted[:3]) < 5 * error + 1e-3)
+    assert abs(np.mean(scales) - 1) < 5 * np.std(scales, ddof=1) / np.sqrt(20) + 1e-3
+
+
+def test_independent_pixels_are_not_called_correlated(rng):
+    values, slope = smooth_front()
+    assert [len(c) for c in correlated_noise(rng.standard_normal((40, 30, 30)))[1]] == [1, 1, 1]
+    assert estimated(values + 0.05 * rng.standard_normal(values.shape), values, slope, "correlated").kind == "white"
+
+
+def test_noise_may_hang_together_and_grow_with_the_value(rng):
+    clean = 0.7 + 0.5 * np.sin(X) * np.cos(0.1 * np.arange(FRAMES))[:, None]
+    noise, _ = smeared(rng, clean.shape, np.array([0.5, 1.0, 0.5]))
+    slope = np.gradient(clean, SPACING, axis=1)
+    model = estimate_noise(clean + 0.1 * np.sqrt(clean) * noise, clean, slope, 0.08, "auto")
+    assert model.kind == "correlated"
+    assert model.pixel**2 == pytest.approx(0.01 * clean, rel=0.25)
+
+
+def test_a_filter_over_test_functions_is_a_filter_over_the_noise():
+    lags, samples = np.array([1.0, 0.45, 0.1]), 80
+    noise = NoiseModel(np.ones((1, samples)), correlation=(np.ones(1), lags))
+    bumps = np.stack([np.exp(-(((np.arange(samples) - c) / 6.0) ** 2)) for c in (35, 40, 44)])
+    seen = noise.seen_by(bumps, 1)
+    assert noise.seen_by(bumps, 0) is bumps
+    wanted = bumps @ linalg.toeplitz(np.pad(lags, (0, samples - 3))) @ bumps.T
+    assert np.allclose(seen @ seen.T, wanted, rtol=1e-5)

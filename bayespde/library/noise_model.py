@@ -1,0 +1,126 @@
+"""Residuals of the smooth field -> what noise is made of: white, shot or correlated pixels, or a jittering front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
+
+from bayespde.core.errors import ConfigError
+from bayespde.library.front import NEGLIGIBLE_NOISE, displacement, has_net_step, is_front
+from bayespde.library.pixel_noise import correlated_noise, shot_noise
+
+NOISE_KINDS = ("auto", "white", "shot", "correlated", "front")
+NEGLIGIBLE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseModel:
+    """Noise of a field on the grid of its data.
+
+    Attributes:
+        pixel: Standard deviation of independent noise per pixel, field shape, 0 where a pixel is missing.
+        pattern: Slope of the field along x, field shape, which displacement multiplies; None for white noise.
+        jitter: Standard deviation of the displacement of a frame, physical length.
+        walk: Standard deviation of the step of the front's random walk per frame, physical length.
+        gain: Growth of a pixel's noise variance with its value, units of the field; 0 unless there is shot noise.
+        correlation: Per dimension, correlation of a pixel's noise with that of its neighbours, from lag 0; `[1.]` where
+            pixels are independent. Empty if all are.
+    """
+
+    pixel: np.ndarray
+    pattern: np.ndarray | None = None
+    jitter: float = 0.0
+    walk: float = 0.0
+    gain: float = 0.0
+    correlation: tuple[np.ndarray, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """`white`, `shot`, `correlated` or `front`."""
+        if self.pattern is not None:
+            return "front"
+        if self.correlation:
+            return "correlated"
+        return "shot" if self.gain else "white"
+
+    def seen_by(self, bumps: np.ndarray, axis: int) -> np.ndarray:
+        """Test functions of an axis as white noise would have to see them to be this noise, `[c, samples]`.
+
+        Correlated noise is white noise passed through a filter. The filter is short beside all that varies in the
+        smooth field, so that it may as well be passed over the test functions.
+        """
+        if not self.correlation or len(self.correlation[axis]) == 1:
+            return bumps
+        lags = self.correlation[axis]
+        size = next_fast_len(bumps.shape[1] + 8 * len(lags), real=True)
+        spectrum = 2 * rfft(lags, size).real - lags[0]
+        seen = irfft(rfft(bumps, size) * np.sqrt(np.maximum(spectrum, 0.0)), size)[:, : bumps.shape[1]]
+        return np.where(np.abs(seen) > NEGLIGIBLE * np.abs(seen).max(), seen, 0.0)
+
+
+def estimate_noise(raw: np.ndarray, smooth: np.ndarray, slope: np.ndarray, noise_scale: float, kind: str) -> NoiseModel:
+    """Decide what the noise is made of, and estimate it.
+
+    Args:
+        raw: The field, NaN where missing, `[time, (z, y,) x]`.
+        smooth: The smooth field, same shape.
+        slope: Its derivative along x, same shape.
+        noise_scale: Pixel noise of the smoother.
+        kind: `white`; `shot`, a variance that grows linearly with the value; `correlated`, neighbours in space that
+            hang together, independent from frame to frame; `front`; or `auto`: a front where moving
+            each frame explains how its residuals hang together; correlated where neighbours hang together otherwise;
+            shot noise where the variance visibly grows; else white.
+
+    Returns:
+        The noise model.
+
+    Raises:
+        ConfigError: If `front` is asked for where no front's position can be measured.
+    """
+    missing = np.isnan(raw)
+    residual = np.where(missing, 0.0, raw - smooth)
+    if kind == "front":
+        _check_front(raw, slope)
+    if kind == "front" or (kind == "auto" and is_front(raw, smooth, slope, noise_scale)):
+        found = displacement(np.where(missing, smooth, raw), residual, slope)
+        return NoiseModel(np.where(missing, 0.0, found.pixel), slope, found.jitter, found.walk)
+    return _pixel_noise(np.where(missing, np.nan, residual), smooth, noise_scale, kind)
+
+
+def _pixel_noise(residual: np.ndarray, smooth: np.ndarray, noise_scale: float, kind: str) -> NoiseModel:
+    """Noise of the pixels themselves; it may hang together in space and grow with the value at once."""
+    seen, redundancy = ~np.isnan(residual), 1.0
+    correlation: tuple[np.ndarray, ...] = ()
+    is_noise = noise_scale > NEGLIGIBLE_NOISE * float(np.std(smooth))
+    if kind == "correlated" or (kind == "auto" and is_noise):
+        scale, lags = correlated_noise(residual)
+        if any(len(c) > 1 for c in lags):
+            noise_scale, correlation = scale, lags
+            redundancy = float(np.prod([2 * np.sum(c**2) - 1 for c in lags]))
+    pixel = np.where(seen, noise_scale, 0.0)
+    if kind in ("shot", "auto"):
+        variance, gain, is_visible = shot_noise(residual[seen], smooth[seen], redundancy=redundancy)
+        if kind == "shot" or is_visible:
+            # The smoother took up a little of every residual: its own noise level knows how much.
+            pixel[seen] = noise_scale * np.sqrt(variance / max(float(variance.mean()), 1e-300))
+            return NoiseModel(pixel, gain=gain, correlation=correlation)
+    return NoiseModel(pixel, correlation=correlation)
+
+
+def _check_front(raw: np.ndarray, slope: np.ndarray) -> None:
+    if raw.ndim != 2:
+        raise ConfigError(
+            "The noise of a front is modelled in one space dimension only.",
+            got=f"{raw.ndim - 1} space dimensions",
+            wanted="a field with dims time, x",
+            fix="Weak(noise='white')",
+        )
+    if not has_net_step(slope):
+        raise ConfigError(
+            "The field has no front whose position could be measured.",
+            got="a mean slope near zero: both ends of x have the same value",
+            wanted="a field that differs between its two ends",
+            fix="Weak(noise='white')",
+        )

@@ -1,0 +1,83 @@
+"""Residuals of the smooth field -> noise of pixels that grows with the value, or hangs together in space."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# What is so many standard errors is there; the growth of shot noise must also be so large between dark and bright.
+STANDARD_ERRORS = 4.0
+NOTICEABLE_RATIO = 1.5
+SMALLEST_SHARE = 0.05
+REWEIGHTINGS = 5
+# Correlation of neighbours below which noise counts as white, and the lags at which it is measured.
+NOTICEABLE_CORRELATION = 0.05
+NEGLIGIBLE_CORRELATION = 0.01
+MOST_LAGS = 12
+
+
+def correlated_noise(residual: np.ndarray) -> tuple[float, tuple[np.ndarray, ...]]:
+    """Measure how the noise of neighbouring pixels hangs together in space, as a product over the axes.
+
+    The smoother has taken slow noise out of its residuals, and what it took is slow in time too. So differences of
+    consecutive frames are used: they hold the noise of two frames, and next to nothing of that.
+
+    Args:
+        residual: Raw minus smooth field, NaN where missing, `[time, ...]`.
+
+    Returns:
+        Standard deviation of a pixel, and per dimension the correlations from lag 0 to the last that can be seen;
+        `[1.]` where neighbours have less than a twentieth in common.
+    """
+    steps = np.diff(residual, axis=0) / np.sqrt(2.0)
+    seen = ~np.isnan(steps)
+    steps, count = np.where(seen, steps, 0.0), max(int(seen.sum()), 1)
+    variance = float(np.sum(steps**2)) / count
+    kernels = [np.ones(1)]
+    for axis in range(1, steps.ndim):
+        lags = min(MOST_LAGS, steps.shape[axis] // 8)
+        found = np.array([_lagged(steps, seen, axis, d) for d in range(lags + 1)]) / max(variance, 1e-300)
+        # Bartlett's error of a correlation; each step shares a frame with the next.
+        error = np.sqrt(1.5 * (2 * np.cumsum(found**2) - 1) / count)
+        small = np.flatnonzero(np.abs(found[1:]) < np.maximum(STANDARD_ERRORS * error[:-1], NEGLIGIBLE_CORRELATION))
+        reach = int(small[0]) if len(small) else lags
+        is_white = reach == 0 or abs(found[1]) < NOTICEABLE_CORRELATION
+        kernels.append(np.ones(1) if is_white else found[: reach + 1])
+    return float(np.sqrt(variance)), tuple(kernels)
+
+
+def _lagged(values: np.ndarray, seen: np.ndarray, axis: int, lag: int) -> float:
+    """Mean product of samples `lag` apart along an axis, over those seen."""
+    far, near = (np.take(a, np.arange(lag, a.shape[axis]), axis) for a in (values, seen))
+    here, there = (np.take(a, np.arange(a.shape[axis] - lag), axis) for a in (values, seen))
+    return float(np.sum(far * here)) / max(int(np.sum(near & there)), 1)
+
+
+def shot_noise(residual: np.ndarray, value: np.ndarray, *, redundancy: float = 1.0) -> tuple[np.ndarray, float, bool]:
+    """Fit a noise variance that is linear in the value: counts of electrons on top of a constant.
+
+    The variance a + b v is fitted to squared residuals, which scatter in proportion to it, by reweighted least squares.
+
+    Args:
+        residual: `[n]`.
+        value: Of the smooth field at the same pixels, `[n]`.
+        redundancy: How many pixels count for one, where the noise of neighbours hangs together.
+
+    Returns:
+        The variance at every pixel `[n]`, at least a twentieth of its mean; the gain b; and whether the growth is
+        visible: five standard errors, and a ratio of at least 1.5 between the brighter and the darker parts.
+    """
+    square, centred = residual**2, value - value.mean()
+    mean = float(square.mean())
+    variance, gain, error = np.full(len(square), mean), 0.0, np.inf
+    if not mean > 0 or not np.ptp(value) > 0:
+        return variance, 0.0, False
+    for _ in range(REWEIGHTINGS):
+        weight = 1.0 / variance**2
+        middle = np.average(centred, weights=weight)
+        offset = np.average(square, weights=weight)
+        spread = float(np.sum(weight * (centred - middle) ** 2))
+        gain = float(np.sum(weight * (centred - middle) * square)) / spread
+        error = float(np.sqrt(2.0 * redundancy / spread))
+        variance = np.maximum(offset + gain * (centred - middle), SMALLEST_SHARE * mean)
+    dark, bright = np.quantile(variance, [0.05, 0.95])
+    return variance, gain, bool(gain > STANDARD_ERRORS * error and bright > NOTICEABLE_RATIO * dark)
