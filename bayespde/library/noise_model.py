@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
+from scipy.ndimage import maximum_filter1d
 
 from bayespde.core.errors import ConfigError
 from bayespde.library.front import NEGLIGIBLE_NOISE, displacement, has_net_step, is_front
 from bayespde.library.pixel_noise import correlated_noise, shot_noise
 
 NOISE_KINDS = ("auto", "white", "shot", "correlated", "front")
-NEGLIGIBLE = 1e-6
+# Reach of the filter that makes white noise correlated, in lags.
+TAIL = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,9 @@ class NoiseModel:
         size = next_fast_len(bumps.shape[1] + 8 * len(lags), real=True)
         spectrum = 2 * rfft(lags, size).real - lags[0]
         seen = irfft(rfft(bumps, size) * np.sqrt(np.maximum(spectrum, 0.0)), size)[:, : bumps.shape[1]]
-        return np.where(np.abs(seen) > NEGLIGIBLE * np.abs(seen).max(), seen, 0.0)
+        # The filter's tails are cut at one place for all derivatives of a bump, or sums of them would not be covariances.
+        near = maximum_filter1d((bumps != 0).astype(np.uint8), 1 + 2 * TAIL * (len(lags) - 1), axis=1, mode="constant")
+        return seen * near
 
 
 def estimate_noise(raw: np.ndarray, smooth: np.ndarray, slope: np.ndarray, noise_scale: float, kind: str) -> NoiseModel:

@@ -110,7 +110,7 @@ def test_the_covariance_is_that_of_independent_noise_in_every_pixel(case):
 
 
 FINE = Formula(SMOOTH, (np.linspace(0, 1.6, 12), np.linspace(0, 4, 48)), noise_scale=0.03)
-FINE_2D = Formula(SMOOTH_2D, (np.linspace(0, 1, 8), np.linspace(0, 2, 19), np.linspace(0, 3, 20)), noise_scale=0.03)
+FINE_2D = Formula(SMOOTH_2D, (np.linspace(0, 1, 6), np.linspace(0, 2, 15), np.linspace(0, 3, 15)), noise_scale=0.03)
 NEIGHBOURS = np.array([1.0, 0.45, 0.1])
 
 
@@ -118,7 +118,7 @@ NEIGHBOURS = np.array([1.0, 0.45, 0.1])
     ("formula", "widths", "pilot"),
     [
         (FINE, {"time": 4, "x": 16}, {"u": 0.5, "u*u_x": -1.0}),
-        (FINE_2D, {"time": 2, "y": 7, "x": 8}, {"u_x": 0.7, "u*u_y": -1.0}),
+        (FINE_2D, {"time": 2, "y": 6, "x": 6}, {"u_x": 0.7, "u*u_y": -1.0}),
     ],
 )
 def test_noise_that_hangs_together_in_space_enters_the_covariance(formula, widths, pilot):
