@@ -72,6 +72,8 @@ class Assembler:
             return constrain(self.smooth, near, self._moments(few, near), pilot[on], noise), noise
         moments, current = self._moments(few, self.smooth), self.smooth
         noise = moments.noise_covariance(pilot[on])
+        # On nearly clean data the smoother takes its own error for noise, and that is what its posterior knows of.
+        noise *= self.smooth.noise_scale**2 / max(float(np.mean(moments.noise.pixel**2)), 1e-300)
         for step in range(STEPS if weight.any() else 0):
             moments = self._moments(few, current) if step else moments
             current = constrain(self.smooth, current, moments, pilot[on], noise)

@@ -85,20 +85,25 @@ class Weak:
                     wanted="a table from dimension to a whole number of samples, at least 2",
                     fix="Weak(half_widths={'time': 20, 'x': 20})",
                 )
+        counts = (self.rows, self.pilot_rows, self.pilots, self.rescored, self.space_power, self.time_power)
         if not (
-            self.reach > 0
+            all(isinstance(c, int) and not isinstance(c, bool) for c in counts)
+            and isinstance(self.constrain, bool)
+            and self.reach > 0
             and 0 < self.space_cap <= 0.5
             and 0 < self.time_cap <= 0.5
             and min(self.rows, self.pilot_rows) >= 20
             and self.floor >= 0
             and self.pilots >= 1
+            and self.rescored >= 0
             and min(self.space_power, self.time_power) >= 3
             and self.noise in NOISE_KINDS
         ):
             raise ConfigError(
                 "The weak form's settings are out of range.",
                 got=self,
-                wanted="reach > 0, caps in (0, 0.5], rows >= 20, floor >= 0, pilots >= 1, powers >= 3, a known noise",
+                wanted="reach > 0, caps in (0, 0.5], rows >= 20, floor >= 0, pilots >= 1, rescored >= 0, powers >= 3 "
+                f"(counts are whole numbers), constrain true or false, noise one of {', '.join(NOISE_KINDS)}",
                 fix="Weak()",
             )
 

@@ -62,9 +62,9 @@ def constrain(smooth: S, current: S, problem: WeakProblem, pilot: np.ndarray, no
         current: Where the moments were linearised; `smooth` itself in the first step.
         problem: Moments over `current`.
         pilot: Coefficients of the equation, `[K]`, physical units.
-        noise: Covariance that the noise of the video gives these moments, `[m, m]`, nearly enough: what the smoother
-            kept of it is taken out up to a thousandth. Where it kept less nothing is gained, and its bias would be
-            taken for noise.
+        noise: Covariance that noise of the smoother's own level gives these moments, `[m, m]`, nearly enough: what
+            the smoother kept of it is taken out up to a thousandth. Where it kept less nothing is gained, and its bias
+            would be taken for noise.
 
     Returns:
         The next field, with the basis of `smooth`.
@@ -76,7 +76,7 @@ def constrain(smooth: S, current: S, problem: WeakProblem, pilot: np.ndarray, no
     slope, variance = _slope(smooth, problem, pilot, free), variance[free]
     order = problem.target_order
     field = current.evaluate((0,) * len(problem.windows))
-    moments = (-1) ** order * project(field, problem.windows, (order,) + (0,) * (field.ndim - 1))
+    moments = (-1) ** order * project(field - field.mean(), problem.windows, (order,) + (0,) * (field.ndim - 1))
     residual = moments[problem.kept] - problem.design @ pilot
     start = (smooth.coefficients - current.coefficients)[free]
     scaled = slope * np.sqrt(variance)

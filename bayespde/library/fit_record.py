@@ -6,16 +6,18 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.neighbours import neighbour_correlation
 from bayespde.library.assembler import Assembler
+from bayespde.library.noise_model import NoiseModel
 from bayespde.library.whiten import WhitenedRows
 
 BLOCKS = 4
 ROWS_PER_BLOCK = 20
 WINDOW_FACTORS = (0.75, 1.33)
+# Mean square of residuals that are noise, in units of its variance.
+MOSTLY_NOISE = 1.2
 
 
 def fit_record(rows: WhitenedRows, on: np.ndarray, assembler: Assembler) -> dict[str, Any]:
@@ -27,11 +29,11 @@ def fit_record(rows: WhitenedRows, on: np.ndarray, assembler: Assembler) -> dict
         assembler: Forms rows with other windows.
 
     Returns:
-        `residual_map`, `residual_correlation` and, where there is room, `other_windows`; numbers, lists and names.
+        `residual_map` and, where they can be told, `residual_correlation` and `other_windows`; numbers, lists, names.
     """
     record = {
         "residual_map": residual_map(rows, on),
-        "residual_correlation": residual_correlation(rows, assembler.field),
+        "residual_correlation": residual_correlation(assembler, rows.problem.noise),
     }
     try:
         return record | ({"other_windows": other_windows(assembler, rows, on)} if on.any() else {})
@@ -42,13 +44,16 @@ def fit_record(rows: WhitenedRows, on: np.ndarray, assembler: Assembler) -> dict
 def residual_map(rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
     """Squared whitened residuals, summed over boxes of neighbouring test functions, as standard scores.
 
+    A part of the rows' variance is allowance (floor and scheme error), which need not be used: more than noise and
+    allowance together counts as too much, less than the noise alone as too little, and what is between as 0.
+
     Returns:
-        `shape` (boxes per dimension), `score` (one per box, flat, time slowest; standard normal at the right equation)
-        and `overall` (the score of all rows together).
+        `shape` (boxes per dimension), `score` (one per box, flat, time slowest; standard normal at the right equation
+        where all variance is noise) and `overall` (the score of all rows together).
     """
     problem, statistics = rows.problem, rows.statistics
     z = problem.target - problem.correction @ rows.pilot - problem.design @ statistics.least_squares(on)
-    square, expected = rows.whiten(z) ** 2, np.maximum(rows.expected, 0.0)
+    square, share = rows.whiten(z) ** 2, rows.noise_share()
     counts = [len(w.centres) for w in problem.windows]
     boxes = [min(BLOCKS, c) for c in counts]
     while np.prod(boxes) > max(1, len(square) // ROWS_PER_BLOCK):
@@ -58,17 +63,25 @@ def residual_map(rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
     box = np.ravel_multi_index(inside, boxes)
 
     def score(which: np.ndarray) -> float:
-        spread = np.sqrt(2 * np.sum(expected[which] ** 2))
-        return float((square[which].sum() - expected[which].sum()) / max(spread, 1e-300)) if which.any() else 0.0
+        found, most, here = float(square[which].sum()), len(which), share[np.ix_(which, which)]
+        least, spread = float(np.trace(here)), float(np.sqrt(2 * np.sum(here**2)))
+        if found > most:
+            return (found - most) / np.sqrt(2 * most)
+        return min(found - least, 0.0) / max(spread, 1e-300) if most else 0.0
 
-    scores = [score(box == i) for i in range(int(np.prod(boxes)))]
-    return {"shape": boxes, "score": scores, "overall": score(np.ones(len(square), dtype=bool))}
+    scores = [score(np.flatnonzero(box == i)) for i in range(int(np.prod(boxes)))]
+    return {"shape": boxes, "score": scores, "overall": score(np.arange(len(square)))}
 
 
-def residual_correlation(rows: WhitenedRows, field: xr.DataArray) -> dict[str, float]:
-    """Correlation of the video's residuals at neighbouring samples along each dimension; near 0 for white noise."""
-    problem = rows.problem
-    residual = field.values - problem.values(problem.library.variable)
+def residual_correlation(assembler: Assembler, noise: NoiseModel) -> dict[str, float]:
+    """Correlation of the video's residuals at neighbouring samples along each dimension; near 0 for white noise.
+
+    Empty where the residuals are not noise but mostly what the smoother missed.
+    """
+    field = assembler.field
+    residual = field.values - assembler.smooth.evaluate((0,) * field.ndim)
+    if np.nanmean(residual**2) > MOSTLY_NOISE * np.mean(noise.pixel**2) and noise.kind == "white":
+        return {}
     return {str(dim): neighbour_correlation(residual, axis) for axis, dim in enumerate(field.dims)}
 
 

@@ -65,11 +65,12 @@ def weak_problem(
     kernels = tuple(noise_kernels(t, u, dims) for t in library)
     _check_smoothness(kernels, options)
     time = (order,) + (0,) * (len(dims) - 1)
-    target = (-1) ** order * project(raw, windows, time)
+    offset = values(u).mean()
+    target = (-1) ** order * project(raw - offset, windows, time)
     design, correction = _columns(library, values, raw - values(u), windows, dims)
     scheme = np.zeros(len(target))
     if options.scheme_error:
-        scheme = 0.5 * spacings(field)[0] * project(values(u), windows, (order + 1, *time[1:]))
+        scheme = 0.5 * spacings(field)[0] * project(values(u) - offset, windows, (order + 1, *time[1:]))
     _check_finite(library, design)
     _check_motion(library, target, raw, windows, time)
     kept = _away_from_gaps(missing, windows)
@@ -115,6 +116,8 @@ def _columns(
         moment, variation = np.zeros((2, np.prod([len(w.centres) for w in windows])))
         for orders, expression in weak_atoms(term, library.variable, dims):
             here = np.broadcast_to(evaluate_expression(expression, values), residual.shape)
+            # A derivative does not see a constant; its quadrature would.
+            here = here - here.mean() if any(orders) else here
             moment += (-1) ** sum(orders) * project(here, windows, orders)
         for orders, kernel in noise_kernels(term, library.variable, dims).items():
             variation += project(evaluate_expression(kernel, values) * residual, windows, orders)

@@ -6,15 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
-from scipy.ndimage import maximum_filter1d
+from scipy.ndimage import maximum_filter1d, uniform_filter
 
 from bayespde.core.errors import ConfigError
-from bayespde.library.front import NEGLIGIBLE_NOISE, displacement, has_net_step, is_front
-from bayespde.library.pixel_noise import correlated_noise, shot_noise
+from bayespde.core.neighbours import neighbour_correlation
+from bayespde.library.front import CORRELATED, NEGLIGIBLE_NOISE, displacement, has_net_step, is_front
+from bayespde.library.pixel_noise import correlated_noise, rough_scale, shot_noise
 
 NOISE_KINDS = ("auto", "white", "shot", "correlated", "front")
 # Reach of the filter that makes white noise correlated, in lags.
 TAIL = 3
+NEIGHBOURHOOD = 7
+# Share of the field's spread below which residuals may be mostly the smoother's own error.
+SMALL_NOISE = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +26,7 @@ class NoiseModel:
     """Noise of a field on the grid of its data.
 
     Attributes:
-        pixel: Standard deviation of independent noise per pixel, field shape, 0 where a pixel is missing.
+        pixel: Standard deviation of the noise per pixel, field shape; larger in a neighbourhood that has gaps.
         pattern: Slope of the field along x, field shape, which displacement multiplies; None for white noise.
         jitter: Standard deviation of the displacement of a frame, physical length.
         walk: Standard deviation of the step of the front's random walk per frame, physical length.
@@ -59,7 +63,7 @@ class NoiseModel:
         size = next_fast_len(bumps.shape[1] + 8 * len(lags), real=True)
         spectrum = 2 * rfft(lags, size).real - lags[0]
         seen = irfft(rfft(bumps, size) * np.sqrt(np.maximum(spectrum, 0.0)), size)[:, : bumps.shape[1]]
-        # The filter's tails are cut at one place for all derivatives of a bump, or sums of them would not be covariances.
+        # Tails are cut at one place for all derivatives of a bump: sums of them must remain covariances.
         near = maximum_filter1d((bumps != 0).astype(np.uint8), 1 + 2 * TAIL * (len(lags) - 1), axis=1, mode="constant")
         return seen * near
 
@@ -89,28 +93,47 @@ def estimate_noise(raw: np.ndarray, smooth: np.ndarray, slope: np.ndarray, noise
         _check_front(raw, slope)
     if kind == "front" or (kind == "auto" and is_front(raw, smooth, slope, noise_scale)):
         found = displacement(np.where(missing, smooth, raw), residual, slope)
-        return NoiseModel(np.where(missing, 0.0, found.pixel), slope, found.jitter, found.walk)
+        pixel = _with_gaps(np.where(missing, 0.0, found.pixel), ~missing)
+        return NoiseModel(pixel, slope, found.jitter, found.walk)
     return _pixel_noise(np.where(missing, np.nan, residual), smooth, noise_scale, kind)
 
 
 def _pixel_noise(residual: np.ndarray, smooth: np.ndarray, noise_scale: float, kind: str) -> NoiseModel:
-    """Noise of the pixels themselves; it may hang together in space and grow with the value at once."""
-    seen, redundancy = ~np.isnan(residual), 1.0
+    """Noise of the pixels themselves; it may hang together in space and grow with the value at once.
+
+    Small residuals that hang together in time are mostly what the smoother missed: the noise is what changes quickly
+    in them, and what it is made of cannot be seen.
+    """
+    seen, redundancy, spread = ~np.isnan(residual), 1.0, float(np.std(smooth))
     correlation: tuple[np.ndarray, ...] = ()
-    is_noise = noise_scale > NEGLIGIBLE_NOISE * float(np.std(smooth))
+    is_noise = noise_scale > NEGLIGIBLE_NOISE * spread and abs(neighbour_correlation(residual, 0)) < CORRELATED
+    if not is_noise and noise_scale < SMALL_NOISE * spread:
+        noise_scale = min(noise_scale, rough_scale(residual))
     if kind == "correlated" or (kind == "auto" and is_noise):
         scale, lags = correlated_noise(residual)
         if any(len(c) > 1 for c in lags):
             noise_scale, correlation = scale, lags
             redundancy = float(np.prod([2 * np.sum(c**2) - 1 for c in lags]))
-    pixel = np.where(seen, noise_scale, 0.0)
-    if kind in ("shot", "auto"):
-        variance, gain, is_visible = shot_noise(residual[seen], smooth[seen], redundancy=redundancy)
+    pixel, gain = np.where(seen, noise_scale, 0.0), 0.0
+    if kind == "shot" or (kind == "auto" and is_noise):
+        variance, slope, is_visible = shot_noise(residual[seen], smooth[seen], redundancy=redundancy)
         if kind == "shot" or is_visible:
             # The smoother took up a little of every residual: its own noise level knows how much.
-            pixel[seen] = noise_scale * np.sqrt(variance / max(float(variance.mean()), 1e-300))
-            return NoiseModel(pixel, gain=gain, correlation=correlation)
-    return NoiseModel(pixel, correlation=correlation)
+            pixel[seen], gain = noise_scale * np.sqrt(variance / max(float(variance.mean()), 1e-300)), slope
+    return NoiseModel(_with_gaps(pixel, seen), gain=gain, correlation=correlation)
+
+
+def _with_gaps(pixel: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Noise of a field whose missing pixels were filled from their neighbours, whose noise then counts for more.
+
+    A sum over n pixels of which a share f is missing knows what n (1 - f) pixels know: as if all had been seen with a
+    variance larger by 1 / (1 - f). The share is that of the neighbourhood.
+    """
+    if seen.all():
+        return pixel
+    share = np.maximum(uniform_filter(seen.astype(float), size=NEIGHBOURHOOD, mode="nearest"), 1.0 / NEIGHBOURHOOD)
+    around = uniform_filter(pixel**2, size=NEIGHBOURHOOD, mode="nearest") / share
+    return np.asarray(np.sqrt(np.where(seen, pixel**2, around) / share))
 
 
 def _check_front(raw: np.ndarray, slope: np.ndarray) -> None:

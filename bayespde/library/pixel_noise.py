@@ -15,6 +15,16 @@ NEGLIGIBLE_CORRELATION = 0.01
 MOST_LAGS = 12
 
 
+def rough_scale(residual: np.ndarray) -> float:
+    """Standard deviation of what changes from sample to sample, by third differences along the axis with the smallest.
+
+    Args:
+        residual: NaN where missing; at least four samples along an axis.
+    """
+    thirds = [np.diff(residual, 3, axis=a) for a in range(residual.ndim) if residual.shape[a] > 3]
+    return float(min(np.sqrt(np.nanmean(d**2) / np.sum(np.square([1, 3, 3, 1]))) for d in thirds))
+
+
 def correlated_noise(residual: np.ndarray) -> tuple[float, tuple[np.ndarray, ...]]:
     """Measure how the noise of neighbouring pixels hangs together in space, as a product over the axes.
 

@@ -1,10 +1,16 @@
-"""Leading configurations -> their log odds with each one's own field and covariance, beside those at the shared pilot.
+"""Leading configurations -> their log odds where each one's own equation is the pilot, beside those at the shared one.
 
 Rows linearised and whitened at a wrong pilot can confirm it: where the smooth field is biased, the rows see what other
-coefficients would do through that bias. So each leading configuration is judged once more as if it were the truth: its
-own fixed point beta, the field that obeys it, and r' C(beta)^-1 r with the covariance there. Its determinant is left
-out: the set of fields that obey m moments, measured by its own surface, has the same weight for every equation, and the
-profile likelihood of an unknown field under m constraints is that quadratic form alone [bortz2023].
+coefficients would do through that bias. So each leading configuration is judged once more as if it were the truth: on
+rows from the field that obeys its own fixed point, with the covariance there, against the one that the shared pilot
+prefers. Both see the same rows, so that what changes is due to the pilot and not to the noise.
+
+Two equations may each be confirmed by their own rows. Then what counts is how well each explains the data from its own
+field: half the difference of r' C(beta)^-1 r at the fixed points. The determinant is left out: the set of fields that
+obey m moments, measured by its own surface, has the same weight for every equation, and the profile likelihood of an
+unknown field under m constraints is that quadratic form alone [bortz2023]. The two forms see the noise through rows of
+their own. That is a noise of the difference with a known spread, and where a term's signal is below the noise of its
+derivative it favours the larger equation: a part is therefore preferred unless it is clearly worse.
 """
 
 from __future__ import annotations
@@ -27,6 +33,9 @@ ROWS = 500
 # So many rows of prior weight make the variance a known number.
 KNOWN = 1e8
 WITHIN_REACH = 15.0
+# Log odds below which a configuration does not matter, and by which it may lag on its own rows.
+MATTERS = -5.0
+LAG = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,74 +44,78 @@ class Rescored:
 
     Attributes:
         spins: Configurations, `[N, K]`, bool; the first is the one that all rows at the shared pilot prefer.
-        shared: Log posterior at the shared pilot, relative to the largest, `[N]`.
-        own: Log posterior at the own fixed point, relative to the largest, `[N]`.
-        own_sd: Standard deviation of its difference from the largest that the noise alone would give, `[N]`.
+        shared: Log odds against the first at the shared pilot, `[N]`.
+        own: Log odds against the first where the own fixed point is the pilot, `[N]`.
+        lead: How much better each explains the data from its own field than the first from its own, nats, `[N]`.
+        lead_sd: Standard deviation that noise alone gives the lead, `[N]`; infinite where it was not needed.
         coefficients: Own fixed points, `[N, K]`, physical units.
     """
 
     spins: np.ndarray
     shared: np.ndarray
     own: np.ndarray
-    own_sd: np.ndarray
+    lead: np.ndarray
+    lead_sd: np.ndarray
     coefficients: np.ndarray
 
     @property
     def change(self) -> float:
-        """Largest change in log odds against the best that is not noise, within 5 nats of it under either."""
-        best = int(np.argmax(self.own))
-        matters = np.maximum(self.own, self.shared) > -5.0
-        moved = np.abs((self.own - self.own[best]) - (self.shared - self.shared[best])) - 2 * self.own_sd
-        return float(np.maximum(moved, 0.0)[matters].max())
+        """Largest change of the log odds of what contends with the first.
+
+        That is what comes within 5 nats of it at the shared pilot, and what its own rows confirm as well without being
+        clearly worse.
+        """
+        contends = (self.shared > MATTERS) | (self._is_confirmed & self._is_not_worse)
+        return float(np.abs(self.own - self.shared)[contends].max())
 
     @property
     def suspects(self) -> list[int]:
-        """Configurations that may be right although the shared pilot does not prefer them, the smallest first.
+        """Configurations that their own rows confirm and that may be right, the smallest first.
 
-        Those whose own lead over the preferred one is more than noise, and those that lack a term of the preferred one
-        and do not lag by more than noise: a pilot with a term too many can make itself believed.
+        Those that explain the data better than the preferred one, beyond noise, and those that lack a term of the
+        preferred one and are not worse beyond noise: a pilot with a term too many can make itself believed.
         """
-        lead, noise = self.own - self.own[0], 2 * np.hypot(self.own_sd, self.own_sd[0])
         is_part = ~np.any(self.spins & ~self.spins[0], axis=1) & np.any(self.spins != self.spins[0], axis=1)
-        found = np.flatnonzero((lead > 1.0 + noise) | (is_part & (lead > -noise)))
+        is_better = (self.own > 0) & (self.lead > LAG + 2 * self.lead_sd)
+        is_enough = is_part & self._is_confirmed & self._is_not_worse
+        found = np.flatnonzero(is_better | is_enough)
         return sorted(found.tolist(), key=lambda i: int(self.spins[i].sum()))
 
     @property
-    def average(self) -> np.ndarray:
-        """Own fixed points averaged by their own posterior, `[K]`."""
-        weight = np.exp(self.own - self.own.max())
-        return np.asarray(weight / weight.sum() @ self.coefficients)
+    def _is_confirmed(self) -> np.ndarray:
+        return self.own > -LAG
+
+    @property
+    def _is_not_worse(self) -> np.ndarray:
+        return self.lead > -2 * self.lead_sd
 
     def table(self, names: Sequence[str]) -> list[dict[str, Any]]:
-        """One entry per configuration: its terms and both log posteriors."""
+        """One entry per configuration: its terms and both log odds."""
         return [
-            {
-                "terms": [n for n, s in zip(names, on, strict=True) if s],
-                "shared": float(a),
-                "own": float(b),
-                "own_sd": float(c),
-            }
-            for on, a, b, c in zip(self.spins, self.shared, self.own, self.own_sd, strict=True)
+            {"terms": [n for n, s in zip(names, on, strict=True) if s], "shared": float(a), "own": float(b)}
+            for on, a, b in zip(self.spins, self.shared, self.own, strict=True)
         ]
 
 
 def contenders(spins: np.ndarray, probability: np.ndarray, count: int) -> np.ndarray:
     """Configurations worth another look, the most probable first: `[<= count, K]`, bool.
 
-    Besides the most probable ones: those that lack one term of the best, and the best of every size. A pilot with a
-    term too many gives all its weight to configurations that hold it.
+    Besides the most probable ones: those that lack one term of the best; the most probable that lacks it, which may
+    hold another in its place; and the best of every size. A pilot with a term too many gives all its weight to
+    configurations that hold it.
 
     Args:
-        spins: Configurations `[N, K]`.
+        spins: Configurations `[N, K]`; where probabilities have underflown, the more probable first.
         probability: Theirs, `[N]`.
         count: Most of them.
     """
-    order = np.argsort(-probability, kind="stable")
-    ranked, sizes = spins[order], spins[order].sum(axis=1)
-    best = ranked[0]
+    ranked = spins[np.argsort(-probability, kind="stable")]
+    ranked = ranked[ranked.any(axis=1)]
+    best, sizes = ranked[0], ranked.sum(axis=1)
     fewer = best & ~np.eye(len(best), dtype=bool)[np.flatnonzero(best)]
-    of_size = [ranked[np.flatnonzero(sizes == s)[0]] for s in range(1, best.sum() + 3) if (sizes == s).any()]
-    wanted = np.vstack([ranked[:1], fewer, *of_size, ranked])
+    instead = [ranked[~ranked[:, k]][:1] for k in np.flatnonzero(best)]
+    of_size = [ranked[sizes == s][:1] for s in range(1, best.sum() + 3)]
+    wanted = np.vstack([ranked[:1], fewer, *instead, *of_size, ranked])
     wanted = wanted[wanted.any(axis=1)]
     return wanted[np.sort(distinct(wanted).first)][:count]
 
@@ -111,77 +124,70 @@ def rescore(assembler: Assembler, judge: Judge, pilot: Pilot, count: int, *, pro
     """Judge the leading configurations at their own fixed points, on a part of the test functions.
 
     A wrong pilot is seen on a few hundred rows as well as on all. Every configuration is judged after one round; those
-    that are then within reach of the best get the rounds they need.
+    that are then within reach of the best, and all parts of the preferred one, get the rounds they need.
 
     Args:
         assembler: Forms moments at an equation.
         judge: Log posterior of configurations for given statistics.
-        pilot: The shared one.
+        pilot: The shared one; the configuration that it prefers has a term.
         count: How many configurations at most.
         progress: Show a bar.
 
     Returns:
-        Both log posteriors.
+        Both log odds.
     """
     spins = contenders(*judge.average(pilot.settled.statistics), count)
-    starts = pilot.settled.instrumental_fits(spins)
     near = assembler.thinned(min(ROWS, len(pilot.rows.problem.target))).starting_at(pilot.coefficients)
-    rows = WhitenedRows(near(pilot.coefficients), pilot.coefficients)
-    shared = _log_posterior(judge, rows, spins)
-    own, found = np.empty(len(spins)), []
+    shared = judge.log_posterior(WhitenedRows(near(pilot.coefficients), pilot.coefficients).statistics, spins)
+    # Sets of terms that are linearly dependent on this video are refused.
+    spins, shared = spins[np.isfinite(shared)], shared[np.isfinite(shared)]
+    starts = pilot.settled.instrumental_fits(spins)
+    explained, found = np.empty(len(spins)), []
     for i, on in enumerate(tqdm(spins, desc="own covariance", unit="equation", disable=not progress)):
-        found.append(settle(near.restricted(on), _every_term, starts[i, on], rounds=1))
-        own[i] = _log_posterior(judge, found[i].rows, on[None])[0]
-    for i in np.flatnonzero(own > own.max() - WITHIN_REACH).tolist():
+        found.append(_own_pilot(near, on, spins[0], starts[i], rounds=1))
+        explained[i] = _explained(judge, found[i].rows, on)
+    is_part = ~np.any(spins & ~spins[0], axis=1)
+    for i in np.flatnonzero(is_part | (explained > explained.max() - WITHIN_REACH)).tolist():
         if not found[i].converged:
-            here = near.restricted(spins[i])
-            found[i] = settle(here, _every_term, found[i].coefficients, rounds=ROUNDS)
-            own[i] = _log_posterior(judge, found[i].rows, spins[i, None])[0]
-    coefficients = np.zeros(spins.shape)
-    for row, on, one in zip(coefficients, spins, found, strict=True):
-        row[on] = one.coefficients
-    there, own_sd = _at_the_best(near, judge, spins, own, coefficients), _noise_of_differences(found, own)
-    own, own_sd = np.maximum(own, there), np.where(there >= own, 0.0, own_sd)
-    return Rescored(spins, shared - shared.max(), own - own.max(), own_sd, coefficients)
+            found[i] = _own_pilot(near, spins[i], spins[0], _whole(found[i], spins[i] | spins[0]), rounds=ROUNDS)
+            explained[i] = _explained(judge, found[i].rows, spins[i])
+    rows = [f.rows for f in found]
+    pairs = [judge.log_posterior(r.statistics, np.stack([on, spins[0]])) for r, on in zip(rows, spins, strict=True)]
+    own = np.array([a - b if np.isfinite(a) else -np.inf for a, b in pairs])
+    sd = [_noise_of_difference(r, rows[0]) if o > -LAG else np.inf for r, o in zip(rows, own, strict=True)]
+    coefficients = np.array([_whole(f, on | spins[0]) for f, on in zip(found, spins, strict=True)])
+    return Rescored(spins, shared - shared[0], own, explained - explained[0], np.array(sd), coefficients)
 
 
-def _noise_of_differences(found: Sequence[Pilot], own: np.ndarray) -> np.ndarray:
-    """Standard deviation of half the difference of two r' C^-1 r: sqrt(m - |C_a^-1/2 C_ab C_b^-T/2|^2).
+def _own_pilot(near: Assembler, on: np.ndarray, beside: np.ndarray, start: np.ndarray, *, rounds: int) -> Pilot:
+    """The fixed point of a configuration, on rows that have the terms of another one as well."""
+    terms = on | beside
 
-    Each sees the noise through rows of its own. Where these span the same directions the difference is exact.
-    """
-    best = found[int(np.argmax(own))].rows
-    spread = []
-    for rows in (f.rows for f in found):
-        shared = rows.problem.noise_covariance(rows.pilot, (best.problem, best.pilot)) + rows.problem.allowance()
-        overlap = float(np.sum(best.whiten(rows.whiten(shared).T) ** 2))
-        spread.append(max(len(shared) - overlap, 0.0))
-    return np.sqrt(spread)
+    def certain(_: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
+        return on[None, terms], np.ones(1)
+
+    return settle(near.restricted(terms), certain, start[terms], rounds=rounds)
 
 
-def _at_the_best(
-    near: Assembler, judge: Judge, spins: np.ndarray, own: np.ndarray, coefficients: np.ndarray
-) -> np.ndarray:
-    """Log posterior of what holds the best configuration at the best one's pilot, `[N]`; -inf for the others.
-
-    A useless term has its best coefficient near zero; rounds that started elsewhere need not get there.
-    """
-    best = int(np.argmax(own))
-    holds = np.all(spins | ~spins[best], axis=1)
-    rows = WhitenedRows(near(coefficients[best]), coefficients[best])
-    return np.where(holds, _log_posterior(judge, rows, spins), -np.inf)
+def _whole(pilot: Pilot, terms: np.ndarray) -> np.ndarray:
+    """Coefficients of all terms of the library, `[K]`."""
+    coefficients = np.zeros(len(terms))
+    coefficients[terms] = pilot.coefficients
+    return coefficients
 
 
-def _log_posterior(judge: Judge, rows: WhitenedRows, spins: np.ndarray) -> np.ndarray:
-    """Log posterior on a scale that rows at different pilots share, `[N]`.
+def _noise_of_difference(one: WhitenedRows, other: WhitenedRows) -> float:
+    """Standard deviation of half the difference of two r' C^-1 r: sqrt(m - |C_a^-1/2 C_ab C_b^-T/2|^2)."""
+    shared = one.problem.noise_covariance(one.pilot, (other.problem, other.pilot)) + one.problem.allowance()
+    overlap = float(np.sum(other.whiten(one.whiten(shared).T) ** 2))
+    return float(np.sqrt(max(len(shared) - overlap, 0.0)))
+
+
+def _explained(judge: Judge, rows: WhitenedRows, on: np.ndarray) -> float:
+    """Log posterior of a configuration on a scale that rows at different pilots share.
 
     The variance of the rows is held at what is known, their determinant left out, and of the squared residual only what
     exceeds its expectation counts: where the misfit floor has a share in the rows, that differs between pilots.
     """
     known = replace(rows.statistics, pilot_rows=KNOWN, pilot_variance=1.0)
-    return judge.log_posterior(known, spins) - known.log_jacobian.sum() + 0.5 * rows.expected.sum()
-
-
-def _every_term(statistics: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
-    """The average of somebody who is certain that every term is in the equation."""
-    return np.ones((1, len(statistics.names)), dtype=bool), np.ones(1)
+    return float(judge.log_posterior(known, on[None])[0] - known.log_jacobian.sum() + 0.5 * rows.expected.sum())

@@ -77,8 +77,18 @@ class WhitenedRows:
     def expected(self) -> np.ndarray:
         """Squared residual of each whitened row at the right equation, `[m]`: the rest of its variance is allowance."""
         inverse, _ = dtrtri(self.root, lower=True)
-        independent = JITTER * np.sum(self.root**2, axis=1) + self.problem.floor_scale**2
-        return np.asarray(1.0 - inverse**2 @ independent - (inverse @ self.problem.scheme) ** 2)
+        return np.asarray(1.0 - inverse**2 @ self._independent - (inverse @ self.problem.scheme) ** 2)
+
+    def noise_share(self) -> np.ndarray:
+        """Covariance of the whitened rows without allowance and rounding guard, `[m, m]`; diagonal `expected`."""
+        inverse, _ = dtrtri(self.root, lower=True)
+        scaled, scheme = inverse * np.sqrt(self._independent), inverse @ self.problem.scheme
+        return np.asarray(np.eye(len(inverse)) - scaled @ scaled.T - np.outer(scheme, scheme))
+
+    @property
+    def _independent(self) -> np.ndarray:
+        """Variance of each row that is not noise of the video and not shared, `[m]`."""
+        return np.asarray(JITTER * np.sum(self.root**2, axis=1) + self.problem.floor_scale**2)
 
     def whiten(self, rows: np.ndarray) -> np.ndarray:
         """Rows `[m, ...]` of any kind, made white."""

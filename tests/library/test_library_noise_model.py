@@ -70,8 +70,9 @@ def test_white_noise_is_called_white(rng):
     model = estimate_noise(raw, values, slope, 0.05, "auto")
     assert model.kind == "white"
     assert model.pattern is None
-    assert model.pixel[3, 4] == 0
-    assert np.all(model.pixel[~np.isnan(raw)] == 0.05)
+    # Around a missing pixel the others count for more, as far as the neighbourhood goes.
+    assert model.pixel[3, 4] == pytest.approx(0.05 / np.sqrt(1 - 1 / 49))
+    assert np.all(model.pixel[10:] == 0.05)
 
 
 def test_a_jittering_front_is_found_with_its_sizes(seed):
@@ -159,6 +160,21 @@ def test_a_constant_field_has_no_gain():
     variance, gain, is_visible = shot_noise(np.ones(10), np.ones(10))
     assert (gain, is_visible) == (0.0, False)
     assert np.all(variance == 1)
+
+
+# What a smoother missed
+
+
+def test_small_residuals_that_are_mostly_bias_do_not_count_as_noise(rng):
+    clean, slope = smooth_front()
+    bias = 0.01 * np.sin(0.2 * np.arange(FRAMES))[:, None] * (-1.0) ** np.arange(PLACES)
+    raw = clean + 0.002 * rng.standard_normal(clean.shape)
+    model = estimated(raw, clean + bias, slope)
+    assert model.kind == "white"
+    assert model.pixel.max() == pytest.approx(0.002, rel=0.05)
+    assert estimated(clean, clean + bias, slope).pixel.max() < 1e-4
+    # Residuals that are large are noise, whatever they look like.
+    assert estimated(raw, clean + 10 * bias, slope).pixel.max() > 0.05
 
 
 # Correlated noise

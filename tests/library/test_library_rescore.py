@@ -1,6 +1,6 @@
 """Leading configurations judged at their own pilots: which ones, on what scale, and out of which traps they lead."""
 
-from dataclasses import replace
+import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from bayespde.library.assembler import Assembler
 from bayespde.library.choose import dense_windows
 from bayespde.library.moments import weak_problem
 from bayespde.library.pilot import Pilot
-from bayespde.library.rescore import Rescored, _noise_of_differences, contenders, rescore
+from bayespde.library.rescore import Rescored, _noise_of_difference, contenders, rescore
 from bayespde.library.whiten import WhitenedRows
 from bayespde.pipeline import PilotJudge
 from bayespde.smooth.basis import SplineConfig
@@ -30,31 +30,34 @@ def test_contenders_are_the_best_what_it_holds_the_best_of_each_size_and_the_mos
     assert (found[0] == spins[0]).all()
     as_text = ["".join("1" if s else "0" for s in row) for row in found]
     assert as_text[1:3] == ["0100", "1000"]
-    assert as_text[3:6] == ["0001", "1110", "1111"]
-    assert set(as_text[6:]) == {"0111", "0011"}
+    # the most probable without the first and without the second term, then the best of one, three and four terms
+    assert as_text[3:7] == ["0111", "0011", "0001", "1110"]
+    assert set(as_text[7:]) == {"1111"}
     assert len(set(as_text)) == len(as_text)
     assert len(contenders(spins, probability, 3)) == 3
 
 
-def rescored(shared, own, sd, *spins):
+def rescored(shared, own, lead, sd, *spins):
     chosen = bits(*spins)
-    return Rescored(chosen, np.array(shared), np.array(own), np.array(sd), chosen * 1.0)
+    return Rescored(chosen, *(np.array(a, dtype=float) for a in (shared, own, lead, sd)), chosen * 1.0)
 
 
-def test_a_change_counts_beyond_its_noise_and_only_where_it_matters():
-    assert rescored([0, -1, -80], [0, -4, -10], [0, 0, 0], "11", "10", "01").change == pytest.approx(3)
-    assert rescored([0, -1, -80], [0, -4, -10], [0, 1, 0], "11", "10", "01").change == pytest.approx(1)
-    assert rescored([0, -1, -80], [0, -4, -3], [0, 2, 0], "11", "10", "01").change == pytest.approx(77)
+def test_a_change_counts_only_where_it_matters():
+    three = ("11", "10", "01")
+    assert rescored([0, -1, -80], [0, -4, -10], [0, 0, 0], [0, 0, 0], *three).change == pytest.approx(3)
+    # the last is confirmed by its own rows: it counts unless it explains the data clearly worse
+    assert rescored([0, -1, -80], [0, -4, 2], [0, 0, -9], [0, 0, 5], *three).change == pytest.approx(82)
+    assert rescored([0, -1, -80], [0, -4, 2], [0, 0, -9], [0, 0, 4], *three).change == pytest.approx(3)
 
 
-def test_suspects_are_better_on_their_own_or_a_part_that_hardly_lags():
-    # a clear winner is none; a rival ahead beyond noise is one
-    assert rescored([0, -9], [0, -9], [0, 1], "110", "011").suspects == []
-    assert rescored([0, -9], [-9, 0], [1, 0], "110", "011").suspects == [1]
-    assert rescored([0, -9], [-9, 0], [6, 0], "110", "011").suspects == []
-    # a part of the preferred one need not be ahead, and the smaller comes first
-    assert rescored([0, -50, -60], [0, -3, -9], [0, 2, 5], "111", "011", "010").suspects == [2, 1]
-    assert rescored([0, -50], [0, -30], [0, 2], "110", "100").suspects == []
+def test_suspects_confirm_themselves_and_are_better_or_a_part_that_is_not_worse():
+    assert rescored([0, -9], [0, 3], [0, 9], [0, 3], "110", "011").suspects == [1]
+    assert rescored([0, -9], [0, 3], [0, 9], [0, 4.5], "110", "011").suspects == []
+    assert rescored([0, -9], [0, -3], [0, 9], [0, 3], "110", "011").suspects == []
+    # a part of the preferred one need not be better, and the smaller comes first
+    assert rescored([0, -50, -60], [0, 2, 1], [0, -3, -9], [0, 2, 5], "111", "011", "010").suspects == [2, 1]
+    assert rescored([0, -50], [0, 2], [0, -9], [0, 2], "110", "100").suspects == []
+    assert rescored([0, -50], [0, -2], [0, 0], [0, 2], "110", "100").suspects == []
 
 
 def test_the_noise_of_a_difference_is_that_of_two_quadratic_forms(seed):
@@ -64,10 +67,9 @@ def test_the_noise_of_a_difference_is_that_of_two_quadratic_forms(seed):
     weak = weak_problem(library, formula.field(), formula, options=options)
     pilots = [np.array([0.3, 0.0]), np.array([0.3, 0.02])]
     rows = [WhitenedRows(weak, p) for p in pilots]
-    found = [Pilot(r, p, 1, 0.0, True) for r, p in zip(rows, pilots, strict=True)]
-    sd = _noise_of_differences(found, np.array([0.0, -1.0]))
-    assert sd[0] == pytest.approx(0, abs=0.05)
-    assert 0.5 < sd[1] < np.sqrt(len(weak.target))
+    assert _noise_of_difference(rows[0], rows[0]) == pytest.approx(0, abs=0.05)
+    sd = _noise_of_difference(rows[1], rows[0])
+    assert 0.5 < sd < np.sqrt(len(weak.target))
     rng, halves = np.random.default_rng(seed), []
     for _ in range(400):
         noisy = weak_problem(
@@ -83,10 +85,10 @@ def test_the_noise_of_a_difference_is_that_of_two_quadratic_forms(seed):
         ]
         halves.append(0.5 * (change[0] @ change[0] - change[1] @ change[1]))
     assert abs(np.mean(halves)) < 5 * np.std(halves) / 20
-    assert np.std(halves) == pytest.approx(sd[1], rel=5 / np.sqrt(2 * len(halves)))
+    assert np.std(halves) == pytest.approx(sd, rel=5 / np.sqrt(2 * len(halves)))
 
 
-def heat(noise):
+def heat(noise, seed=0):
     """Fast and slow waves decay: the spline's bias in the first frames looks like a fourth derivative."""
     spec = bp.SimulationSpec(
         equation="u_t = 1.5*u_xx",
@@ -95,7 +97,7 @@ def heat(noise):
         times={"start": 0.0, "stop": 8.0, "frames": 81},
         initial={"kind": "random_waves", "modes": 6, "seed": 48},
     )
-    return bp.add_noise(bp.simulate(spec), noise, seed=0)
+    return bp.add_noise(bp.simulate(spec), noise, seed=seed)
 
 
 def test_a_wrong_pilot_is_found_out():
@@ -117,14 +119,38 @@ def test_a_wrong_pilot_is_found_out():
         true = library.spins(["u_xx"])
         assert any((found.spins[i] == true).all() for i in found.suspects) == is_wrong
         if not is_wrong:
-            assert found.change < 1.0
+            assert not found.suspects
 
 
-def test_assembly_escapes_the_trap():
-    field, library = heat(0.05), bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxxx", "u*u_x"])
-    smooth = bp.fit_field(field, options=bp.Smoothing(method="spline"))
-    statistics = bp.assemble(library, field, smooth=smooth)
+def test_assembly_escapes_the_trap_or_says_that_the_odds_depend_on_the_pilot(seed):
+    library, escaped = bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxxx", "u*u_x"]), []
+    for draw in range(4):
+        field = heat(0.1, seed=4 * seed + draw)
+        smooth = bp.fit_field(field, options=bp.Smoothing(method="spline"))
+        statistics = bp.assemble(library, field, smooth=smooth)
+        exact = bp.enumerate_models(bp.SpinModel(statistics, library))
+        escaped.append(bool((exact.spins[np.argmax(exact.probability)] == library.spins(["u_xx"])).all()))
+        record = statistics.provenance
+        assert escaped[-1] or record["log_odds_change_left"] > 1.0
+        assert ["u_xx"] in [r["terms"] for r in record["rescored"]]
+    # Without a second look at most of these end with a fourth derivative.
+    assert sum(escaped) >= 2
+
+
+def test_an_empty_equation_is_not_judged_again(rng):
+    field = heat(0.1).copy(data=rng.standard_normal((81, 128)))
+    library = bp.Library.from_strings(["u_xx", "u*u_x"])
+    statistics = bp.assemble(library, field, smooth=bp.fit_field(field, options=bp.Smoothing(method="spline")))
     exact = bp.enumerate_models(bp.SpinModel(statistics, library))
-    assert (exact.spins[np.argmax(exact.probability)] == library.spins(["u_xx"])).all()
-    assert statistics.provenance["log_odds_change_left"] <= 1.0
-    assert replace(statistics).provenance["rescored"][0]["terms"] == ["u_xx"]
+    assert exact.probability[~exact.spins.any(axis=1)] > 0.5
+    assert "rescored" not in statistics.provenance
+
+
+def test_terms_that_are_one_on_this_video_are_passed_over():
+    t, x = np.linspace(0, 2, 41), np.linspace(0, 10, 64)
+    wave = np.sin(2 * np.pi * x / 10) * np.exp(-0.5 * (2 * np.pi / 10) ** 2 * t)[:, None]
+    field, library = bp.make_field(wave, t=t, x=x), bp.Library.from_strings(["u", "u_xx", "u_x"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        statistics = bp.assemble(library, field, smooth=bp.fit_field(field, options=bp.Smoothing(method="spline")))
+    assert np.isfinite(statistics.provenance["log_odds_change_left"])

@@ -152,19 +152,24 @@ def test_the_rows_do_move_like_the_noise_that_was_simulated(seed):
     assert np.abs(standard.T @ standard / draws - correlation).max() < 5 * error.max()
 
 
-def test_missing_pixels_carry_no_noise_and_no_value():
+def test_missing_pixels_have_no_value_of_their_own():
     formula, options, pilot, target = CASES["1-D"]
-    beta, names = np.array(list(pilot.values())), list(pilot)
     gaps = np.zeros(formula.shape)
     gaps[[2, 5, 6, 8, 8, 13], [15, 10, 11, 3, 8, 6]] = np.nan
-    gappy = problem(formula, names, noise=gaps, options=options, target=target)
-    whole = problem(formula, names, options=options, target=target)
+    gappy = problem(formula, list(pilot), noise=gaps, options=options, target=target)
+    whole = problem(formula, list(pilot), options=options, target=target)
     assert np.allclose(gappy.target, whole.target, rtol=1e-12)
     assert np.allclose(gappy.design, whole.design, rtol=1e-12)
-    observed = np.flatnonzero(~np.isnan(gaps))
-    matrix, _ = response(formula, options, pilot, target, observed)
-    wanted = formula.noise_scale**2 * matrix @ matrix.T
-    assert np.allclose(gappy.covariance(beta), wanted, atol=1e-9 * wanted.max(), rtol=0)
+
+
+def test_a_quarter_missing_costs_a_quarter_of_the_information(rng):
+    formula = Formula(SMOOTH, (np.linspace(0, 1.6, 60), np.linspace(0, 4, 70)), noise_scale=0.03)
+    options, names = replace(CLEAN, half_widths={"time": 15, "x": 18}, rows=40), ["u", "u*u_x", "u_xx"]
+    gaps = np.where(rng.random(formula.shape) < 0.25, np.nan, 0.0)
+    gappy, whole = (problem(formula, names, noise=noise, options=options) for noise in (gaps, None))
+    ratio = np.diagonal(gappy.covariance(np.ones(3))) / np.diagonal(whole.covariance(np.ones(3)))
+    assert np.all(np.abs(ratio * 0.75 - 1) < 0.2)
+    assert abs(ratio.mean() * 0.75 - 1) < 0.07
 
 
 def test_test_functions_that_look_into_a_hole_are_dropped():
@@ -195,7 +200,10 @@ def test_test_functions_that_look_into_a_hole_are_dropped():
     beta = np.array([0.3, -1.0])
     found, wanted = gappy.covariance(beta), whole.covariance(beta)[np.ix_(gappy.kept, gappy.kept)]
     assert found.shape == wanted.shape
-    assert np.all(np.diagonal(found) <= np.diagonal(wanted) * (1 + 1e-12))
+    # Beside the hole the neighbours count for more.
+    ratio = np.diagonal(found) / np.diagonal(wanted)
+    assert ratio.min() > 1 - 1e-12
+    assert 1.001 < ratio.max() < 1.3
     assert WhitenedRows(gappy, beta).statistics.provenance["dropped_for_gaps"] == dropped
 
 
