@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all bench lint format docs notebooks install clean
+.PHONY: help demo test test-slow test-all bench bench-peers lint format docs notebooks install clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
@@ -23,6 +23,10 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	@touch $@ .venv/.test .venv/.run
 
+.venv/.bench: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,bench]"
+	@touch $@
+
 demo: .venv/.run ## install, find the equation behind a bundled video, show where the results are
 	$(BIN)/bayespde run allen_cahn_front --check --output runs/demo
 
@@ -34,6 +38,9 @@ test-slow: .venv/.test ## run only what takes longer
 
 bench: .venv/.test ## run the benchmarks and print their tables
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -s
+
+bench-peers: .venv/.bench ## compare with pysindy for about an hour and write the table into the docs
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmarks/test_peers.py --full
 
 lint: .venv/.dev ## style, types and the import contract
 	$(BIN)/ruff format --check .

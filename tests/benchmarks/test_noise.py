@@ -3,13 +3,13 @@
 `--full` takes every noise level and ten noise draws; without it, a share that takes minutes.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import random_equations
 from data_sets import TRUTH, load
+from result_table import Table
 from scipy.ndimage import gaussian_filter1d
 
 import bayespde as bp
@@ -54,21 +54,6 @@ def shot(clean, rng):
 
 
 OTHER_NOISE = {"correlated": correlated, "shot": shot}
-
-
-class Table(list):
-    """Rows of this run, each written at once among those of the runs before: a table may be measured in parts."""
-
-    def __init__(self, file):
-        super().__init__()
-        self.file = file
-
-    def append(self, row):
-        super().append(row)
-        self.file.parent.mkdir(exist_ok=True)
-        kept = json.loads(self.file.read_text()) if self.file.exists() else []
-        kept = [r for r in kept if any(r[key] != row[key] for key in ("data", "noise", "seed"))]
-        self.file.write_text(json.dumps([*kept, row], indent=0))
 
 
 @pytest.fixture(scope="module")
