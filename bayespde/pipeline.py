@@ -9,39 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
 
 from bayespde.config import DiscoverConfig, Prior
 from bayespde.core.equation import Equation, Library
 from bayespde.core.field import check_field, field_hash
-from bayespde.core.independent import independent_log_density
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import spawn_seeds
 from bayespde.core.scales import units_of
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.folder import RunFolder, stage_key
+from bayespde.judge import PilotJudge
 from bayespde.library.candidates import check_library, polynomial_library
 from bayespde.library.choose import Weak
 from bayespde.library.front import is_front
 from bayespde.library.rows import weak_statistics
 from bayespde.library.strong import Strong, strong_statistics
-from bayespde.model.priors import GPriorSlab, HyperGSlab, complexity_logits
 from bayespde.model.spin import SpinModel
 from bayespde.results.checks import check_fit, format_checks
 from bayespde.results.diagnostics import run_agreement, squared_residual_per_row
 from bayespde.results.equations import RankedEquation, equations, format_equations
 from bayespde.results.pareto import pareto_front
 from bayespde.sampling import check_workers, sample
-from bayespde.smc.base import SMCConfig
-from bayespde.smc.exact import enumerate_exact
-from bayespde.smc.run import run_all
 from bayespde.smooth.differentiate import SmoothField
 from bayespde.smooth.fit import fit_field
 from bayespde.smooth.spline import SplineFit, fit_spline
-
-PILOT_TERMS = 23
-PILOT_MODELS = 100
 
 
 def assemble(
@@ -79,42 +71,6 @@ def assemble(
         return strong_statistics(library, field, smooth.evaluate, options=form)
     spline = _spline_for_rows(field, smooth, form.noise)
     return weak_statistics(library, field, spline, PilotJudge(library, prior), options=form, progress=progress)
-
-
-@dataclass(frozen=True, eq=False)
-class PilotJudge:
-    """The posterior over configurations while the pilot equation is sought: exact, or sampled for many terms.
-
-    Attributes:
-        library: The candidate terms.
-        prior: Its expected number of terms; the slab is the g-prior, which is faster than a mixture.
-    """
-
-    library: Library
-    prior: Prior
-
-    def average(self, statistics: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
-        """Leading configurations `[N, K]` and their probabilities `[N]`."""
-        model = self._model(statistics)
-        if len(self.library) <= PILOT_TERMS:
-            table = enumerate_exact(model, keep=PILOT_MODELS, per_size=1)
-            return table.spins, table.probability
-        runs = run_all(model, config=SMCConfig(particles=512, runs=1), seed=0)
-        distinct, counts = np.unique(runs.spins.reshape(-1, len(self.library)), axis=0, return_counts=True)
-        return distinct, counts / counts.sum()
-
-    def log_posterior(self, statistics: SufficientStatistics, spins: np.ndarray) -> np.ndarray:
-        """Log prior plus log evidence of configurations `[N, K]`: `[N]`; statistics may lack terms that are off.
-
-        A mixture over g, because rows at different pilots differ in energy, which a fixed g would read as a difference.
-        """
-        logits = complexity_logits(self.library.complexities, expected_terms=self.prior.expected_terms)
-        present = [self.library.index(name) for name in statistics.names]
-        likelihood = SpinModel(statistics, slab=HyperGSlab()).log_likelihood(torch.as_tensor(spins[:, present]))
-        return (independent_log_density(torch.as_tensor(spins), torch.as_tensor(logits)) + likelihood).numpy()
-
-    def _model(self, statistics: SufficientStatistics) -> SpinModel:
-        return SpinModel(statistics, self.library, expected_terms=self.prior.expected_terms, slab=GPriorSlab())
 
 
 def _spline_for_rows(field: xr.DataArray, smooth: SmoothField, noise: str) -> SplineFit:

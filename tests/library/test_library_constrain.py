@@ -117,6 +117,34 @@ def test_its_error_is_uncorrelated_with_the_noise_of_the_rows():
     assert correlation(bound) < 0.02
 
 
+def test_more_moments_than_the_smoother_has_freedom_do_not_throw_the_field_about():
+    """Where the smoother kept next to no noise, a moment has nothing to remove, and must not be obeyed at any price."""
+    field = noisy((40, 60))
+    smooth = fit_spline(field, config=SPLINE)
+    library, pilot = bp.Library.from_strings(["u", "u*u_x", "u_xx"]), np.array([0.2, -0.3, 0.2])
+    free = smooth.variance > 1e-2 * smooth.variance.max()
+    moves = []
+    for rows, half_widths in ((40, {"time": 8, "x": 12}), (200, {"time": 6, "x": 8})):
+        options = replace(WHITE, half_widths=half_widths, pilot_rows=rows)
+        problem = weak_problem(library, field, smooth, options=options)
+        bound = constrain(smooth, smooth, problem, pilot, problem.noise_covariance(pilot))
+        change = (bound.coefficients - smooth.coefficients)[free] / np.sqrt(smooth.variance[free])
+        moves.append(np.sqrt(np.mean(change**2)))
+    assert len(problem.target) > 2 * free.sum()
+    assert moves[1] < 1.5 * moves[0]
+
+
+def test_the_assembler_goes_on_where_one_step_is_not_enough():
+    field = burgers(0, 0.5)
+    smooth, options = fit_spline(field, config=SPLINE), replace(WHITE, rows=300)
+    library, truth = bp.Library.from_strings(["u*u_x", "u_xx"]), np.array([-1.0, 0.1])
+    first = weak_problem(library, field, smooth, options=options)
+    assembler = Assembler(library, field, smooth, first, first.windows)
+    once = constrain(smooth, smooth, first, truth, first.noise_covariance(truth))
+    size = [np.linalg.norm(moments(first, s, truth, field)) for s in (smooth, once, assembler._obeying(truth)[0])]
+    assert size[2] < 0.5 * size[1] < 0.1 * size[0]
+
+
 def burgers(seed, noise, points=(61, 128)):
     """Viscous Burgers on a periodic grid, with noise."""
     spec = bp.SimulationSpec(

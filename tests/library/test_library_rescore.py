@@ -8,13 +8,13 @@ from manufactured import SMOOTH, Formula
 
 import bayespde as bp
 from bayespde.config import Prior
+from bayespde.judge import PilotJudge
 from bayespde.library.assembler import Assembler
 from bayespde.library.choose import dense_windows
 from bayespde.library.moments import weak_problem
 from bayespde.library.pilot import Pilot
 from bayespde.library.rescore import Rescored, _noise_of_difference, contenders, rescore
 from bayespde.library.whiten import WhitenedRows
-from bayespde.pipeline import PilotJudge
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.spline import fit_spline
 
