@@ -69,23 +69,21 @@ def assemble(
     check_library(library, field)
     if isinstance(form, Strong):
         return strong_statistics(library, field, smooth.evaluate, options=form)
-    spline = _spline_for_rows(field, smooth, form.noise)
+    spline = smooth.spline
+    if _is_front(field, spline, form.noise):
+        # A front that jitters from frame to frame is displaced, not deformed. Weights that predict whole frames would
+        # smear its shape over neighbouring frames, and with it every nonlinear term; those that predict pixels keep it.
+        form = replace(form, noise="front")
+        if spline.hold_out != "pixels":
+            spline = fit_spline(field, config=replace(smooth.spline_config, hold_out="pixels"))
     return weak_statistics(library, field, spline, PilotJudge(library, prior), options=form, progress=progress)
 
 
-def _spline_for_rows(field: xr.DataArray, smooth: SmoothField, noise: str) -> SplineFit:
-    """The spline that the terms are taken from, for noise that is said to be of some kind.
-
-    A front that jitters from frame to frame is displaced, not deformed. Weights that predict whole frames would smear
-    its shape over neighbouring frames, and with it every nonlinear term; those that predict pixels keep it.
-    """
-    spline = smooth.spline
-    if spline.hold_out == "pixels" or field.ndim > 2 or noise not in ("auto", "front"):
-        return spline
-    value, slope = spline.evaluate((0, 0)), spline.evaluate((0, 1))
-    if noise == "auto" and not is_front(field.values, value, slope, spline.noise_scale):
-        return spline
-    return fit_spline(field, config=replace(smooth.spline_config, hold_out="pixels"))
+def _is_front(field: xr.DataArray, spline: SplineFit, noise: str) -> bool:
+    """Whether the noise is that of a front: said to be, or seen in the residuals."""
+    if noise != "auto" or field.ndim > 2:
+        return noise == "front"
+    return is_front(field.values, spline.evaluate((0, 0)), spline.evaluate((0, 1)), spline.noise_scale)
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,7 +70,7 @@ class Rescored:
 
     @property
     def suspects(self) -> list[int]:
-        """Configurations that their own rows confirm and that may be right, the smallest first.
+        """Configurations that their own rows confirm and that may be right, the smallest first, of these the best.
 
         Those that explain the data better than the preferred one, beyond noise, and those that lack a term of the
         preferred one and are not worse beyond noise: a pilot with a term too many can make itself believed.
@@ -79,7 +79,7 @@ class Rescored:
         is_better = (self.own > 0) & (self.lead > LAG + 2 * self.lead_sd)
         is_enough = is_part & self._is_confirmed & self._is_not_worse
         found = np.flatnonzero(is_better | is_enough)
-        return sorted(found.tolist(), key=lambda i: int(self.spins[i].sum()))
+        return sorted(found.tolist(), key=lambda i: (int(self.spins[i].sum()), -self.lead[i]))
 
     @property
     def _is_confirmed(self) -> np.ndarray:

@@ -66,7 +66,7 @@ def _judged_again(pilot: Pilot, judge: Judge, assembler: Assembler, progress: bo
     again = rescore(assembler, judge, pilot, options.rescored, progress=progress)
     record: dict[str, Any] = {"log_odds_change": again.change, "pilot_redone": 0}
     for i in again.suspects:
-        other = settle(assembler, judge.average, again.coefficients[i], rounds=options.pilots, progress=progress)
+        other = _settled_at(assembler, again.spins[i], again.coefficients[i], options.pilots)
         found, former = judge.log_posterior(other.settled.statistics, again.spins[[i, 0]])
         if found > former:
             pilot, again = other, rescore(assembler, judge, other, options.rescored, progress=progress)
@@ -75,6 +75,15 @@ def _judged_again(pilot: Pilot, judge: Judge, assembler: Assembler, progress: bo
     record |= {"log_odds_change_left": again.change, "rescored": again.table(assembler.library.names)}
     statistics = _recorded(pilot, judge, assembler)
     return replace(statistics, provenance=dict(statistics.provenance) | record)
+
+
+def _settled_at(assembler: Assembler, on: np.ndarray, start: np.ndarray, rounds: int) -> Pilot:
+    """The fixed point of one configuration on all rows; an average could wander off to where it came from."""
+
+    def certain(_: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
+        return on[None], np.ones(1)
+
+    return settle(assembler, certain, start, rounds=rounds)
 
 
 def _preferred(pilot: Pilot, judge: Judge) -> np.ndarray:

@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.data]
 # a network would change the time and nothing else.
 SPLINE = bp.DiscoverConfig(smoothing=bp.Smoothing(method="spline"))
 NOISE = [(level, seed) for level in (0.0, 0.01, 0.05) for seed in range(3) if level or not seed]
+# The large one once per level; more draws are in test_noise.py.
+CASES = [(n, v, s) for n in ("burgers", "kdv", "ks") for v, s in NOISE if n != "ks" or not s]
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +49,7 @@ def row_of(found, truth, **extra):
     }
 
 
-@pytest.mark.parametrize(("noise", "seed"), NOISE)
-@pytest.mark.parametrize("name", ["burgers", "kdv", "ks"])
+@pytest.mark.parametrize(("name", "noise", "seed"), CASES)
 def test_default_settings_find_the_equation(data_folder, table, name, noise, seed):
     found = bp.discover(load(data_folder, name, noise=noise, seed=seed), config=SPLINE, seed=seed)
     row = row_of(found, TRUTH[name], data=name, noise=noise, seed=seed)
@@ -59,18 +60,26 @@ def test_default_settings_find_the_equation(data_folder, table, name, noise, see
     assert row["relative_error"] <= 0.05
 
 
-@pytest.mark.parametrize("name", ["phase_field", "phase_field_noisy"])
-def test_the_simulated_phase_field_is_identified(data_folder, table, name):
-    library = bp.Library.from_strings(PHASE_FIELD_TERMS)
-    found = bp.discover(load(data_folder, name), library=library, config=SPLINE)
-    truth = TRUTH["phase_field"]
-    table.append(row_of(found, truth, data=name, noise=None, seed=0))
+REACTIONS = [
+    *(("phase_field", level) for level in (0.0, 0.01, 0.05)),
+    ("phase_field_noisy", 0.0),
+    *((name, level) for name in ("allen_cahn", "chafee_infante") for level in (0.01, 0.05)),
+]
+
+
+@pytest.mark.parametrize(("name", "noise"), REACTIONS)
+def test_reaction_and_diffusion_are_told_apart(data_folder, table, name, noise):
+    is_phase_field = name.startswith("phase_field")
+    library = bp.Library.from_strings(PHASE_FIELD_TERMS) if is_phase_field else bp.polynomial_library("u", space=1)
+    found = bp.discover(load(data_folder, name, noise=noise, seed=1), library=library, config=SPLINE)
+    truth = TRUTH["phase_field" if is_phase_field else name]
+    table.append(row_of(found, truth, data=name, noise=noise, seed=1))
     spins, probability = found.posterior.configurations()
     needed = np.searchsorted(np.cumsum(probability), 0.95) + 1
     assert (spins[:needed] == library.spins(list(truth))).all(axis=1).any()
     right = next(e for e in found.equations(top=20) if set(e.names) == set(truth))
     for term, mean, sd in zip(right.names, right.coefficients, right.sd, strict=True):
-        assert abs(mean / truth[term] - 1) <= 0.03
+        assert abs(mean / truth[term] - 1) <= (0.03 if is_phase_field else 0.15)
         assert abs(mean - truth[term]) <= 3 * sd
 
 
