@@ -39,6 +39,7 @@ _HOME = {
     "Discovery": "bayespde.pipeline",
     "equations": "bayespde.results.equations",
     "check_fit": "bayespde.results.checks",
+    "second_estimate": "bayespde.results.second",
     "compare": "bayespde.results.compare",
     "pareto_front": "bayespde.results.pareto",
     "to_inference_data": "bayespde.results.arviz_bridge",

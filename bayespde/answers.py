@@ -11,6 +11,7 @@ from bayespde.core.files import atomic_path
 from bayespde.pipeline import Discovery
 from bayespde.results.checks import check_fit, format_checks
 from bayespde.results.equations import format_equations
+from bayespde.results.second import second_estimate
 from bayespde.smooth.differentiate import differentiate
 
 
@@ -35,7 +36,12 @@ def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Pa
     ranked = found.equations()
     texts = {
         "equations.txt": "\n\n".join(
-            [format_equations(ranked), format_checks(check_fit(found.posterior)), found.smooth.summary() + "\n"]
+            [
+                format_equations(ranked),
+                *([str(second)] if (second := second_estimate(found.posterior)) else []),
+                format_checks(check_fit(found.posterior)),
+                found.smooth.summary() + "\n",
+            ]
         ),
         "inclusion.csv": found.posterior.inclusion_probability.to_series().rename("probability").to_csv(),
         "pareto.csv": front.to_dataframe().to_csv(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy
@@ -141,6 +141,10 @@ class Library:
         on = np.zeros(len(self), dtype=bool)
         on[[self.index(n) for n in names]] = True
         return on
+
+    def chosen(self, on: np.ndarray) -> Library:
+        """The library of the terms that are on, `[K]`, bool."""
+        return replace(self, terms=tuple(t for t, keep in zip(self.terms, on, strict=True) if keep))
 
 
 def _direction(expression: sympy.Expr) -> tuple[tuple[str, float], ...]:

@@ -45,7 +45,7 @@ class Assembler:
 
     def restricted(self, on: np.ndarray) -> Assembler:
         """The same for the terms that are on, `[K]`, bool."""
-        return replace(self, library=_chosen(self.library, on))
+        return replace(self, library=self.library.chosen(on))
 
     def thinned(self, rows: int) -> Assembler:
         """The same with at most so many test functions, as wide as they are."""
@@ -66,7 +66,7 @@ class Assembler:
         size = [np.linalg.norm(self.first.design[:, self.first.library.index(t.name)]) for t in self.library]
         weight = np.array(size) * np.abs(pilot)
         on = weight > NEGLIGIBLE * weight.max(initial=0.0) if weight.any() else np.ones(len(pilot), dtype=bool)
-        few = _chosen(self.library, on)
+        few = self.library.chosen(on)
         if self.start is not None:
             near, noise = self.start
             return constrain(self.smooth, near, self._moments(few, near), pilot[on], noise), noise
@@ -85,7 +85,3 @@ class Assembler:
             library, self.field, smooth, options=first.options, noise=first.noise, windows=self.windows
         )
         return replace(moments, capped=first.capped)
-
-
-def _chosen(library: Library, on: np.ndarray) -> Library:
-    return replace(library, terms=tuple(t for t, keep in zip(library, on, strict=True) if keep))

@@ -73,7 +73,7 @@ def constrain(smooth: S, current: S, problem: WeakProblem, pilot: np.ndarray, no
     if not variance.max() > 0:
         return smooth
     free = variance > NEGLIGIBLE * variance.max()
-    slope, variance = _slope(smooth, problem, pilot, free), variance[free]
+    slope, variance = moment_slope(smooth, problem, pilot, free), variance[free]
     order = problem.target_order
     field = current.evaluate((0,) * len(problem.windows))
     moments = (-1) ** order * project(field - field.mean(), problem.windows, (order,) + (0,) * (field.ndim - 1))
@@ -88,7 +88,7 @@ def constrain(smooth: S, current: S, problem: WeakProblem, pilot: np.ndarray, no
     return smooth.with_coefficients(coefficients)
 
 
-def _slope(smooth: GaussianSmoother, problem: WeakProblem, pilot: np.ndarray, free: np.ndarray) -> np.ndarray:
+def moment_slope(smooth: GaussianSmoother, problem: WeakProblem, pilot: np.ndarray, free: np.ndarray) -> np.ndarray:
     """Derivative of the moments in the free coefficients, `[m, free]`."""
     order, (time, *space) = problem.target_order, problem.windows
     kept = [np.flatnonzero(free.any(axis=tuple(i for i in range(free.ndim) if i != a))) for a in range(free.ndim)]

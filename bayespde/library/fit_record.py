@@ -10,6 +10,7 @@ import numpy as np
 from bayespde.core.errors import ConfigError
 from bayespde.core.neighbours import neighbour_correlation
 from bayespde.library.assembler import Assembler
+from bayespde.library.field_estimate import field_estimate
 from bayespde.library.noise_model import NoiseModel
 from bayespde.library.whiten import WhitenedRows
 
@@ -29,12 +30,15 @@ def fit_record(rows: WhitenedRows, on: np.ndarray, assembler: Assembler) -> dict
         assembler: Forms rows with other windows.
 
     Returns:
-        `residual_map` and, where they can be told, `residual_correlation` and `other_windows`; numbers, lists, names.
+        `residual_map` and, where they can be told, `residual_correlation`, `field_estimate` and `other_windows`;
+        numbers, lists and names.
     """
     record = {
         "residual_map": residual_map(rows, on),
         "residual_correlation": residual_correlation(assembler, rows.problem.noise),
     }
+    if on.any() and rows.problem.noise.kind != "front":
+        record["field_estimate"] = field_estimate(assembler, rows.pilot, on)
     try:
         return record | ({"other_windows": other_windows(assembler, rows, on)} if on.any() else {})
     except ConfigError:  # a small video with gaps may have no room for wider windows; its rows are good all the same

@@ -10,7 +10,7 @@ the pilot beta0 is near it. That map gives the covariance, which depends on the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -66,6 +66,16 @@ class WeakProblem:
     def floor_scale(self) -> float:
         """Misfit floor of a row, in units of the target."""
         return self.options.floor * float(np.sqrt(np.mean(self.target**2)))
+
+    def restricted(self, on: np.ndarray) -> WeakProblem:
+        """The same for the terms that are on, `[K]`, bool."""
+        return replace(
+            self,
+            library=self.library.chosen(on),
+            design=self.design[:, on],
+            correction=self.correction[:, on],
+            kernels=tuple(k for k, keep in zip(self.kernels, on, strict=True) if keep),
+        )
 
     def covariance(self, pilot: np.ndarray) -> np.ndarray:
         """Covariance of z at a pilot `[K]`: noise of the video, scheme error and floor, `[m, m]` [bortz2023]."""

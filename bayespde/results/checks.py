@@ -10,12 +10,15 @@ import numpy as np
 
 from bayespde.core.posterior import Posterior
 from bayespde.results.equations import group_masses
+from bayespde.results.second import second_estimate
 
 RESIDUAL_SCORE = 5.0
 CORRELATION = 0.1
 WINDOW_SCORE = 3.0
 # Relative change of a coefficient that never matters.
 WINDOW_CHANGE = 0.01
+# The second estimate does not know of the smoother's bias.
+SECOND_SCORE = 6.0
 LOG_ODDS_CHANGE = 1.0
 PILOT_CHANGE = 0.05
 CONDITION = 1e3
@@ -223,6 +226,16 @@ def _equation_checks(posterior: Posterior) -> Iterator[Check]:
         "one description over the other",
         f"these data cannot tell {groups[0].describe() if groups else ''} apart",
     )
+    second = second_estimate(posterior)
+    if second is not None:
+        worst = int(np.argmax(second.scores))
+        yield _upper(
+            "second estimate",
+            second.scores[worst],
+            SECOND_SCORE,
+            f"the coefficient of {second.names[worst]}",
+            f"it is {second.first[worst]:.4g} by the rows, {second.coefficients[worst]:.4g} by the smooth field alone",
+        )
     g = posterior.provenance.get("g")
     if g is not None:
         left = float(statistics.block_residuals(statistics.least_squares(best)).sum()) / statistics.energy

@@ -8,7 +8,7 @@ import pytest
 import bayespde as bp
 from bayespde.library.assembler import Assembler
 from bayespde.library.choose import dense_windows
-from bayespde.library.constrain import _slope, constrain
+from bayespde.library.constrain import constrain, moment_slope
 from bayespde.library.moments import project, weak_problem
 from bayespde.library.whiten import WhitenedRows
 from bayespde.smooth.basis import SplineConfig
@@ -55,7 +55,7 @@ def moments(problem, smooth, pilot, field):
 def test_the_slope_is_the_change_of_the_moments_with_each_coefficient(name):
     field, smooth, problem, pilot = case(name)
     free = smooth.variance > 0.3 * smooth.variance.max()
-    found = _slope(smooth, problem, pilot, free)
+    found = moment_slope(smooth, problem, pilot, free)
     assert found.shape == (len(problem.target), free.sum())
     step = 1e-4 * np.abs(smooth.coefficients).max()
     for column, place in list(zip(found.T, np.argwhere(free), strict=True))[::7]:
