@@ -16,13 +16,13 @@ from bayespde.core.files import existing_file
 from bayespde.library.candidates import named_library, polynomial_library
 from bayespde.library.choose import Weak
 from bayespde.library.strong import Strong
-from bayespde.model.priors import GPriorSlab, HyperGSlab, IsotropicSlab
+from bayespde.model.priors import GPriorSlab, HyperGSlab, IsotropicSlab, PlugInSlab, Slab
 from bayespde.smc.base import SMCConfig
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.fit import Smoothing
 from bayespde.smooth.train import NetworkConfig
 
-SLABS = {"hyper-g": HyperGSlab, "g-prior": GPriorSlab, "isotropic": IsotropicSlab}
+SLABS = {"hyper-g": HyperGSlab, "g-prior": GPriorSlab, "isotropic": IsotropicSlab, "plug-in": PlugInSlab}
 FORMS = {"weak": Weak, "strong": Strong}
 
 
@@ -37,7 +37,7 @@ class Prior:
     """
 
     expected_terms: float | None = None
-    slab: HyperGSlab | GPriorSlab | IsotropicSlab = field(default_factory=HyperGSlab)
+    slab: Slab = field(default_factory=HyperGSlab)
     pivot_tolerance: float = 1e-10
 
     def __post_init__(self) -> None:

@@ -197,7 +197,7 @@ def _checks(found: Runs) -> dict[str, Any]:
 def _shrinkage(model: SpinModel) -> float:
     """Factor g / (1 + g) on coefficients where the slab fixes g; a mixture over g settles on large ones."""
     g = model.closed_form.mixture[0]
-    return float(g[0] / (1 + g[0])) if len(g) == 1 else 1.0
+    return float(1 / (1 + 1 / g[0])) if len(g) == 1 else 1.0
 
 
 def check_workers(workers: int) -> None:

@@ -14,28 +14,37 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.core.terms import derivative_orders, evaluate_expression
 
+# Rows of prior weight for a noise that nothing is known of.
+NO_PILOT = 1e-6
+
 
 @dataclass(frozen=True)
 class Strong:
     """How strong rows are formed.
 
     Attributes:
-        power: Exponent on the likelihood, or None: independent rows by number, estimated from the autocorrelation of
-            the residual of all terms together.
+        power: Exponent on the likelihood; None: independent rows by number, estimated from the autocorrelation of
+            the residual of all terms together; "mean": one over the number of rows, a mean likelihood without prior
+            knowledge of the noise, which together with `PlugInSlab` is that of [seedrepo2020].
         trim: Share of the samples dropped at each end of every axis, where smoothing is worst.
         floor: Relative residual amplitude held possible.
     """
 
-    power: float | None = None
+    power: float | str | None = None
     trim: float = 0.05
     floor: float = 1e-3
 
     def __post_init__(self) -> None:
-        if not (self.power is None or 0 < self.power <= 1) or not 0 <= self.trim < 0.4 or self.floor < 0:
+        is_number = isinstance(self.power, int | float) and not isinstance(self.power, bool)
+        if (
+            not (self.power in (None, "mean") or (is_number and 0 < float(self.power) <= 1))  # type: ignore[arg-type]
+            or not 0 <= self.trim < 0.4
+            or self.floor < 0
+        ):
             raise ConfigError(
                 "The strong form's settings are out of range.",
                 got=self,
-                wanted="power in (0, 1] or None, trim in [0, 0.4), floor >= 0",
+                wanted='power in (0, 1], "mean" or None, trim in [0, 0.4), floor >= 0',
                 fix="Strong()",
             )
 
@@ -82,15 +91,20 @@ def strong_statistics(
     scale[scale == 0] = 1.0
     left = target.ravel() - rows / scale @ np.linalg.lstsq(rows / scale, target.ravel(), rcond=1e-10)[0]
     times = [autocorrelation_time(left.reshape(target.shape), axis) for axis in range(target.ndim)]
-    power = options.power or min(1.0, 1.0 / float(np.prod(times)))
+    power = min(1.0, 1.0 / float(np.prod(times))) if options.power is None else options.power
+    pilot_rows, pilot_variance = 1.0, None
+    if power == "mean":
+        power, pilot_rows, pilot_variance = 1.0 / len(rows), NO_PILOT, float(np.mean(target**2))
     return SufficientStatistics.from_rows(
         rows,
         target.ravel(),
         names=library.names,
-        power=power,
+        power=float(power),
         floor=options.floor,
         target_name=library.target,
-        provenance={"form": "strong", "rows": len(rows), "power": power, "autocorrelation_times": times},
+        pilot_rows=pilot_rows,
+        pilot_variance=pilot_variance,
+        provenance={"form": "strong", "rows": len(rows), "power": float(power), "autocorrelation_times": times},
     )
 
 

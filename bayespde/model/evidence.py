@@ -13,7 +13,7 @@ from pyro.distributions import TorchDistribution
 from torch.distributions import constraints
 
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model.priors import Slab
+from bayespde.model.priors import PlugInSlab, Slab
 from bayespde.model.regression import regress
 
 BLOCK = 1024
@@ -67,6 +67,8 @@ class ClosedForm:
         """Log determinant of the prior predictive covariance in units of the noise variance, `[N, G]`."""
         if self.ridge > 0:
             return np.asarray(logdet - size * math.log(self.ridge))[:, None]
+        if isinstance(self.slab, PlugInSlab):
+            return np.zeros((len(size), 1))
         return np.asarray(size[:, None] * np.log1p(self.mixture[0]))
 
     def scaled_square(self, rss: np.ndarray, energy: float) -> np.ndarray:

@@ -145,4 +145,22 @@ class IsotropicSlab:
         return np.array([np.inf]), np.zeros(1)
 
 
-Slab = HyperGSlab | GPriorSlab | IsotropicSlab
+@dataclass(frozen=True)
+class PlugInSlab:
+    """No prior of the coefficients: least squares, plugged in [seedrepo2020].
+
+    The likelihood of a configuration is its largest one, `RSS^(-n/2)` with n effective rows. More terms never cost
+    anything but the complexity prior, and evidence is not defined. Together with `Strong(power="mean")`, n = 1, it is
+    the likelihood of the algorithm that this package grew out of, so that its Pareto fronts can be set beside ours.
+    """
+
+    def ridge(self, rows: float) -> float:
+        """Prior precision of unit-norm columns: none, 0."""
+        return 0.0
+
+    def mixture(self, rows: float) -> tuple[np.ndarray, np.ndarray]:
+        """No shrinkage: `g = inf`, `[1]`, and log weight 0, `[1]`, float64."""
+        return np.array([np.inf]), np.zeros(1)
+
+
+Slab = HyperGSlab | GPriorSlab | IsotropicSlab | PlugInSlab

@@ -12,7 +12,9 @@ import torch
 from scipy.linalg import solve_triangular
 from torch.distributions import constraints
 
+from bayespde.core.errors import ConfigError
 from bayespde.model.evidence import SpinEvidence
+from bayespde.model.priors import PlugInSlab
 from bayespde.model.spin import SpinModel
 
 Program = Callable[[], Any]
@@ -80,6 +82,13 @@ def generative(model: SpinModel) -> Program:
         A program without arguments that returns the coefficients, `[K]`, exactly 0 where the spin is down.
     """
     statistics, form = model.statistics, model.closed_form
+    if isinstance(model.slab, PlugInSlab):
+        raise ConfigError(
+            "Plugged-in coefficients have no prior that could generate them.",
+            got=model.slab,
+            wanted="a slab",
+            fix="SpinModel(..., slab=HyperGSlab())",
+        )
     values, log_weight = map(torch.as_tensor, form.mixture)
     factor = torch.as_tensor(statistics.factor)
 

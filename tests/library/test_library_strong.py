@@ -4,12 +4,15 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from manufactured import BURGERS, Formula
 from scipy.signal import lfilter
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError, TermError
+from bayespde.core.terms import derivative_orders
 from bayespde.library.strong import StrongFormWarning, autocorrelation_time, strong_statistics
+from bayespde.model import PlugInSlab, generative
 
 FORMULA = Formula(BURGERS, (np.linspace(0, 3, 41), np.linspace(0, 2 * np.pi, 61)))
 
@@ -87,3 +90,53 @@ def test_a_term_along_an_axis_that_is_not_there_is_refused():
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ConfigError, match="out of range"):
         bp.Strong(**settings)
+
+
+# The mean likelihood
+
+
+def test_the_mean_likelihood_is_that_of_the_original_algorithm(rng):
+    """Differences of log likelihood equal those of the original, which refits on all rows with no compression."""
+    t, x = np.linspace(0, 2, 25), np.linspace(0, 6, 40)
+    values = np.exp(-0.3 * t)[:, None] * np.sin(x - 0.5 * t[:, None]) + 0.2 * np.cos(2 * x + t[:, None])
+    field = bp.make_field(values + 0.05 * rng.standard_normal(values.shape), t=t, x=x)
+    library = bp.Library.from_strings(["u", "u_x", "u_xx", "u*u_x"])
+    smooth = bp.fit_field(field, options=bp.Smoothing(method="spline"))
+    with pytest.warns(StrongFormWarning):
+        statistics = bp.assemble(library, field, smooth=smooth, form=bp.Strong(power="mean", trim=0.0))
+    assert statistics.rows == pytest.approx(1.0)
+    names = ("u_t", "u", "u_x", "u_xx")
+    target, u, u_x, u_xx = (smooth.evaluate(derivative_orders(n, ("time", "x"))).ravel() for n in names)
+    columns = np.column_stack([u, u_x, u_xx, u * u_x])
+
+    def mean_log_likelihood(on):
+        residual = target - columns[:, on] @ np.linalg.lstsq(columns[:, on], target, rcond=None)[0]
+        return -0.5 * (np.log(2 * np.pi * np.mean(residual**2)) + 1)
+
+    spins = np.array([[a, b, c, d] for a in (0, 1) for b in (0, 1) for c in (0, 1) for d in (0, 1)], dtype=bool)
+    order = [library.index(n) for n in ("u", "u_x", "u_xx", "u*u_x")]
+    model = bp.SpinModel(statistics, library, slab=PlugInSlab())
+    ours = model.log_likelihood(torch.as_tensor(spins[:, np.argsort(order)]))
+    theirs = np.array([mean_log_likelihood(s) for s in spins])
+    assert ours.numpy() - ours.numpy()[0] == pytest.approx(theirs - theirs[0], abs=1e-4)
+
+
+@pytest.mark.parametrize("power", ["median", 0, 2.0, True, -0.5])
+def test_powers_that_are_none_are_refused(power):
+    with pytest.raises(ConfigError, match="strong form"):
+        bp.Strong(power=power)
+
+
+def test_the_mean_likelihood_gives_a_pareto_front_and_no_program():
+    t, x = np.linspace(0, 2, 25), np.linspace(0, 6, 40)
+    field = bp.make_field(np.exp(-0.3 * t)[:, None] * np.sin(x) + 0.1 * np.exp(-t)[:, None] * np.cos(2 * x), t=t, x=x)
+    library = bp.Library.from_strings(["u", "u_x", "u_xx"])
+    smooth = bp.fit_field(field, options=bp.Smoothing(method="spline"))
+    with pytest.warns(StrongFormWarning):
+        statistics = bp.assemble(library, field, smooth=smooth, form=bp.Strong(power="mean"))
+    model = bp.SpinModel(statistics, library, slab=PlugInSlab())
+    posterior = bp.sample(model, config=bp.SMCConfig(particles=256, runs=1), seed=0)
+    assert posterior.provenance["shrinkage"] == 1.0
+    assert len(bp.pareto_front(posterior).complexity) > 1
+    with pytest.raises(ConfigError, match="no prior"):
+        generative(model)
