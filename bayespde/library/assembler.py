@@ -56,6 +56,8 @@ class Assembler:
 
     def starting_at(self, pilot: np.ndarray) -> Assembler:
         """The same, each field one step from the one that obeys the equation `pilot`, `[K]`."""
+        if not self.bound:
+            return self
         return replace(self, start=self._obeying(pilot))
 
     def _obeying(self, pilot: np.ndarray) -> tuple[GaussianSmoother, np.ndarray]:

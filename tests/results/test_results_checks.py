@@ -50,6 +50,30 @@ def test_a_sound_discovery_passes_every_check():
     assert format_checks(checks) == f"all {len(checks)} checks of fit passed"
 
 
+CLEAN = {
+    "u_t = -u_x + 0.2*u_xx": {"u_x", "u_xx"},
+    "u_t = 0.5*u_xx": {"u_xx"},
+    "u_t = u - u**3 + 0.3*u_xx": {"u", "u**3", "u_xx"},
+    "u_t = -u*u_x + 0.1*u_xx": {"u*u_x", "u_xx"},
+}
+
+
+@pytest.mark.parametrize("equation", CLEAN)
+def test_a_clean_video_is_right_and_passes_every_check(equation):
+    """There the smoother's own error is all that is left: it is no noise, and no fault either."""
+    posterior = posterior_of(simulated(equation, noise=0, points=96), terms=[*TERMS, "u**3"])
+    spins, _ = posterior.configurations()
+    assert {n for n, on in zip(posterior.statistics.names, spins[0], strict=True) if on} == CLEAN[equation]
+    assert not failed(posterior), format_checks(bp.check_fit(posterior))
+
+
+def test_the_checks_of_added_statistics_are_the_worst_of_the_parts():
+    sound, faulty = (posterior_of(f) for f in (simulated(), with_smeared_noise(0)))
+    together = bp.SpinModel(sound.statistics + faulty.statistics, bp.Library.from_strings(TERMS))
+    flags = failed(bp.sample(together, config=SMC, exact_terms=19, seed=0))
+    assert "in video 2 of 2" in flags["noise"].because
+
+
 def with_smeared_noise(axis):
     field = simulated(noise=0)
     white = np.random.default_rng(0).standard_normal(field.shape)
