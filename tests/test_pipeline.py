@@ -137,7 +137,7 @@ def forbid(monkeypatch, *names):
 def test_a_rerun_reads_everything_back(tmp_path, field, found, monkeypatch):
     first = discover(field, folder=tmp_path / "run")
     assert files(tmp_path / "run") == STAGES
-    forbid(monkeypatch, "fit_field", "assemble", "run_all", "sample")
+    forbid(monkeypatch, "fit_field", "assemble", "sample")
     second = discover(field, folder=tmp_path / "run")
     assert same(first.posterior, second.posterior)
     assert same(first.posterior, found.posterior)
@@ -260,7 +260,7 @@ def test_the_posterior_file_gives_the_same_answers(tmp_path, field, found):
 
 
 def test_settings_are_checked_at_the_door(field, found, monkeypatch):
-    forbid(monkeypatch, "fit_field", "assemble", "run_all")
+    forbid(monkeypatch, "fit_field", "assemble", "sample")
     for settings in ({"seed": -1}, {"seed": 0.5}, {"workers": 0}, {"workers": 1.5}):
         with pytest.raises(ConfigError):
             discover(field, **settings)
