@@ -16,7 +16,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from bayespde.library.atoms import Orders
 from bayespde.library.choose import Smoother
-from bayespde.library.moments import project
+from bayespde.library.moments import target_moments
 from bayespde.library.weak import WeakProblem
 from bayespde.library.windows import Windows
 
@@ -74,9 +74,8 @@ def constrain(smooth: S, current: S, problem: WeakProblem, pilot: np.ndarray, no
         return smooth
     free = variance > NEGLIGIBLE * variance.max()
     slope, variance = moment_slope(smooth, problem, pilot, free), variance[free]
-    order = problem.target_order
     field = current.evaluate((0,) * len(problem.windows))
-    moments = (-1) ** order * project(field - field.mean(), problem.windows, (order,) + (0,) * (field.ndim - 1))
+    moments = target_moments(field - field.mean(), problem.windows, problem.target_order)
     residual = moments[problem.kept] - problem.design @ pilot
     start = (smooth.coefficients - current.coefficients)[free]
     scaled = slope * np.sqrt(variance)

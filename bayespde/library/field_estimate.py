@@ -14,7 +14,7 @@ import numpy as np
 
 from bayespde.library.assembler import Assembler
 from bayespde.library.constrain import GaussianSmoother, moment_slope
-from bayespde.library.moments import project
+from bayespde.library.moments import target_moments
 from bayespde.library.whiten import WhitenedRows
 
 NEGLIGIBLE = 1e-6
@@ -57,9 +57,9 @@ def field_estimate(assembler: Assembler, pilot: np.ndarray, on: np.ndarray) -> d
 
 def _sides(smooth: GaussianSmoother, rows: WhitenedRows) -> np.ndarray:
     """White moments of the terms and, last, of the target, all from the smooth field: `[m, k + 1]`."""
-    problem, order = rows.problem, rows.problem.target_order
+    problem = rows.problem
     field = smooth.evaluate((0,) * len(problem.windows))
-    left = (-1) ** order * project(field - field.mean(), problem.windows, (order,) + (0,) * (field.ndim - 1))
+    left = target_moments(field - field.mean(), problem.windows, problem.target_order)
     return rows.whiten(np.column_stack([problem.design, left[problem.kept]]))
 
 

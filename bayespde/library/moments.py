@@ -66,7 +66,7 @@ def weak_problem(
     _check_smoothness(kernels, options)
     time = (order,) + (0,) * (len(dims) - 1)
     offset = values(u).mean()
-    target = (-1) ** order * project(raw - offset, windows, time)
+    target = target_moments(raw - offset, windows, order)
     design, correction = _columns(library, values, raw - values(u), windows, dims)
     scheme = np.zeros(len(target))
     if options.scheme_error:
@@ -176,6 +176,11 @@ def _check_smoothness(kernels: tuple[dict[Orders, Any], ...], options: Weak) -> 
             wanted="a power above the highest order",
             fix=f"Weak(space_power={highest + 3})",
         )
+
+
+def target_moments(values: np.ndarray, windows: tuple[Windows, ...], order: int) -> np.ndarray:
+    """Moments of the time derivative of a field, moved onto the test functions: `[m]`; constants belong taken out."""
+    return np.asarray((-1) ** order * project(values, windows, (order,) + (0,) * (values.ndim - 1)))
 
 
 def project(values: np.ndarray, windows: tuple[Windows, ...], orders: Orders) -> np.ndarray:

@@ -18,6 +18,11 @@ Average = Callable[[SufficientStatistics], tuple[np.ndarray, np.ndarray]]
 """Gives configurations `[N, K]` and probabilities `[N]` for statistics, exact or sampled."""
 
 
+def certain_of(on: np.ndarray) -> Average:
+    """The average of somebody who is certain of one configuration, `[K]`, bool."""
+    return lambda _: (on[None], np.ones(1))
+
+
 class Judge(Protocol):
     """The posterior over configurations for given statistics, exact or sampled."""
 

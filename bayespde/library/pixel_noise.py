@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-# What is so many standard errors is there; the growth of shot noise must also be so large between dark and bright.
-STANDARD_ERRORS = 4.0
+from bayespde.core.neighbours import neighbour_correlation
+
+# Shot noise counts as visible when its growth is so many standard errors and so large between dark and bright.
+STANDARD_ERRORS = 5.0
 NOTICEABLE_RATIO = 1.5
 SMALLEST_SHARE = 0.05
 REWEIGHTINGS = 5
 # Correlation of neighbours below which noise counts as white, and the lags at which it is measured.
 NOTICEABLE_CORRELATION = 0.05
 NEGLIGIBLE_CORRELATION = 0.01
+LAG_ERRORS = 4.0
 MOST_LAGS = 12
 
 
@@ -39,27 +42,18 @@ def correlated_noise(residual: np.ndarray) -> tuple[float, tuple[np.ndarray, ...
         `[1.]` where neighbours have less than a twentieth in common.
     """
     steps = np.diff(residual, axis=0) / np.sqrt(2.0)
-    seen = ~np.isnan(steps)
-    steps, count = np.where(seen, steps, 0.0), max(int(seen.sum()), 1)
-    variance = float(np.sum(steps**2)) / count
+    count = max(int(np.sum(~np.isnan(steps))), 1)
     kernels = [np.ones(1)]
     for axis in range(1, steps.ndim):
         lags = min(MOST_LAGS, steps.shape[axis] // 8)
-        found = np.array([_lagged(steps, seen, axis, d) for d in range(lags + 1)]) / max(variance, 1e-300)
+        found = np.array([neighbour_correlation(steps, axis, d) for d in range(lags + 1)])
         # Bartlett's error of a correlation; each step shares a frame with the next.
         error = np.sqrt(1.5 * (2 * np.cumsum(found**2) - 1) / count)
-        small = np.flatnonzero(np.abs(found[1:]) < np.maximum(STANDARD_ERRORS * error[:-1], NEGLIGIBLE_CORRELATION))
+        small = np.flatnonzero(np.abs(found[1:]) < np.maximum(LAG_ERRORS * error[:-1], NEGLIGIBLE_CORRELATION))
         reach = int(small[0]) if len(small) else lags
         is_white = reach == 0 or abs(found[1]) < NOTICEABLE_CORRELATION
         kernels.append(np.ones(1) if is_white else found[: reach + 1])
-    return float(np.sqrt(variance)), tuple(kernels)
-
-
-def _lagged(values: np.ndarray, seen: np.ndarray, axis: int, lag: int) -> float:
-    """Mean product of samples `lag` apart along an axis, over those seen."""
-    far, near = (np.take(a, np.arange(lag, a.shape[axis]), axis) for a in (values, seen))
-    here, there = (np.take(a, np.arange(a.shape[axis] - lag), axis) for a in (values, seen))
-    return float(np.sum(far * here)) / max(int(np.sum(near & there)), 1)
+    return float(np.sqrt(np.nanmean(steps**2))), tuple(kernels)
 
 
 def shot_noise(residual: np.ndarray, value: np.ndarray, *, redundancy: float = 1.0) -> tuple[np.ndarray, float, bool]:

@@ -23,9 +23,8 @@ import numpy as np
 from tqdm import tqdm
 
 from bayespde.core.distinct import distinct
-from bayespde.core.statistics import SufficientStatistics
 from bayespde.library.assembler import Assembler
-from bayespde.library.pilot import Judge, Pilot, settle
+from bayespde.library.pilot import Judge, Pilot, certain_of, settle
 from bayespde.library.whiten import WhitenedRows
 
 ROUNDS = 3
@@ -162,11 +161,7 @@ def rescore(assembler: Assembler, judge: Judge, pilot: Pilot, count: int, *, pro
 def _own_pilot(near: Assembler, on: np.ndarray, beside: np.ndarray, start: np.ndarray, *, rounds: int) -> Pilot:
     """The fixed point of a configuration, on rows that have the terms of another one as well."""
     terms = on | beside
-
-    def certain(_: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
-        return on[None, terms], np.ones(1)
-
-    return settle(near.restricted(terms), certain, start[terms], rounds=rounds)
+    return settle(near.restricted(terms), certain_of(on[terms]), start[terms], rounds=rounds)
 
 
 def _whole(pilot: Pilot, terms: np.ndarray) -> np.ndarray:

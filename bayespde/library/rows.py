@@ -15,7 +15,7 @@ from bayespde.library.choose import Weak, dense_windows
 from bayespde.library.constrain import GaussianSmoother
 from bayespde.library.fit_record import fit_record
 from bayespde.library.moments import weak_problem
-from bayespde.library.pilot import Judge, Pilot, settle
+from bayespde.library.pilot import Judge, Pilot, certain_of, settle
 from bayespde.library.rescore import rescore
 
 # Share of noise in the variance of the pilot's rows above which narrower test functions pay.
@@ -79,11 +79,7 @@ def _judged_again(pilot: Pilot, judge: Judge, assembler: Assembler, progress: bo
 
 def _settled_at(assembler: Assembler, on: np.ndarray, start: np.ndarray, rounds: int) -> Pilot:
     """The fixed point of one configuration on all rows; an average could wander off to where it came from."""
-
-    def certain(_: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
-        return on[None], np.ones(1)
-
-    return settle(assembler, certain, start, rounds=rounds)
+    return settle(assembler, certain_of(on), start, rounds=rounds)
 
 
 def _preferred(pilot: Pilot, judge: Judge) -> np.ndarray:
