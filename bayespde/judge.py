@@ -28,20 +28,23 @@ class PilotJudge:
     Attributes:
         library: The candidate terms.
         prior: Its expected number of terms; the slab is the g-prior, which is faster than a mixture.
+        seed: Of the sampling.
     """
 
     library: Library
     prior: Prior
+    seed: int = 0
 
     def average(self, statistics: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
-        """Leading configurations `[N, K]` and their probabilities `[N]`."""
+        """Leading configurations `[N, K]`, the most probable first, and their probabilities `[N]`."""
         model = self._model(statistics)
         if len(self.library) <= EXACT_TERMS:
             table = enumerate_exact(model, keep=MODELS, per_size=1)
             return table.spins, table.probability
-        runs = run_all(model, config=SMCConfig(particles=512, runs=1), seed=0)
+        runs = run_all(model, config=SMCConfig(particles=512, runs=1), seed=self.seed)
         distinct, counts = np.unique(runs.spins.reshape(-1, len(self.library)), axis=0, return_counts=True)
-        return distinct, counts / counts.sum()
+        order = np.argsort(-counts, kind="stable")
+        return distinct[order], counts[order] / counts.sum()
 
     def log_posterior(self, statistics: SufficientStatistics, spins: np.ndarray) -> np.ndarray:
         """Log prior plus log evidence of configurations `[N, K]`: `[N]`; statistics may lack terms that are off.

@@ -19,7 +19,7 @@ from bayespde.core.random import spawn_seeds
 from bayespde.core.scales import units_of
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.folder import RunFolder, stage_key
-from bayespde.judge import PilotJudge
+from bayespde.judge import EXACT_TERMS, PilotJudge
 from bayespde.library.candidates import check_library, polynomial_library
 from bayespde.library.choose import Weak
 from bayespde.library.front import is_front
@@ -44,6 +44,7 @@ def assemble(
     smooth: SmoothField,
     form: Weak | Strong | None = None,
     prior: Prior | None = None,
+    seed: int = 0,
     progress: bool = False,
 ) -> SufficientStatistics:
     """Form rows from a field and compress them.
@@ -57,6 +58,7 @@ def assemble(
         smooth: The smooth field made from it.
         form: `Weak(...)` (default) or `Strong(...)`.
         prior: Prior under which the pilot equation is averaged (its slab replaced by the g-prior, which is faster).
+        seed: Of the sampling by which it is averaged, for libraries of more than 23 terms.
         progress: Show a bar.
 
     Returns:
@@ -74,10 +76,11 @@ def assemble(
     if _is_front(field, spline, form.noise):
         # A front that jitters from frame to frame is displaced, not deformed. Weights that predict whole frames would
         # smear its shape over neighbouring frames, and with it every nonlinear term; those that predict pixels keep it.
-        form = replace(form, noise="front")
         if spline.hold_out != "pixels":
             spline = fit_spline(field, config=replace(smooth.spline_config, hold_out="pixels"))
-    return weak_statistics(library, field, spline, PilotJudge(library, prior), options=form, progress=progress)
+        if _is_front(field, spline, form.noise):
+            form = replace(form, noise="front")
+    return weak_statistics(library, field, spline, PilotJudge(library, prior, seed), options=form, progress=progress)
 
 
 def _is_front(field: xr.DataArray, spline: SplineFit, noise: str) -> bool:
@@ -187,15 +190,23 @@ def discover(
     library = library or polynomial_library(str(field.name), space=field.ndim - 1)
     check_library(library, field)
     check_workers(workers)
-    smooth_seed, sample_seed = spawn_seeds(seed, 2)
+    smooth_seed, sample_seed, pilot_seed = spawn_seeds(seed, 3)
     run = RunFolder(Path(folder) if folder is not None else None)
-    keys = _stage_keys(field, library, config, smooth_seed, sample_seed)
+    keys = _stage_keys(field, library, config, (smooth_seed, sample_seed, pilot_seed))
     smooth = run.smooth(
         keys["smooth"], lambda: fit_field(field, options=config.smoothing, seed=smooth_seed, progress=progress)
     )
     statistics = run.statistics(
         keys["statistics"],
-        lambda: assemble(library, field, smooth=smooth, form=config.form, prior=config.prior, progress=progress),
+        lambda: assemble(
+            library,
+            field,
+            smooth=smooth,
+            form=config.form,
+            prior=config.prior,
+            seed=pilot_seed,
+            progress=progress,
+        ),
     )
     model = SpinModel(statistics, library, **{f.name: getattr(config.prior, f.name) for f in fields(Prior)})
 
@@ -220,14 +231,16 @@ def discover(
 
 
 def _stage_keys(
-    field: xr.DataArray, library: Library, config: DiscoverConfig, smooth_seed: int, sample_seed: int
+    field: xr.DataArray, library: Library, config: DiscoverConfig, seeds: tuple[int, int, int]
 ) -> dict[str, str]:
     """What each stage depends on, hashed: a stage on disk is reused only if its key is the same."""
+    smooth_seed, sample_seed, pilot_seed = seeds
     data = stage_key(field_hash(field), field.name, units_of(field))
     smooth = stage_key(data, config.smoothing, smooth_seed)
     # Weak rows see the spline only, so that training the network longer does not make them stale.
     smoother = (config.smoothing.spline, config.smoothing.hold_out) if isinstance(config.form, Weak) else smooth
     terms = [(t.name, t.complexity) for t in library]
-    statistics = stage_key(data, smoother, config.form, config.prior, terms, library.target)
+    drawn = pilot_seed if len(library) > EXACT_TERMS else None
+    statistics = stage_key(data, smoother, config.form, config.prior, terms, library.target, drawn)
     posterior = stage_key(statistics, config.sampler, config.exact_terms, sample_seed)
     return {"smooth": smooth, "statistics": statistics, "posterior": posterior}

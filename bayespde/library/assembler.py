@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import xarray as xr
 
 from bayespde.core.equation import Library
-from bayespde.library.constrain import GaussianSmoother, constrain
+from bayespde.library.constrain import constrain
 from bayespde.library.moments import weak_problem
+from bayespde.library.smoother import GaussianSmoother, felt
 from bayespde.library.weak import WeakProblem
 from bayespde.library.windows import Windows, place
 
@@ -71,19 +73,31 @@ class Assembler:
         few = self.library.chosen(on)
         if self.start is not None:
             near, noise = self.start
-            return constrain(self.smooth, near, self._moments(few, near), pilot[on], noise), noise
+            return constrain(self.smooth, near, self._moments(few, near), pilot[on], noise, self._felt), noise
         moments, current = self._moments(few, self.smooth), self.smooth
         noise = moments.noise_covariance(pilot[on])
         # On nearly clean data the smoother takes its own error for noise, and that is what its posterior knows of.
         noise *= self.smooth.noise_scale**2 / max(float(np.mean(moments.noise.pixel**2)), 1e-300)
         for step in range(STEPS if weight.any() else 0):
             moments = self._moments(few, current) if step else moments
-            current = constrain(self.smooth, current, moments, pilot[on], noise)
+            current = constrain(self.smooth, current, moments, pilot[on], noise, self._felt)
         return current, noise
+
+    @cached_property
+    def _felt(self) -> np.ndarray:
+        """Modes of the spline that may move, by the derivatives of all candidate terms."""
+        target = (self.first.target_order,) + (0,) * (self.field.ndim - 1)
+        return felt(self.smooth, self.windows, {target}.union(*self.first.kernels))
 
     def _moments(self, library: Library, smooth: GaussianSmoother) -> WeakProblem:
         first = self.first
         moments = weak_problem(
-            library, self.field, smooth, options=first.options, noise=first.noise, windows=self.windows
+            library,
+            self.field,
+            smooth,
+            options=first.options,
+            noise=first.noise,
+            windows=self.windows,
+            fill=self.smooth,
         )
         return replace(moments, capped=first.capped)

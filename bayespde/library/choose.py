@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 import xarray as xr
@@ -12,6 +11,7 @@ import xarray as xr
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import spacings
 from bayespde.library.noise_model import NOISE_KINDS, NoiseModel
+from bayespde.library.smoother import Smoother
 from bayespde.library.windows import MINIMUM_HALF_WIDTH, Windows, place
 
 # With a jittering front a window is long enough when the jitter's variance is this share of the walk's over the window.
@@ -19,19 +19,6 @@ JITTER_SHARE = 0.03
 # Final test functions: distance in half-widths, and smallest half-width as a share of the pilot's.
 CLOSE = 0.25
 NARROWEST = 0.5
-
-
-class Smoother(Protocol):
-    """What the weak form asks of a smooth field on the grid of the data."""
-
-    @property
-    def noise_scale(self) -> float:
-        """Standard deviation of the pixel noise."""
-        ...
-
-    def evaluate(self, orders: tuple[int, ...]) -> np.ndarray:
-        """Derivative of the given orders on the grid, physical units."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -54,7 +41,8 @@ class Weak:
             deviation: the error of an explicit time step in simulated data, or of an exposure that lags its time
             stamp in recorded data. Its size is recorded; it costs next to nothing where it is absent.
         pilots: Most rounds of the pilot.
-        rescored: How many leading configurations are judged again with their own covariance; 0 for none.
+        rescored: How many leading configurations are judged again with their own covariance; 0 for none. Not done
+            where the field is not constrained.
         noise: What the noise is made of: "white", "shot" (a variance that grows with the value), "correlated" (pixels
             that hang together in space), "front" (a front that jitters and wanders), or "auto", which takes what the
             residuals show.

@@ -9,52 +9,27 @@ so the condition is imposed by Gauss-Newton steps: the iterated Kalman update [b
 
 from __future__ import annotations
 
-from typing import Protocol, Self, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from bayespde.library.atoms import Orders
-from bayespde.library.choose import Smoother
 from bayespde.library.moments import target_moments
+from bayespde.library.smoother import GaussianSmoother
 from bayespde.library.weak import WeakProblem
 from bayespde.library.windows import Windows
 
-# Modes of the smoother whose posterior variance is below this share of the largest stay as they are.
-NEGLIGIBLE = 1e-2
-SLACK = 1e-3
+SLACK = 1e-5
 ROUNDING = 1e-9
 # Modes in time are taken in so many groups.
 GROUPS = 8
 
 
-class GaussianSmoother(Smoother, Protocol):
-    """What conditioning asks of a smooth field: a tensor basis and independent Gaussian coefficients."""
-
-    @property
-    def grids(self) -> tuple[np.ndarray, ...]:
-        """Basis functions of each axis on the samples, `[samples, basis]` each."""
-        ...
-
-    @property
-    def coefficients(self) -> np.ndarray:
-        """Posterior mean, `[basis, ...]`, one axis per dimension."""
-        ...
-
-    @property
-    def variance(self) -> np.ndarray:
-        """Posterior variance of each coefficient, same shape."""
-        ...
-
-    def with_coefficients(self, coefficients: np.ndarray) -> Self:
-        """The same field with other coefficients."""
-        ...
-
-
 S = TypeVar("S", bound=GaussianSmoother)
 
 
-def constrain(smooth: S, current: S, problem: WeakProblem, pilot: np.ndarray, noise: np.ndarray) -> S:
+def constrain(smooth: S, current: S, problem: WeakProblem, pilot: np.ndarray, noise: np.ndarray, free: np.ndarray) -> S:
     """One Gauss-Newton step towards the smoother's posterior mean under the moments of an equation.
 
     Args:
@@ -63,17 +38,16 @@ def constrain(smooth: S, current: S, problem: WeakProblem, pilot: np.ndarray, no
         problem: Moments over `current`.
         pilot: Coefficients of the equation, `[K]`, physical units.
         noise: Covariance that noise of the smoother's own level gives these moments, `[m, m]`, nearly enough: what
-            the smoother kept of it is taken out up to a thousandth. Where it kept less nothing is gained, and its bias
-            would be taken for noise.
+            the smoother kept of it is taken out up to a hundred-thousandth. Where it kept less nothing is gained, and
+            its bias would be taken for noise.
+        free: Modes that may move, shape of the coefficients, bool: those that are `felt`.
 
     Returns:
         The next field, with the basis of `smooth`.
     """
-    variance = smooth.variance
-    if not variance.max() > 0:
+    if not free.any():
         return smooth
-    free = variance > NEGLIGIBLE * variance.max()
-    slope, variance = moment_slope(smooth, problem, pilot, free), variance[free]
+    slope, variance = moment_slope(smooth, problem, pilot, free), smooth.variance[free]
     field = current.evaluate((0,) * len(problem.windows))
     moments = target_moments(field - field.mean(), problem.windows, problem.target_order)
     residual = moments[problem.kept] - problem.design @ pilot

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from bayespde.library.assembler import Assembler
-from bayespde.library.constrain import GaussianSmoother, moment_slope
+from bayespde.library.constrain import moment_slope
 from bayespde.library.moments import target_moments
+from bayespde.library.smoother import GaussianSmoother
 from bayespde.library.whiten import WhitenedRows
 
 NEGLIGIBLE = 1e-6

@@ -58,30 +58,33 @@ def is_front(raw: np.ndarray, smooth: np.ndarray, slope: np.ndarray, noise_scale
     """
     if raw.ndim != 2 or not has_net_step(slope):
         return False
-    residual = np.where(np.isnan(raw), 0.0, raw - smooth)
+    seen = ~np.isnan(raw)
+    residual = np.where(seen, raw - smooth, 0.0)
     if not moves_as_a_whole(residual, float(np.nanstd(raw)), noise_scale):
         return False
-    rest = _unmoved(residual, slope)
+    rest = _unmoved(residual, slope, seen)
     return bool(np.sum(rest[:, 1:] * rest[:, :-1]) < EXPLAINED * np.sum(residual[:, 1:] * residual[:, :-1]))
 
 
-def _unmoved(residual: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """What is left of the residuals of each frame when it is moved to fit."""
-    shift = np.sum(residual * slope, axis=1) / np.maximum(np.sum(slope**2, axis=1), 1e-300)
-    return np.asarray(residual - shift[:, None] * slope)
+def _unmoved(residual: np.ndarray, slope: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """What is left of the residuals of each frame when it is moved to fit; 0 where nothing was seen."""
+    shift = np.sum(residual * slope, axis=1) / np.maximum(np.sum(slope**2 * seen, axis=1), 1e-300)
+    return np.asarray((residual - shift[:, None] * slope) * seen)
 
 
-def displacement(raw: np.ndarray, residual: np.ndarray, slope: np.ndarray) -> Displacement:
+def displacement(raw: np.ndarray, residual: np.ndarray, slope: np.ndarray, seen: np.ndarray) -> Displacement:
     """Estimate jitter and walk from the positions of a front, and what is left of the residuals.
 
     Args:
         raw: The field without holes, `[time, x]`.
-        residual: Raw minus smooth field, same shape.
+        residual: Raw minus smooth field, same shape, 0 where missing.
         slope: Derivative of the smooth field along x, same shape.
+        seen: Which pixels are not missing, same shape, bool.
     """
     position = -raw.sum(axis=1) / float(np.mean(slope.sum(axis=1)))
     jitter, walk = jitter_and_walk(np.diff(position))
-    return Displacement(float(np.sqrt(np.mean(_unmoved(residual, slope) ** 2))), jitter, walk)
+    pixel = float(np.sqrt(np.mean(_unmoved(residual, slope, seen)[seen] ** 2)))
+    return Displacement(pixel, jitter, walk)
 
 
 def jitter_and_walk(steps: np.ndarray) -> tuple[float, float]:

@@ -45,13 +45,14 @@ def moment_covariance(
         `[m, m]`, time slowest, over all test functions.
     """
     bumps = _Bumps(windows, noise)
-    lefts = [(f.orders, f.weight * noise.pixel) for f in left]
+    counted = noise.counted
+    lefts = [(f.orders, f.weight * counted) for f in left]
     if right is None:
         total = _sum(bumps, [(f, f) for f in lefts])
         mixed = _sum(bumps, list(combinations(lefts, 2)))
         total += mixed + mixed.T
     else:
-        total = _sum(bumps, list(product(lefts, [(f.orders, f.weight * noise.pixel) for f in right])))
+        total = _sum(bumps, list(product(lefts, [(f.orders, f.weight * counted) for f in right])))
     if noise.pattern is not None:
         for scale, motion in ((noise.jitter, _jitter), (noise.walk, _walk)):
             first = motion(windows, left, noise.pattern)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from bayespde.core.errors import ConfigError, FieldError
 from bayespde.core.field import spacings
 from bayespde.core.terms import derivative_orders, evaluate_expression
 from bayespde.library.atoms import Orders, noise_kernels, weak_atoms
-from bayespde.library.choose import Smoother, Weak, choose_windows
+from bayespde.library.choose import Weak, choose_windows
 from bayespde.library.noise_model import NoiseModel, estimate_noise
+from bayespde.library.smoother import GaussianSmoother, Smoother, noise_kept
 from bayespde.library.weak import WeakProblem
 from bayespde.library.windows import Windows
 
@@ -29,21 +31,24 @@ MINIMUM_ROWS = 16
 def weak_problem(
     library: Library,
     field: xr.DataArray,
-    smooth: Smoother,
+    smooth: GaussianSmoother,
     *,
     options: Weak,
     noise: NoiseModel | None = None,
     windows: tuple[Windows, ...] | None = None,
+    fill: GaussianSmoother | None = None,
 ) -> WeakProblem:
     """Compute all moments.
 
     Args:
         library: The candidate terms; they may hold space derivatives only.
-        field: The raw, checked field; missing pixels take the smooth value and carry no noise.
+        field: The raw, checked field.
         smooth: The smooth field made from it.
         options: Settings.
         noise: What the noise is made of; estimated from the residuals if absent.
         windows: The test functions; chosen from the data if absent.
+        fill: The field from which missing pixels take their values, `smooth` if absent. It must not know the pilot
+            equation: pixels that obey it by construction would be evidence for it.
 
     Returns:
         The problem, still to be whitened at a pilot.
@@ -55,8 +60,8 @@ def weak_problem(
     """
     dims, u, order = tuple(map(str, field.dims)), library.variable, library.target.count("t", len(library.variable))
     values = _kept_values(smooth, dims)
-    missing = np.isnan(field.values)
-    raw = np.where(missing, values(u), field.values)
+    missing, fill = np.isnan(field.values), fill or smooth
+    raw = np.where(missing, fill.evaluate((0,) * field.ndim), field.values) if missing.any() else field.values
     if noise is None:
         noise = estimate_noise(field.values, values(u), values(f"{u}_x"), smooth.noise_scale, options.noise)
     capped: tuple[str, ...] = ()
@@ -65,6 +70,8 @@ def weak_problem(
     kernels = tuple(noise_kernels(t, u, dims) for t in library)
     _check_smoothness(kernels, options)
     time = (order,) + (0,) * (len(dims) - 1)
+    if missing.any():
+        noise = replace(noise, kept=noise_kept(fill, windows, time))
     offset = values(u).mean()
     target = target_moments(raw - offset, windows, order)
     design, correction = _columns(library, values, raw - values(u), windows, dims)

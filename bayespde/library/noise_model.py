@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
@@ -26,13 +26,15 @@ class NoiseModel:
     """Noise of a field on the grid of its data.
 
     Attributes:
-        pixel: Standard deviation of the noise per pixel, field shape; larger in a neighbourhood that has gaps.
+        pixel: Standard deviation of the noise per pixel, field shape; where missing, that of the neighbourhood.
         pattern: Slope of the field along x, field shape, which displacement multiplies; None for white noise.
         jitter: Standard deviation of the displacement of a frame, physical length.
         walk: Standard deviation of the step of the front's random walk per frame, physical length.
         gain: Growth of a pixel's noise variance with its value, units of the field; 0 unless there is shot noise.
         correlation: Per dimension, correlation of a pixel's noise with that of its neighbours, from lag 0; `[1.]` where
             pixels are independent. Empty if all are.
+        seen: Share of the pixels around each that were seen, field shape, in (0, 1]; None if none is missing.
+        kept: Share of the noise around that the values filled in for missing pixels repeat, where it is looked at.
     """
 
     pixel: np.ndarray
@@ -41,6 +43,19 @@ class NoiseModel:
     walk: float = 0.0
     gain: float = 0.0
     correlation: tuple[np.ndarray, ...] = ()
+    seen: np.ndarray | None = None
+    kept: float = 1.0
+
+    @property
+    def counted(self) -> np.ndarray:
+        """Standard deviation as if no pixel were missing, field shape.
+
+        A sum over n pixels, n s of them seen, has the noise of those plus what the n (1 - s) filled ones repeat of it:
+        the variance of n s (1 + kept (1 - s) / s)^2. Filled from close by, kept = 1, that is n / s: what n s know.
+        """
+        if self.seen is None:
+            return self.pixel
+        return np.asarray(self.pixel * (self.seen + self.kept * (1 - self.seen)) / np.sqrt(self.seen))
 
     @property
     def kind(self) -> str:
@@ -92,9 +107,8 @@ def estimate_noise(raw: np.ndarray, smooth: np.ndarray, slope: np.ndarray, noise
     if kind == "front":
         _check_front(raw, slope)
     if kind == "front" or (kind == "auto" and is_front(raw, smooth, slope, noise_scale)):
-        found = displacement(np.where(missing, smooth, raw), residual, slope)
-        pixel = _with_gaps(np.where(missing, 0.0, found.pixel), ~missing)
-        return NoiseModel(pixel, slope, found.jitter, found.walk)
+        found = displacement(np.where(missing, smooth, raw), residual, slope, ~missing)
+        return _with_gaps(NoiseModel(np.where(missing, 0.0, found.pixel), slope, found.jitter, found.walk), ~missing)
     return _pixel_noise(np.where(missing, np.nan, residual), smooth, noise_scale, kind)
 
 
@@ -120,20 +134,17 @@ def _pixel_noise(residual: np.ndarray, smooth: np.ndarray, noise_scale: float, k
         if kind == "shot" or is_visible:
             # The smoother took up a little of every residual: its own noise level knows how much.
             pixel[seen], gain = noise_scale * np.sqrt(variance / max(float(variance.mean()), 1e-300)), slope
-    return NoiseModel(_with_gaps(pixel, seen), gain=gain, correlation=correlation)
+    return _with_gaps(NoiseModel(pixel, gain=gain, correlation=correlation), seen)
 
 
-def _with_gaps(pixel: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Noise of a field whose missing pixels were filled from their neighbours, whose noise then counts for more.
-
-    A sum over n pixels of which a share f is missing knows what n (1 - f) pixels know: as if all had been seen with a
-    variance larger by 1 / (1 - f). The share is that of the neighbourhood.
-    """
+def _with_gaps(noise: NoiseModel, seen: np.ndarray) -> NoiseModel:
+    """Give missing pixels the noise of their neighbourhood, and say how much of it was seen."""
     if seen.all():
-        return pixel
+        return noise
     share = np.maximum(uniform_filter(seen.astype(float), size=NEIGHBOURHOOD, mode="nearest"), 1.0 / NEIGHBOURHOOD)
-    around = uniform_filter(pixel**2, size=NEIGHBOURHOOD, mode="nearest") / share
-    return np.asarray(np.sqrt(np.where(seen, pixel**2, around) / share))
+    # The running sum of the filter may end a little below zero inside a hole.
+    around = np.maximum(uniform_filter(noise.pixel**2, size=NEIGHBOURHOOD, mode="nearest"), 0.0) / share
+    return replace(noise, pixel=np.where(seen, noise.pixel, np.sqrt(around)), seen=share)
 
 
 def _check_front(raw: np.ndarray, slope: np.ndarray) -> None:

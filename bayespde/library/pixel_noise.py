@@ -15,7 +15,7 @@ REWEIGHTINGS = 5
 NOTICEABLE_CORRELATION = 0.05
 NEGLIGIBLE_CORRELATION = 0.01
 LAG_ERRORS = 4.0
-MOST_LAGS = 12
+MOST_LAGS = 24
 
 
 def rough_scale(residual: np.ndarray) -> float:
@@ -38,8 +38,9 @@ def correlated_noise(residual: np.ndarray) -> tuple[float, tuple[np.ndarray, ...
         residual: Raw minus smooth field, NaN where missing, `[time, ...]`.
 
     Returns:
-        Standard deviation of a pixel, and per dimension the correlations from lag 0 to the last that can be seen;
-        `[1.]` where neighbours have less than a twentieth in common.
+        Standard deviation of a pixel, and per dimension the correlations from lag 0 to the first that cannot be seen
+        and counts as 0; `[1.]` where neighbours have less than a twentieth in common. The last one is not 0 where the
+        noise hangs together over more lags than are measured.
     """
     steps = np.diff(residual, axis=0) / np.sqrt(2.0)
     count = max(int(np.sum(~np.isnan(steps))), 1)
@@ -50,9 +51,10 @@ def correlated_noise(residual: np.ndarray) -> tuple[float, tuple[np.ndarray, ...
         # Bartlett's error of a correlation; each step shares a frame with the next.
         error = np.sqrt(1.5 * (2 * np.cumsum(found**2) - 1) / count)
         small = np.flatnonzero(np.abs(found[1:]) < np.maximum(LAG_ERRORS * error[:-1], NEGLIGIBLE_CORRELATION))
-        reach = int(small[0]) if len(small) else lags
-        is_white = reach == 0 or abs(found[1]) < NOTICEABLE_CORRELATION
-        kernels.append(np.ones(1) if is_white else found[: reach + 1])
+        if len(small):
+            found = np.append(found[: small[0] + 1], 0.0)
+        is_white = len(found) < 3 or abs(found[1]) < NOTICEABLE_CORRELATION
+        kernels.append(np.ones(1) if is_white else found)
     return float(np.sqrt(np.nanmean(steps**2))), tuple(kernels)
 
 

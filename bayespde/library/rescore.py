@@ -119,7 +119,7 @@ def contenders(spins: np.ndarray, probability: np.ndarray, count: int) -> np.nda
     return wanted[np.sort(distinct(wanted).first)][:count]
 
 
-def rescore(assembler: Assembler, judge: Judge, pilot: Pilot, count: int, *, progress: bool = False) -> Rescored:
+def rescore(assembler: Assembler, judge: Judge, pilot: Pilot, spins: np.ndarray, *, progress: bool = False) -> Rescored:
     """Judge the leading configurations at their own fixed points, on a part of the test functions.
 
     A wrong pilot is seen on a few hundred rows as well as on all. Every configuration is judged after one round; those
@@ -128,15 +128,14 @@ def rescore(assembler: Assembler, judge: Judge, pilot: Pilot, count: int, *, pro
     Args:
         assembler: Forms moments at an equation.
         judge: Log posterior of configurations for given statistics.
-        pilot: The shared one; the configuration that it prefers has a term.
-        count: How many configurations at most.
+        pilot: The shared one.
+        spins: Configurations to judge, `[N, K]`, none of them empty, the preferred one first.
         progress: Show a bar.
 
     Returns:
         Both log odds.
     """
-    spins = contenders(*judge.average(pilot.settled.statistics), count)
-    near = assembler.thinned(min(ROWS, len(pilot.rows.problem.target))).starting_at(pilot.coefficients)
+    near = assembler.thinned(min(ROWS, len(pilot.rows.problem.kept))).starting_at(pilot.coefficients)
     shared = judge.log_posterior(WhitenedRows(near(pilot.coefficients), pilot.coefficients).statistics, spins)
     # Sets of terms that are linearly dependent on this video are refused.
     spins, shared = spins[np.isfinite(shared)], shared[np.isfinite(shared)]

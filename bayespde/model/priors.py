@@ -149,9 +149,10 @@ class IsotropicSlab:
 class PlugInSlab:
     """No prior of the coefficients: least squares, plugged in [seedrepo2020].
 
-    The likelihood of a configuration is its largest one, `RSS^(-n/2)` with n effective rows. More terms never cost
-    anything but the complexity prior, and evidence is not defined. Together with `Strong(power="mean")`, n = 1, it is
-    the likelihood of the algorithm that this package grew out of, so that its Pareto fronts can be set beside ours.
+    The likelihood of a configuration is its largest one, `RSS^(-n/2)` for n effective rows where nothing is known of
+    their variance. More terms never cost anything but the complexity prior, and evidence is not defined. Together with
+    `Strong(power="mean")`, n = 1, it is the likelihood of the algorithm that this package grew out of, so that its
+    Pareto fronts can be set beside ours.
     """
 
     def ridge(self, rows: float) -> float:

@@ -107,8 +107,7 @@ def _worst_of_parts(provenance: Mapping[str, Any]) -> list[Check]:
         for check in _row_checks(part):
             if len(parts) > 1:
                 check = replace(check, because=f"in video {number} of {len(parts)} {check.because}")
-            if check.name not in worst or check.value > worst[check.name].value:
-                worst[check.name] = check
+            worst[check.name] = max(worst.get(check.name, check), check, key=lambda c: (not c.passed, c.value))
     return list(worst.values())
 
 
@@ -154,16 +153,15 @@ def _noise_check(provenance: Mapping[str, Any], found: Mapping[str, float]) -> I
     if not found or provenance.get("noise") == "front" or not _noise_matters(provenance):
         return
     lags = provenance.get("correlation") or [[1.0]] * len(found)
-    left = [pair for pair, known in zip(found.items(), lags, strict=True) if len(known) == 1]
     # Below zero the smoother took the slow part of the noise, which makes intervals too wide if anything.
-    dim, value = max(left, key=lambda pair: pair[1])
-    yield _upper(
-        "noise",
-        max(value, 0.0),
-        CORRELATION,
-        "intervals and probabilities",
-        f"neighbouring residuals along {dim} are correlated ({value:.2f}) and were taken as independent",
-    )
+    left = [
+        (value, f"neighbouring residuals along {dim} are correlated ({value:.2f}) and were taken as independent")
+        if len(known) == 1
+        else (known[-1], f"noise hangs together along {dim} over more than the {len(known) - 1} samples modelled")
+        for (dim, value), known in zip(found.items(), lags, strict=True)
+    ]
+    value, because = max(left)
+    yield _upper("noise", max(value, 0.0), CORRELATION, "intervals and probabilities", because)
 
 
 def _windows_check(other: Mapping[str, Any]) -> Check:

@@ -44,19 +44,19 @@ class SecondEstimate:
 
 
 def second_estimate(posterior: Posterior) -> SecondEstimate | None:
-    """The coefficients of the equation that the rows prefer, from the smooth field alone [fuller1987].
+    """The coefficients of the most probable equation, from the smooth field alone [fuller1987].
 
     Args:
         posterior: What sampling or enumeration returned.
 
     Returns:
-        Both estimates; None where there is no second one: for the strong form, a jittering front, an empty equation,
-        and statistics that were added.
+        Both estimates; None where there is no second one: for the strong form, noise that is not white, an empty
+        equation, statistics that were added, and an equation other than the one preferred while rows were formed.
     """
     found = posterior.statistics.provenance.get("fit", {}).get("field_estimate")
-    if found is None:
+    on = posterior.configurations()[0][0]
+    if found is None or {n for n, s in zip(posterior.statistics.names, on, strict=True) if s} != set(found["terms"]):
         return None
-    on = np.isin(posterior.statistics.names, found["terms"])
     first, first_sd, _, _ = closed_form(posterior.statistics, on)
     return SecondEstimate(
         tuple(found["terms"]),

@@ -28,6 +28,14 @@ class Formula:
     def grid(self):
         return np.meshgrid(*self.axes, indexing="ij")
 
+    @property
+    def grids(self):
+        return tuple(np.eye(n) for n in self.shape)
+
+    @property
+    def variance(self):
+        return np.zeros(self.shape)
+
     def evaluate(self, orders):
         return _compiled(self.expression, self.symbols, tuple(orders))(*self.grid) + np.zeros(self.shape)
 

@@ -10,6 +10,7 @@ from bayespde.library.assembler import Assembler
 from bayespde.library.choose import dense_windows
 from bayespde.library.constrain import constrain, moment_slope
 from bayespde.library.moments import project, weak_problem
+from bayespde.library.smoother import felt
 from bayespde.library.whiten import WhitenedRows
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.spline import fit_spline
@@ -51,6 +52,12 @@ def moments(problem, smooth, pilot, field):
     )
 
 
+def all_felt(smooth, problem):
+    """Modes that the moments of a problem feel."""
+    target = (1,) + (0,) * (len(problem.windows) - 1)
+    return felt(smooth, problem.windows, {target}.union(*problem.kernels))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_slope_is_the_change_of_the_moments_with_each_coefficient(name):
     field, smooth, problem, pilot = case(name)
@@ -76,7 +83,7 @@ def test_the_moments_of_the_constrained_field_vanish(name):
         over = weak_problem(
             problem.library, field, current, options=problem.options, noise=problem.noise, windows=problem.windows
         )
-        current = constrain(smooth, current, over, pilot, noise)
+        current = constrain(smooth, current, over, pilot, noise, all_felt(smooth, over))
         size.append(np.sqrt(np.mean(moments(problem, current, pilot, field) ** 2)))
     assert size[-1] < 0.05 * size[0]
 
@@ -95,7 +102,7 @@ def test_its_error_is_uncorrelated_with_the_noise_of_the_rows():
         mean = smooth.shrinkage * (grids[0].T @ values @ grids[1])
         plain = smooth.with_coefficients(mean)
         weak = weak_problem(library, raw, plain, options=options)
-        bound = constrain(plain, plain, weak, pilot, weak.noise_covariance(pilot))
+        bound = constrain(plain, plain, weak, pilot, weak.noise_covariance(pilot), all_felt(plain, weak))
         rows = weak.target - weak.correction @ pilot - weak.design @ pilot
         return plain.evaluate((0, 0)).ravel(), bound.evaluate((0, 0)).ravel(), rows
 
@@ -114,7 +121,7 @@ def test_its_error_is_uncorrelated_with_the_noise_of_the_rows():
         return np.abs(cross / np.outer(np.linalg.norm(plain, axis=1), np.linalg.norm(rows, axis=1))).max()
 
     assert correlation(plain) > 0.3
-    assert correlation(bound) < 0.02
+    assert correlation(bound) < 2e-3
 
 
 def test_more_moments_than_the_smoother_has_freedom_do_not_throw_the_field_about():
@@ -127,7 +134,7 @@ def test_more_moments_than_the_smoother_has_freedom_do_not_throw_the_field_about
     for rows, half_widths in ((40, {"time": 8, "x": 12}), (200, {"time": 6, "x": 8})):
         options = replace(WHITE, half_widths=half_widths, pilot_rows=rows)
         problem = weak_problem(library, field, smooth, options=options)
-        bound = constrain(smooth, smooth, problem, pilot, problem.noise_covariance(pilot))
+        bound = constrain(smooth, smooth, problem, pilot, problem.noise_covariance(pilot), free)
         change = (bound.coefficients - smooth.coefficients)[free] / np.sqrt(smooth.variance[free])
         moves.append(np.sqrt(np.mean(change**2)))
     assert len(problem.target) > 2 * free.sum()
@@ -140,7 +147,7 @@ def test_the_assembler_goes_on_where_one_step_is_not_enough():
     library, truth = bp.Library.from_strings(["u*u_x", "u_xx"]), np.array([-1.0, 0.1])
     first = weak_problem(library, field, smooth, options=options)
     assembler = Assembler(library, field, smooth, first, first.windows)
-    once = constrain(smooth, smooth, first, truth, first.noise_covariance(truth))
+    once = constrain(smooth, smooth, first, truth, first.noise_covariance(truth), all_felt(smooth, first))
     size = [np.linalg.norm(moments(first, s, truth, field)) for s in (smooth, once, assembler._obeying(truth)[0])]
     assert size[2] < 0.5 * size[1] < 0.1 * size[0]
 
@@ -157,20 +164,62 @@ def burgers(seed, noise, points=(61, 128)):
     return bp.add_noise(bp.simulate(spec), noise, seed=seed)
 
 
-def test_coefficients_at_half_noise_are_not_biased(seed):
-    """Standard scores of both coefficients over noise draws: zero mean and unit variance, in standard errors."""
+def at_the_truth(field, library, truth, rows):
+    """Rows over the field that obeys the true equation, with the windows that default settings choose."""
+    smooth, options = fit_spline(field, config=SPLINE), bp.Weak(rows=rows)
+    first = weak_problem(library, field, smooth, options=options)
+    windows = dense_windows(first.windows, ("time", "x"), options)
+    return WhitenedRows(Assembler(library, field, smooth, first, windows)(truth), truth)
+
+
+def scores_of(rows, truth):
+    """Standard scores of the coefficients."""
+    statistics, count = rows.statistics, len(truth)
+    factor = statistics.factor[:count, :count]
+    error = statistics.least_squares(np.ones(count, bool)) - truth
+    return error / np.sqrt(np.diagonal(np.linalg.inv(factor.T @ factor)))
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.5])
+def test_rows_with_gaps_are_left_what_their_covariance_says(noise, seed):
+    """A quarter of the pixels missing: squared residuals at the truth against their expectation, over draws."""
+    library, truth, ratios = bp.Library.from_strings(["u*u_x", "u_xx"]), np.array([-1.0, 0.1]), []
+    for draw in range(8):
+        field = burgers(100 * seed + draw, noise)
+        field = field.where(np.random.default_rng([seed, draw]).random(field.shape) > 0.25)
+        rows = at_the_truth(field, library, truth, 200)
+        problem = rows.problem
+        left = problem.target - problem.correction @ truth - problem.design @ truth
+        ratios.append(np.sum(rows.whiten(left) ** 2) / np.trace(rows.noise_share()))
+    assert abs(np.mean(ratios) - 1) < 0.1 + 4 * np.std(ratios) / np.sqrt(len(ratios))
+
+
+def test_a_term_that_is_not_there_is_not_seen(seed):
+    """A few long waves that decay: what the smoother keeps of the noise looks like a fourth derivative."""
+    library, truth, scores = bp.Library.from_strings(["u_xx", "u_xxxx"]), np.array([1.5, 0.0]), []
+    spec = bp.SimulationSpec(
+        equation="u_t = 1.5*u_xx",
+        extent={"x": 20.0},
+        points={"x": 128},
+        times={"start": 0.0, "stop": 8.0, "frames": 81},
+        initial={"kind": "random_waves", "modes": 6, "seed": 48},
+    )
+    clean = bp.simulate(spec)
+    for draw in range(16):
+        field = bp.add_noise(clean, 0.2, seed=1000 * seed + draw)
+        scores.append(scores_of(at_the_truth(field, library, truth, 1500), truth))
+    # Modes left out below a hundredth instead of a hundred-thousandth make this 2.
+    assert np.abs(np.mean(scores, axis=0)).max() < 0.25 + 4 / np.sqrt(len(scores))
+
+
+def test_coefficients_at_half_noise_are_not_biased_by_more_than_half_their_sd(seed):
+    """Standard scores of both coefficients over noise draws: mean within a half, unit variance."""
     library, truth, scores = bp.Library.from_strings(["u*u_x", "u_xx"]), np.array([-1.0, 0.1]), []
     for draw in range(24):
-        field = burgers(1000 * seed + draw, 0.5)
-        smooth = fit_spline(field, config=SPLINE)
-        options = bp.Weak(rows=300)
-        first = weak_problem(library, field, smooth, options=options)
-        windows = dense_windows(first.windows, ("time", "x"), options)
-        rows = WhitenedRows(Assembler(library, field, smooth, first, windows)(truth), truth)
-        fit = rows.statistics.least_squares(np.ones(2, bool))
-        factor = rows.statistics.factor[:2, :2]
-        scores.append((fit - truth) / np.sqrt(np.diagonal(np.linalg.inv(factor.T @ factor))))
+        rows = at_the_truth(burgers(1000 * seed + draw, 0.5), library, truth, 300)
+        scores.append(scores_of(rows, truth))
     scores = np.array(scores)
-    assert np.abs(scores.mean(axis=0)).max() < 4 / np.sqrt(len(scores))
+    # What is of second order in the noise is about a third of an sd.
+    assert np.abs(scores.mean(axis=0)).max() < 0.4 + 3 / np.sqrt(len(scores))
     assert scores.var() < 1 + 5 * np.sqrt(2 / scores.size)
     assert scores.var() > 1 - 4 * np.sqrt(2 / scores.size)

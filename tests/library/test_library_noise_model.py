@@ -1,5 +1,7 @@
 """What the noise is made of, found in simulated residuals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import linalg, optimize, stats
@@ -70,9 +72,32 @@ def test_white_noise_is_called_white(rng):
     model = estimate_noise(raw, values, slope, 0.05, "auto")
     assert model.kind == "white"
     assert model.pattern is None
-    # Around a missing pixel the others count for more, as far as the neighbourhood goes.
-    assert model.pixel[3, 4] == pytest.approx(0.05 / np.sqrt(1 - 1 / 49))
-    assert np.all(model.pixel[10:] == 0.05)
+    assert np.allclose(model.pixel, 0.05)
+    # Around a missing pixel that repeats the noise of the others these count for more, else it is one pixel fewer.
+    assert model.counted[3, 4] == pytest.approx(0.05 / np.sqrt(1 - 1 / 49))
+    assert replace(model, kept=0.0).counted[3, 4] == pytest.approx(0.05 * np.sqrt(1 - 1 / 49))
+    assert np.allclose(model.counted[10:], 0.05)
+
+
+@pytest.mark.parametrize("scale", 10.0 ** np.arange(-12, 7, 3))
+def test_a_hole_has_noise_whatever_its_size_and_scale(rng, scale):
+    values, slope = smooth_front()
+    raw = scale * (values + 0.05 * rng.standard_normal(values.shape))
+    for size in (7, 9, 15, 30):
+        time, place = rng.integers(0, np.subtract(raw.shape, size))
+        raw[time : time + size, place : place + size] = np.nan
+    model = estimate_noise(raw, scale * values, scale * slope, scale * 0.05, "auto")
+    assert np.isfinite(model.counted).all()
+    assert np.allclose(model.pixel[~np.isnan(raw)], model.pixel[~np.isnan(raw)][0])
+
+
+def test_missing_pixels_say_nothing_of_a_front(rng):
+    values, slope = smooth_front()
+    raw = values - 0.3 * rng.standard_normal(FRAMES)[:, None] * slope + 0.01 * rng.standard_normal(values.shape)
+    raw[rng.random(raw.shape) < 0.25] = np.nan
+    model = estimated(raw, values, slope)
+    assert model.kind == "front"
+    assert model.pixel[~np.isnan(raw)].max() == pytest.approx(0.01, rel=6 / np.sqrt(2 * values.size))
 
 
 def test_a_jittering_front_is_found_with_its_sizes(seed):

@@ -162,14 +162,18 @@ def test_missing_pixels_have_no_value_of_their_own():
     assert np.allclose(gappy.design, whole.design, rtol=1e-12)
 
 
-def test_a_quarter_missing_costs_a_quarter_of_the_information(rng):
+def test_pixels_filled_with_the_truth_have_no_noise_and_those_filled_from_their_neighbours_repeat_theirs(rng):
     formula = Formula(SMOOTH, (np.linspace(0, 1.6, 60), np.linspace(0, 4, 70)), noise_scale=0.03)
     options, names = replace(CLEAN, half_widths={"time": 15, "x": 18}, rows=40), ["u", "u*u_x", "u_xx"]
     gaps = np.where(rng.random(formula.shape) < 0.25, np.nan, 0.0)
     gappy, whole = (problem(formula, names, noise=noise, options=options) for noise in (gaps, None))
-    ratio = np.diagonal(gappy.covariance(np.ones(3))) / np.diagonal(whole.covariance(np.ones(3)))
-    assert np.all(np.abs(ratio * 0.75 - 1) < 0.2)
-    assert abs(ratio.mean() * 0.75 - 1) < 0.07
+    # The formula is no smoother: what it fills in is the truth.
+    assert gappy.noise.kept == 0
+    repeating = replace(gappy, noise=replace(gappy.noise, kept=1.0))
+    for found, wanted in ((gappy, 0.75), (repeating, 1 / 0.75)):
+        ratio = np.diagonal(found.covariance(np.ones(3))) / np.diagonal(whole.covariance(np.ones(3)))
+        assert np.all(np.abs(ratio / wanted - 1) < 0.2)
+        assert abs(ratio.mean() / wanted - 1) < 0.07
 
 
 def test_test_functions_that_look_into_a_hole_are_dropped():
@@ -198,6 +202,7 @@ def test_test_functions_that_look_into_a_hole_are_dropped():
     assert 5 < dropped < 60
     assert np.allclose(gappy.target, whole.target[gappy.kept])
     beta = np.array([0.3, -1.0])
+    gappy = replace(gappy, noise=replace(gappy.noise, kept=1.0))
     found, wanted = gappy.covariance(beta), whole.covariance(beta)[np.ix_(gappy.kept, gappy.kept)]
     assert found.shape == wanted.shape
     # Beside the hole the neighbours count for more.

@@ -4,11 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 import bayespde as bp
 from bayespde.library.strong import StrongFormWarning
 from bayespde.model.priors import GPriorSlab, HyperGSlab
-from bayespde.results.checks import format_checks
+from bayespde.results.checks import _worst_of_parts, format_checks
 
 SPLINE = bp.Smoothing(method="spline")
 SMC = bp.SMCConfig(particles=256, runs=1)
@@ -95,6 +96,23 @@ def test_noise_correlated_in_space_is_modelled_unless_told_otherwise():
     true = np.isin(TERMS, ["u_xx", "u*u_x"])
     known, white = (np.linalg.norm(np.linalg.pinv(p.statistics.factor[:-1, :-1][:, true]), axis=1) for p in posteriors)
     assert np.all((known / white > 1.5) & (known / white < 1.05 * np.sqrt(5)))
+
+
+def test_noise_that_hangs_together_over_more_than_is_modelled_is_noticed():
+    clean = simulated(noise=0, points=256)
+    wide = gaussian_filter1d(np.random.default_rng(0).standard_normal(clean.shape), 15.0, axis=1)
+    posterior = posterior_of(clean + 0.2 * float(clean.std()) * wide / wide.std())
+    assert posterior.statistics.provenance["noise"] == "correlated"
+    flags = failed(posterior)
+    assert "over more than the 24 samples modelled" in flags["noise"].because
+
+
+def test_a_check_that_is_no_number_is_the_worst():
+    """In whatever place of the added statistics it stands."""
+    provenance = posterior_of(simulated()).statistics.provenance
+    broken = dict(provenance) | {"pilot_change": float("nan")}
+    for parts in ([provenance, broken], [broken, provenance]):
+        assert not {c.name: c for c in _worst_of_parts({"parts": parts})}["pilot"].passed
 
 
 def test_noise_correlated_in_time_is_noticed():
