@@ -10,8 +10,7 @@ import xarray as xr
 from bayespde.core.files import atomic_path
 from bayespde.pipeline import Discovery
 from bayespde.results.checks import check_fit, format_checks
-from bayespde.results.equations import format_equations
-from bayespde.results.second import second_estimate
+from bayespde.results.second import format_estimates
 from bayespde.smooth.differentiate import differentiate
 
 
@@ -37,8 +36,7 @@ def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Pa
     texts = {
         "equations.txt": "\n\n".join(
             [
-                format_equations(ranked),
-                *([str(second)] if (second := second_estimate(found.posterior)) else []),
+                format_estimates(found.posterior, ranked),
                 format_checks(check_fit(found.posterior)),
                 found.smooth.summary() + "\n",
             ]

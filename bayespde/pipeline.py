@@ -28,9 +28,9 @@ from bayespde.library.strong import Strong, strong_statistics
 from bayespde.model.spin import SpinModel
 from bayespde.results.checks import check_fit, format_checks
 from bayespde.results.diagnostics import run_agreement, squared_residual_per_row
-from bayespde.results.equations import RankedEquation, equations, format_equations
+from bayespde.results.equations import RankedEquation, equations
 from bayespde.results.pareto import pareto_front
-from bayespde.results.second import second_estimate
+from bayespde.results.second import format_estimates
 from bayespde.sampling import check_workers, sample
 from bayespde.smooth.differentiate import SmoothField
 from bayespde.smooth.fit import fit_field
@@ -146,8 +146,7 @@ class Discovery:
         return "\n".join(
             [
                 "Discovery",
-                format_equations(self.equations(top=3)),
-                *([str(second)] if (second := second_estimate(self.posterior)) else []),
+                format_estimates(self.posterior, self.equations(top=3)),
                 "inclusion probability",
                 *lines,
                 f"squared residual per row {found:.2f} ({expected:.2f} expected of a correct equation)",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bayespde.core.posterior import Posterior
-from bayespde.results.equations import closed_form, format_value
+from bayespde.results.equations import RankedEquation, closed_form, format_equations, format_value
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,3 +67,9 @@ def second_estimate(posterior: Posterior) -> SecondEstimate | None:
         first_sd,
         bool(found["is_corrected"]),
     )
+
+
+def format_estimates(posterior: Posterior, ranked: Sequence[RankedEquation]) -> str:
+    """Write ranked equations, and below them the second estimate of the first where there is one."""
+    second = second_estimate(posterior)
+    return format_equations(ranked) + (f"\n{second}" if second else "")
