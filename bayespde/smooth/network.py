@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from bayespde.core.errors import ConfigError
+from bayespde.smooth.jets import MultiIndex, jet_table
+from bayespde.smooth.taylor import taylor_derivatives
 
 Activation = Literal["tanh", "sine"]
-MultiIndex = tuple[int, ...]
 
 
 class NeuralField(nn.Module):
@@ -61,38 +62,28 @@ class NeuralField(nn.Module):
     def _linear(self) -> list[nn.Linear]:
         return cast(list[nn.Linear], list(self.layers))
 
-    def forward(self, points: Tensor, axis_order: int = 0) -> Tensor:
-        """Evaluate the field, or its derivatives along each axis.
-
-        Derivatives along an axis are carried forward as truncated Taylor series, all axes in one pass.
+    def forward(self, points: Tensor, multi_indices: Sequence[MultiIndex] | None = None) -> Tensor:
+        """Evaluate the field, or its derivatives, all in one pass.
 
         Args:
             points: `[n, d]`, in [-1, 1].
-            axis_order: 0 for values, k for the k-th derivative along every axis.
+            multi_indices: Orders per axis of each derivative; the value alone if absent.
 
         Returns:
-            `[n]` values, or `[n, d]` derivatives in the units of `points`; differentiable in the weights.
+            `[n]` values, or `[n, M]` derivatives in the units of `points`; differentiable in the weights.
+
+        Raises:
+            ConfigError: If a multi-index has not one non-negative order per axis.
         """
-        if axis_order:
-            return self._axis_derivatives(points, axis_order)
+        if multi_indices is not None:
+            table = jet_table(multi_indices, points.shape[1])
+            found = taylor_derivatives(self._linear, points * self.input_scale, table, activation=self.activation)
+            return found * found.new_tensor([self.input_scale ** sum(index) for index in multi_indices])
         hidden = points * self.input_scale
         function = torch.tanh if self.activation == "tanh" else torch.sin
         for layer in self.layers[:-1]:
             hidden = function(layer(hidden))
         return self.layers[-1](hidden).squeeze(-1)
-
-    def _axis_derivatives(self, points: Tensor, order: int) -> Tensor:
-        first, *rest = self._linear
-        dimensions = points.shape[1]
-        base = first(points * self.input_scale)
-        slope = (first.weight.T * self.input_scale).unsqueeze(1).expand(-1, len(points), -1)
-        series = [base, slope, *[torch.zeros_like(slope)] * (order - 1)]
-        compose = _tanh_series if self.activation == "tanh" else _sine_series
-        for layer in rest:
-            base, *higher = compose(series)
-            stacked = torch.cat(higher) @ layer.weight.T
-            series = [layer(base), *stacked.unflatten(0, (order, dimensions)).unbind()]
-        return math.factorial(order) * series[-1].squeeze(-1).T
 
 
 def check_architecture(activation: str, width: int, depth: int, input_scale: float) -> None:
@@ -197,30 +188,3 @@ def _initialise(layer: nn.Linear, activation: Activation, *, first: bool, genera
     phase = math.pi if first else 1.0 / math.sqrt(layer.in_features)
     nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
     nn.init.uniform_(layer.bias, -phase, phase, generator=generator)
-
-
-def _tanh_series(series: Sequence[Tensor]) -> list[Tensor]:
-    """Taylor coefficients of tanh(z) from those of z, by y' = (1 - y^2) z'."""
-    values = [torch.tanh(series[0])]
-    slopes = [1 - values[0].square()]
-    for order in range(1, len(series)):
-        values.append(_chain(series, slopes, order))
-        slopes.append(-sum((values[i] * values[order - i] for i in range(1, order)), 2 * values[0] * values[order]))
-    return values
-
-
-def _sine_series(series: Sequence[Tensor]) -> list[Tensor]:
-    """Taylor coefficients of sin(z) from those of z, by sin' = cos z' and cos' = -sin z'."""
-    sines, cosines = [torch.sin(series[0])], [torch.cos(series[0])]
-    for order in range(1, len(series)):
-        sine, cosine = _chain(series, cosines, order), -_chain(series, sines, order)
-        sines.append(sine)
-        cosines.append(cosine)
-    return sines
-
-
-def _chain(series: Sequence[Tensor], slopes: Sequence[Tensor], order: int) -> Tensor:
-    total = series[order] * slopes[0]
-    for j in range(1, order):
-        total = total + (j / order) * series[j] * slopes[order - j]
-    return total

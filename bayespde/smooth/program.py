@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.network import NeuralField, derivatives
+from bayespde.smooth.network import NeuralField
 from bayespde.smooth.penalty import Penalty, penalty_value
 
 
@@ -129,12 +129,7 @@ def field_penalty(
 ) -> Tensor:
     """The penalty of the field with the given weights, averaged over `points` (`[m, d]`): scalar, dimensionless."""
     penalty, dimensions = config.penalty, points.shape[1]
-    if penalty.mixed:
-        found = derivatives(
-            lambda p: functional_call(network, dict(parameters), (p,)), points, penalty.indices(dimensions)
-        )
-    else:
-        found = functional_call(network, dict(parameters), (points,), {"axis_order": penalty.order})
+    found = functional_call(network, dict(parameters), (points, penalty.indices(dimensions)))
     return penalty_value(
         found,
         found.new_tensor(config.penalty_scales),

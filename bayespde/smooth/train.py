@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.smooth.hold_out import check_mask, check_pixels, held_out_mask
-from bayespde.smooth.network import MultiIndex, NeuralField, derivatives
+from bayespde.smooth.network import MultiIndex, NeuralField
 from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.program import Batch, DensityConfig, log_density
 
@@ -85,7 +85,7 @@ class NetworkFit:
         indices = [(0,) * self.dimensions] if multi_indices is None else list(multi_indices)
         network = self.network().requires_grad_(False)
         points = torch.as_tensor(np.asarray(coordinates, dtype=np.float64))
-        parts = [derivatives(network, part, indices, create_graph=False) for part in points.split(CHUNK)]
+        parts = [network(part, indices) for part in points.split(CHUNK)]
         return torch.cat(parts).numpy()
 
 

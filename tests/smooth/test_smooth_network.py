@@ -10,7 +10,6 @@ import torch
 
 from bayespde.core.errors import ConfigError
 from bayespde.smooth.network import NeuralField, derivatives
-from bayespde.smooth.penalty import penalty_indices
 
 SYMBOLS = sympy.symbols("a b c")
 
@@ -105,27 +104,6 @@ def test_derivatives_of_a_polynomial_vanish_beyond_its_degree(generator):
     points = points_in(2, generator)
     found = derivatives(lambda p: p[:, 0] * p[:, 1], points, [(1, 1), (2, 0), (0, 3), (2, 2)])
     np.testing.assert_array_equal(found.detach(), np.tile([1.0, 0.0, 0.0, 0.0], (len(points), 1)))
-
-
-@pytest.mark.parametrize("order", [1, 2, 3, 4])
-@pytest.mark.parametrize("dimensions", [2, 3])
-@pytest.mark.parametrize("activation", ["tanh", "sine"])
-def test_axis_derivatives_by_taylor_series_equal_nested_differentiation(activation, dimensions, order, generator):
-    network = tiny_network(activation, dimensions, generator, width=9, depth=3)
-    points = points_in(dimensions, generator)
-    nested = derivatives(network, points, penalty_indices(order, dimensions)).detach().numpy()
-    taylor = network(points, order).detach().numpy()
-    np.testing.assert_allclose(taylor, nested, rtol=1e-10, atol=1e-10 * np.abs(nested).max())
-
-
-def test_gradients_in_the_weights_agree_between_the_two_ways(generator):
-    network, points = tiny_network("tanh", 2, generator, width=5), points_in(2, generator)
-    gradients = []
-    for value in (network(points, 3), derivatives(network, points, penalty_indices(3, 2))):
-        weights = list(network.parameters())[:-1]  # the last bias has no derivative
-        gradients.append(torch.autograd.grad(value.square().mean(), weights))
-    for taylor, nested in zip(*gradients, strict=True):
-        torch.testing.assert_close(taylor, nested, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("activation", "spread"), [("tanh", 1 / 50), ("sine", 2 / 50)])

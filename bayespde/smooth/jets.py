@@ -1,0 +1,100 @@
+"""Which Taylor coefficients a set of derivatives needs, and the products of coefficients that make each of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+
+from bayespde.core.errors import ConfigError
+
+MultiIndex = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class JetTable:
+    """Taylor coefficients D^a u / a! that are carried through a network, and how they combine.
+
+    A product of two series has the coefficients (p q)_a = sum over b + c = a of p_b q_c. A function y = f(z) with
+    s = f'(z) has a_i y_a = sum over b + c = a of b_i z_b s_c, for any axis i with a_i > 0 [griewank2008].
+
+    Attributes:
+        indices: Multi-indices, by total order; with each all that are smaller.
+        wanted: Positions of the derivatives that were asked for, in their order.
+        factorials: a! of each of these.
+        first: Position of the first derivative along each axis; -1 where no derivative along it is asked for.
+        start: The products of coefficient k are `start[k]` to `start[k + 1]`, `[M + 1]`, int64.
+        left: Position of b, `[P]`, int64.
+        right: Position of c, `[P]`, int64.
+        share: b_i / a_i, `[P]`, float64.
+        is_slope: Whether the slope s has to be known at a coefficient, `[M]`, bool; not so at the highest orders.
+    """
+
+    indices: tuple[MultiIndex, ...]
+    wanted: tuple[int, ...]
+    factorials: tuple[float, ...]
+    first: tuple[int, ...]
+    start: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    share: np.ndarray
+    is_slope: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def jet_table(multi_indices: Sequence[MultiIndex], dimensions: int) -> JetTable:
+    """Find what has to be carried to know some derivatives.
+
+    Args:
+        multi_indices: Orders per axis of each derivative; all zeros is the value.
+        dimensions: Number of axes.
+
+    Raises:
+        ConfigError: If a multi-index has not one non-negative order per axis.
+    """
+    wanted = tuple(tuple(index) for index in multi_indices)
+    for index in wanted:
+        if len(index) != dimensions or min(index) < 0:
+            raise ConfigError(
+                "A multi-index does not fit the points.",
+                got=index,
+                wanted=f"{dimensions} non-negative orders",
+                fix="one order per axis, for example (0, 2)",
+            )
+    return _table(wanted, dimensions)
+
+
+@lru_cache(maxsize=64)
+def _table(wanted: tuple[MultiIndex, ...], dimensions: int) -> JetTable:
+    below = {b for a in wanted for b in product(*(range(k + 1) for k in a))} | {(0,) * dimensions}
+    indices = tuple(sorted(below, key=lambda a: (sum(a), a)))
+    position = {a: k for k, a in enumerate(indices)}
+    start, left, right, share = [0], [], [], []
+    for a in indices:
+        # The axis of lowest order leaves the fewest products.
+        axis = min((i for i, k in enumerate(a) if k), key=lambda i: a[i], default=0)
+        for b in product(*(range(k + 1) for k in a)):
+            left.append(position[b])
+            right.append(position[tuple(k - m for k, m in zip(a, b, strict=True))])
+            share.append(b[axis] / a[axis] if any(a) else 0.0)
+        start.append(len(left))
+    is_slope = np.zeros(len(indices), dtype=bool)
+    is_slope[[c for c, w in zip(right, share, strict=True) if w]] = True
+    units = [tuple(int(i == axis) for i in range(dimensions)) for axis in range(dimensions)]
+    return JetTable(
+        indices=indices,
+        wanted=tuple(position[a] for a in wanted),
+        factorials=tuple(float(math.prod(map(math.factorial, a))) for a in wanted),
+        first=tuple(position.get(unit, -1) for unit in units),
+        start=np.array(start),
+        left=np.array(left),
+        right=np.array(right),
+        share=np.array(share),
+        is_slope=is_slope,
+    )

@@ -1,0 +1,138 @@
+"""A network's layers + points -> its derivatives of any order in one pass: truncated Taylor series [griewank2008].
+
+A linear layer maps every coefficient of the series; an activation is a recurrence over products of coefficients. Only
+the coefficients that the wanted derivatives need are carried. For training, a layer keeps the coefficients that came
+into it and computes the rest once more on the way back, so that memory grows as for plain values times the number of
+coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bayespde.smooth.jet_kernels import compose, pull_back
+from bayespde.smooth.jets import JetTable
+
+# Columns (points times width) whose coefficients stay in the cache together.
+BLOCK = 384
+
+
+def taylor_derivatives(layers: Sequence[nn.Linear], points: Tensor, table: JetTable, *, activation: str) -> Tensor:
+    """Evaluate partial derivatives of a fully connected network with one output.
+
+    Args:
+        layers: Its linear layers, at least two; the activation stands between them.
+        points: What the first one is given, `[n, d]`.
+        table: The derivatives.
+        activation: `"tanh"` or `"sine"`.
+
+    Returns:
+        `[n, wanted]`, in the units of `points`; differentiable once in the weights.
+    """
+    first, *rest = layers
+    size = max(1, BLOCK // first.out_features)
+    padded = nn.functional.pad(points, (0, 0, 0, -len(points) % size)).unflatten(0, (-1, size))
+    series = _first_layer(first, padded, table)
+    for layer in rest:
+        series = _Layer.apply(series, layer.weight, layer.bias, table, activation)
+    found = series[:, list(table.wanted), :, 0].transpose(1, 2).flatten(0, 1)[: len(points)]
+    return found * found.new_tensor(table.factorials)
+
+
+def _first_layer(layer: nn.Linear, points: Tensor, table: JetTable) -> Tensor:
+    """Coefficients of a linear function: its value and its slopes, `[C, M, B, width]`."""
+    base = layer(points)
+    zero = torch.zeros_like(base)
+    parts = [base, *[zero] * (len(table) - 1)]
+    for axis, position in enumerate(table.first):
+        if position > 0:
+            parts[position] = layer.weight[:, axis].expand_as(base)
+    return torch.stack(parts, dim=1)
+
+
+class _Layer(torch.autograd.Function):
+    """Activation and the linear layer after it, on Taylor coefficients `[C, M, B, width]`."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, weight: Tensor, bias: Tensor, table: JetTable, activation: str) -> Tensor:
+        """Compose and map."""
+        ctx.save_for_backward(z, weight)
+        ctx.table, ctx.activation = table, activation
+        found = activated(z, table, activation) @ weight.T
+        found[:, 0] += bias
+        return found
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, sensitivity: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        """Compose once more, and pull back."""
+        z, weight = ctx.saved_tensors
+        y, z_bar = _pulled_back(z, sensitivity @ weight, ctx.table, ctx.activation)
+        of_weight = sensitivity.flatten(0, 2).T @ y.flatten(0, 2)
+        return z_bar, of_weight, sensitivity[:, 0].sum(dim=(0, 1)), None, None
+
+
+def activated(z: Tensor, table: JetTable, activation: str) -> Tensor:
+    """Taylor coefficients of the activation from those of its argument, both `[C, M, ...]`."""
+    if z.device.type != "cpu":
+        return torch.stack(series_of(z.unbind(1), table, activation), dim=1)
+    given = _arguments(z, table, activation)
+    found = torch.empty_like(z, memory_format=torch.contiguous_format)
+    compose(*given, _blocks(found))
+    return found
+
+
+def _pulled_back(z: Tensor, sensitivity: Tensor, table: JetTable, activation: str) -> tuple[Tensor, Tensor]:
+    """The coefficients once more, and the sensitivities of z from theirs, which are used up."""
+    if z.device.type != "cpu":
+        with torch.enable_grad():
+            given = z.detach().requires_grad_(True)
+            found = torch.stack(series_of(given.unbind(1), table, activation), dim=1)
+        return found.detach(), torch.autograd.grad(found, given, sensitivity)[0]
+    arguments = _arguments(z, table, activation)
+    found, pulled = (torch.empty_like(z, memory_format=torch.contiguous_format) for _ in range(2))
+    pull_back(*arguments, _blocks(sensitivity.contiguous()), _blocks(found), _blocks(pulled))
+    return found, pulled
+
+
+def _arguments(
+    z: Tensor, table: JetTable, activation: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool, tuple[np.ndarray, ...]]:
+    """What the kernels are given; transcendental functions by torch, which has fast ones."""
+    z, is_tanh = z.detach().contiguous(), activation == "tanh"
+    value = torch.tanh(z[:, 0]) if is_tanh else torch.sin(z[:, 0])
+    slope = 1 - value.square() if is_tanh else torch.cos(z[:, 0])
+    blocks = _blocks(z)
+    tables = (table.start, table.left, table.right, table.share.astype(blocks.dtype), table.is_slope)
+    return blocks, value.flatten(1).numpy(), slope.flatten(1).numpy(), is_tanh, tables
+
+
+def _blocks(series: Tensor) -> np.ndarray:
+    """A contiguous tensor `[C, M, ...]` as an array `[C, M, B]` on the same memory."""
+    return np.asarray(series.detach().flatten(2).numpy())
+
+
+def series_of(z: Sequence[Tensor], table: JetTable, activation: str) -> list[Tensor]:
+    """The recurrences of `jet_kernels` in plain operations, for any device; differentiable any number of times.
+
+    tanh: y' = s z' with s = 1 - y^2. sin: y' = s z' and s' = -y z' with s = cos.
+    """
+    is_tanh = activation == "tanh"
+    y = [torch.tanh(z[0]) if is_tanh else torch.sin(z[0])]
+    s = [1 - y[0].square() if is_tanh else torch.cos(z[0])]
+    for a in range(1, len(table)):
+        products = range(table.start[a], table.start[a + 1])
+        triples = [(int(table.left[p]), int(table.right[p]), float(table.share[p])) for p in products]
+        y.append(sum((w * z[b] * s[c] for b, c, w in triples if w), torch.zeros_like(z[0])))
+        if not table.is_slope[a]:
+            s.append(y[0])  # never looked at
+        elif is_tanh:
+            s.append(-sum((y[b] * y[c] for b, c, _ in triples), torch.zeros_like(z[0])))
+        else:
+            s.append(-sum((w * z[b] * y[c] for b, c, w in triples if w), torch.zeros_like(z[0])))
+    return y
