@@ -1,0 +1,95 @@
+"""Errors of derivatives, coverage of their intervals and seconds of the automatic smoothing; a table as JSON.
+
+`--full` takes six noise draws of every set; without it, one of the quickest.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import smoothing_sets
+from result_table import Table
+
+import bayespde as bp
+from bayespde.core.terms import derivative_name
+
+pytestmark = pytest.mark.slow
+
+ROWS = (
+    ("burgers", 0.1),
+    ("burgers", 0.5),
+    ("kdv", 0.1),
+    ("ks", 0.1),
+    ("advected_front", 0.2),
+    ("allen_cahn", 0.1),
+    ("fisher", 0.1),
+)
+# Relative L2 errors to reach with automatic settings.
+LIMITS = {
+    ("burgers", 0.1): {"u_x": 0.022, "u_xx": 0.065, "u_xxx": 0.16},
+    ("burgers", 0.5): {"u_x": 0.075, "u_xx": 0.20},
+    ("kdv", 0.1): {"u_t": 0.018, "u_x": 0.018, "u_xx": 0.06, "u_xxx": 0.20},
+    ("ks", 0.1): {"u_x": 0.035, "u_xx": 0.075, "u_xxx": 0.17, "u_xxxx": 0.28},
+    ("advected_front", 0.2): {"u_t": 0.035, "u_x": 0.025, "u_xx": 0.08, "u_xy": 0.065},
+}
+POINTS = 600
+
+
+def pytest_generate_tests(metafunc):
+    if "row" in metafunc.fixturenames:
+        full = metafunc.config.getoption("--full")
+        rows = [(n, v, s) for s in range(6) for n, v in ROWS] if full else [("burgers", 0.1, 0)]
+        metafunc.parametrize("row", rows, ids=lambda r: "-".join(map(str, r)))
+
+
+@pytest.fixture(scope="module")
+def table(request):
+    return Table(Path(request.config.rootpath) / ".benchmarks" / "smoothing.json", keys=("data", "noise", "seed"))
+
+
+def errors(evaluate, derivatives, dims):
+    """Relative L2 error by name."""
+    return {
+        derivative_name("u", o, dims): float(np.linalg.norm(evaluate(o) - exact) / np.linalg.norm(exact))
+        for o, exact in derivatives.items()
+    }
+
+
+def coverage(smooth, derivatives, *, seed):
+    """Share of random grid points at which the 90 % interval of a derivative holds the truth, by name."""
+    field, rng = smooth.field, np.random.default_rng(seed)
+    places = np.stack([rng.integers(0, n, POINTS) for n in field.shape])
+    points = np.stack([field[d].values[p] for d, p in zip(field.dims, places, strict=True)], axis=1)
+    found = {}
+    for orders, exact in derivatives.items():
+        mean, sd = smooth.at_points(orders, points)
+        inside = np.abs(mean - exact[tuple(places)]) < 1.6449 * sd
+        found[derivative_name("u", orders, smooth.dims)] = float(inside.mean())
+    return found
+
+
+def test_automatic_smoothing(table, row):
+    name, noise, seed = row
+    clean, derivatives = smoothing_sets.clean(name)
+    field = bp.add_noise(clean, noise, seed=seed)
+    start = time.process_time()
+    smooth = bp.fit_field(field, seed=seed)
+    seconds = time.process_time() - start
+    found = {
+        "data": name,
+        "noise": noise,
+        "seed": seed,
+        "seconds": seconds,
+        "chosen": smooth.chosen,
+        "choice": dict(smooth.choice),
+        "error": errors(smooth.evaluate, derivatives, smooth.dims),
+        "spline": errors(smooth.spline.evaluate, derivatives, smooth.dims),
+        "coverage": coverage(smooth, derivatives, seed=seed),
+    }
+    table.append(found)
+    low = [n for n in found["error"] if sum(map(n.count, "txy")) <= 2]
+    ratio = np.exp(np.mean([np.log(found["error"][n] / found["spline"][n]) for n in low]))
+    # The choice is never much worse than the spline, which is always there.
+    assert ratio < 1.05
+    assert min(found["coverage"].values()) > 0.5
