@@ -33,7 +33,8 @@ where several were tried.
 
 What this does not show: the Bayesian information criterion takes the overlapping rows of pysindy for independent, and
 on clean data, where they err by quadrature alone, it keeps false terms with tiny coefficients. pysindy's other
-optimisers were not tried. The error of a tuned choice is the smallest of many tries. bayespde is slower than one blind fit.
+optimisers were not tried. The error of a tuned choice is the smallest of many tries. bayespde is slower than one
+blind fit.
 
 Seeds are those of the noise and of pysindy's subdomains. All settings of pysindy were chosen by the authors of
 bayespde. The data files are those of PDE-FIND. The {drawn} random equations are the first of
