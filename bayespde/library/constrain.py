@@ -47,17 +47,18 @@ def constrain(smooth: S, current: S, problem: WeakProblem, pilot: np.ndarray, no
     """
     if not free.any():
         return smooth
-    slope, variance = moment_slope(smooth, problem, pilot, free), smooth.variance[free]
+    # Coefficients in units of their own sd, in place: this matrix is the largest thing there is.
+    slope, sd = moment_slope(smooth, problem, pilot, free), np.sqrt(smooth.variance[free])
+    slope *= sd
     field = current.evaluate((0,) * len(problem.windows))
     moments = target_moments(field - field.mean(), problem.windows, problem.target_order)
     residual = moments[problem.kept] - problem.design @ pilot
-    start = (smooth.coefficients - current.coefficients)[free]
-    scaled = slope * np.sqrt(variance)
-    spread = scaled @ scaled.T + SLACK * noise
+    start = (smooth.coefficients - current.coefficients)[free] / sd
+    spread = slope @ slope.T + SLACK * noise
     spread[np.diag_indices_from(spread)] *= 1 + ROUNDING
     gain = cho_solve(cho_factor(spread, lower=True), residual + slope @ start)
     coefficients = smooth.coefficients.copy()
-    coefficients[free] -= variance * (slope.T @ gain)
+    coefficients[free] -= sd * (slope.T @ gain)
     return smooth.with_coefficients(coefficients)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -74,5 +75,6 @@ def test_planted_bug_in_a_kernel_is_caught(name, seed, tmp_path):
     answer = subprocess.run(
         [*command, str(TESTS / check)], env=environment, capture_output=True, text=True, cwd=tmp_path, timeout=900
     )
-    wanted = pytest.ExitCode.OK if name == "none" else pytest.ExitCode.TESTS_FAILED
-    assert answer.returncode == wanted, answer.stdout[-2000:]
+    # A kernel that is led astray may also read where it must not, which ends the process.
+    wanted = {pytest.ExitCode.OK} if name == "none" else {pytest.ExitCode.TESTS_FAILED, -signal.SIGSEGV}
+    assert answer.returncode in wanted, answer.stdout[-2000:]
