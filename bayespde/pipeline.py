@@ -209,24 +209,38 @@ def discover(
     )
     model = SpinModel(statistics, library, **{f.name: getattr(config.prior, f.name) for f in fields(Prior)})
 
-    def posterior() -> Posterior:
-        found = sample(
-            model,
-            config=config.sampler,
-            seed=sample_seed,
-            exact_terms=config.exact_terms,
-            workers=workers,
-            progress=progress,
-        )
-        extra = {
-            "seed": int(seed),
-            "units": units_of(field),
-            "data": field_hash(field),
-            "settings": json.loads(config.as_json()),
-        }
-        return replace(found, provenance=dict(found.provenance) | extra)
+    posterior = run.posterior(
+        keys["posterior"],
+        lambda: _sampled(model, field, config, (seed, sample_seed), workers=workers, progress=progress),
+    )
+    return Discovery(smooth, statistics, model, posterior, run.path)
 
-    return Discovery(smooth, statistics, model, run.posterior(keys["posterior"], posterior), run.path)
+
+def _sampled(
+    model: SpinModel,
+    field: xr.DataArray,
+    config: DiscoverConfig,
+    seeds: tuple[int, int],
+    *,
+    workers: int,
+    progress: bool,
+) -> Posterior:
+    """The posterior, with what it was made from; `seeds` are the user's and the sampler's."""
+    found = sample(
+        model,
+        config=config.sampler,
+        seed=seeds[1],
+        exact_terms=config.exact_terms,
+        workers=workers,
+        progress=progress,
+    )
+    extra = {
+        "seed": int(seeds[0]),
+        "units": units_of(field),
+        "data": field_hash(field),
+        "settings": json.loads(config.as_json()),
+    }
+    return replace(found, provenance=dict(found.provenance) | extra)
 
 
 def _stage_keys(

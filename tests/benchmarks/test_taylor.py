@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+from saved_tensors import kept_bytes
 
 from bayespde.smooth.network import NeuralField, derivatives
 from bayespde.smooth.penalty import penalty_indices
@@ -34,20 +35,6 @@ def step(network, points, evaluate):
     return torch.autograd.grad(loss, list(network.parameters()))
 
 
-def kept_bytes(network, points, evaluate):
-    """What a forward pass keeps for the way back."""
-    storages = {}
-
-    def pack(tensor):
-        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        value = evaluate(network, points).sum()
-    assert value.requires_grad
-    return sum(storages.values())
-
-
 @pytest.mark.parametrize(("dimensions", "order", "mixed", "count", "width"), STEPS)
 def test_training_step(benchmark, dimensions, order, mixed, count, width):
     generator = torch.Generator().manual_seed(0)
@@ -63,6 +50,6 @@ def test_training_step(benchmark, dimensions, order, mixed, count, width):
             if turn:  # the first compiles
                 seconds[way].append(time.process_time() - start)
     taylor, nested = (statistics.median(s) for s in seconds.values())
-    kept = [kept_bytes(network, points, evaluate) for evaluate in ways.values()]
+    kept = [kept_bytes(lambda w=way: w(network, points).sum()) for way in ways.values()]
     benchmark.extra_info |= {"nested_over_taylor": nested / taylor, "kept_nested_over_taylor": kept[1] / kept[0]}
     benchmark.pedantic(lambda: step(network, points, ways["taylor"]), rounds=ROUNDS)

@@ -84,3 +84,31 @@ SMOOTH = sympy.sin(1.3 * x + 0.4) * sympy.cos(0.9 * t) + 0.4 * sympy.exp(-((x - 
 SMOOTH_2D = (
     sympy.sin(1.1 * x + 0.3 * y) * sympy.cos(0.7 * t) + 0.3 * sympy.exp(-((x - 2) ** 2) / 3) * sympy.cos(y) + 0.1 * t
 )
+
+RINGS = {
+    # Fast and slow waves decay: what the spline keeps of the noise, and its bias, look like a fourth derivative.
+    "heat": {
+        "equation": "u_t = 1.5*u_xx",
+        "extent": {"x": 20.0},
+        "points": {"x": 128},
+        "times": {"start": 0.0, "stop": 8.0, "frames": 81},
+        "initial": {"kind": "random_waves", "modes": 6, "seed": 48},
+    },
+    "burgers": {
+        "equation": "u_t = -u*u_x + 0.1*u_xx",
+        "extent": {"x": 16.0},
+        "points": {"x": 128},
+        "times": {"start": 0.0, "stop": 6.0, "frames": 61},
+        "initial": {"kind": "random_waves", "modes": 4, "seed": 3},
+    },
+}
+
+
+def ring(name, *, noise, seed=0, frames=None, points=None):
+    """A simulated equation on a periodic grid, with noise."""
+    settings = dict(RINGS[name])
+    if frames:
+        settings["times"] = settings["times"] | {"frames": frames}
+    if points:
+        settings["points"] = {"x": points}
+    return bp.add_noise(bp.simulate(bp.SimulationSpec(**settings)), noise, seed=seed)

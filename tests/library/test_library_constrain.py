@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from manufactured import ring
 
 import bayespde as bp
 from bayespde.library.assembler import Assembler
@@ -142,7 +143,7 @@ def test_more_moments_than_the_smoother_has_freedom_do_not_throw_the_field_about
 
 
 def test_the_assembler_goes_on_where_one_step_is_not_enough():
-    field = burgers(0, 0.5)
+    field = ring("burgers", noise=0.5, seed=0)
     smooth, options = fit_spline(field, config=SPLINE), replace(WHITE, rows=300)
     library, truth = bp.Library.from_strings(["u*u_x", "u_xx"]), np.array([-1.0, 0.1])
     first = weak_problem(library, field, smooth, options=options)
@@ -150,18 +151,6 @@ def test_the_assembler_goes_on_where_one_step_is_not_enough():
     once = constrain(smooth, smooth, first, truth, first.noise_covariance(truth), all_felt(smooth, first))
     size = [np.linalg.norm(moments(first, s, truth, field)) for s in (smooth, once, assembler._obeying(truth)[0])]
     assert size[2] < 0.5 * size[1] < 0.1 * size[0]
-
-
-def burgers(seed, noise, points=(61, 128)):
-    """Viscous Burgers on a periodic grid, with noise."""
-    spec = bp.SimulationSpec(
-        equation="u_t = -u*u_x + 0.1*u_xx",
-        extent={"x": 16.0},
-        points={"x": points[1]},
-        times={"start": 0.0, "stop": 6.0, "frames": points[0]},
-        initial={"kind": "random_waves", "modes": 4, "seed": 3},
-    )
-    return bp.add_noise(bp.simulate(spec), noise, seed=seed)
 
 
 def at_the_truth(field, library, truth, rows):
@@ -185,7 +174,7 @@ def test_rows_with_gaps_are_left_what_their_covariance_says(noise, seed):
     """A quarter of the pixels missing: squared residuals at the truth against their expectation, over draws."""
     library, truth, ratios = bp.Library.from_strings(["u*u_x", "u_xx"]), np.array([-1.0, 0.1]), []
     for draw in range(8):
-        field = burgers(100 * seed + draw, noise)
+        field = ring("burgers", noise=noise, seed=100 * seed + draw)
         field = field.where(np.random.default_rng([seed, draw]).random(field.shape) > 0.25)
         rows = at_the_truth(field, library, truth, 200)
         problem = rows.problem
@@ -197,16 +186,8 @@ def test_rows_with_gaps_are_left_what_their_covariance_says(noise, seed):
 def test_a_term_that_is_not_there_is_not_seen(seed):
     """A few long waves that decay: what the smoother keeps of the noise looks like a fourth derivative."""
     library, truth, scores = bp.Library.from_strings(["u_xx", "u_xxxx"]), np.array([1.5, 0.0]), []
-    spec = bp.SimulationSpec(
-        equation="u_t = 1.5*u_xx",
-        extent={"x": 20.0},
-        points={"x": 128},
-        times={"start": 0.0, "stop": 8.0, "frames": 81},
-        initial={"kind": "random_waves", "modes": 6, "seed": 48},
-    )
-    clean = bp.simulate(spec)
     for draw in range(16):
-        field = bp.add_noise(clean, 0.2, seed=1000 * seed + draw)
+        field = ring("heat", noise=0.2, seed=1000 * seed + draw)
         scores.append(scores_of(at_the_truth(field, library, truth, 1500), truth))
     # Modes left out below a hundredth instead of a hundred-thousandth make this 2.
     assert np.abs(np.mean(scores, axis=0)).max() < 0.25 + 4 / np.sqrt(len(scores))
@@ -216,7 +197,7 @@ def test_coefficients_at_half_noise_are_not_biased_by_more_than_half_their_sd(se
     """Standard scores of both coefficients over noise draws: mean within a half, unit variance."""
     library, truth, scores = bp.Library.from_strings(["u*u_x", "u_xx"]), np.array([-1.0, 0.1]), []
     for draw in range(24):
-        rows = at_the_truth(burgers(1000 * seed + draw, 0.5), library, truth, 300)
+        rows = at_the_truth(ring("burgers", noise=0.5, seed=1000 * seed + draw), library, truth, 300)
         scores.append(scores_of(rows, truth))
     scores = np.array(scores)
     # What is of second order in the noise is about a third of an sd.

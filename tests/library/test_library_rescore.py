@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from manufactured import SMOOTH, Formula
+from manufactured import SMOOTH, Formula, ring
 
 import bayespde as bp
 from bayespde.config import Prior
@@ -88,21 +88,9 @@ def test_the_noise_of_a_difference_is_that_of_two_quadratic_forms(seed):
     assert np.std(halves) == pytest.approx(sd, rel=5 / np.sqrt(2 * len(halves)))
 
 
-def heat(noise, seed=0):
-    """Fast and slow waves decay: the spline's bias in the first frames looks like a fourth derivative."""
-    spec = bp.SimulationSpec(
-        equation="u_t = 1.5*u_xx",
-        extent={"x": 20.0},
-        points={"x": 128},
-        times={"start": 0.0, "stop": 8.0, "frames": 81},
-        initial={"kind": "random_waves", "modes": 6, "seed": 48},
-    )
-    return bp.add_noise(bp.simulate(spec), noise, seed=seed)
-
-
 def test_a_wrong_pilot_is_found_out():
     """From a pilot with a term too many the true equation is a suspect; at its own pilot nothing changes any more."""
-    field, library = heat(0.05), bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxxx", "u*u_x"])
+    field, library = ring("heat", noise=0.05), bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxxx", "u*u_x"])
     smooth, options, judge = (
         fit_spline(field, config=SplineConfig(hold_out="pixels")),
         bp.Weak(),
@@ -126,7 +114,7 @@ def test_a_wrong_pilot_is_found_out():
 def test_assembly_escapes_the_trap_or_says_that_the_odds_depend_on_the_pilot(seed):
     library, escaped = bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxxx", "u*u_x"]), []
     for draw in range(4):
-        field = heat(0.1, seed=4 * seed + draw)
+        field = ring("heat", noise=0.1, seed=4 * seed + draw)
         smooth = bp.fit_field(field, options=bp.Smoothing(method="spline"))
         statistics = bp.assemble(library, field, smooth=smooth)
         exact = bp.enumerate_models(bp.SpinModel(statistics, library))
@@ -139,16 +127,7 @@ def test_assembly_escapes_the_trap_or_says_that_the_odds_depend_on_the_pilot(see
 
 
 def test_a_small_video_with_a_hole_is_judged_again_on_the_rows_it_has(seed):
-    clean = bp.simulate(
-        bp.SimulationSpec(
-            equation="u_t = -u*u_x + 0.1*u_xx",
-            extent={"x": 16.0},
-            points={"x": 48},
-            times={"start": 0.0, "stop": 6.0, "frames": 31},
-            initial={"kind": "random_waves", "modes": 4, "seed": 3},
-        )
-    )
-    field = bp.add_noise(clean, 0.05, seed=seed)
+    field = ring("burgers", noise=0.05, seed=seed, frames=31, points=48)
     field[9:21, 8:42] = np.nan
     library = bp.Library.from_strings(["u", "u_x", "u_xx", "u*u_x"])
     smooth = bp.fit_field(field, options=bp.Smoothing(method="spline"))
@@ -158,7 +137,7 @@ def test_a_small_video_with_a_hole_is_judged_again_on_the_rows_it_has(seed):
 
 
 def test_an_empty_equation_is_not_judged_again(rng):
-    field = heat(0.1).copy(data=rng.standard_normal((81, 128)))
+    field = ring("heat", noise=0.1).copy(data=rng.standard_normal((81, 128)))
     library = bp.Library.from_strings(["u_xx", "u*u_x"])
     statistics = bp.assemble(library, field, smooth=bp.fit_field(field, options=bp.Smoothing(method="spline")))
     exact = bp.enumerate_models(bp.SpinModel(statistics, library))

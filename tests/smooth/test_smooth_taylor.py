@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from saved_tensors import kept_bytes
 
 from bayespde.core.errors import ConfigError
 from bayespde.smooth.jets import jet_table
@@ -114,19 +115,9 @@ def test_training_keeps_a_third_of_what_nested_differentiation_keeps(order, mixe
         penalty_indices(order, dimensions, mixed=mixed),
     )
 
-    def kept(evaluate):
-        storages = {}
-
-        def pack(tensor):
-            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            value = evaluate(network, points, indices).square().mean()
-        assert value.requires_grad
-        return sum(storages.values())
-
-    assert 3 * kept(lambda n, p, i: n(p, i)) < kept(derivatives)
+    ways = (lambda: network(points, indices), lambda: derivatives(network, points, indices))
+    taylor, nested = (kept_bytes(lambda w=way: w().square().mean()) for way in ways)
+    assert 3 * taylor < nested
 
 
 def test_float32_is_as_exact_as_float32(generator):
