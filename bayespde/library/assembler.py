@@ -86,8 +86,7 @@ class Assembler:
     @cached_property
     def _felt(self) -> np.ndarray:
         """Modes of the spline that may move, by the derivatives of all candidate terms."""
-        target = (self.first.target_order,) + (0,) * (self.field.ndim - 1)
-        return felt(self.smooth, self.windows, {target}.union(*self.first.kernels))
+        return felt(self.smooth, self.windows, self.first.orders)
 
     def _moments(self, library: Library, smooth: GaussianSmoother) -> WeakProblem:
         first = self.first

@@ -15,10 +15,8 @@ import numpy as np
 from bayespde.library.assembler import Assembler
 from bayespde.library.constrain import moment_slope
 from bayespde.library.moments import target_moments
-from bayespde.library.smoother import GaussianSmoother
+from bayespde.library.smoother import GaussianSmoother, felt
 from bayespde.library.whiten import WhitenedRows
-
-NEGLIGIBLE = 1e-6
 
 
 def field_estimate(assembler: Assembler, pilot: np.ndarray, on: np.ndarray) -> dict[str, Any]:
@@ -35,7 +33,7 @@ def field_estimate(assembler: Assembler, pilot: np.ndarray, on: np.ndarray) -> d
     """
     problem, smooth = assembler.first.restricted(on), assembler.smooth
     rows, variance = WhitenedRows(problem, pilot[on]), smooth.variance
-    free = variance > NEGLIGIBLE * variance.max()
+    free = felt(smooth, problem.windows, problem.orders)
     both, slopes = _sides(smooth, rows), _slopes(smooth, rows, free)
     # The smoother passes noise on with its shrinkage; its posterior variance is the noise's times that.
     noise = _noise(slopes, variance[free] ** 2 / smooth.noise_scale**2)

@@ -62,6 +62,11 @@ class WeakProblem:
         """Order of the time derivative on the left."""
         return self.library.target.count("t", len(self.library.variable))
 
+    @property
+    def orders(self) -> set[Orders]:
+        """Derivatives that stand on the test functions: the target's, and those of every term."""
+        return {(self.target_order,) + (0,) * (len(self.windows) - 1)}.union(*self.kernels)
+
     @cached_property
     def floor_scale(self) -> float:
         """Misfit floor of a row, in units of the target."""
