@@ -138,13 +138,17 @@ def _pixel_noise(residual: np.ndarray, smooth: np.ndarray, noise_scale: float, k
 
 
 def _with_gaps(noise: NoiseModel, seen: np.ndarray) -> NoiseModel:
-    """Give missing pixels the noise of their neighbourhood, and say how much of it was seen."""
+    """Give missing pixels the noise around them, deep inside a hole that of all, and note the share seen around."""
     if seen.all():
         return noise
-    share = np.maximum(uniform_filter(seen.astype(float), size=NEIGHBOURHOOD, mode="nearest"), 1.0 / NEIGHBOURHOOD)
-    # The running sum of the filter may end a little below zero inside a hole.
-    around = np.maximum(uniform_filter(noise.pixel**2, size=NEIGHBOURHOOD, mode="nearest"), 0.0) / share
-    return replace(noise, pixel=np.where(seen, noise.pixel, np.sqrt(around)), seen=share)
+    share, square = (
+        uniform_filter(values, size=NEIGHBOURHOOD, mode="nearest") for values in (seen.astype(float), noise.pixel**2)
+    )
+    # Inside a hole the filter's running sums end near zero, on either side of it.
+    is_near = share > 0.5 / NEIGHBOURHOOD**seen.ndim
+    around = np.where(is_near, square / np.where(is_near, share, 1.0), np.mean(noise.pixel[seen] ** 2))
+    pixel = np.where(seen, noise.pixel, np.sqrt(np.maximum(around, 0.0)))
+    return replace(noise, pixel=pixel, seen=np.maximum(share, 1.0 / NEIGHBOURHOOD))
 
 
 def _check_front(raw: np.ndarray, slope: np.ndarray) -> None:

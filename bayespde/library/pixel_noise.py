@@ -51,10 +51,9 @@ def correlated_noise(residual: np.ndarray) -> tuple[float, tuple[np.ndarray, ...
         # Bartlett's error of a correlation; each step shares a frame with the next.
         error = np.sqrt(1.5 * (2 * np.cumsum(found**2) - 1) / count)
         small = np.flatnonzero(np.abs(found[1:]) < np.maximum(LAG_ERRORS * error[:-1], NEGLIGIBLE_CORRELATION))
-        if len(small):
-            found = np.append(found[: small[0] + 1], 0.0)
-        is_white = len(found) < 3 or abs(found[1]) < NOTICEABLE_CORRELATION
-        kernels.append(np.ones(1) if is_white else found)
+        is_white = lags == 0 or 0 in small or abs(found[1]) < NOTICEABLE_CORRELATION
+        seen = np.append(found[: small[0] + 1], 0.0) if len(small) else found
+        kernels.append(np.ones(1) if is_white else seen)
     return float(np.sqrt(np.nanmean(steps**2))), tuple(kernels)
 
 

@@ -87,7 +87,8 @@ def _judged_again(
     try:
         again = rescore(assembler, judge, pilot, contenders(*leading, options.rescored), progress=progress)
     except ConfigError:  # a small video with gaps may have too few rows left over when they are thinned
-        return _recorded(pilot, leading, assembler)
+        statistics = _recorded(pilot, leading, assembler)
+        return replace(statistics, provenance=dict(statistics.provenance) | {"rescored_skipped": 1})
     record: dict[str, Any] = {"log_odds_change": again.change, "pilot_redone": 0}
     for i in again.suspects:
         other = _settled_at(assembler, again.spins[i], again.coefficients[i], options.pilots)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,16 +59,22 @@ def jet_table(multi_indices: Sequence[MultiIndex], dimensions: int) -> JetTable:
     Raises:
         ConfigError: If a multi-index has not one non-negative order per axis.
     """
-    wanted = tuple(tuple(index) for index in multi_indices)
-    for index in wanted:
-        if len(index) != dimensions or min(index) < 0:
-            raise ConfigError(
-                "A multi-index does not fit the points.",
-                got=index,
-                wanted=f"{dimensions} non-negative orders",
-                fix="one order per axis, for example (0, 2)",
-            )
-    return _table(wanted, dimensions)
+    return _table(tuple(_checked(index, dimensions) for index in multi_indices), dimensions)
+
+
+def _checked(index: MultiIndex, dimensions: int) -> MultiIndex:
+    try:
+        orders = tuple(operator.index(k) for k in index)
+    except TypeError:
+        orders = ()
+    if not orders or len(orders) != dimensions or min(orders) < 0:
+        raise ConfigError(
+            "A multi-index does not fit the points.",
+            got=index,
+            wanted=f"{dimensions} non-negative integers",
+            fix="one order per axis, for example (0, 2)",
+        )
+    return orders
 
 
 @lru_cache(maxsize=64)

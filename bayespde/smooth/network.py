@@ -76,9 +76,10 @@ class NeuralField(nn.Module):
             ConfigError: If a multi-index has not one non-negative order per axis.
         """
         if multi_indices is not None:
-            table = jet_table(multi_indices, points.shape[1])
+            indices = list(multi_indices)
+            table = jet_table(indices, points.shape[1])
             found = taylor_derivatives(self._linear, points * self.input_scale, table, activation=self.activation)
-            return found * found.new_tensor([self.input_scale ** sum(index) for index in multi_indices])
+            return found * found.new_tensor([self.input_scale ** sum(index) for index in indices])
         hidden = points * self.input_scale
         function = torch.tanh if self.activation == "tanh" else torch.sin
         for layer in self.layers[:-1]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import linalg, optimize, stats
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from bayespde.library.front import jitter_and_walk
 from bayespde.library.noise_model import NoiseModel, estimate_noise
@@ -87,8 +87,10 @@ def test_a_hole_has_noise_whatever_its_size_and_scale(rng, scale):
         time, place = rng.integers(0, np.subtract(raw.shape, size))
         raw[time : time + size, place : place + size] = np.nan
     model = estimate_noise(raw, scale * values, scale * slope, scale * 0.05, "auto")
-    assert np.isfinite(model.counted).all()
-    assert np.allclose(model.pixel[~np.isnan(raw)], model.pixel[~np.isnan(raw)][0])
+    assert model.kind == "white"
+    assert np.allclose(model.pixel, scale * 0.05, rtol=1e-6)
+    # A seventh is the least that counts as seen.
+    assert np.all((model.counted >= 0.99 * model.pixel) & (model.counted <= np.sqrt(7.01) * model.pixel))
 
 
 def test_missing_pixels_say_nothing_of_a_front(rng):
@@ -229,6 +231,16 @@ def test_correlations_are_measured_without_the_slow_noise_that_the_smoother_took
     mean, error = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / np.sqrt(20)
     assert np.all(np.abs(mean - wanted[:3]) < 5 * error + 1e-3)
     assert abs(np.mean(scales) - 1) < 5 * np.std(scales, ddof=1) / np.sqrt(20) + 1e-3
+
+
+@pytest.mark.parametrize(("places", "lags"), [(7, 0), (12, 1), (40, 5)])
+def test_short_axes_are_measured_at_as_many_lags_as_they_have_room_for(rng, places, lags):
+    residual = gaussian_filter1d(rng.standard_normal((300, places)), 1.5, axis=1, mode="wrap")
+    _, (_, found) = correlated_noise(residual)
+    # Of a Gaussian filter of sd s: exp(-d^2 / 4 s^2).
+    wanted = np.exp(-(np.arange(min(lags, 2) + 1) ** 2) / (4 * 1.5**2))
+    assert found[: len(wanted)] == pytest.approx(wanted, abs=0.1)
+    assert len(found) <= lags + 1
 
 
 def test_independent_pixels_are_not_called_correlated(rng):

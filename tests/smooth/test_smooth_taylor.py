@@ -128,7 +128,27 @@ def test_float32_is_as_exact_as_float32(generator):
     assert (found - exact).abs().max() < 1e-4 * exact.abs().max()
 
 
-@pytest.mark.parametrize("index", [(1,), (1, -1), (1, 2, 3)])
+@pytest.mark.parametrize("activation", ["tanh", "sine"])
+def test_gradients_can_be_differentiated_again(activation, generator):
+    """In the points, where the answer is a derivative of higher order; and in the weights."""
+    network, points = network_of(activation, 2, generator, depth=2), points_in(2, generator, 7)
+    twice = derivatives(lambda p: network(p, [(1, 0)])[:, 0], points, [(0, 2), (1, 1)])
+    torch.testing.assert_close(twice, network(points, [(1, 2), (2, 1)]), rtol=1e-9, atol=1e-9)
+    weight, found = network.layers[1].weight, []
+    for value in (network(points, [(0, 2)]), derivatives(network, points, [(0, 2)])):
+        first = torch.autograd.grad(value.square().mean(), weight, create_graph=True)[0]
+        found.append(torch.autograd.grad(first.square().sum(), weight)[0])
+    torch.testing.assert_close(*found, rtol=1e-8, atol=1e-10)
+
+
+def test_half_precision_is_computed_plainly(generator):
+    network, points = network_of("tanh", 2, generator), points_in(2, generator)
+    exact = network(points, [(0, 1), (1, 0)])
+    found = network.bfloat16()(points.bfloat16(), [(0, 1), (1, 0)])
+    assert (found - exact).abs().max() < 0.1 * exact.abs().max()
+
+
+@pytest.mark.parametrize("index", [(1,), (1, -1), (1, 2, 3), (1.0, 0), 2, "ab", ()])
 def test_multi_indices_that_do_not_fit_are_refused(index, generator):
     network = network_of("tanh", 2, generator)
     with pytest.raises(ConfigError, match="does not fit the points"):
