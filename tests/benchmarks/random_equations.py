@@ -5,7 +5,8 @@ A seed fixes everything: terms without replacement, signs, magnitudes log-unifor
 draw is rejected if it blows up or cannot be integrated in the allowed steps, if halving the grid changes it by more
 than 1e-4 of its standard deviation (a shock is no solution), if it grows beyond 20, or if the clean data cannot
 identify it: a term whose contribution, once the other 18 terms have explained what they can of it, is below 1 % of the
-right-hand side. `SEEDS` are the first five of each size that were accepted; `count_rejected` draws all up to them.
+right-hand side. `SEEDS` are the first five of each size that were accepted; `count_rejected` draws all up to them:
+214 blow up, 6 cannot be identified on clean data, 13 are not resolved by the grid.
 """
 
 from collections import Counter
