@@ -73,13 +73,13 @@ def assemble(
     if isinstance(form, Strong):
         return strong_statistics(library, field, smooth.evaluate, options=form)
     spline = smooth.spline
-    if _is_front(field, spline, form.noise):
+    jitters = _is_front(field, spline, form.noise)
+    if jitters and spline.hold_out != "pixels":
         # A front that jitters from frame to frame is displaced, not deformed. Weights that predict whole frames would
         # smear its shape over neighbouring frames, and with it every nonlinear term; those that predict pixels keep it.
-        if spline.hold_out != "pixels":
-            spline = fit_spline(field, config=replace(smooth.spline_config, hold_out="pixels"))
-        if _is_front(field, spline, form.noise):
-            form = replace(form, noise="front")
+        spline = fit_spline(field, config=replace(smooth.spline_config, hold_out="pixels"))
+        jitters = _is_front(field, spline, form.noise)
+    form = replace(form, noise="front") if jitters else form
     return weak_statistics(library, field, spline, PilotJudge(library, prior, seed), options=form, progress=progress)
 
 

@@ -23,7 +23,7 @@ def _series(
 ) -> None:
     """Fill the coefficients y of the function and s of its slope; those at 0 are given."""
     start, left, right, share, is_slope = tables
-    one = -z.dtype.type(1)
+    minus = -z.dtype.type(1)
     for a in range(1, len(z)):
         y[a, :] = 0
         s[a, :] = 0
@@ -38,7 +38,7 @@ def _series(
             if is_tanh:
                 # s = 1 - y^2; b and c may change places.
                 if b <= c:
-                    _add(s[a], one if b == c else one + one, y[b], y[c])
+                    _add(s[a], minus if b == c else minus + minus, y[b], y[c])
             elif w:
                 _add(s[a], -w, z[b], y[c])
 

@@ -59,10 +59,11 @@ def jet_table(multi_indices: Sequence[MultiIndex], dimensions: int) -> JetTable:
     Raises:
         ConfigError: If a multi-index has not one non-negative order per axis.
     """
-    return _table(tuple(_checked(index, dimensions) for index in multi_indices), dimensions)
+    return _table(tuple(checked_index(index, dimensions) for index in multi_indices), dimensions)
 
 
-def _checked(index: MultiIndex, dimensions: int) -> MultiIndex:
+def checked_index(index: MultiIndex, dimensions: int) -> MultiIndex:
+    """A multi-index as plain integers; a `ConfigError` unless it has one non-negative order per axis."""
     try:
         orders = tuple(operator.index(k) for k in index)
     except TypeError:

@@ -13,7 +13,8 @@ from torch.func import functional_call, grad, jvp, vmap
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.random import torch_generator
-from bayespde.smooth.network import MultiIndex, derivatives
+from bayespde.smooth.jets import MultiIndex
+from bayespde.smooth.network import derivatives
 from bayespde.smooth.train import NetworkFit
 
 CHUNK = 512

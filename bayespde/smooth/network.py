@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.jets import MultiIndex, jet_table
+from bayespde.smooth.jets import MultiIndex, checked_index, jet_table
 from bayespde.smooth.taylor import taylor_derivatives
 
 Activation = Literal["tanh", "sine"]
@@ -128,15 +128,7 @@ def derivatives(
     Raises:
         ConfigError: If a multi-index has not one non-negative order per axis.
     """
-    wanted = [tuple(index) for index in multi_indices]
-    for index in wanted:
-        if len(index) != points.shape[1] or min(index) < 0:
-            raise ConfigError(
-                "A multi-index does not fit the points.",
-                got=index,
-                wanted=f"{points.shape[1]} non-negative orders",
-                fix="one order per axis, for example (0, 2)",
-            )
+    wanted = [checked_index(index, points.shape[1]) for index in multi_indices]
     parents = _parents(wanted)
     with torch.enable_grad():
         inputs = points if points.requires_grad else points.detach().clone().requires_grad_(True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.network import MultiIndex
+from bayespde.smooth.jets import MultiIndex
 
 MAXIMUM_ORDER = 3
 ROUNDING = 1e-3

@@ -72,8 +72,8 @@ class _Layer(torch.autograd.Function):
         """Compose once more, and pull back; in plain operations where the gradient is to be differentiated again."""
         z, weight, bias = ctx.saved_tensors
         if torch.is_grad_enabled():
-            found = torch.stack(series_of(z.unbind(1), ctx.table, ctx.activation), dim=1) @ weight.T
-            shift = torch.nn.functional.pad(bias.expand_as(found[:, :1]), (0, 0, 0, 0, 0, len(ctx.table) - 1))
+            found = _plain(z, ctx.table, ctx.activation) @ weight.T
+            shift = nn.functional.pad(bias.expand_as(found[:, :1]), (0, 0, 0, 0, 0, len(ctx.table) - 1))
             wanted = [t for t, needed in zip((z, weight, bias), ctx.needs_input_grad, strict=False) if needed]
             found = iter(torch.autograd.grad(found + shift, wanted, sensitivity, create_graph=True))
             return tuple(next(found) if needed else None for needed in ctx.needs_input_grad)
@@ -89,7 +89,7 @@ def _has_kernels(z: Tensor) -> bool:
 def activated(z: Tensor, table: JetTable, activation: str) -> Tensor:
     """Taylor coefficients of the activation from those of its argument, both `[C, M, ...]`."""
     if not _has_kernels(z):
-        return torch.stack(series_of(z.unbind(1), table, activation), dim=1)
+        return _plain(z, table, activation)
     given = _arguments(z, table, activation)
     found = torch.empty_like(z, memory_format=torch.contiguous_format)
     compose(*given, _blocks(found))
@@ -101,7 +101,7 @@ def _pulled_back(z: Tensor, sensitivity: Tensor, table: JetTable, activation: st
     if not _has_kernels(z):
         with torch.enable_grad():
             given = z.detach().requires_grad_(True)
-            found = torch.stack(series_of(given.unbind(1), table, activation), dim=1)
+            found = _plain(given, table, activation)
         return found.detach(), torch.autograd.grad(found, given, sensitivity)[0]
     arguments = _arguments(z, table, activation)
     found, pulled = (torch.empty_like(z, memory_format=torch.contiguous_format) for _ in range(2))
@@ -124,6 +124,10 @@ def _arguments(
 def _blocks(series: Tensor) -> np.ndarray:
     """A contiguous tensor `[C, M, ...]` as an array `[C, M, B]` on the same memory."""
     return np.asarray(series.detach().flatten(2).numpy())
+
+
+def _plain(z: Tensor, table: JetTable, activation: str) -> Tensor:
+    return torch.stack(series_of(z.unbind(1), table, activation), dim=1)
 
 
 def series_of(z: Sequence[Tensor], table: JetTable, activation: str) -> list[Tensor]:

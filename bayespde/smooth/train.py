@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.smooth.hold_out import check_mask, check_pixels, held_out_mask
-from bayespde.smooth.network import MultiIndex, NeuralField
+from bayespde.smooth.jets import MultiIndex
+from bayespde.smooth.network import NeuralField
 from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.program import Batch, DensityConfig, log_density
 

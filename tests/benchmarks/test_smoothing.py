@@ -87,6 +87,8 @@ def test_automatic_smoothing(table, row):
         "spline": errors(smooth.spline.evaluate, derivatives, smooth.dims),
         "coverage": coverage(smooth, derivatives, seed=seed),
     }
+    limits = LIMITS.get((name, noise), {})
+    found["missed"] = [n for n, limit in limits.items() if found["error"][n] > limit]
     table.append(found)
     low = [n for n in found["error"] if sum(map(n.count, "txy")) <= 2]
     ratio = np.exp(np.mean([np.log(found["error"][n] / found["spline"][n]) for n in low]))
