@@ -17,10 +17,12 @@ from bayespde.core.field import check_field
 from bayespde.core.scales import Scales, derivative_unit
 from bayespde.core.terms import derivative_name
 from bayespde.smooth.basis import SplineConfig
-from bayespde.smooth.laplace import LaplaceConfig, LaplacePosterior, laplace
+from bayespde.smooth.ensemble import EnsemblePosterior, NetworkEnsemble, ensemble_posterior
+from bayespde.smooth.laplace import LaplaceConfig
+from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.penalty import Penalty
 from bayespde.smooth.spline import SplineFit, fit_spline
-from bayespde.smooth.train import NetworkConfig, NetworkFit, TrainingHistory
+from bayespde.smooth.train import NetworkFit, TrainingHistory
 
 Orders = tuple[int, ...]
 
@@ -33,7 +35,7 @@ class SmoothField:
         field: The raw field.
         spline: The penalised spline: noise level, exact posterior.
         spline_config: Its settings.
-        network: The neural field, if one was trained.
+        network: The neural fields, if any were trained; their mean is the smoother.
         chosen: `spline` or `network`: the one with the lower held-out error, unless asked for by name.
         choice: How the choice was made: what was held out, and the held-out rmse of every candidate.
     """
@@ -41,7 +43,7 @@ class SmoothField:
     field: xr.DataArray
     spline: SplineFit
     spline_config: SplineConfig
-    network: NetworkFit | None
+    network: NetworkEnsemble | None
     chosen: str
     choice: Mapping[str, Any]
 
@@ -69,8 +71,8 @@ class SmoothField:
             points: `[n, dimensions]`, physical units.
 
         Returns:
-            Mean `[n]` and standard deviation `[n]`: exact for the spline, by a Laplace approximation over all weights
-            for the neural field [immer2021], which takes seconds at the first call.
+            Mean `[n]` and standard deviation `[n]`: exact for the spline; for neural fields that of the noise through
+            their linearised mean (`EnsemblePosterior`), which takes seconds at the first call.
         """
         if self.chosen == "spline":
             return self.spline.at_points(orders, points)
@@ -80,23 +82,25 @@ class SmoothField:
         return mean, np.asarray(spread) * self._network_factors([orders])[0]
 
     @cached_property
-    def network_posterior(self) -> LaplacePosterior:
-        """Laplace approximation of the neural field's posterior, in its own standardised coordinates.
+    def network_posterior(self) -> EnsemblePosterior:
+        """Linearisation of the neural fields around the end of training, in their own standardised coordinates.
 
         Raises:
             ConfigError: If no neural field was trained.
         """
-        coordinates, values = standardised_pixels(self.field, self.spline.scales)
-        return laplace(self._trained(), coordinates, values, config=LaplaceConfig(), seed=0)
+        coordinates, _ = standardised_pixels(self.field, self.spline.scales)
+        return ensemble_posterior(self._trained(), coordinates, config=LaplaceConfig(), seed=0)
 
     def summary(self) -> str:
         """What was chosen and why, in a few lines."""
         scores = ", ".join(f"{name} {value:.5g}" for name, value in self.choice["held_out_rmse"].items())
-        return (
-            f"{self.chosen} chosen for derivatives ({self.choice['reason']}); weak rows use the spline\n"
-            f"held out: {self.choice['hold_out']}, rmse {scores}\n"
-            f"pixel noise {self.noise_scale:.4g}, {self.spline.degrees_of_freedom:.0f} degrees of freedom"
-        )
+        lines = [
+            f"{self.chosen} chosen for derivatives ({self.choice['reason']}); weak rows use the spline",
+            f"held out: {self.choice['hold_out']}, rmse {scores}",
+            *(f"counts: {fit.describe()}" for fit in (self.network.fits if self.network else ())),
+            f"pixel noise {self.noise_scale:.4g}, {self.spline.degrees_of_freedom:.0f} degrees of freedom",
+        ]
+        return "\n".join(lines)
 
     def to_dataset(self) -> xr.Dataset:
         """Write everything that cannot be recomputed in a second into a dataset that netCDF can hold."""
@@ -106,17 +110,13 @@ class SmoothField:
         dataset.attrs["chosen"] = self.chosen
         dataset.attrs["choice"] = json.dumps(dict(self.choice))
         if self.network is not None:
-            fit = self.network
-            dataset.attrs["network_config"] = json.dumps(asdict(fit.config))
-            dataset.attrs["network_scores"] = json.dumps([fit.noise_scale, fit.held_out_rmse, fit.training_rmse])
-            for name, value in fit.parameters.items():
-                array = value.numpy()
-                key = f"network_{name}"
-                dataset[key] = (tuple(f"{key}_{i}" for i in range(array.ndim)), array)
-            for name, series in fit.history._asdict().items():
-                dataset[f"history_{name}"] = (("look",), series)
-            dataset["held_out"] = (("pixel",), fit.held_out.astype(np.int8))
-            dataset["held_out_residuals"] = (("held_out_pixel",), fit.held_out_residuals)
+            dataset.attrs["networks"] = json.dumps([asdict(fit.config) for fit in self.network.fits])
+            dataset.attrs["network_noise_scale"] = self.network.fits[0].noise_scale
+            dataset["held_out"] = (("pixel",), self.network.held_out.astype(np.int8))
+            for position, fit in enumerate(self.network.fits):
+                for name, array in _arrays(fit).items():
+                    key = f"network{position}_{name}"
+                    dataset[key] = (tuple(f"{key}_{i}" for i in range(array.ndim)), array)
         return dataset
 
     @classmethod
@@ -124,7 +124,7 @@ class SmoothField:
         """Read back what `to_dataset` wrote; the spline is fitted again, which gives the same numbers."""
         field = check_field(dataset["u"].rename(dataset.attrs["variable"]))
         config = SplineConfig(**json.loads(dataset.attrs["spline_config"]))
-        network = _read_network(dataset, field.ndim) if "network_config" in dataset.attrs else None
+        network = _read_networks(dataset, field.ndim) if "networks" in dataset.attrs else None
         spline = fit_spline(field, config=config)
         return cls(field, spline, config, network, dataset.attrs["chosen"], json.loads(dataset.attrs["choice"]))
 
@@ -144,7 +144,7 @@ class SmoothField:
     def _unit_points(self, points: np.ndarray) -> np.ndarray:
         return np.column_stack([2 * self.spline.scales.to_unit(d, points[:, i]) - 1 for i, d in enumerate(self.dims)])
 
-    def _trained(self) -> NetworkFit:
+    def _trained(self) -> NetworkEnsemble:
         if self.network is None:
             raise ConfigError(
                 "No neural field was trained.",
@@ -210,28 +210,38 @@ def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1) -> xr.D
     return dataset
 
 
-def _read_network(dataset: xr.Dataset, dimensions: int) -> NetworkFit:
+def _arrays(fit: NetworkFit) -> dict[str, np.ndarray]:
+    """What a fit learnt, by name."""
+    learnt = {f"parameter_{name}": value.numpy() for name, value in fit.parameters.items()}
+    history = {f"history_{name}": series for name, series in fit.history._asdict().items()}
+    return {**learnt, **history, "residuals": fit.residuals, "training_rmse": fit.training_rmse}
+
+
+def _read_networks(dataset: xr.Dataset, dimensions: int) -> NetworkEnsemble:
     import torch
 
-    settings = json.loads(dataset.attrs["network_config"])
-    penalty: dict[str, Any] = settings["penalty"]
-    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in penalty.items()}
-    settings["penalty"] = Penalty(**plain)
-    noise, held_out_rmse, training_rmse = json.loads(dataset.attrs["network_scores"])
-    prefix = "network_"
-    parameters = {
-        str(k)[len(prefix) :]: torch.as_tensor(v.values)
-        for k, v in dataset.data_vars.items()
-        if str(k).startswith(prefix)
-    }
-    return NetworkFit(
-        parameters=parameters,
-        config=NetworkConfig(**settings),
-        dimensions=dimensions,
-        noise_scale=noise,
-        history=TrainingHistory(*(dataset[f"history_{n}"].values for n in TrainingHistory._fields)),
-        held_out=dataset["held_out"].values.astype(bool),
-        held_out_residuals=dataset["held_out_residuals"].values,
-        held_out_rmse=held_out_rmse,
-        training_rmse=training_rmse,
-    )
+    fits = []
+    for position, settings in enumerate(json.loads(dataset.attrs["networks"])):
+        prefix = f"network{position}_"
+        arrays = {str(k)[len(prefix) :]: v.values for k, v in dataset.data_vars.items() if str(k).startswith(prefix)}
+        learnt = "parameter_"
+        fits.append(
+            NetworkFit(
+                parameters={k[len(learnt) :]: torch.as_tensor(v) for k, v in arrays.items() if k.startswith(learnt)},
+                config=_read_config(settings),
+                dimensions=dimensions,
+                noise_scale=float(dataset.attrs["network_noise_scale"]),
+                history=TrainingHistory(*(arrays[f"history_{name}"] for name in TrainingHistory._fields)),
+                held_out=dataset["held_out"].values.astype(bool),
+                residuals=arrays["residuals"],
+                training_rmse=arrays["training_rmse"],
+            )
+        )
+    return NetworkEnsemble(tuple(fits))
+
+
+def _read_config(settings: dict[str, Any]) -> NetworkConfig:
+    def plain(values: dict[str, Any]) -> dict[str, Any]:
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+
+    return NetworkConfig(**{**plain(settings), "penalty": Penalty(**plain(settings["penalty"]))})

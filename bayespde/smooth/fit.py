@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import cycle, islice
 from typing import Any, Literal
 
 import numpy as np
@@ -10,21 +11,23 @@ import xarray as xr
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field
+from bayespde.core.random import spawn_seeds
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.differentiate import SmoothField, standardised_pixels
+from bayespde.smooth.ensemble import NetworkEnsemble
+from bayespde.smooth.hold_out import held_out_mask
+from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.penalty import Penalty
+from bayespde.smooth.shapes import candidate_configs, companion, larger, wave_numbers, with_input_scale
 from bayespde.smooth.spline import SplineFit, fit_spline
-from bayespde.smooth.train import (
-    NetworkConfig,
-    NetworkFit,
-    candidate_configs,
-    held_out_mask,
-    train,
-)
+from bayespde.smooth.train import NetworkFit, train
 
 MINIMUM_NOISE = 1e-3
-PENALTY_WEIGHTS = (1e-4, 1e-3)
-WEIGHT_TOLERANCE = 5e-4
+# With one weight each, networks side by side differ in their roughness; where pixels cannot tell, all count.
+PENALTY_WEIGHTS = (1e-4, 0.0)
+TOLERANCE = 0.01
+# Share of the spline's squared error that networks have to take off before larger ones are not tried.
+ENOUGH = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,19 @@ class Smoothing:
     Attributes:
         method: `auto` (fit both, choose by held-out error), `spline`, or `network`.
         order: Order of the derivatives whose total variation the neural field pays for, 1 to 3.
-        weight: Weight of that penalty, dimensionless, or `auto`: the largest whose held-out error is within 0.05 % of
-            the smallest.
+        weight: Weight of that penalty, dimensionless, or `auto`: networks with and without it are trained side by side,
+            and those count whose loss at the pixels held out is within 1 %, or one standard error, of the smallest.
         hold_out: `pixels`, `frames`, or `auto`: frames where the residuals of a frame are correlated in space.
-        steps: Most optimiser steps per network.
+        steps: Most optimiser steps per network; those of the networks' settings if absent.
         spline: Settings of the spline.
         networks: Architectures to try; a tanh and a sine network by default.
     """
 
     method: str = "auto"
-    order: int = 2
+    order: int = 3
     weight: float | str = "auto"
     hold_out: str = "auto"
-    steps: int = 2000
+    steps: int | None = None
     spline: SplineConfig = field(default_factory=SplineConfig)
     networks: tuple[NetworkConfig, ...] = ()
 
@@ -57,8 +60,7 @@ class Smoothing:
             or self.hold_out not in ("auto", "pixels", "frames")
             or self.order not in (1, 2, 3)
             or not is_weight
-            or type(self.steps) is not int
-            or self.steps < 1
+            or not (self.steps is None or (type(self.steps) is int and self.steps >= 1))
         ):
             raise ConfigError(
                 "The settings of the smoother are not understood.",
@@ -108,56 +110,84 @@ def fit_field(
     if options.method == "spline":
         choice["reason"] = "asked for; its rmse is by generalised cross-validation"
         return SmoothField(field, spline, spline_config, None, "spline", choice)
-    network, mask, scores = _fit_networks(field, spline, options, seed, progress)
-    if options.method == "auto":
-        choice["held_out_rmse"]["spline"] = _held_out_rmse(field, spline_config, spline.hold_out, mask)
-    else:
-        del choice["held_out_rmse"]["spline"]
-    choice["held_out_rmse"] |= scores
-    best = min(choice["held_out_rmse"], key=choice["held_out_rmse"].__getitem__)
+    networks, scores = _fit_networks(field, spline, options, seed, progress)
+    choice["held_out_rmse"] = scores
+    choice["networks"] = [fit.label for fit in networks.fits]
     choice["reason"] = "asked for" if options.method == "network" else "lower error on pixels that neither had seen"
-    chosen = "network" if options.method == "network" or best != "spline" else "spline"
-    return SmoothField(field, spline, spline_config, network, chosen, choice)
+    is_spline = options.method == "auto" and scores["spline"] < scores["mean of networks"]
+    return SmoothField(field, spline, spline_config, networks, "spline" if is_spline else "network", choice)
 
 
 def _fit_networks(
     field: xr.DataArray, spline: SplineFit, options: Smoothing, seed: int, progress: bool
-) -> tuple[NetworkFit, np.ndarray, dict[str, float]]:
-    """Train the candidate architectures without penalty, then the best one with it; all see the same pixels."""
-    scales, observed = spline.scales, ~np.isnan(field.values)
+) -> tuple[NetworkEnsemble, dict[str, float]]:
+    """Train the candidates on the same pixels, and others where these are not enough; rmse by name."""
+    scales = spline.scales
     coordinates, values = standardised_pixels(field, scales)
-    free = Penalty(order=options.order, weight=0.0)
-    hold_out: Literal["pixels", "frames"] = "frames" if spline.hold_out == "frames" else "pixels"
-    configs = [
-        replace(c, steps=options.steps, hold_out=hold_out, penalty=free)
-        for c in options.networks or candidate_configs(field.ndim)
-    ]
+    noise = max(spline.noise_scale / scales.amplitude, MINIMUM_NOISE)
+    configs = [_complete(c, spline, options) for c in options.networks or candidate_configs(field.ndim)]
     mask = held_out_mask(coordinates, config=configs[0], seed=seed)
-    penalty_scales = _penalty_scales(spline, free, field.ndim)
 
-    def trained(config: NetworkConfig) -> NetworkFit:
+    def trained(config: NetworkConfig, own_seed: int) -> NetworkFit:
         return train(
             coordinates,
             values,
             config=config,
-            noise_scale=max(spline.noise_scale / scales.amplitude, MINIMUM_NOISE),
-            penalty_scales=penalty_scales,
+            noise_scale=noise,
+            penalty_scales=_penalty_scales(spline, config.penalty, field.ndim),
             held_out=mask,
-            seed=seed,
+            seed=own_seed,
             progress=progress,
         )
 
-    fits = [trained(c) for c in configs]
-    best = min(fits, key=lambda f: f.held_out_rmse)
-    # The unpenalised fit is the first rung of the ladder, unless one weight was asked for.
-    ladder = PENALTY_WEIGHTS if isinstance(options.weight, str) else (options.weight,) if options.weight else ()
-    penalised = [trained(replace(best.config, penalty=replace(free, weight=w))) for w in ladder]
-    rungs = [best, *penalised] if options.weight == "auto" else penalised or [best]
-    limit = min(f.held_out_rmse for f in rungs) * (1 + WEIGHT_TOLERANCE)
-    chosen = [f for f in rungs if f.held_out_rmse <= limit][-1]
-    full = np.zeros(field.shape, dtype=bool)
-    full[observed] = mask
-    return chosen, full, {_label(f): f.held_out_rmse * scales.amplitude for f in (*fits, *penalised)}
+    seeds = iter(spawn_seeds(seed, 2 * len(configs) + 1))
+    fits = [trained(config, next(seeds)) for config in configs]
+    kept = _worth_keeping(fits)
+    rivals = {"spline": _held_out_rmse(field, options.spline, spline.hold_out, mask)}
+    if not options.networks:
+        share = spline.degrees_of_freedom / len(values)
+        more = _second_round(kept, share * noise**2, rivals["spline"] / scales.amplitude)
+        fits += [trained(_complete(config, spline, options), next(seeds)) for config in more]
+        kept = _worth_keeping(fits)
+    mean = NetworkEnsemble(tuple(kept))
+    scores = {f.label: f.held_out_rmse for f in fits} | {"mean of networks": mean.held_out_rmse}
+    return mean, rivals | {name: rmse * scales.amplitude for name, rmse in scores.items()}
+
+
+def _second_round(kept: list[NetworkFit], excess: float, rival: float) -> list[NetworkConfig]:
+    """What to train next: larger networks where the first took little off the spline's error; never one shape alone.
+
+    The spline's squared error, `excess`, is at least the noise times its degrees of freedom over the pixels; `rival` is
+    its rmse at the pixels held out.
+    """
+    configs = [replace(fit.config, members=len(PENALTY_WEIGHTS), penalty=Penalty()) for fit in kept]
+    gain = rival**2 - NetworkEnsemble(tuple(kept)).held_out_rmse ** 2
+    more = [larger(config) for config in configs] if gain < ENOUGH * excess else []
+    return [*more, companion((more or configs)[0])] if len(configs) == 1 else more
+
+
+def _complete(config: NetworkConfig, spline: SplineFit, options: Smoothing) -> NetworkConfig:
+    """A candidate with everything that is decided for all of them together."""
+    hold_out: Literal["pixels", "frames"] = "frames" if spline.hold_out == "frames" else "pixels"
+    automatic = tuple(islice(cycle(PENALTY_WEIGHTS), config.members))
+    weight = automatic if isinstance(options.weight, str) else float(options.weight)
+    penalty = Penalty(order=options.order, weight=weight)
+    config = with_input_scale(config, wave_numbers(spline))
+    return replace(config, steps=options.steps or config.steps, hold_out=hold_out, penalty=penalty)
+
+
+def _worth_keeping(fits: list[NetworkFit]) -> list[NetworkFit]:
+    """The networks that the pixels held out do not tell from the best one, or hardly."""
+    losses = [fit.residuals**2 for fit in fits]
+    best = min((loss for group in losses for loss in group), key=np.mean)
+    kept = []
+    for fit, group in zip(fits, losses, strict=True):
+        excess = group - best
+        error = excess.std(axis=1) / np.sqrt(excess.shape[1])
+        near = excess.mean(axis=1) <= np.maximum(TOLERANCE * best.mean(), error)
+        if near.any():
+            kept.append(fit.subset(np.flatnonzero(near)))
+    return kept
 
 
 def _penalty_scales(spline: SplineFit, penalty: Penalty, dimensions: int) -> list[float]:
@@ -171,13 +201,9 @@ def _penalty_scales(spline: SplineFit, penalty: Penalty, dimensions: int) -> lis
 
 
 def _held_out_rmse(field: xr.DataArray, config: SplineConfig, hold_out: str, mask: np.ndarray) -> float:
-    """Error of the spline at pixels hidden from it, which it imputes like missing ones."""
-    hidden = field.copy(data=np.where(mask, np.nan, field.values))
-    fit = fit_spline(hidden, config=replace(config, hold_out=hold_out))
-    return float(np.sqrt(np.mean((field.values - fit.evaluate((0,) * field.ndim))[mask] ** 2)))
-
-
-def _label(fit: NetworkFit) -> str:
-    c = fit.config
-    penalised = f", weight {c.penalty.weight:g}" if c.penalty.weight else ""
-    return f"{c.activation} {c.depth}x{c.width}{penalised}"
+    """Error of the spline at observed pixels hidden from it, which it imputes like missing ones."""
+    hidden = np.zeros(field.shape, dtype=bool)
+    hidden[~np.isnan(field.values)] = mask
+    gappy = field.copy(data=np.where(hidden, np.nan, field.values))
+    fit = fit_spline(gappy, config=replace(config, hold_out=hold_out))
+    return float(np.sqrt(np.mean((field.values - fit.evaluate((0,) * field.ndim))[hidden] ** 2)))

@@ -14,7 +14,7 @@ def _add(out: np.ndarray, factor: float, left: np.ndarray, right: np.ndarray) ->
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _series(
+def series(
     z: np.ndarray,
     is_tanh: bool,
     tables: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray],
@@ -44,7 +44,7 @@ def _series(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _adjoint(
+def adjoint(
     z: np.ndarray,
     y: np.ndarray,
     s: np.ndarray,
@@ -100,7 +100,7 @@ def compose(
     s = np.empty(z.shape[1:], dtype=z.dtype)
     for block in range(len(z)):
         found[block, 0], s[0] = value[block], slope[block]
-        _series(z[block], is_tanh, tables, found[block], s)
+        series(z[block], is_tanh, tables, found[block], s)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -129,6 +129,6 @@ def pull_back(
     s, s_bar = np.empty(z.shape[1:], dtype=z.dtype), np.empty(z.shape[1:], dtype=z.dtype)
     for block in range(len(z)):
         found[block, 0], s[0] = value[block], slope[block]
-        _series(z[block], is_tanh, tables, found[block], s)
+        series(z[block], is_tanh, tables, found[block], s)
         bars = pulled[block], sensitivity[block], s_bar
-        _adjoint(z[block], found[block], s, is_tanh, tables, bars)
+        adjoint(z[block], found[block], s, is_tanh, tables, bars)

@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 
 import numpy as np
@@ -47,6 +47,16 @@ class JetTable:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @cached_property
+    def single(self) -> tuple[np.ndarray, ...]:
+        """The products as the kernels take them, in single precision."""
+        return self.start, self.left, self.right, self.share.astype(np.float32), self.is_slope
+
+    @cached_property
+    def double(self) -> tuple[np.ndarray, ...]:
+        """The same in double precision."""
+        return self.start, self.left, self.right, self.share, self.is_slope
 
 
 def jet_table(multi_indices: Sequence[MultiIndex], dimensions: int) -> JetTable:

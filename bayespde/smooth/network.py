@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import Literal, cast
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,18 +16,32 @@ from bayespde.smooth.taylor import taylor_derivatives
 Activation = Literal["tanh", "sine"]
 
 
+class Layer(NamedTuple):
+    """Views of a network's parameters.
+
+    Attributes:
+        weight: `[*members, out, in]`.
+        bias: `[*members, out]`.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+
 class NeuralField(nn.Module):
-    """A fully connected network from coordinates to one value.
+    """A fully connected network from coordinates to one value, or several members of one shape side by side.
 
     With `tanh` the weights start at Xavier's scale; with `sine` at the scale that keeps the distribution of the
-    activations from layer to layer [sitzmann2020], `input_scale` being the frequency of the first layer.
+    activations from layer to layer [sitzmann2020], `input_scale` being the frequency of the first layer. The
+    parameters are `first`, `hidden` and `last`, each a matrix per layer whose last column is the bias.
 
     Args:
         dimensions: Number of coordinates.
         activation: `"tanh"` or `"sine"`.
         width: Units per hidden layer.
         depth: Hidden layers.
-        input_scale: Factor on the coordinates, dimensionless.
+        input_scale: Factor on the coordinates, dimensionless; one for all axes, or one per axis.
+        members: Networks side by side; every shape below then begins with this number.
         generator: Source of the first weights.
         dtype: `torch.float32` for training, `torch.float64` for checks.
 
@@ -43,24 +56,28 @@ class NeuralField(nn.Module):
         activation: Activation = "tanh",
         width: int = 20,
         depth: int = 6,
-        input_scale: float = 1.0,
+        input_scale: float | Sequence[float] = 1.0,
+        members: int | None = None,
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         check_architecture(activation, width, depth, input_scale)
         self.activation: Activation = activation
-        self.input_scale = input_scale
-        sizes = [dimensions, *[width] * depth, 1]
-        # nn.Linear draws from the global generator when built the usual way.
-        self.layers = nn.ModuleList(nn.utils.skip_init(nn.Linear, a, b, dtype=dtype) for a, b in pairwise(sizes))
+        self.input_scale = _per_axis(input_scale, dimensions)
+        lead = () if members is None else (members,)
+        self.first = nn.Parameter(torch.empty(*lead, width, dimensions + 1, dtype=dtype))
+        self.hidden = nn.Parameter(torch.empty(*lead, depth - 1, width, width + 1, dtype=dtype))
+        self.last = nn.Parameter(torch.empty(*lead, 1, width + 1, dtype=dtype))
         with torch.no_grad():
-            for position, layer in enumerate(self._linear):
+            for position, layer in enumerate(self.layers):
                 _initialise(layer, activation, first=position == 0, generator=generator)
 
     @property
-    def _linear(self) -> list[nn.Linear]:
-        return cast(list[nn.Linear], list(self.layers))
+    def layers(self) -> list[Layer]:
+        """The linear layers, first to last."""
+        matrices = [self.first, *self.hidden.unbind(-3), self.last]
+        return [Layer(m[..., :-1], m[..., -1]) for m in matrices]
 
     def forward(self, points: Tensor, multi_indices: Sequence[MultiIndex] | None = None) -> Tensor:
         """Evaluate the field, or its derivatives, all in one pass.
@@ -75,19 +92,33 @@ class NeuralField(nn.Module):
         Raises:
             ConfigError: If a multi-index has not one non-negative order per axis.
         """
+        hidden = points * points.new_tensor(self.input_scale)
         if multi_indices is not None:
             indices = list(multi_indices)
-            table = jet_table(indices, points.shape[1])
-            found = taylor_derivatives(self._linear, points * self.input_scale, table, activation=self.activation)
-            return found * found.new_tensor([self.input_scale ** sum(index) for index in indices])
-        hidden = points * self.input_scale
+            table = jet_table(indices, points.shape[-1])
+            found = taylor_derivatives(self.layers, hidden, table, activation=self.activation)
+            factors = [math.prod(s**k for s, k in zip(self.input_scale, index, strict=True)) for index in indices]
+            return found * found.new_tensor(factors)
         function = torch.tanh if self.activation == "tanh" else torch.sin
-        for layer in self.layers[:-1]:
-            hidden = function(layer(hidden))
-        return self.layers[-1](hidden).squeeze(-1)
+        *layers, last = self.layers
+        for layer in layers:
+            hidden = function(hidden @ layer.weight.mT + layer.bias.unsqueeze(-2))
+        return (hidden @ last.weight.mT + last.bias.unsqueeze(-2)).squeeze(-1)
 
 
-def check_architecture(activation: str, width: int, depth: int, input_scale: float) -> None:
+def _per_axis(scale: float | Sequence[float], dimensions: int) -> tuple[float, ...]:
+    scales = tuple(map(float, scale)) if isinstance(scale, Sequence) else (float(scale),) * dimensions
+    if len(scales) != dimensions:
+        raise ConfigError(
+            "The input scales do not fit the coordinates.",
+            got=scales,
+            wanted=f"one number, or {dimensions}, time first",
+            fix="input_scale=2.0",
+        )
+    return scales
+
+
+def check_architecture(activation: str, width: int, depth: int, input_scale: float | Sequence[float]) -> None:
     """Raise a `ConfigError` unless a network of this kind can be built."""
     if activation not in ("tanh", "sine"):
         raise ConfigError(
@@ -96,7 +127,8 @@ def check_architecture(activation: str, width: int, depth: int, input_scale: flo
             wanted="'tanh' or 'sine'",
             fix="activation='tanh'",
         )
-    if width < 1 or depth < 1 or not 0 < input_scale < math.inf:
+    scales = input_scale if isinstance(input_scale, Sequence) else (input_scale,)
+    if width < 1 or depth < 1 or not all(0 < scale < math.inf for scale in scales):
         raise ConfigError(
             "The size of the network is not usable.",
             got=f"width {width}, depth {depth}, input_scale {input_scale}",
@@ -172,12 +204,13 @@ def _children(index: MultiIndex) -> set[MultiIndex]:
     return {_raised(index, axis, 1) for axis in range(len(index))}
 
 
-def _initialise(layer: nn.Linear, activation: Activation, *, first: bool, generator: torch.Generator) -> None:
+def _initialise(layer: Layer, activation: Activation, *, first: bool, generator: torch.Generator) -> None:
+    outputs, inputs = layer.weight.shape[-2:]
     if activation == "tanh":
-        nn.init.xavier_normal_(layer.weight, generator=generator)
-        nn.init.zeros_(layer.bias)
+        layer.weight.normal_(0, math.sqrt(2 / (inputs + outputs)), generator=generator)
+        layer.bias.zero_()
         return
-    bound = 1.0 / layer.in_features if first else math.sqrt(6.0 / layer.in_features)
-    phase = math.pi if first else 1.0 / math.sqrt(layer.in_features)
-    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-    nn.init.uniform_(layer.bias, -phase, phase, generator=generator)
+    bound = 1.0 / inputs if first else math.sqrt(6.0 / inputs)
+    phase = math.pi if first else 1.0 / math.sqrt(inputs)
+    layer.weight.uniform_(-bound, bound, generator=generator)
+    layer.bias.uniform_(-phase, phase, generator=generator)

@@ -19,7 +19,9 @@ class NetworkConfig:
         activation: `"tanh"` for fields of moving fronts, `"sine"` for oscillating ones.
         width: Units per hidden layer.
         depth: Hidden layers.
-        input_scale: Factor on the coordinates, dimensionless.
+        input_scale: Factor on the coordinates, dimensionless; one for all axes, or one per axis, time first. If absent,
+            `fit_field` takes it from the wave numbers of the field, and `train` takes 2.
+        members: Networks trained side by side, each from its own start; their mean is the field.
         prior_scale: Prior standard deviation of every weight and bias.
         penalty: Total-variation term.
         steps: Most optimiser steps.
@@ -35,12 +37,13 @@ class NetworkConfig:
     activation: Activation = "tanh"
     width: int = 20
     depth: int = 6
-    input_scale: float = 2.0
+    input_scale: float | tuple[float, ...] | None = None
+    members: int = 2
     prior_scale: float = 1.0
     penalty: Penalty = field(default_factory=Penalty)
-    steps: int = 2000
+    steps: int = 1250
     batch: int = 2048
-    collocation: int = 512
+    collocation: int = 64
     learning_rate: float = 3e-3
     hold_out_fraction: float = 0.1
     hold_out: Literal["pixels", "frames"] = "pixels"
@@ -48,8 +51,11 @@ class NetworkConfig:
     check_every: int = 50
 
     def __post_init__(self) -> None:
-        check_architecture(self.activation, self.width, self.depth, self.input_scale)
-        for name in ("steps", "batch", "collocation", "patience", "check_every"):
+        if isinstance(self.input_scale, list):
+            object.__setattr__(self, "input_scale", tuple(self.input_scale))
+        scale = 1.0 if self.input_scale is None else self.input_scale
+        check_architecture(self.activation, self.width, self.depth, scale)
+        for name in ("members", "steps", "batch", "collocation", "patience", "check_every"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(
@@ -66,6 +72,13 @@ class NetworkConfig:
                     wanted=f"above 0 and below {top}",
                     fix=f"{name}={type(self).__dataclass_fields__[name].default}",
                 )
+        if len(self.penalty.weights) not in (1, self.members):
+            raise ConfigError(
+                "The weights of the penalty do not fit the networks side by side.",
+                got=f"{len(self.penalty.weights)} weights, {self.members} members",
+                wanted="one weight, or one per member",
+                fix=f"members={len(self.penalty.weights)}",
+            )
         if self.hold_out not in ("pixels", "frames"):
             raise ConfigError(
                 "What is to be held out is unknown.",

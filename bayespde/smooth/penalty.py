@@ -23,14 +23,15 @@ class Penalty:
 
     Attributes:
         order: Order of the penalised derivatives, 1 to 3.
-        weight: Factor on the penalty in units of the variance of the data; 0 switches it off.
+        weight: Factor on the penalty in units of the variance of the data; 0 switches it off. One for all networks side
+            by side, or one for each.
         kind: `"l1"` lets derivatives be large in few places, `"l2"` does not.
         axis_weights: Relative weight per axis, or None for one each.
         mixed: Penalise mixed derivatives of the order as well.
     """
 
     order: int = 3
-    weight: float = 0.0
+    weight: float | tuple[float, ...] = 0.0
     kind: Literal["l1", "l2"] = "l1"
     axis_weights: tuple[float, ...] | None = None
     mixed: bool = False
@@ -43,11 +44,11 @@ class Penalty:
                 wanted=f"1 to {MAXIMUM_ORDER}",
                 fix="order=3",
             )
-        if not 0 <= self.weight < math.inf:
+        if not self.weights or not all(0 <= weight < math.inf for weight in self.weights):
             raise ConfigError(
                 "The weight of the penalty is out of range.",
                 got=self.weight,
-                wanted="a finite number, at least 0",
+                wanted="a finite number, at least 0, or one per network",
                 fix="weight=1e-4",
             )
         if self.kind not in ("l1", "l2"):
@@ -63,6 +64,11 @@ class Penalty:
                 wanted="finite numbers, at least 0, not all 0",
                 fix="axis_weights=None",
             )
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weight, or the weights of the networks side by side."""
+        return self.weight if isinstance(self.weight, tuple) else (self.weight,)
 
     def indices(self, dimensions: int) -> tuple[MultiIndex, ...]:
         """Multi-indices that are penalised in this many dimensions."""
@@ -108,15 +114,15 @@ def penalty_value(derivatives: Tensor, scales: Tensor, *, kind: str = "l1", weig
     """Average the size of scaled derivatives over points and add over derivatives.
 
     Args:
-        derivatives: `[n, M]`.
+        derivatives: `[*E, n, M]`.
         scales: Typical size of each derivative, `[M]`, positive, in the same units.
         kind: `"l1"`: sqrt(d^2 + e^2) - e with e = 0.001, for d the derivative over its scale; `"l2"`: d^2.
         weights: `[M]`, one each if absent.
 
     Returns:
-        Scalar, dimensionless; about M for a field like the one that gave the scales.
+        `[*E]`, dimensionless; about M for a field like the one that gave the scales.
     """
     scaled = derivatives / scales
     size = scaled.square() if kind == "l2" else torch.sqrt(scaled.square() + ROUNDING**2) - ROUNDING
-    average = size.mean(dim=0)
-    return average.sum() if weights is None else average @ weights
+    average = size.mean(dim=-2)
+    return average.sum(dim=-1) if weights is None else average @ weights

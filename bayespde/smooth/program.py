@@ -59,7 +59,8 @@ class DensityConfig:
                     wanted="a positive, finite number",
                     fix=f"{name}=1",
                 )
-        if self.penalty.weight and not (self.penalty_scales and all(0 < s < math.inf for s in self.penalty_scales)):
+        is_scaled = self.penalty_scales and all(0 < scale < math.inf for scale in self.penalty_scales)
+        if any(self.penalty.weights) and not is_scaled:
             raise ConfigError(
                 "The penalty has no scales.",
                 got=self.penalty_scales,
@@ -94,8 +95,9 @@ def neural_field_program(network: NeuralField, batch: Batch, config: DensityConf
     mean = functional_call(network, parameters, (batch.coordinates,))
     with pyro.plate("pixels", size=config.pixels, subsample=torch.arange(len(batch.values))):
         pyro.sample("observations", Normal(mean, config.noise_scale), obs=batch.values)
-    if config.penalty.weight:
-        strength = config.pixels * config.penalty.weight / (2 * config.noise_scale**2)
+    (weight,) = config.penalty.weights
+    if weight:
+        strength = config.pixels * weight / (2 * config.noise_scale**2)
         penalty = field_penalty(network, parameters, batch.collocation, config)
         pyro.factor("total_variation", -strength * penalty)
     return mean
@@ -111,24 +113,37 @@ def log_density(network: NeuralField, parameters: Mapping[str, Tensor], batch: B
         config: Size of the data, noise, prior and penalty.
 
     Returns:
-        Scalar, differentiable in the parameters.
+        Scalar, differentiable in the parameters; `[E]` for members side by side, of weights and batches of their own.
     """
     residual = batch.values - functional_call(network, dict(parameters), (batch.coordinates,))
-    loss = residual.square().mean()
-    if config.penalty.weight:
-        loss = loss + config.penalty.weight * field_penalty(network, parameters, batch.collocation, config)
-    weights = torch.cat([value.reshape(-1) for value in parameters.values()])
+    loss = residual.square().mean(dim=-1)
+    if any(config.penalty.weights):
+        loss = loss + _weighted_penalty(network, parameters, batch.collocation, config)
+    weights = torch.cat([value.reshape(*loss.shape, -1) for value in parameters.values()], dim=-1)
     constant = config.pixels * (math.log(config.noise_scale) + math.log(2 * math.pi) / 2)
-    constant += weights.numel() * (math.log(config.prior_scale) + math.log(2 * math.pi) / 2)
-    log_prior = -weights.square().sum() / (2 * config.prior_scale**2)
+    constant += weights.shape[-1] * (math.log(config.prior_scale) + math.log(2 * math.pi) / 2)
+    log_prior = -weights.square().sum(dim=-1) / (2 * config.prior_scale**2)
     return log_prior - config.pixels * loss / (2 * config.noise_scale**2) - constant
+
+
+def _weighted_penalty(
+    network: NeuralField, parameters: Mapping[str, Tensor], points: Tensor, config: DensityConfig
+) -> Tensor:
+    """Weight times penalty, `[*E]`; networks side by side without a weight are not differentiated."""
+    weights = points.new_tensor(config.penalty.weights)
+    if len(weights) == 1:
+        return weights[0] * field_penalty(network, parameters, points, config)
+    heavy = weights.nonzero().flatten()
+    some = {name: value[heavy] for name, value in parameters.items()}
+    found = field_penalty(network, some, points[heavy], config)
+    return torch.zeros_like(weights).index_add(0, heavy, weights[heavy] * found)
 
 
 def field_penalty(
     network: NeuralField, parameters: Mapping[str, Tensor], points: Tensor, config: DensityConfig
 ) -> Tensor:
-    """The penalty of the field with the given weights, averaged over `points` (`[m, d]`): scalar, dimensionless."""
-    penalty, dimensions = config.penalty, points.shape[1]
+    """The penalty of the field with the given weights, averaged over `points` (`[*E, m, d]`): `[*E]`, dimensionless."""
+    penalty, dimensions = config.penalty, points.shape[-1]
     found = functional_call(network, dict(parameters), (points, penalty.indices(dimensions)))
     return penalty_value(
         found,

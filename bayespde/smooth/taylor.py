@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bayespde.smooth.activation import value_and_slope
 from bayespde.smooth.jet_kernels import compose, pull_back
 from bayespde.smooth.jets import JetTable
 
@@ -22,49 +23,58 @@ from bayespde.smooth.jets import JetTable
 BLOCK = 384
 
 
-def taylor_derivatives(layers: Sequence[nn.Linear], points: Tensor, table: JetTable, *, activation: str) -> Tensor:
-    """Evaluate partial derivatives of a fully connected network with one output.
+def taylor_derivatives(
+    layers: Sequence[tuple[Tensor, Tensor]], points: Tensor, table: JetTable, *, activation: str
+) -> Tensor:
+    """Evaluate partial derivatives of a fully connected network with one output, or of several side by side.
 
     Args:
-        layers: Its linear layers, at least two; the activation stands between them.
-        points: What the first one is given, `[n, d]`.
+        layers: Weights `[out, in]` and biases `[out]` of its linear layers, at least two, with one more dimension in
+            front for networks side by side; the activation stands between them.
+        points: What the first one is given, `[n, d]`, or `[members, n, d]`.
         table: The derivatives.
         activation: `"tanh"` or `"sine"`.
 
     Returns:
-        `[n, wanted]`, in the units of `points`; differentiable in the weights, fastest the first time.
+        `[n, wanted]`, or `[members, n, wanted]`, in the units of `points`; differentiable in the weights, fastest the
+        first time.
     """
+    if points.dim() == 2:
+        alone = [(weight[None], bias[None]) for weight, bias in layers]
+        return taylor_derivatives(alone, points[None], table, activation=activation)[0]
     first, *rest = layers
-    size = max(1, BLOCK // first.out_features)
-    padded = nn.functional.pad(points, (0, 0, 0, -len(points) % size)).unflatten(0, (-1, size))
+    count, size = points.shape[1], max(1, BLOCK // first[0].shape[1])
+    padded = nn.functional.pad(points, (0, 0, 0, -count % size)).unflatten(1, (-1, size))
     series = _first_layer(first, padded, table)
-    for layer in rest:
-        series = _Layer.apply(series, layer.weight, layer.bias, table, activation)
-    found = series[:, list(table.wanted), :, 0].transpose(1, 2).flatten(0, 1)[: len(points)]
+    for weight, bias in rest:
+        series = _Layer.apply(series, weight, bias, table, activation)
+    found = series[:, :, list(table.wanted), :, 0].transpose(2, 3).flatten(1, 2)[:, :count]
     return found * found.new_tensor(table.factorials)
 
 
-def _first_layer(layer: nn.Linear, points: Tensor, table: JetTable) -> Tensor:
-    """Coefficients of a linear function: its value and its slopes, `[C, M, B, width]`."""
-    base = layer(points)
+def _first_layer(layer: tuple[Tensor, Tensor], points: Tensor, table: JetTable) -> Tensor:
+    """Coefficients of a linear function: its value and its slopes, `[E, C, M, B, width]`."""
+    weight, bias = layer
+    base = points @ weight.mT[:, None] + bias[:, None, None]
     zero = torch.zeros_like(base)
     parts = [base, *[zero] * (len(table) - 1)]
     for axis, position in enumerate(table.first):
         if position > 0:
-            parts[position] = layer.weight[:, axis].expand_as(base)
-    return torch.stack(parts, dim=1)
+            parts[position] = weight[:, None, None, :, axis].expand_as(base)
+    return torch.stack(parts, dim=2)
 
 
 class _Layer(torch.autograd.Function):
-    """Activation and the linear layer after it, on Taylor coefficients `[C, M, B, width]`."""
+    """Activation and the linear layer after it, on Taylor coefficients `[E, C, M, B, width]`."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, weight: Tensor, bias: Tensor, table: JetTable, activation: str) -> Tensor:
         """Compose and map."""
         ctx.save_for_backward(z, weight, bias)
         ctx.table, ctx.activation = table, activation
-        found = activated(z, table, activation) @ weight.T
-        found[:, 0] += bias
+        y = activated(z.flatten(0, 1), table, activation).unflatten(0, z.shape[:2])
+        found = _mapped(y, weight.mT)
+        found[:, :, 0] += bias[:, None, None]
         return found
 
     @staticmethod
@@ -72,14 +82,21 @@ class _Layer(torch.autograd.Function):
         """Compose once more, and pull back; in plain operations where the gradient is to be differentiated again."""
         z, weight, bias = ctx.saved_tensors
         if torch.is_grad_enabled():
-            found = _plain(z, ctx.table, ctx.activation) @ weight.T
-            shift = nn.functional.pad(bias.expand_as(found[:, :1]), (0, 0, 0, 0, 0, len(ctx.table) - 1))
+            y = _plain(z.flatten(0, 1), ctx.table, ctx.activation).unflatten(0, z.shape[:2])
+            shift = nn.functional.pad(bias[:, None, None, None], (0, 0, 0, 0, 0, len(ctx.table) - 1))
             wanted = [t for t, needed in zip((z, weight, bias), ctx.needs_input_grad, strict=False) if needed]
-            found = iter(torch.autograd.grad(found + shift, wanted, sensitivity, create_graph=True))
-            return tuple(next(found) if needed else None for needed in ctx.needs_input_grad)
-        y, z_bar = _pulled_back(z, sensitivity @ weight, ctx.table, ctx.activation)
-        of_weight = sensitivity.flatten(0, 2).T @ y.flatten(0, 2)
-        return z_bar, of_weight, sensitivity[:, 0].sum(dim=(0, 1)), None, None
+            found = _mapped(y, weight.mT) + shift
+            gradients = iter(torch.autograd.grad(found, wanted, sensitivity, create_graph=True))
+            return tuple(next(gradients) if needed else None for needed in ctx.needs_input_grad)
+        pulled = _mapped(sensitivity, weight).flatten(0, 1)
+        y, z_bar = _pulled_back(z.flatten(0, 1), pulled, ctx.table, ctx.activation)
+        of_weight = sensitivity.flatten(1, 3).mT @ y.view(len(z), -1, z.shape[-1])
+        return z_bar.view_as(z), of_weight, sensitivity[:, :, 0].sum(dim=(1, 2)), None, None
+
+
+def _mapped(series: Tensor, matrix: Tensor) -> Tensor:
+    """Series `[E, C, M, B, in]` times one matrix `[in, out]` per member."""
+    return (series.flatten(1, 3) @ matrix).view(*series.shape[:-1], matrix.shape[-1])
 
 
 def _has_kernels(z: Tensor) -> bool:
@@ -112,13 +129,11 @@ def _pulled_back(z: Tensor, sensitivity: Tensor, table: JetTable, activation: st
 def _arguments(
     z: Tensor, table: JetTable, activation: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool, tuple[np.ndarray, ...]]:
-    """What the kernels are given; transcendental functions by torch, which has fast ones."""
+    """What the kernels are given."""
     z, is_tanh = z.detach().contiguous(), activation == "tanh"
-    value = torch.tanh(z[:, 0]) if is_tanh else torch.sin(z[:, 0])
-    slope = 1 - value.square() if is_tanh else torch.cos(z[:, 0])
-    blocks = _blocks(z)
-    tables = (table.start, table.left, table.right, table.share.astype(blocks.dtype), table.is_slope)
-    return blocks, value.flatten(1).numpy(), slope.flatten(1).numpy(), is_tanh, tables
+    value, slope = value_and_slope(z[:, 0], activation)
+    tables = table.single if z.dtype == torch.float32 else table.double
+    return _blocks(z), value.flatten(1).numpy(), slope.flatten(1).numpy(), is_tanh, tables
 
 
 def _blocks(series: Tensor) -> np.ndarray:

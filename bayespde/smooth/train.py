@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from pytorch_optimizer import SOAP
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm import tqdm
 
 from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.smooth.activation import is_compiled
+from bayespde.smooth.compiled import CompiledObjective
 from bayespde.smooth.hold_out import check_mask, check_pixels, held_out_mask
 from bayespde.smooth.jets import MultiIndex
 from bayespde.smooth.network import NeuralField
 from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.program import Batch, DensityConfig, log_density
+from bayespde.smooth.soap import Soap
 
 CHUNK = 8192
+LOOK = 8192
+INPUT_SCALE = 2.0
 
 
 class TrainingHistory(NamedTuple):
@@ -29,8 +35,8 @@ class TrainingHistory(NamedTuple):
 
     Attributes:
         step: Steps done, `[L]`, int.
-        objective: Minus the log density per pixel, mean over the steps since the last look, `[L]`.
-        held_out_rmse: `[L]`.
+        objective: Minus the log density per pixel of every member, mean over the steps since the last look, `[L, E]`.
+        held_out_rmse: `[L, E]`.
     """
 
     step: np.ndarray
@@ -40,18 +46,17 @@ class TrainingHistory(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NetworkFit:
-    """A trained neural field: the weights with the lowest held-out error.
+    """Trained neural fields of one shape: of every member the weights with its lowest held-out error.
 
     Attributes:
-        parameters: Weights by name, float32.
+        parameters: Weights by name, float32, members first.
         config: Settings.
         dimensions: Number of coordinates.
         noise_scale: Noise that training assumed, standardised units.
         history: Objective and held-out error along the way.
-        held_out: Which of the given pixels were held out, `[n]`, bool.
-        held_out_residuals: Observed minus fitted at those pixels, in their order, float64.
-        held_out_rmse: Root mean square of these.
-        training_rmse: Root mean square over the other pixels.
+        held_out: Which of the given pixels no member saw, `[n]`, bool.
+        residuals: Observed minus fitted at those pixels, in their order, `[E, held out]`, float64.
+        training_rmse: Root mean square over the pixels that were seen, `[E]`.
     """
 
     parameters: Mapping[str, Tensor]
@@ -60,48 +65,85 @@ class NetworkFit:
     noise_scale: float
     history: TrainingHistory
     held_out: np.ndarray
-    held_out_residuals: np.ndarray
-    held_out_rmse: float
-    training_rmse: float
+    residuals: np.ndarray
+    training_rmse: np.ndarray
 
-    def network(self, dtype: torch.dtype = torch.float64) -> NeuralField:
-        """Rebuild the trained network, in double precision unless said."""
-        network = _build(self.dimensions, self.config, 0).to(dtype)
-        network.load_state_dict({name: value.to(dtype) for name, value in self.parameters.items()})
+    @property
+    def members(self) -> int:
+        """Number of networks, E."""
+        return len(self.residuals)
+
+    @property
+    def held_out_rmse(self) -> float:
+        """Root mean square error of the mean of the members at pixels that none had seen."""
+        return _rms(self.residuals.mean(axis=0))
+
+    def subset(self, members: np.ndarray) -> NetworkFit:
+        """A fit of some of the members only, by position."""
+        weight = self.config.penalty.weight
+        if isinstance(weight, tuple):
+            penalty = replace(self.config.penalty, weight=tuple(weight[k] for k in members))
+        else:
+            penalty = self.config.penalty
+        step, *series = self.history
+        return replace(
+            self,
+            parameters={name: value[members] for name, value in self.parameters.items()},
+            config=replace(self.config, members=len(members), penalty=penalty),
+            history=TrainingHistory(step, *(values[:, members] for values in series)),
+            residuals=self.residuals[members],
+            training_rmse=self.training_rmse[members],
+        )
+
+    @property
+    def label(self) -> str:
+        """Activation, depth and width."""
+        return f"{self.config.activation} {self.config.depth}x{self.config.width}"
+
+    def describe(self) -> str:
+        """Shape, scales and weights in one line."""
+        scale = self.config.input_scale
+        scales = scale if isinstance(scale, tuple) else (INPUT_SCALE if scale is None else scale,)
+        penalty = self.config.penalty
+        weights = ", ".join(f"{weight:g}" for weight in penalty.weights)
+        return (
+            f"{self.label}, {self.members} of them; input scale {', '.join(f'{s:.3g}' for s in scales)}; "
+            f"weight {weights} on derivatives of order {penalty.order}; best after {self.best_steps} steps"
+        )
+
+    @property
+    def best_steps(self) -> str:
+        """When the weights that are kept were reached, member by member."""
+        best = self.history.step[self.history.held_out_rmse.argmin(axis=0)]
+        return ", ".join(str(int(step)) for step in best)
+
+    def network(self, member: int, dtype: torch.dtype = torch.float64) -> NeuralField:
+        """Rebuild one of the trained networks, in double precision unless said."""
+        network = _built(self.dimensions, self.config, torch_generator(0)).to(dtype)
+        network.load_state_dict({name: value[member].to(dtype) for name, value in self.parameters.items()})
         return network
 
-    def evaluate(self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None) -> np.ndarray:
-        """Evaluate the field and its derivatives.
+    def each(self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None) -> np.ndarray:
+        """Evaluate the members and their derivatives.
 
         Args:
             coordinates: `[n, d]`, in [-1, 1].
             multi_indices: Orders per axis of each derivative; the value alone if absent.
 
         Returns:
-            `[n, M]`, float64, standardised units per unit coordinates.
+            `[E, n, M]`, float64, standardised units per unit coordinates.
 
         Raises:
             ConfigError: If a multi-index does not fit the coordinates.
         """
         indices = [(0,) * self.dimensions] if multi_indices is None else list(multi_indices)
-        network = self.network().requires_grad_(False)
         points = torch.as_tensor(np.asarray(coordinates, dtype=np.float64))
-        parts = [network(part, indices) for part in points.split(CHUNK)]
-        return torch.cat(parts).numpy()
+        networks = [self.network(member).requires_grad_(False) for member in range(self.members)]
+        return np.stack([torch.cat([n(part, indices) for part in points.split(CHUNK)]).numpy() for n in networks])
 
-
-def candidate_configs(dimensions: int) -> tuple[NetworkConfig, ...]:
-    """The configurations that an automatic choice tries, the front-following one first.
-
-    Args:
-        dimensions: Number of coordinates, time included.
-
-    Returns:
-        A tanh network, which follows moving fronts best, and a sine network, which follows fine structure.
-    """
-    front = NetworkConfig() if dimensions == 2 else NetworkConfig(width=32, depth=4, batch=4096, learning_rate=6e-3)
-    wave = NetworkConfig(activation="sine", width=48, depth=4, input_scale=12.0, learning_rate=1e-2)
-    return (front, wave if dimensions == 2 else replace(wave, input_scale=6.0, batch=4096))
+    def evaluate(self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None) -> np.ndarray:
+        """As `each`, the mean of the members: `[n, M]`."""
+        return self.each(coordinates, multi_indices).mean(axis=0)
 
 
 def train(
@@ -115,10 +157,10 @@ def train(
     seed: int = 0,
     progress: bool = False,
 ) -> NetworkFit:
-    """Fit a neural field to pixels by maximising the log density of `neural_field_program`.
+    """Fit neural fields to pixels by maximising the log density of `neural_field_program`, members side by side.
 
-    Steps are taken by SOAP [vyas2024soap] on random batches of pixels and fresh uniform collocation points; the
-    weights with the lowest held-out error are kept.
+    Steps are taken by SOAP [vyas2024soap] on random batches of pixels and fresh uniform collocation points. Members
+    start from weights of their own and see batches of their own; none of them changes if others are added.
 
     Args:
         coordinates: Observed pixels, `[n, d]`, time first, in [-1, 1].
@@ -148,11 +190,11 @@ def train(
         penalty=config.penalty,
         penalty_scales=tuple(map(float, penalty_scales)),
     )
-    seen = Batch(_tensor(coordinates[~mask]), _tensor(values[~mask]), torch.empty(0, coordinates.shape[1]))
-    unseen = seen._replace(coordinates=_tensor(coordinates[mask]), values=_tensor(values[mask]))
-    network = _build(coordinates.shape[1], config, weight_seed)
-    history = _optimise(network, (seen, unseen), density, config, torch_generator(batch_seed), progress)
-    residuals = _residuals(network, unseen)
+    pixels = _tensor(np.column_stack([coordinates, values]))
+    network = _side_by_side(coordinates.shape[1], config, weight_seed)
+    batches = _Batches(pixels, mask, config, batch_seed)
+    history = _optimise(network, batches, density, config, progress)
+    residuals = _residuals(network, pixels)
     return NetworkFit(
         parameters={name: value.detach().clone() for name, value in network.named_parameters()},
         config=config,
@@ -160,73 +202,129 @@ def train(
         noise_scale=float(noise_scale),
         history=history,
         held_out=np.array(mask),
-        held_out_residuals=residuals,
-        held_out_rmse=_rms(residuals),
-        training_rmse=_rms(_residuals(network, seen)),
+        residuals=residuals[:, mask],
+        training_rmse=np.sqrt(np.mean(residuals[:, ~mask] ** 2, axis=1)),
     )
 
 
+class _Batches:
+    """Random batches for every member: each pixel that it sees once, then all again in a new order."""
+
+    def __init__(self, pixels: Tensor, mask: np.ndarray, config: NetworkConfig, seed: int) -> None:
+        self._config = config
+        *seeds, look_seed = spawn_seeds(seed, config.members + 1)
+        self._generators = [torch_generator(s) for s in seeds]
+        self._seen, hidden = (pixels[torch.from_numpy(m)] for m in (~mask, mask))
+        self._size = min(config.batch, len(self._seen))
+        self._shuffled, self._taken = self._seen[None], len(self._seen)
+        self.unseen = hidden[torch.randperm(len(hidden), generator=torch_generator(look_seed))[:LOOK]]
+
+    def draw(self) -> Batch:
+        """Pixels `[E, n, d]`, their values, and collocation points."""
+        if self._taken + self._size > len(self._seen):
+            orders = [torch.randperm(len(self._seen), generator=g) for g in self._generators]
+            self._shuffled, self._taken = torch.stack([self._seen[order] for order in orders]), 0
+        drawn = self._shuffled[:, self._taken : self._taken + self._size]
+        self._taken += self._size
+        penalised = self._config.collocation if any(self._config.penalty.weights) else 0
+        shape = (penalised, drawn.shape[-1] - 1)
+        points = torch.stack([2 * torch.rand(shape, generator=g) - 1 for g in self._generators])
+        return Batch(drawn[..., :-1], drawn[..., -1], points)
+
+
+class _Objective:
+    """Minus the log density per pixel and its gradient, by automatic differentiation."""
+
+    def __init__(self, network: NeuralField, density: DensityConfig) -> None:
+        self._network, self._density = network, density
+
+    def __call__(self, parameters: Mapping[str, Tensor], batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        objective = -log_density(self._network, parameters, batch, self._density) / self._density.pixels
+        return objective.detach(), list(torch.autograd.grad(objective.sum(), list(parameters.values())))
+
+
+class _Best:
+    """The weights with the lowest held-out error so far, member by member."""
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self.parameters = {name: value.detach().clone() for name, value in parameters.items()}
+        members = len(next(iter(parameters.values())))
+        self.error, self.step = np.full(members, np.inf), np.zeros(members, dtype=int)
+
+    def look(self, parameters: Mapping[str, Tensor], error: np.ndarray, step: int) -> None:
+        better = error < self.error
+        self.error[better], self.step[better] = error[better], step
+        for name, value in parameters.items():
+            self.parameters[name][better] = value.detach()[better]
+
+
 def _optimise(
+    network: NeuralField, batches: _Batches, density: DensityConfig, config: NetworkConfig, progress: bool
+) -> TrainingHistory:
+    if not is_compiled(network.first):
+        return _descend(network, batches, _Objective(network, density), config, progress)
+    objective = CompiledObjective(network, density)
+    # The matrices are too small to be shared between threads; members are not.
+    workers = min(config.members, torch.get_num_threads())
+    with threadpool_limits(limits=1), ThreadPoolExecutor(workers) as pool:
+        return _descend(network, batches, partial(objective, each=pool.map), config, progress)
+
+
+def _descend(
     network: NeuralField,
-    pixels: tuple[Batch, Batch],
-    density: DensityConfig,
+    batches: _Batches,
+    evaluate: Callable[[Mapping[str, Tensor], Batch], tuple[Tensor, list[Tensor]]],
     config: NetworkConfig,
-    generator: torch.Generator,
     progress: bool,
 ) -> TrainingHistory:
-    seen, unseen = pixels
     parameters = dict(network.named_parameters())
-    # The prior already shrinks the weights.
-    optimiser = SOAP(parameters.values(), lr=config.learning_rate, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.steps)
-    records: list[tuple[int, float, float]] = []
-    best, best_step, total, kept = math.inf, 0, 0.0, copy.deepcopy(network.state_dict())
+    optimiser, best = Soap(list(parameters.values())), _Best(parameters)
+    records: list[tuple[int, np.ndarray, np.ndarray]] = []
+    total = torch.zeros(config.members, dtype=torch.float64)
     for step in tqdm(range(1, config.steps + 1), desc="neural field", disable=not progress):
-        optimiser.zero_grad()
-        batch = _draw(seen, config, generator)
-        objective = -log_density(network, parameters, batch, density) / density.pixels
-        objective.backward()
-        optimiser.step()
-        schedule.step()
-        total += float(objective.detach())
+        objective, gradients = evaluate(parameters, batches.draw())
+        optimiser.step(gradients, config.learning_rate * (1 + math.cos(math.pi * (step - 1) / config.steps)) / 2)
+        total += objective
         if step % config.check_every and step != config.steps:
             continue
-        error = _rms(_residuals(network, unseen))
-        records.append((step, total / (step - (records[-1][0] if records else 0)), error))
-        total = 0.0
-        if error < best:
-            best, best_step, kept = error, step, copy.deepcopy(network.state_dict())
-        elif step - best_step >= config.patience or not math.isfinite(error):
+        error = np.sqrt(np.mean(_residuals(network, batches.unseen) ** 2, axis=1))
+        records.append((step, total.numpy() / (step - (records[-1][0] if records else 0)), error))
+        total = torch.zeros_like(total)
+        best.look(parameters, error, step)
+        if (step - best.step >= config.patience).all() or not np.isfinite(error).any():
             break
-    network.load_state_dict(kept)
+    network.load_state_dict(best.parameters)
     return TrainingHistory(*map(np.array, zip(*records, strict=True)))
 
 
-def _draw(seen: Batch, config: NetworkConfig, generator: torch.Generator) -> Batch:
-    if config.penalty.weight:
-        shape = (config.collocation, seen.coordinates.shape[1])
-        seen = seen._replace(collocation=2 * torch.rand(shape, generator=generator) - 1)
-    if config.batch >= len(seen.values):
-        return seen
-    rows = torch.randint(len(seen.values), (config.batch,), generator=generator)
-    return seen._replace(coordinates=seen.coordinates[rows], values=seen.values[rows])
+def _side_by_side(dimensions: int, config: NetworkConfig, seed: int) -> NeuralField:
+    """Members side by side, each with the weights that it would have alone."""
+    alone = [_built(dimensions, config, torch_generator(s)).state_dict() for s in spawn_seeds(seed, config.members)]
+    network = _built(dimensions, config, torch_generator(0), config.members)
+    network.load_state_dict({name: torch.stack([a[name] for a in alone]) for name in alone[0]})
+    return network
 
 
-def _build(dimensions: int, config: NetworkConfig, seed: int) -> NeuralField:
+def _built(
+    dimensions: int, config: NetworkConfig, generator: torch.Generator, members: int | None = None
+) -> NeuralField:
     return NeuralField(
         dimensions,
         activation=config.activation,
         width=config.width,
         depth=config.depth,
-        input_scale=config.input_scale,
-        generator=torch_generator(seed),
+        input_scale=INPUT_SCALE if config.input_scale is None else config.input_scale,
+        members=members,
+        generator=generator,
     )
 
 
-def _residuals(network: NeuralField, pixels: Batch) -> np.ndarray:
+def _residuals(network: NeuralField, pixels: Tensor) -> np.ndarray:
+    """Observed minus fitted, `[E, n]`, float64, at pixels `[n, d + 1]` with the value last."""
+    pixels = pixels.expand(len(network.first), -1, -1)
     with torch.no_grad():
-        fitted = torch.cat([network(part) for part in pixels.coordinates.split(CHUNK)])
-    return (pixels.values - fitted).numpy().astype(np.float64)
+        parts = [(part[..., -1] - network(part[..., :-1])) for part in pixels.split(CHUNK, dim=1)]
+    return torch.cat(parts, dim=1).numpy().astype(np.float64)
 
 
 def _rms(residuals: np.ndarray) -> float:

@@ -36,11 +36,16 @@ def kdv():
     return "u_t = -6*u*u_x - u_xxx", _frame(soliton(5.0, -20.0) + soliton(1.0, -8.0), x=x), np.linspace(0, 8, 201), 2
 
 
-def ks():
+def ks(length=32.0):
     """A window of chaos: 126 frames of 256 pixels, after 50 units of time."""
-    x = _line(100.0, 256)
-    start = np.cos(2 * np.pi * x / 50) * (1 + np.sin(2 * np.pi * x / 100))
+    x = _line(length, 256)
+    start = np.cos(4 * np.pi * x / length) * (1 + np.sin(2 * np.pi * x / length))
     return "u_t = -u*u_x - u_xx - u_xxxx", _frame(start, x=x), np.linspace(50, 100, 126), 1
+
+
+def ks_wide():
+    """The same with three times as many waves on as many pixels."""
+    return ks(100.0)
 
 
 def _plane(length, points=100):
@@ -80,7 +85,7 @@ def fisher():
     return "u_t = 0.1*u_xx + 0.1*u_yy + u - u**2", start, np.linspace(0, 6, 61), 1
 
 
-SETS = {f.__name__: f for f in (burgers, kdv, ks, advected_front, allen_cahn, fisher)}
+SETS = {f.__name__: f for f in (burgers, kdv, ks, ks_wide, advected_front, allen_cahn, fisher)}
 
 
 @lru_cache(maxsize=4)

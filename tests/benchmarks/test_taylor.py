@@ -1,15 +1,18 @@
-"""A training step with a penalty on derivatives: one pass of Taylor series against nested reverse differentiation.
+"""A training step with a penalty on derivatives: Taylor series, compiled or not, against nested differentiation.
 
-Seconds of both are taken in turn in one process; ratios go into the table of pytest-benchmark, and none is asserted.
+Seconds of all are taken in turn in one process; ratios go into the table of pytest-benchmark, and none is asserted.
 """
 
 import statistics
 import time
 
+import numpy as np
 import pytest
 import torch
 from saved_tensors import kept_bytes
 
+from bayespde.smooth.compiled import Passes
+from bayespde.smooth.jets import jet_table
 from bayespde.smooth.network import NeuralField, derivatives
 from bayespde.smooth.penalty import penalty_indices
 
@@ -35,21 +38,48 @@ def step(network, points, evaluate):
     return torch.autograd.grad(loss, list(network.parameters()))
 
 
+def compiled_step(network, points, indices):
+    """The same by passes that are written out, as a function without arguments; and the bytes that it keeps."""
+    values, series = (Passes(network, jet_table(i, points.shape[1])) for i in ([(0,) * points.shape[1]], indices))
+    parameters = tuple(p.detach().numpy() for p in network.parameters())
+    wanted, places = list(series.table.wanted), points.numpy()
+    factors = np.array(series.table.factorials) * [np.prod(np.power(network.input_scale, i)) for i in indices]
+    shares = (factors / (len(points) * len(indices))).astype(np.float32)[:, None]
+
+    def run():
+        values.sensitivity[:] = 2 / len(points) * values.forward(parameters, places)
+        found = values.backward(parameters)
+        signs = np.sign(series.forward(parameters, places)[0, wanted])
+        series.sensitivity[:] = 0
+        series.sensitivity[0, wanted] = shares * signs
+        return [a + b for a, b in zip(found, series.backward(parameters), strict=True)]
+
+    for passes in (values, series):
+        passes.make_room(len(points))
+    return run, sum(array.nbytes for array in series.room)
+
+
 @pytest.mark.parametrize(("dimensions", "order", "mixed", "count", "width"), STEPS)
 def test_training_step(benchmark, dimensions, order, mixed, count, width):
     generator = torch.Generator().manual_seed(0)
     network = NeuralField(dimensions, width=width, depth=6, input_scale=2.0, generator=generator)
     points = 2 * torch.rand(count, dimensions, generator=generator) - 1
     indices = penalty_indices(order, dimensions, mixed=mixed)
-    ways = {"taylor": lambda n, p: n(p, indices), "nested": lambda n, p: derivatives(n, p, indices)}
+    evaluate = {"taylor": lambda n, p: n(p, indices), "nested": lambda n, p: derivatives(n, p, indices)}
+    compiled, room = compiled_step(network, points, indices)
+    ways = {w: lambda e=e: step(network, points, e) for w, e in evaluate.items()} | {"compiled": compiled}
+    for one, other in zip(compiled(), ways["nested"](), strict=True):
+        assert np.abs(one - other.numpy()).max() < 1e-3 * float(other.abs().max())
     seconds = {way: [] for way in ways}
     for turn in range(ROUNDS + 1):
-        for way, evaluate in ways.items():
+        for way, run in ways.items():
             start = time.process_time()
-            step(network, points, evaluate)
+            run()
             if turn:  # the first compiles
                 seconds[way].append(time.process_time() - start)
-    taylor, nested = (statistics.median(s) for s in seconds.values())
-    kept = [kept_bytes(lambda w=way: w(network, points).sum()) for way in ways.values()]
-    benchmark.extra_info |= {"nested_over_taylor": nested / taylor, "kept_nested_over_taylor": kept[1] / kept[0]}
-    benchmark.pedantic(lambda: step(network, points, ways["taylor"]), rounds=ROUNDS)
+    middle = {way: statistics.median(s) for way, s in seconds.items()}
+    kept = {w: kept_bytes(lambda e=e: e(network, points).sum()) for w, e in evaluate.items()}
+    benchmark.extra_info |= {f"nested_over_{way}": middle["nested"] / middle[way] for way in ("taylor", "compiled")}
+    benchmark.extra_info |= {"kept_nested_over_taylor": kept["nested"] / kept["taylor"]}
+    benchmark.extra_info |= {"kept_nested_over_compiled": kept["nested"] / room}
+    benchmark.pedantic(compiled, rounds=ROUNDS)

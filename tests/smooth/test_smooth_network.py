@@ -35,13 +35,13 @@ def symbolic_derivatives(expression, indices, points):
 def network_expression(network, symbols):
     """The same network written out as a formula, from its weights."""
     function = sympy.tanh if network.activation == "tanh" else sympy.sin
-    values = [network.input_scale * s for s in symbols]
-    for layer in network.layers:
+    values = [f * s for f, s in zip(network.input_scale, symbols, strict=True)]
+    for position, layer in enumerate(network.layers, start=1):
         sums = [
             sum(float(w) * v for w, v in zip(row, values, strict=True)) + float(b)
             for row, b in zip(layer.weight.detach(), layer.bias.detach(), strict=True)
         ]
-        values = [function(s) for s in sums] if layer is not network.layers[-1] else sums
+        values = [function(s) for s in sums] if position < len(network.layers) else sums
     return values[0]
 
 

@@ -134,7 +134,7 @@ def test_gradients_can_be_differentiated_again(activation, generator):
     network, points = network_of(activation, 2, generator, depth=2), points_in(2, generator, 7)
     twice = derivatives(lambda p: network(p, [(1, 0)])[:, 0], points, [(0, 2), (1, 1)])
     torch.testing.assert_close(twice, network(points, [(1, 2), (2, 1)]), rtol=1e-9, atol=1e-9)
-    weight, found = network.layers[1].weight, []
+    weight, found = network.hidden, []
     for value in (network(points, [(0, 2)]), derivatives(network, points, [(0, 2)])):
         first = torch.autograd.grad(value.square().mean(), weight, create_graph=True)[0]
         found.append(torch.autograd.grad(first.square().sum(), weight)[0])
@@ -161,8 +161,8 @@ def test_a_gpu_gives_the_same(generator):
     network, points = network_of("sine", 3, generator), points_in(3, generator, 500)
     indices = penalty_indices(3, 3, mixed=True)
     here = network(points, indices)
-    gradient = torch.autograd.grad(here.square().mean(), network.layers[1].weight)[0]
+    gradient = torch.autograd.grad(here.square().mean(), network.hidden)[0]
     there = network.cuda()(points.cuda(), indices)
     torch.testing.assert_close(there.cpu(), here, rtol=1e-9, atol=1e-9)
-    again = torch.autograd.grad(there.square().mean(), network.layers[1].weight)[0]
+    again = torch.autograd.grad(there.square().mean(), network.hidden)[0]
     torch.testing.assert_close(again.cpu(), gradient, rtol=1e-8, atol=1e-10)

@@ -1,0 +1,190 @@
+"""Networks -> gradients in their parameters, written out by hand: of the objective of training, and of derivatives.
+
+Small networks spend more time on the bookkeeping of automatic differentiation than on arithmetic; here there is none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bayespde.smooth.jets import JetTable, MultiIndex, jet_table
+from bayespde.smooth.network import NeuralField
+from bayespde.smooth.pass_kernels import backward, forward, jacobian
+from bayespde.smooth.penalty import ROUNDING
+from bayespde.smooth.program import Batch, DensityConfig
+
+Arrays = tuple[np.ndarray, ...]
+_NAMES = ("first", "hidden", "last")
+
+
+class CompiledObjective:
+    """Minus the log density per pixel of networks side by side, and its gradient.
+
+    The same as `program.log_density` to the rounding of single precision.
+
+    Args:
+        network: Members side by side; gives the architecture.
+        density: Everything else in the objective.
+    """
+
+    def __init__(self, network: NeuralField, density: DensityConfig) -> None:
+        members = len(network.first)
+        self._density, self._scale = density, network.input_scale
+        self._weights = density.penalty.weights * (members if len(density.penalty.weights) == 1 else 1)
+        dimensions = len(self._scale)
+        self._values = [Passes(network, jet_table([(0,) * dimensions], dimensions)) for _ in range(members)]
+        table = jet_table(density.penalty.indices(dimensions), dimensions)
+        self._derivatives = [Passes(network, table) for _ in range(members)]
+
+    def __call__(
+        self, parameters: Mapping[str, Tensor], batch: Batch, *, each: Callable[..., Iterable[float]] = map
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The objective `[E]`, and its gradients in the order of the parameters.
+
+        Args:
+            parameters: Weights by name, members first.
+            batch: As for `program.log_density`.
+            each: A function like `map`, which may work on several members at once.
+        """
+        matrices = [parameters[name].detach() for name in _NAMES]
+        gradients = [torch.empty_like(m) for m in matrices]
+
+        def one(member: int) -> float:
+            given, found = (tuple(m[member].numpy() for m in group) for group in (matrices, gradients))
+            loss = self._misfit(member, given, batch, found)
+            weight = self._weights[member]
+            return loss + weight * self._penalty(member, given, batch, found) if weight else loss
+
+        losses = torch.tensor(list(each(one, range(len(self._weights)))), dtype=torch.float64)
+        return self._with_prior(matrices, gradients, losses)
+
+    def _with_prior(
+        self, matrices: list[Tensor], gradients: list[Tensor], losses: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        density = self._density
+        precision = 1 / (2 * density.noise_scale**2)
+        shrinkage = 1 / (2 * density.prior_scale**2 * density.pixels)
+        squares = sum(torch.linalg.vecdot(m.flatten(1), m.flatten(1)) for m in matrices).double()
+        count = sum(m[0].numel() for m in matrices)
+        constant = density.pixels * math.log(density.noise_scale) + count * math.log(density.prior_scale)
+        constant += (density.pixels + count) * math.log(2 * math.pi) / 2
+        for gradient, matrix in zip(gradients, matrices, strict=True):
+            gradient.mul_(precision).add_(matrix, alpha=2 * shrinkage)
+        return precision * losses + shrinkage * squares + constant / density.pixels, gradients
+
+    def _misfit(self, member: int, parameters: Arrays, batch: Batch, gradients: Arrays) -> float:
+        """Mean squared residual; writes its gradient."""
+        run, values = self._values[member], batch.values[member].numpy()
+        residual = run.forward(parameters, batch.coordinates[member].numpy())[0, 0] - values
+        run.sensitivity[0, 0] = residual * np.float32(2 / len(values))
+        run.backward(parameters, gradients)
+        return float(np.mean(residual * residual))
+
+    def _penalty(self, member: int, parameters: Arrays, batch: Batch, gradients: Arrays) -> float:
+        """Size of the derivatives; adds its weighted gradient."""
+        run, penalty, points = self._derivatives[member], self._density.penalty, batch.collocation[member].numpy()
+        table, dimensions = run.table, points.shape[1]
+        indices, wanted = penalty.indices(dimensions), list(table.wanted)
+        units = [math.prod(f**k for f, k in zip(self._scale, index, strict=True)) for index in indices]
+        factors = np.array(table.factorials) * units / self._density.penalty_scales
+        shares = np.array(penalty.index_weights(dimensions)) / len(points)
+        scaled = factors[:, None] * run.forward(parameters, points)[0, wanted]
+        root = np.sqrt(scaled * scaled + ROUNDING**2)
+        size, slope = (root - ROUNDING, scaled / root) if penalty.kind == "l1" else (scaled**2, 2 * scaled)
+        run.sensitivity[:] = 0
+        run.sensitivity[0, wanted] = (self._weights[member] * shares * factors)[:, None] * slope
+        for gradient, more in zip(gradients, run.backward(parameters), strict=True):
+            gradient += more
+        return float(np.sum(shares[:, None] * size))
+
+
+class Passes:
+    """Passes of Taylor series through one network and back, with room that is used again at every step.
+
+    Args:
+        network: Gives the architecture; may hold members side by side.
+        table: The coefficients that are carried.
+    """
+
+    def __init__(self, network: NeuralField, table: JetTable) -> None:
+        self.table = table
+        self._is_tanh, self._scale = network.activation == "tanh", np.array(network.input_scale, dtype=np.float32)
+        self._width, self._depth = network.first.shape[-2], network.hidden.shape[-3] + 1
+        self._points = 0
+
+    @property
+    def room(self) -> list[np.ndarray]:
+        """All that is kept from one step to the next."""
+        return [self._given, *self._kept, *self._work, self._found, self.sensitivity]
+
+    def make_room(self, points: int) -> None:
+        """Prepare for this number of points."""
+        width, depth, size = self._width, self._depth, (len(self.table), points)
+
+        def room(*shape: int) -> np.ndarray:
+            return np.zeros((*shape, *size), dtype=np.float32)
+
+        self._given, after = room(len(self._scale) + 1), room(depth, width + 1)
+        self._given[-1, 0], after[:, -1, 0] = 1, 1
+        for axis, position in enumerate(self.table.first):
+            if position > 0:
+                self._given[axis, position] = 1
+        self._kept = room(depth, width), after, room(depth, width)
+        self._work = room(width), room(width + 1), room()
+        self._found, self.sensitivity, self._points = room(1), room(1), points
+
+    def forward(self, parameters: Arrays, points: np.ndarray) -> np.ndarray:
+        """Coefficients of the output at points `[n, d]` in [-1, 1]: `[1, M, n]`."""
+        if len(points) != self._points:
+            self.make_room(len(points))
+        self._given[:-1, 0] = points.T * self._scale[:, None]
+        forward(parameters, self._given, self._is_tanh, False, self.table.single, self._kept, self._found)
+        return self._found
+
+    def backward(self, parameters: Arrays, gradients: Arrays | None = None) -> Arrays:
+        """The gradient that belongs to `sensitivity`, in these arrays or in new ones."""
+        found = tuple(np.empty_like(p) for p in parameters) if gradients is None else gradients
+        given = self._given, self._is_tanh, self.table.single, self._kept, self.sensitivity, self._work
+        backward(parameters, *given, found)
+        return found
+
+
+def parameter_gradients(network: NeuralField, points: np.ndarray, multi_indices: Sequence[MultiIndex]) -> np.ndarray:
+    """Gradients of derivatives of one network in its parameters, in double precision.
+
+    Args:
+        network: One network, not members side by side; of any precision.
+        points: `[n, d]`, in [-1, 1].
+        multi_indices: Orders per axis of each derivative.
+
+    Returns:
+        `[n, M, p]`, float64, for the parameters `first`, `hidden` and `last`, one after the other.
+    """
+    table = jet_table(multi_indices, points.shape[1])
+    parameters = tuple(getattr(network, name).detach().double().numpy() for name in _NAMES)
+    width, depth, size = network.first.shape[-2], network.hidden.shape[-3] + 1, len(table)
+    scale = np.array(network.input_scale)
+    given = np.zeros((len(points), len(scale) + 1, size, 1))
+    given[:, -1, 0] = 1
+    given[:, :-1, 0, 0] = points * scale
+    for axis, position in enumerate(table.first):
+        if position > 0:
+            given[:, axis, position] = 1
+    after = np.zeros((depth, width + 1, size, 1))
+    after[:, -1, 0] = 1
+    kept = np.zeros((depth, width, size, 1)), after, np.zeros((depth, width, size, 1))
+    work = np.zeros((width, size, 1)), np.zeros((width + 1, size, 1)), np.zeros((size, 1))
+    gradients = tuple(np.empty_like(p) for p in parameters)
+    found = np.empty((len(points), len(table.wanted), sum(p.size for p in parameters)))
+    wanted = np.array(table.wanted)
+    jacobian(parameters, given, network.activation == "tanh", table.double, kept, wanted, work, gradients, found)
+    units = [
+        factorial * math.prod(f**k for f, k in zip(network.input_scale, index, strict=True))
+        for factorial, index in zip(table.factorials, multi_indices, strict=True)
+    ]
+    return found * np.array(units)[:, None]

@@ -1,0 +1,126 @@
+"""Trained neural fields -> their mean, and its posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayespde.core.random import checked_seed
+from bayespde.smooth.jets import MultiIndex
+from bayespde.smooth.laplace import LaplaceConfig, LaplacePosterior, chunks, laplace
+from bayespde.smooth.train import NetworkFit
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkEnsemble:
+    """Networks of several shapes and starts, trained on the same pixels; every one counts the same.
+
+    Attributes:
+        fits: One per shape, with the same pixels held out.
+    """
+
+    fits: tuple[NetworkFit, ...]
+
+    @property
+    def members(self) -> int:
+        """Number of networks."""
+        return sum(fit.members for fit in self.fits)
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """Which of the given pixels no network saw, `[n]`, bool."""
+        return self.fits[0].held_out
+
+    @property
+    def residuals(self) -> np.ndarray:
+        """Observed minus mean at those pixels, in their order, float64."""
+        return np.concatenate([fit.residuals for fit in self.fits]).mean(axis=0)
+
+    @property
+    def held_out_rmse(self) -> float:
+        """Root mean square of these."""
+        return float(np.sqrt(np.mean(self.residuals**2)))
+
+    def each(self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None) -> np.ndarray:
+        """Evaluate all networks and their derivatives, as `NetworkFit.each`: `[E, n, M]`."""
+        return np.concatenate([fit.each(coordinates, multi_indices) for fit in self.fits])
+
+    def evaluate(self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None) -> np.ndarray:
+        """Evaluate the mean of the networks and its derivatives: `[n, M]`, standardised units per unit coordinates."""
+        return sum(fit.each(coordinates, multi_indices).sum(axis=0) for fit in self.fits) / self.members
+
+
+@dataclass(frozen=True, eq=False)
+class EnsemblePosterior:
+    """How the mean of all networks scatters about the truth, for the noise of the pixels is the same for all of them.
+
+    Every network is linearised, a smoother S of the pixels with the shrinkage that its evidence asks for; the mean of
+    the networks has the mean of their smoothers and the covariance noise^2 S S'. What noise one network alone makes a
+    bump of is averaged away, as in the field itself. The error of the smoothing (the bias) is not in it, nor is the
+    prior variance that the posterior of one network (`parts`) has on top.
+
+    Attributes:
+        ensemble: The networks.
+        parts: One posterior per shape, around its first member, all from the same pixels.
+    """
+
+    ensemble: NetworkEnsemble
+    parts: tuple[LaplacePosterior, ...]
+
+    def standard_deviation(
+        self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None
+    ) -> np.ndarray:
+        """Standard deviation of the field and its derivatives, without sampling.
+
+        Args:
+            coordinates: `[n, d]`, in [-1, 1].
+            multi_indices: Orders per axis of each derivative; the value alone if absent.
+
+        Returns:
+            `[n, M]`, float64, standardised units per unit coordinates, without the noise of a pixel.
+        """
+        spreads = [np.sqrt(np.sum(self._response(part, multi_indices) ** 2, axis=-1)) for part in chunks(coordinates)]
+        return np.concatenate(spreads)
+
+    def draws(
+        self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None, *, count: int, seed: int
+    ) -> np.ndarray:
+        """Draw fields; derivatives of one draw belong to the same field.
+
+        Args:
+            coordinates: `[n, d]`, in [-1, 1].
+            multi_indices: Orders per axis of each derivative; the value alone if absent.
+            count: Number of draws.
+            seed: Non-negative integer; the same seed gives the same fields at other coordinates.
+
+        Returns:
+            `[count, n, M]`, float64, standardised units per unit coordinates.
+        """
+        noise = np.random.default_rng(checked_seed(seed)).standard_normal((len(self.parts[0].rows), count))
+        changes = [self._response(part, multi_indices, noise) for part in chunks(coordinates)]
+        return self.ensemble.evaluate(coordinates, multi_indices) + np.moveaxis(np.concatenate(changes), -1, 0)
+
+    def _response(
+        self, points: np.ndarray, multi_indices: Sequence[MultiIndex] | None, noise: np.ndarray | None = None
+    ) -> np.ndarray:
+        """What standard noise `[k, count]`, or one unit of it at each of k pixels, does to the mean: `[n, M, count]`.
+
+        The eigenvalues are those of all pixels, so that each of the k stands for its share of them.
+        """
+        total = np.zeros(1)
+        for fit, part in zip(self.ensemble.fits, self.parts, strict=True):
+            gain = np.sqrt(part.eigenvalues) / part.noise_scale * part.variances
+            given = part.pixel_vectors.T if noise is None else part.pixel_vectors.T @ noise
+            change = (part.gradients(points, multi_indices) @ part.eigenvectors * gain) @ given
+            total = total + change * (fit.members / self.ensemble.members)
+        return total
+
+
+def ensemble_posterior(
+    ensemble: NetworkEnsemble, coordinates: np.ndarray, *, config: LaplaceConfig | None = None, seed: int = 0
+) -> EnsemblePosterior:
+    """Linearise every shape around its first member; arguments as for `laplace`."""
+    parts = [laplace(fit, coordinates, config=config, seed=seed) for fit in ensemble.fits]
+    return EnsemblePosterior(ensemble, tuple(parts))
