@@ -20,10 +20,12 @@ from bayespde.model.priors import GPriorSlab, HyperGSlab, IsotropicSlab, PlugInS
 from bayespde.smc.base import SMCConfig
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.fit import Smoothing
-from bayespde.smooth.train import NetworkConfig
+from bayespde.smooth.network_config import NetworkConfig
+from bayespde.smooth.penalty import Penalty
 
 SLABS = {"hyper-g": HyperGSlab, "g-prior": GPriorSlab, "isotropic": IsotropicSlab, "plug-in": PlugInSlab}
 FORMS = {"weak": Weak, "strong": Strong}
+PENALTY_KEYS = {"kind", "axis_weights", "mixed", "isotropic"}
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,10 @@ def _smoothing(settings: Any) -> Smoothing:
     values = dict(as_table(settings, "smooth"))
     if "spline" in values:
         values["spline"] = build(SplineConfig, values["spline"], "smooth.spline")
+    if "penalty" in values:
+        # Order and weight belong to the stage.
+        check_keys(as_table(values["penalty"], "smooth.penalty"), PENALTY_KEYS, "smooth.penalty")
+        values["penalty"] = build(Penalty, values["penalty"], "smooth.penalty")
     if "networks" in values:
         if not isinstance(values["networks"], list):
             raise _not_a("list of tables", values["networks"], "smooth.networks", "[[smooth.networks]]")

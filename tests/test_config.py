@@ -24,6 +24,10 @@ networks = [{ activation = "sine", width = 16, depth = 3 }, { width = 8 }]
 kind = "weak"
 half_widths = { time = 10, x = 20 }
 rows = 100
+[smooth.penalty]
+kind = "l2"
+axis_weights = [1.0, 0.5]
+mixed = true
 [prior]
 expected_terms = 2.5
 slab = { kind = "g-prior", g = 100.0 }
@@ -40,6 +44,8 @@ def test_every_section_reaches_its_stage():
     assert (config.smoothing.method, config.smoothing.order, config.smoothing.weight) == ("network", 3, 1e-3)
     assert (config.smoothing.spline.degree, config.smoothing.spline.penalty_order) == (5, 3)
     assert [n.activation for n in config.smoothing.networks] == ["sine", "tanh"]
+    assert (config.smoothing.penalty.kind, config.smoothing.penalty.axis_weights) == ("l2", (1.0, 0.5))
+    assert config.smoothing.penalty.mixed
     assert [n.width for n in config.smoothing.networks] == [16, 8]
     assert isinstance(config.form, bp.Weak)
     assert (config.form.half_widths, config.form.rows) == ({"time": 10, "x": 20}, 100)

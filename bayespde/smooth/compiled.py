@@ -15,7 +15,7 @@ from torch import Tensor
 from bayespde.smooth.jets import JetTable, MultiIndex, jet_table
 from bayespde.smooth.network import NeuralField
 from bayespde.smooth.pass_kernels import backward, forward, jacobian
-from bayespde.smooth.penalty import ROUNDING
+from bayespde.smooth.penalty import ROUNDING, Penalty
 from bayespde.smooth.program import Batch, DensityConfig
 
 Arrays = tuple[np.ndarray, ...]
@@ -92,15 +92,24 @@ class CompiledObjective:
         indices, wanted = penalty.indices(dimensions), list(table.wanted)
         units = [math.prod(f**k for f, k in zip(self._scale, index, strict=True)) for index in indices]
         factors = np.array(table.factorials) * units / self._density.penalty_scales
-        shares = np.array(penalty.index_weights(dimensions)) / len(points)
         scaled = factors[:, None] * run.forward(parameters, points)[0, wanted]
-        root = np.sqrt(scaled * scaled + ROUNDING**2)
-        size, slope = (root - ROUNDING, scaled / root) if penalty.kind == "l1" else (scaled**2, 2 * scaled)
+        size, slope = _size_and_slope(scaled, np.array(penalty.index_weights(dimensions))[:, None], penalty)
         run.sensitivity[:] = 0
-        run.sensitivity[0, wanted] = (self._weights[member] * shares * factors)[:, None] * slope
+        run.sensitivity[0, wanted] = self._weights[member] / len(points) * factors[:, None] * slope
         for gradient, more in zip(gradients, run.backward(parameters), strict=True):
             gradient += more
-        return float(np.sum(shares[:, None] * size))
+        return float(size.sum() / len(points))
+
+
+def _size_and_slope(scaled: np.ndarray, weights: np.ndarray, penalty: Penalty) -> tuple[np.ndarray, np.ndarray]:
+    """What `penalty_value` averages over the points, of scaled derivatives `[M, n]`, and its slope in each of them."""
+    if penalty.kind == "l2":
+        return weights * scaled**2, 2 * weights * scaled
+    if penalty.isotropic:
+        root = np.sqrt(np.sum((weights * scaled) ** 2, axis=0) + ROUNDING**2)
+        return root - ROUNDING, weights**2 * scaled / root
+    root = np.sqrt(scaled * scaled + ROUNDING**2)
+    return weights * (root - ROUNDING), weights * scaled / root
 
 
 class Passes:

@@ -39,6 +39,7 @@ class Smoothing:
         order: Order of the derivatives whose total variation the neural field pays for, 1 to 3.
         weight: Weight of that penalty, dimensionless, or `auto`: networks with and without it are trained side by side,
             and those count whose loss at the pixels held out is within 1 %, or one standard error, of the smallest.
+        penalty: Kind, axis weights, mixed derivatives and isotropy of that penalty; order and weight are those above.
         hold_out: `pixels`, `frames`, or `auto`: frames where the residuals of a frame are correlated in space.
         steps: Most optimiser steps per network; those of the networks' settings if absent.
         spline: Settings of the spline.
@@ -48,6 +49,7 @@ class Smoothing:
     method: str = "auto"
     order: int = 3
     weight: float | str = "auto"
+    penalty: Penalty = field(default_factory=Penalty)
     hold_out: str = "auto"
     steps: int | None = None
     spline: SplineConfig = field(default_factory=SplineConfig)
@@ -171,7 +173,7 @@ def _complete(config: NetworkConfig, spline: SplineFit, options: Smoothing) -> N
     hold_out: Literal["pixels", "frames"] = "frames" if spline.hold_out == "frames" else "pixels"
     automatic = tuple(islice(cycle(PENALTY_WEIGHTS), config.members))
     weight = automatic if isinstance(options.weight, str) else float(options.weight)
-    penalty = Penalty(order=options.order, weight=weight)
+    penalty = replace(options.penalty, order=options.order, weight=weight)
     config = with_input_scale(config, wave_numbers(spline))
     return replace(config, steps=options.steps or config.steps, hold_out=hold_out, penalty=penalty)
 

@@ -28,6 +28,8 @@ class Penalty:
         kind: `"l1"` lets derivatives be large in few places, `"l2"` does not.
         axis_weights: Relative weight per axis, or None for one each.
         mixed: Penalise mixed derivatives of the order as well.
+        isotropic: For `"l1"`, take the length of the vector of scaled derivatives at a point, not the sum of sizes;
+            with `mixed`, and where all axes have one scale, that length does not change if the axes are turned.
     """
 
     order: int = 3
@@ -35,8 +37,12 @@ class Penalty:
     kind: Literal["l1", "l2"] = "l1"
     axis_weights: tuple[float, ...] | None = None
     mixed: bool = False
+    isotropic: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("weight", "axis_weights"):
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.order not in range(1, MAXIMUM_ORDER + 1):
             raise ConfigError(
                 "The order of the penalty is out of range.",
@@ -77,6 +83,8 @@ class Penalty:
     def index_weights(self, dimensions: int) -> tuple[float, ...]:
         """Weight per multi-index: the axis weights' geometric mean, an axis counting as often as it is differentiated.
 
+        If isotropic, mixed derivatives count as often as they occur among all orders of differentiation.
+
         Raises:
             ConfigError: If there is not one axis weight per dimension.
         """
@@ -88,10 +96,12 @@ class Penalty:
                 wanted=f"{dimensions} numbers, time first",
                 fix="axis_weights=None",
             )
-        return tuple(
-            math.prod(w ** (orders / self.order) for w, orders in zip(weights, index, strict=True))
-            for index in self.indices(dimensions)
-        )
+        found = []
+        for index in self.indices(dimensions):
+            weight = math.prod(w ** (orders / self.order) for w, orders in zip(weights, index, strict=True))
+            times = math.factorial(self.order) / math.prod(map(math.factorial, index))
+            found.append(weight * math.sqrt(times) if self.isotropic else weight)
+        return tuple(found)
 
 
 def penalty_indices(order: int, dimensions: int, *, mixed: bool = False) -> tuple[MultiIndex, ...]:
@@ -110,7 +120,9 @@ def penalty_indices(order: int, dimensions: int, *, mixed: bool = False) -> tupl
     return tuple(index for index in product(range(order, -1, -1), repeat=dimensions) if sum(index) == order)
 
 
-def penalty_value(derivatives: Tensor, scales: Tensor, *, kind: str = "l1", weights: Tensor | None = None) -> Tensor:
+def penalty_value(
+    derivatives: Tensor, scales: Tensor, *, kind: str = "l1", weights: Tensor | None = None, isotropic: bool = False
+) -> Tensor:
     """Average the size of scaled derivatives over points and add over derivatives.
 
     Args:
@@ -118,11 +130,16 @@ def penalty_value(derivatives: Tensor, scales: Tensor, *, kind: str = "l1", weig
         scales: Typical size of each derivative, `[M]`, positive, in the same units.
         kind: `"l1"`: sqrt(d^2 + e^2) - e with e = 0.001, for d the derivative over its scale; `"l2"`: d^2.
         weights: `[M]`, one each if absent.
+        isotropic: Add the squares, each with the square of its weight, under one root [rudin1992]; for `"l1"`.
 
     Returns:
-        `[*E]`, dimensionless; about M for a field like the one that gave the scales.
+        `[*E]`, dimensionless; about M, or its root if isotropic, for a field like the one that gave the scales.
     """
     scaled = derivatives / scales
-    size = scaled.square() if kind == "l2" else torch.sqrt(scaled.square() + ROUNDING**2) - ROUNDING
-    average = size.mean(dim=-2)
-    return average.sum(dim=-1) if weights is None else average @ weights
+    weights = torch.ones_like(scales) if weights is None else weights
+    if kind == "l2":
+        return scaled.square().mean(dim=-2) @ weights
+    if isotropic:
+        lengths = torch.sqrt((weights * scaled).square().sum(dim=-1) + ROUNDING**2) - ROUNDING
+        return lengths.mean(dim=-1)
+    return (torch.sqrt(scaled.square() + ROUNDING**2) - ROUNDING).mean(dim=-2) @ weights

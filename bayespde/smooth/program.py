@@ -149,5 +149,6 @@ def field_penalty(
         found,
         found.new_tensor(config.penalty_scales),
         kind=penalty.kind,
+        isotropic=penalty.isotropic,
         weights=found.new_tensor(penalty.index_weights(dimensions)),
     )

@@ -65,6 +65,7 @@ def problem(generator, activation, dimensions, *, width=12, depth=3, members=2, 
         (2, 1, Penalty(order=2, weight=1e-2, kind="l2")),
         (3, 2, Penalty(order=2, weight=(0.0, 1e-2), mixed=True)),
         (3, 3, Penalty(order=1, weight=1e-2, axis_weights=(0.0, 1.0, 2.0))),
+        (3, 2, Penalty(order=2, weight=(1e-2, 1e-3), mixed=True, isotropic=True, axis_weights=(0.5, 1.0, 2.0))),
         (2, 4, Penalty()),
     ],
 )

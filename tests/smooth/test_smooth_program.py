@@ -50,6 +50,28 @@ def test_penalty_value_by_hand():
     assert float(penalty_value(table, scales)) == pytest.approx(sum(sizes), rel=1e-12)
     assert float(penalty_value(table, scales, weights=weights)) == pytest.approx(sizes[0] + sizes[1] / 2, rel=1e-12)
     assert float(penalty_value(table, scales, kind="l2")) == pytest.approx(sum(squares), rel=1e-12)
+    vectors = [(1.5, 0.25), (0.0, 1.25), (2.0, 0.0)]
+    lengths = [rounded(math.hypot(a, b / 2)) / 3 for a, b in vectors]
+    isotropic = penalty_value(table, scales, weights=weights, isotropic=True)
+    assert float(isotropic) == pytest.approx(sum(lengths), rel=1e-12)
+
+
+def test_an_isotropic_penalty_does_not_change_if_the_axes_are_turned(generator):
+    """Of a polynomial whose axes have one scale: the coefficients of the turned one are those of f(R x)."""
+    penalty = Penalty(order=3, mixed=True, isotropic=True)
+    points = torch.randn(200, 2, generator=generator, dtype=torch.float64)
+    angle = 0.7
+    turn = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], dtype=torch.float64)
+
+    def function(p):
+        return p[:, 0] ** 3 * p[:, 1] + torch.sin(p[:, 0] + 2 * p[:, 1])
+
+    weights = torch.tensor(penalty.index_weights(2), dtype=torch.float64)
+    values = [
+        penalty_value(derivatives(f, p, penalty.indices(2)), torch.ones_like(weights), weights=weights, isotropic=True)
+        for f, p in ((function, points @ turn.T), (lambda p: function(p @ turn.T), points))
+    ]
+    torch.testing.assert_close(*values, rtol=1e-10, atol=0)
 
 
 def test_penalty_is_dimensionless():
@@ -69,7 +91,14 @@ def test_axis_weights_of_mixed_derivatives_are_geometric_means():
 @pytest.mark.parametrize("pixels", [30, 1234], ids=["full", "minibatch"])
 @pytest.mark.parametrize("order", [1, 2, 3])
 @pytest.mark.parametrize("activation", ["tanh", "sine"])
-@pytest.mark.parametrize("variant", [{}, {"mixed": True, "kind": "l2", "axis_weights": (0.5, 2.0)}])
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {},
+        {"mixed": True, "kind": "l2", "axis_weights": (0.5, 2.0)},
+        {"mixed": True, "isotropic": True, "axis_weights": (0.5, 2.0)},
+    ],
+)
 def test_program_and_objective_are_one_density(activation, order, pixels, variant, generator):
     network, parameters, batch = small_problem(generator, activation=activation)
     penalty = Penalty(order=order, weight=0.02, **variant)
@@ -84,6 +113,7 @@ def test_program_and_objective_are_one_density(activation, order, pixels, varian
         found,
         found.new_tensor(scales),
         kind=penalty.kind,
+        isotropic=penalty.isotropic,
         weights=found.new_tensor(penalty.index_weights(2)),
     )
     factor = float(trace.nodes["total_variation"]["log_prob_sum"].detach())
