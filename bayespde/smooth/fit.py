@@ -28,6 +28,7 @@ PENALTY_WEIGHTS = (1e-4, 0.0)
 TOLERANCE = 0.01
 # Share of the spline's squared error that networks have to take off before larger ones are not tried.
 ENOUGH = 2 / 3
+ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -142,30 +143,28 @@ def _fit_networks(
             progress=progress,
         )
 
-    seeds = iter(spawn_seeds(seed, 2 * len(configs) + 1))
-    fits = [trained(config, next(seeds)) for config in configs]
-    kept = _worth_keeping(fits)
     rivals = {"spline": _held_out_rmse(field, options.spline, spline.hold_out, mask)}
-    if not options.networks:
-        share = spline.degrees_of_freedom / len(values)
-        more = _second_round(kept, share * noise**2, rivals["spline"] / scales.amplitude)
-        fits += [trained(_complete(config, spline, options), next(seeds)) for config in more]
-        kept = _worth_keeping(fits)
-    mean = NetworkEnsemble(tuple(kept))
+    seeds = iter(spawn_seeds(seed, ROUNDS * (len(configs) + 1)))
+    fits = [trained(config, next(seeds)) for config in configs]
+    mean, last = NetworkEnsemble(_worth_keeping(fits)), float("inf")
+    excess = noise**2 * spline.degrees_of_freedom / len(values)
+    for _ in range(0 if options.networks else ROUNDS - 1):
+        loss = mean.held_out_rmse**2
+        is_short = (rivals["spline"] / scales.amplitude) ** 2 - loss < ENOUGH * excess
+        more = _next_round(mean, configs, is_short=is_short) if loss < (1 - TOLERANCE) * last else []
+        configs = [_complete(config, spline, options) for config in more]
+        fits += [trained(config, next(seeds)) for config in configs]
+        mean, last = NetworkEnsemble(_worth_keeping(fits)), loss
     scores = {f.label: f.held_out_rmse for f in fits} | {"mean of networks": mean.held_out_rmse}
     return mean, rivals | {name: rmse * scales.amplitude for name, rmse in scores.items()}
 
 
-def _second_round(kept: list[NetworkFit], excess: float, rival: float) -> list[NetworkConfig]:
-    """What to train next: larger networks where the first took little off the spline's error; never one shape alone.
-
-    The spline's squared error, `excess`, is at least the noise times its degrees of freedom over the pixels; `rival` is
-    its rmse at the pixels held out.
-    """
-    configs = [replace(fit.config, members=len(PENALTY_WEIGHTS), penalty=Penalty()) for fit in kept]
-    gain = rival**2 - NetworkEnsemble(tuple(kept)).held_out_rmse ** 2
-    more = [larger(config) for config in configs] if gain < ENOUGH * excess else []
-    return [*more, companion((more or configs)[0])] if len(configs) == 1 else more
+def _next_round(mean: NetworkEnsemble, trained: list[NetworkConfig], *, is_short: bool) -> list[NetworkConfig]:
+    """What to train after these: larger ones if the mean falls short, of those that count; never one shape alone."""
+    shapes = {(fit.config.activation, fit.config.depth, fit.config.width) for fit in mean.fits}
+    kept = [config for config in trained if (config.activation, config.depth, config.width) in shapes]
+    more = [larger(config) for config in kept] if is_short else []
+    return [*more, companion((more or kept)[0])] if len(kept) == 1 and (is_short or len(mean.fits) == 1) else more
 
 
 def _complete(config: NetworkConfig, spline: SplineFit, options: Smoothing) -> NetworkConfig:
@@ -178,7 +177,7 @@ def _complete(config: NetworkConfig, spline: SplineFit, options: Smoothing) -> N
     return replace(config, steps=options.steps or config.steps, hold_out=hold_out, penalty=penalty)
 
 
-def _worth_keeping(fits: list[NetworkFit]) -> list[NetworkFit]:
+def _worth_keeping(fits: list[NetworkFit]) -> tuple[NetworkFit, ...]:
     """The networks that the pixels held out do not tell from the best one, or hardly."""
     losses = [fit.residuals**2 for fit in fits]
     best = min((loss for group in losses for loss in group), key=np.mean)
@@ -189,7 +188,7 @@ def _worth_keeping(fits: list[NetworkFit]) -> list[NetworkFit]:
         near = excess.mean(axis=1) <= np.maximum(TOLERANCE * best.mean(), error)
         if near.any():
             kept.append(fit.subset(np.flatnonzero(near)))
-    return kept
+    return tuple(kept)
 
 
 def _penalty_scales(spline: SplineFit, penalty: Penalty, dimensions: int) -> list[float]:

@@ -136,11 +136,18 @@ def test_shapes_are_never_alone_and_larger_ones_follow_where_the_first_fall_shor
     configs = with_residuals(monkeypatch, [(0.9 * unit,) * 2, (0.5 * unit,) * 2, (0.5 * unit,) * 2])
     assert len(fit_field(noisy, method="network").network.fits) == 2
     assert [(c.activation, c.depth, c.width) for c in configs[2:]] == [("sine", 3, 60)]
-    configs = with_residuals(monkeypatch, [(2 * unit,) * 2, (2 * unit,) * 2, (unit,) * 2, (unit,) * 2])
+    # A third round only if the second was better than the first.
+    configs = with_residuals(monkeypatch, [(2 * unit,) * 2] * 4)
     fit_field(noisy, method="network")
     assert [(c.activation, c.depth, c.width, c.steps) for c in configs[2:]] == [
         ("tanh", 4, 40, 2000),
         ("sine", 4, 50, 2000),
+    ]
+    configs = with_residuals(monkeypatch, [(size * unit,) * 2 for size in (2, 2, 1.9, 1.8, 1.8, 1.7)])
+    fit_field(noisy, method="network")
+    assert [(c.activation, c.depth, c.width, c.steps) for c in configs[4:]] == [
+        ("sine", 4, 62, 3200),
+        ("sine", 3, 93, 3200),
     ]
 
 
