@@ -20,9 +20,9 @@ from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.ensemble import EnsemblePosterior, NetworkEnsemble, ensemble_posterior
 from bayespde.smooth.laplace import LaplaceConfig
 from bayespde.smooth.network_config import NetworkConfig
+from bayespde.smooth.network_fit import NetworkFit, TrainingHistory
 from bayespde.smooth.penalty import Penalty
 from bayespde.smooth.spline import SplineFit, fit_spline
-from bayespde.smooth.train import NetworkFit, TrainingHistory
 
 Orders = tuple[int, ...]
 

@@ -10,7 +10,7 @@ import numpy as np
 from bayespde.core.random import checked_seed
 from bayespde.smooth.jets import MultiIndex
 from bayespde.smooth.laplace import LaplaceConfig, LaplacePosterior, chunks, laplace
-from bayespde.smooth.train import NetworkFit
+from bayespde.smooth.network_fit import NetworkFit
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,10 +17,11 @@ from bayespde.smooth.differentiate import SmoothField, standardised_pixels
 from bayespde.smooth.ensemble import NetworkEnsemble
 from bayespde.smooth.hold_out import held_out_mask
 from bayespde.smooth.network_config import NetworkConfig
+from bayespde.smooth.network_fit import NetworkFit
 from bayespde.smooth.penalty import Penalty
 from bayespde.smooth.shapes import candidate_configs, companion, larger, wave_numbers, with_input_scale
 from bayespde.smooth.spline import SplineFit, fit_spline
-from bayespde.smooth.train import NetworkFit, train
+from bayespde.smooth.train import train
 
 MINIMUM_NOISE = 1e-3
 # With one weight each, networks side by side differ in their roughness; where pixels cannot tell, all count.

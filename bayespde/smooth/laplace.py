@@ -13,7 +13,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.random import checked_seed
 from bayespde.smooth.compiled import parameter_gradients
 from bayespde.smooth.jets import MultiIndex
-from bayespde.smooth.train import NetworkFit
+from bayespde.smooth.network_fit import NetworkFit
 
 CHUNK = 256
 NEGLIGIBLE = 1e-13

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,134 +13,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bayespde.core.random import spawn_seeds, torch_generator
-from bayespde.smooth.activation import is_compiled
 from bayespde.smooth.compiled import CompiledObjective
 from bayespde.smooth.hold_out import check_mask, check_pixels, held_out_mask
-from bayespde.smooth.jets import MultiIndex
 from bayespde.smooth.network import NeuralField
 from bayespde.smooth.network_config import NetworkConfig
-from bayespde.smooth.program import Batch, DensityConfig, log_density
+from bayespde.smooth.network_fit import CHUNK, NetworkFit, TrainingHistory, build
+from bayespde.smooth.program import Batch, DensityConfig
 from bayespde.smooth.soap import Soap
 
-CHUNK = 8192
 LOOK = 8192
-INPUT_SCALE = 2.0
-
-
-class TrainingHistory(NamedTuple):
-    """What happened at every look at the held-out error.
-
-    Attributes:
-        step: Steps done, `[L]`, int.
-        objective: Minus the log density per pixel of every member, mean over the steps since the last look, `[L, E]`.
-        held_out_rmse: `[L, E]`.
-    """
-
-    step: np.ndarray
-    objective: np.ndarray
-    held_out_rmse: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class NetworkFit:
-    """Trained neural fields of one shape: of every member the weights with its lowest held-out error.
-
-    Attributes:
-        parameters: Weights by name, float32, members first.
-        config: Settings.
-        dimensions: Number of coordinates.
-        noise_scale: Noise that training assumed, standardised units.
-        history: Objective and held-out error along the way.
-        held_out: Which of the given pixels no member saw, `[n]`, bool.
-        residuals: Observed minus fitted at those pixels, in their order, `[E, held out]`, float64.
-        training_rmse: Root mean square over the pixels that were seen, `[E]`.
-    """
-
-    parameters: Mapping[str, Tensor]
-    config: NetworkConfig
-    dimensions: int
-    noise_scale: float
-    history: TrainingHistory
-    held_out: np.ndarray
-    residuals: np.ndarray
-    training_rmse: np.ndarray
-
-    @property
-    def members(self) -> int:
-        """Number of networks, E."""
-        return len(self.residuals)
-
-    @property
-    def held_out_rmse(self) -> float:
-        """Root mean square error of the mean of the members at pixels that none had seen."""
-        return _rms(self.residuals.mean(axis=0))
-
-    def subset(self, members: np.ndarray) -> NetworkFit:
-        """A fit of some of the members only, by position."""
-        weight = self.config.penalty.weight
-        if isinstance(weight, tuple):
-            penalty = replace(self.config.penalty, weight=tuple(weight[k] for k in members))
-        else:
-            penalty = self.config.penalty
-        step, *series = self.history
-        return replace(
-            self,
-            parameters={name: value[members] for name, value in self.parameters.items()},
-            config=replace(self.config, members=len(members), penalty=penalty),
-            history=TrainingHistory(step, *(values[:, members] for values in series)),
-            residuals=self.residuals[members],
-            training_rmse=self.training_rmse[members],
-        )
-
-    @property
-    def label(self) -> str:
-        """Activation, depth and width."""
-        return f"{self.config.activation} {self.config.depth}x{self.config.width}"
-
-    def describe(self) -> str:
-        """Shape, scales and weights in one line."""
-        scale = self.config.input_scale
-        scales = scale if isinstance(scale, tuple) else (INPUT_SCALE if scale is None else scale,)
-        penalty = self.config.penalty
-        weights = ", ".join(f"{weight:g}" for weight in penalty.weights)
-        return (
-            f"{self.label}, {self.members} of them; input scale {', '.join(f'{s:.3g}' for s in scales)}; "
-            f"weight {weights} on derivatives of order {penalty.order}; best after {self.best_steps} steps"
-        )
-
-    @property
-    def best_steps(self) -> str:
-        """When the weights that are kept were reached, member by member."""
-        best = self.history.step[self.history.held_out_rmse.argmin(axis=0)]
-        return ", ".join(str(int(step)) for step in best)
-
-    def network(self, member: int, dtype: torch.dtype = torch.float64) -> NeuralField:
-        """Rebuild one of the trained networks, in double precision unless said."""
-        network = _built(self.dimensions, self.config, torch_generator(0)).to(dtype)
-        network.load_state_dict({name: value[member].to(dtype) for name, value in self.parameters.items()})
-        return network
-
-    def each(self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None) -> np.ndarray:
-        """Evaluate the members and their derivatives.
-
-        Args:
-            coordinates: `[n, d]`, in [-1, 1].
-            multi_indices: Orders per axis of each derivative; the value alone if absent.
-
-        Returns:
-            `[E, n, M]`, float64, standardised units per unit coordinates.
-
-        Raises:
-            ConfigError: If a multi-index does not fit the coordinates.
-        """
-        indices = [(0,) * self.dimensions] if multi_indices is None else list(multi_indices)
-        points = torch.as_tensor(np.asarray(coordinates, dtype=np.float64))
-        networks = [self.network(member).requires_grad_(False) for member in range(self.members)]
-        return np.stack([torch.cat([n(part, indices) for part in points.split(CHUNK)]).numpy() for n in networks])
-
-    def evaluate(self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None) -> np.ndarray:
-        """As `each`, the mean of the members: `[n, M]`."""
-        return self.each(coordinates, multi_indices).mean(axis=0)
 
 
 def train(
@@ -232,17 +110,6 @@ class _Batches:
         return Batch(drawn[..., :-1], drawn[..., -1], points)
 
 
-class _Objective:
-    """Minus the log density per pixel and its gradient, by automatic differentiation."""
-
-    def __init__(self, network: NeuralField, density: DensityConfig) -> None:
-        self._network, self._density = network, density
-
-    def __call__(self, parameters: Mapping[str, Tensor], batch: Batch) -> tuple[Tensor, list[Tensor]]:
-        objective = -log_density(self._network, parameters, batch, self._density) / self._density.pixels
-        return objective.detach(), list(torch.autograd.grad(objective.sum(), list(parameters.values())))
-
-
 class _Best:
     """The weights with the lowest held-out error so far, member by member."""
 
@@ -261,62 +128,35 @@ class _Best:
 def _optimise(
     network: NeuralField, batches: _Batches, density: DensityConfig, config: NetworkConfig, progress: bool
 ) -> TrainingHistory:
-    if not is_compiled(network.first):
-        return _descend(network, batches, _Objective(network, density), config, progress)
-    objective = CompiledObjective(network, density)
-    # The matrices are too small to be shared between threads; members are not.
-    workers = min(config.members, torch.get_num_threads())
-    with threadpool_limits(limits=1), ThreadPoolExecutor(workers) as pool:
-        return _descend(network, batches, partial(objective, each=pool.map), config, progress)
-
-
-def _descend(
-    network: NeuralField,
-    batches: _Batches,
-    evaluate: Callable[[Mapping[str, Tensor], Batch], tuple[Tensor, list[Tensor]]],
-    config: NetworkConfig,
-    progress: bool,
-) -> TrainingHistory:
-    parameters = dict(network.named_parameters())
+    parameters, objective = dict(network.named_parameters()), CompiledObjective(network, density)
     optimiser, best = Soap(list(parameters.values())), _Best(parameters)
     records: list[tuple[int, np.ndarray, np.ndarray]] = []
     total = torch.zeros(config.members, dtype=torch.float64)
-    for step in tqdm(range(1, config.steps + 1), desc="neural field", disable=not progress):
-        objective, gradients = evaluate(parameters, batches.draw())
-        optimiser.step(gradients, config.learning_rate * (1 + math.cos(math.pi * (step - 1) / config.steps)) / 2)
-        total += objective
-        if step % config.check_every and step != config.steps:
-            continue
-        error = np.sqrt(np.mean(_residuals(network, batches.unseen) ** 2, axis=1))
-        records.append((step, total.numpy() / (step - (records[-1][0] if records else 0)), error))
-        total = torch.zeros_like(total)
-        best.look(parameters, error, step)
-        if (step - best.step >= config.patience).all() or not np.isfinite(error).any():
-            break
+    # The matrices are too small to be shared between threads; members are not.
+    workers = min(config.members, torch.get_num_threads())
+    with threadpool_limits(limits=1), ThreadPoolExecutor(workers) as pool:
+        for step in tqdm(range(1, config.steps + 1), desc="neural field", disable=not progress):
+            values, gradients = objective(parameters, batches.draw(), each=pool.map)
+            optimiser.step(gradients, config.learning_rate * (1 + math.cos(math.pi * (step - 1) / config.steps)) / 2)
+            total += values
+            if step % config.check_every and step != config.steps:
+                continue
+            error = np.sqrt(np.mean(_residuals(network, batches.unseen) ** 2, axis=1))
+            records.append((step, total.numpy() / (step - (records[-1][0] if records else 0)), error))
+            total = torch.zeros_like(total)
+            best.look(parameters, error, step)
+            if (step - best.step >= config.patience).all() or not np.isfinite(error).any():
+                break
     network.load_state_dict(best.parameters)
     return TrainingHistory(*map(np.array, zip(*records, strict=True)))
 
 
 def _side_by_side(dimensions: int, config: NetworkConfig, seed: int) -> NeuralField:
     """Members side by side, each with the weights that it would have alone."""
-    alone = [_built(dimensions, config, torch_generator(s)).state_dict() for s in spawn_seeds(seed, config.members)]
-    network = _built(dimensions, config, torch_generator(0), config.members)
+    alone = [build(dimensions, config, torch_generator(s)).state_dict() for s in spawn_seeds(seed, config.members)]
+    network = build(dimensions, config, torch_generator(0), config.members)
     network.load_state_dict({name: torch.stack([a[name] for a in alone]) for name in alone[0]})
     return network
-
-
-def _built(
-    dimensions: int, config: NetworkConfig, generator: torch.Generator, members: int | None = None
-) -> NeuralField:
-    return NeuralField(
-        dimensions,
-        activation=config.activation,
-        width=config.width,
-        depth=config.depth,
-        input_scale=INPUT_SCALE if config.input_scale is None else config.input_scale,
-        members=members,
-        generator=generator,
-    )
 
 
 def _residuals(network: NeuralField, pixels: Tensor) -> np.ndarray:
@@ -325,10 +165,6 @@ def _residuals(network: NeuralField, pixels: Tensor) -> np.ndarray:
     with torch.no_grad():
         parts = [(part[..., -1] - network(part[..., :-1])) for part in pixels.split(CHUNK, dim=1)]
     return torch.cat(parts, dim=1).numpy().astype(np.float64)
-
-
-def _rms(residuals: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(residuals**2)))
 
 
 def _tensor(array: np.ndarray) -> Tensor:
