@@ -62,15 +62,10 @@ def activate(z: np.ndarray, is_tanh: bool, is_exact: bool, y: np.ndarray, slope:
             y[i], slope[i] = _sine(z[i])
 
 
-def is_compiled(x: Tensor) -> bool:
-    """Whether there are compiled functions for numbers of this kind."""
-    return x.device.type == "cpu" and x.dtype == torch.float32
-
-
 def value_and_slope(x: Tensor, activation: str) -> tuple[Tensor, Tensor]:
     """The activation and its slope, in the shape of x; without a graph."""
     x = x.detach()
-    if not is_compiled(x):
+    if x.device.type != "cpu" or x.dtype != torch.float32:
         y = torch.tanh(x) if activation == "tanh" else torch.sin(x)
         return y, 1 - y.square() if activation == "tanh" else torch.cos(x)
     x = x.contiguous()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bayespde.smooth.jets import JetTable, MultiIndex, jet_table
+from bayespde.smooth.jets import JetTable, MultiIndex, index_factors, jet_table
 from bayespde.smooth.network import NeuralField
 from bayespde.smooth.pass_kernels import backward, forward, jacobian
 from bayespde.smooth.penalty import ROUNDING, Penalty
@@ -33,13 +33,17 @@ class CompiledObjective:
     """
 
     def __init__(self, network: NeuralField, density: DensityConfig) -> None:
-        members = len(network.first)
-        self._density, self._scale = density, network.input_scale
-        self._weights = density.penalty.weights * (members if len(density.penalty.weights) == 1 else 1)
-        dimensions = len(self._scale)
+        penalty, dimensions, members = density.penalty, len(network.input_scale), len(network.first)
+        self._density = density
+        self._weights = penalty.weights * (members if len(penalty.weights) == 1 else 1)
         self._values = [Passes(network, jet_table([(0,) * dimensions], dimensions)) for _ in range(members)]
-        table = jet_table(density.penalty.indices(dimensions), dimensions)
-        self._derivatives = [Passes(network, table) for _ in range(members)]
+        if any(self._weights):
+            indices = penalty.indices(dimensions)
+            table = jet_table(indices, dimensions)
+            self._derivatives = [Passes(network, table) for _ in range(members)]
+            units = np.array(table.factorials) * index_factors(indices, network.input_scale)
+            self._factors = (units / density.penalty_scales)[:, None]
+            self._index_weights = np.array(penalty.index_weights(dimensions))[:, None]
 
     def __call__(
         self, parameters: Mapping[str, Tensor], batch: Batch, *, each: Callable[..., Iterable[float]] = map
@@ -87,15 +91,12 @@ class CompiledObjective:
 
     def _penalty(self, member: int, parameters: Arrays, batch: Batch, gradients: Arrays) -> float:
         """Size of the derivatives; adds its weighted gradient."""
-        run, penalty, points = self._derivatives[member], self._density.penalty, batch.collocation[member].numpy()
-        table, dimensions = run.table, points.shape[1]
-        indices, wanted = penalty.indices(dimensions), list(table.wanted)
-        units = [math.prod(f**k for f, k in zip(self._scale, index, strict=True)) for index in indices]
-        factors = np.array(table.factorials) * units / self._density.penalty_scales
-        scaled = factors[:, None] * run.forward(parameters, points)[0, wanted]
-        size, slope = _size_and_slope(scaled, np.array(penalty.index_weights(dimensions))[:, None], penalty)
+        run, points = self._derivatives[member], batch.collocation[member].numpy()
+        wanted = list(run.table.wanted)
+        scaled = self._factors * run.forward(parameters, points)[0, wanted]
+        size, slope = _size_and_slope(scaled, self._index_weights, self._density.penalty)
         run.sensitivity[:] = 0
-        run.sensitivity[0, wanted] = self._weights[member] / len(points) * factors[:, None] * slope
+        run.sensitivity[0, wanted] = self._weights[member] / len(points) * self._factors * slope
         for gradient, more in zip(gradients, run.backward(parameters), strict=True):
             gradient += more
         return float(size.sum() / len(points))
@@ -121,10 +122,8 @@ class Passes:
     """
 
     def __init__(self, network: NeuralField, table: JetTable) -> None:
-        self.table = table
+        self.table, self._network, self._points = table, network, 0
         self._is_tanh, self._scale = network.activation == "tanh", np.array(network.input_scale, dtype=np.float32)
-        self._width, self._depth = network.first.shape[-2], network.hidden.shape[-3] + 1
-        self._points = 0
 
     @property
     def room(self) -> list[np.ndarray]:
@@ -133,19 +132,9 @@ class Passes:
 
     def make_room(self, points: int) -> None:
         """Prepare for this number of points."""
-        width, depth, size = self._width, self._depth, (len(self.table), points)
-
-        def room(*shape: int) -> np.ndarray:
-            return np.zeros((*shape, *size), dtype=np.float32)
-
-        self._given, after = room(len(self._scale) + 1), room(depth, width + 1)
-        self._given[-1, 0], after[:, -1, 0] = 1, 1
-        for axis, position in enumerate(self.table.first):
-            if position > 0:
-                self._given[axis, position] = 1
-        self._kept = room(depth, width), after, room(depth, width)
-        self._work = room(width), room(width + 1), room()
-        self._found, self.sensitivity, self._points = room(1), room(1), points
+        self._given, self._kept, self._work = _room(self._network, self.table, points, np.float32)
+        self._found, self.sensitivity = (np.zeros((1, len(self.table), points), dtype=np.float32) for _ in range(2))
+        self._points = points
 
     def forward(self, parameters: Arrays, points: np.ndarray) -> np.ndarray:
         """Coefficients of the output at points `[n, d]` in [-1, 1]: `[1, M, n]`."""
@@ -176,24 +165,27 @@ def parameter_gradients(network: NeuralField, points: np.ndarray, multi_indices:
     """
     table = jet_table(multi_indices, points.shape[1])
     parameters = tuple(getattr(network, name).detach().double().numpy() for name in _NAMES)
-    width, depth, size = network.first.shape[-2], network.hidden.shape[-3] + 1, len(table)
-    scale = np.array(network.input_scale)
-    given = np.zeros((len(points), len(scale) + 1, size, 1))
-    given[:, -1, 0] = 1
-    given[:, :-1, 0, 0] = points * scale
-    for axis, position in enumerate(table.first):
-        if position > 0:
-            given[:, axis, position] = 1
-    after = np.zeros((depth, width + 1, size, 1))
-    after[:, -1, 0] = 1
-    kept = np.zeros((depth, width, size, 1)), after, np.zeros((depth, width, size, 1))
-    work = np.zeros((width, size, 1)), np.zeros((width + 1, size, 1)), np.zeros((size, 1))
+    first, kept, work = _room(network, table, 1, np.float64)
+    given = np.repeat(first[None], len(points), axis=0)
+    given[:, :-1, 0, 0] = points * np.array(network.input_scale)
     gradients = tuple(np.empty_like(p) for p in parameters)
     found = np.empty((len(points), len(table.wanted), sum(p.size for p in parameters)))
     wanted = np.array(table.wanted)
     jacobian(parameters, given, network.activation == "tanh", table.double, kept, wanted, work, gradients, found)
-    units = [
-        factorial * math.prod(f**k for f, k in zip(network.input_scale, index, strict=True))
-        for factorial, index in zip(table.factorials, multi_indices, strict=True)
-    ]
-    return found * np.array(units)[:, None]
+    units = np.array(table.factorials) * index_factors(multi_indices, network.input_scale)
+    return found * units[:, None]
+
+
+def _room(network: NeuralField, table: JetTable, points: int, dtype: type) -> tuple[np.ndarray, Arrays, Arrays]:
+    """Coefficients of the input, values still to be filled in, and what the kernels call `kept` and `work`."""
+    width, depth = network.first.shape[-2], network.hidden.shape[-3] + 1
+
+    def zeros(*shape: int) -> np.ndarray:
+        return np.zeros((*shape, len(table), points), dtype=dtype)
+
+    given, after = zeros(len(table.first) + 1), zeros(depth, width + 1)
+    given[-1, 0], after[:, -1, 0] = 1, 1
+    for axis, position in enumerate(table.first):
+        if position > 0:
+            given[axis, position] = 1
+    return given, (zeros(depth, width), after, zeros(depth, width)), (zeros(width), zeros(width + 1), zeros())

@@ -116,7 +116,7 @@ def fit_field(
         return SmoothField(field, spline, spline_config, None, "spline", choice)
     networks, scores = _fit_networks(field, spline, options, seed, progress)
     choice["held_out_rmse"] = scores
-    choice["networks"] = [fit.label for fit in networks.fits]
+    choice["networks"] = [fit.config.label for fit in networks.fits]
     choice["reason"] = "asked for" if options.method == "network" else "lower error on pixels that neither had seen"
     is_spline = options.method == "auto" and scores["spline"] < scores["mean of networks"]
     return SmoothField(field, spline, spline_config, networks, "spline" if is_spline else "network", choice)
@@ -129,7 +129,10 @@ def _fit_networks(
     scales = spline.scales
     coordinates, values = standardised_pixels(field, scales)
     noise = max(spline.noise_scale / scales.amplitude, MINIMUM_NOISE)
-    configs = [_complete(c, spline, options) for c in options.networks or candidate_configs(field.ndim)]
+    waves, hold_out = wave_numbers(spline), spline.hold_out
+    configs = [_complete(c, waves, hold_out, options) for c in options.networks or candidate_configs(field.ndim)]
+    # Order, kind and axes of the penalty are the same for all of them.
+    penalty_scales = _penalty_scales(spline, configs[0].penalty, field.ndim)
     mask = held_out_mask(coordinates, config=configs[0], seed=seed)
 
     def trained(config: NetworkConfig, own_seed: int) -> NetworkFit:
@@ -138,13 +141,13 @@ def _fit_networks(
             values,
             config=config,
             noise_scale=noise,
-            penalty_scales=_penalty_scales(spline, config.penalty, field.ndim),
+            penalty_scales=penalty_scales,
             held_out=mask,
             seed=own_seed,
             progress=progress,
         )
 
-    rivals = {"spline": _held_out_rmse(field, options.spline, spline.hold_out, mask)}
+    rivals = {"spline": _held_out_rmse(field, options.spline, hold_out, mask)}
     seeds = iter(spawn_seeds(seed, ROUNDS * (len(configs) + 1)))
     fits = [trained(config, next(seeds)) for config in configs]
     mean, last = NetworkEnsemble(_worth_keeping(fits)), float("inf")
@@ -153,29 +156,29 @@ def _fit_networks(
         loss = mean.held_out_rmse**2
         is_short = (rivals["spline"] / scales.amplitude) ** 2 - loss < ENOUGH * excess
         more = _next_round(mean, configs, is_short=is_short) if loss < (1 - TOLERANCE) * last else []
-        configs = [_complete(config, spline, options) for config in more]
+        configs = [_complete(config, waves, hold_out, options) for config in more]
         fits += [trained(config, next(seeds)) for config in configs]
         mean, last = NetworkEnsemble(_worth_keeping(fits)), loss
-    scores = {f.label: f.held_out_rmse for f in fits} | {"mean of networks": mean.held_out_rmse}
+    scores = {f.config.label: f.held_out_rmse for f in fits} | {"mean of networks": mean.held_out_rmse}
     return mean, rivals | {name: rmse * scales.amplitude for name, rmse in scores.items()}
 
 
 def _next_round(mean: NetworkEnsemble, trained: list[NetworkConfig], *, is_short: bool) -> list[NetworkConfig]:
     """What to train after these: larger ones if the mean falls short, of those that count; never one shape alone."""
-    shapes = {(fit.config.activation, fit.config.depth, fit.config.width) for fit in mean.fits}
-    kept = [config for config in trained if (config.activation, config.depth, config.width) in shapes]
+    labels = {fit.config.label for fit in mean.fits}
+    kept = [config for config in trained if config.label in labels]
     more = [larger(config) for config in kept] if is_short else []
     return [*more, companion((more or kept)[0])] if len(kept) == 1 and (is_short or len(mean.fits) == 1) else more
 
 
-def _complete(config: NetworkConfig, spline: SplineFit, options: Smoothing) -> NetworkConfig:
+def _complete(config: NetworkConfig, waves: tuple[float, ...], hold_out: str, options: Smoothing) -> NetworkConfig:
     """A candidate with everything that is decided for all of them together."""
-    hold_out: Literal["pixels", "frames"] = "frames" if spline.hold_out == "frames" else "pixels"
+    unit: Literal["pixels", "frames"] = "frames" if hold_out == "frames" else "pixels"
     automatic = tuple(islice(cycle(PENALTY_WEIGHTS), config.members))
     weight = automatic if isinstance(options.weight, str) else float(options.weight)
     penalty = replace(options.penalty, order=options.order, weight=weight)
-    config = with_input_scale(config, wave_numbers(spline))
-    return replace(config, steps=options.steps or config.steps, hold_out=hold_out, penalty=penalty)
+    config = with_input_scale(config, waves)
+    return replace(config, steps=options.steps or config.steps, hold_out=unit, penalty=penalty)
 
 
 def _worth_keeping(fits: list[NetworkFit]) -> tuple[NetworkFit, ...]:

@@ -72,6 +72,11 @@ def jet_table(multi_indices: Sequence[MultiIndex], dimensions: int) -> JetTable:
     return _table(tuple(checked_index(index, dimensions) for index in multi_indices), dimensions)
 
 
+def index_factors(multi_indices: Sequence[MultiIndex], scale: Sequence[float]) -> list[float]:
+    """What derivatives are multiplied by if every coordinate was multiplied by its scale before."""
+    return [math.prod(f**k for f, k in zip(scale, index, strict=True)) for index in multi_indices]
+
+
 def checked_index(index: MultiIndex, dimensions: int) -> MultiIndex:
     """A multi-index as plain integers; a `ConfigError` unless it has one non-negative order per axis."""
     try:

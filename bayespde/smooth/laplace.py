@@ -118,7 +118,7 @@ class LaplacePosterior:
         Returns:
             `[count, n, M]`, float64, standardised units per unit coordinates.
         """
-        mean = self.fit.each(coordinates, multi_indices)[self.member]
+        mean = self.fit.subset(np.array([self.member])).evaluate(coordinates, multi_indices)
         deviations = self._deviations(count, seed)
         changes = [self.gradients(part, multi_indices) @ deviations.T for part in chunks(coordinates)]
         return mean + np.moveaxis(np.concatenate(changes), -1, 0)

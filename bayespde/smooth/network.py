@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.jets import MultiIndex, checked_index, jet_table
+from bayespde.smooth.jets import MultiIndex, checked_index, index_factors, jet_table
 from bayespde.smooth.taylor import taylor_derivatives
 
 Activation = Literal["tanh", "sine"]
@@ -97,8 +97,7 @@ class NeuralField(nn.Module):
             indices = list(multi_indices)
             table = jet_table(indices, points.shape[-1])
             found = taylor_derivatives(self.layers, hidden, table, activation=self.activation)
-            factors = [math.prod(s**k for s, k in zip(self.input_scale, index, strict=True)) for index in indices]
-            return found * found.new_tensor(factors)
+            return found * found.new_tensor(index_factors(indices, self.input_scale))
         function = torch.tanh if self.activation == "tanh" else torch.sin
         *layers, last = self.layers
         for layer in layers:

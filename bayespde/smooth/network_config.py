@@ -50,6 +50,11 @@ class NetworkConfig:
     patience: int = 1000
     check_every: int = 50
 
+    @property
+    def label(self) -> str:
+        """Activation, depth and width."""
+        return f"{self.activation} {self.depth}x{self.width}"
+
     def __post_init__(self) -> None:
         if isinstance(self.input_scale, list):
             object.__setattr__(self, "input_scale", tuple(self.input_scale))

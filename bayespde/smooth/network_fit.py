@@ -84,11 +84,6 @@ class NetworkFit:
             training_rmse=self.training_rmse[members],
         )
 
-    @property
-    def label(self) -> str:
-        """Activation, depth and width."""
-        return f"{self.config.activation} {self.config.depth}x{self.config.width}"
-
     def describe(self) -> str:
         """Shape, scales and weights in one line."""
         scale = self.config.input_scale
@@ -96,7 +91,7 @@ class NetworkFit:
         penalty = self.config.penalty
         weights = ", ".join(f"{weight:g}" for weight in penalty.weights)
         return (
-            f"{self.label}, {self.members} of them; input scale {', '.join(f'{s:.3g}' for s in scales)}; "
+            f"{self.config.label}, {self.members} of them; input scale {', '.join(f'{s:.3g}' for s in scales)}; "
             f"weight {weights} on derivatives of order {penalty.order}; best after {self.best_steps} steps"
         )
 

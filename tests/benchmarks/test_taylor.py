@@ -12,7 +12,7 @@ import torch
 from saved_tensors import kept_bytes
 
 from bayespde.smooth.compiled import Passes
-from bayespde.smooth.jets import jet_table
+from bayespde.smooth.jets import index_factors, jet_table
 from bayespde.smooth.network import NeuralField, derivatives
 from bayespde.smooth.penalty import penalty_indices
 
@@ -43,7 +43,7 @@ def compiled_step(network, points, indices):
     values, series = (Passes(network, jet_table(i, points.shape[1])) for i in ([(0,) * points.shape[1]], indices))
     parameters = tuple(p.detach().numpy() for p in network.parameters())
     wanted, places = list(series.table.wanted), points.numpy()
-    factors = np.array(series.table.factorials) * [np.prod(np.power(network.input_scale, i)) for i in indices]
+    factors = np.array(series.table.factorials) * index_factors(indices, network.input_scale)
     shares = (factors / (len(points) * len(indices))).astype(np.float32)[:, None]
 
     def run():
