@@ -34,7 +34,8 @@ from bayespde.results.second import format_estimates
 from bayespde.sampling import check_workers, sample
 from bayespde.smooth.differentiate import SmoothField
 from bayespde.smooth.fit import fit_field
-from bayespde.smooth.spline import SplineFit, fit_spline
+from bayespde.smooth.spline import fit_spline
+from bayespde.smooth.spline_fit import SplineFit
 
 
 def assemble(
@@ -191,10 +192,12 @@ def discover(
     check_workers(workers)
     smooth_seed, sample_seed, pilot_seed = spawn_seeds(seed, 3)
     run = RunFolder(Path(folder) if folder is not None else None)
-    keys = _stage_keys(field, library, config, (smooth_seed, sample_seed, pilot_seed))
+    data = stage_key(field_hash(field), field.name, units_of(field))
     smooth = run.smooth(
-        keys["smooth"], lambda: fit_field(field, options=config.smoothing, seed=smooth_seed, progress=progress)
+        stage_key(data, config.smoothing, smooth_seed),
+        lambda: fit_field(field, options=config.smoothing, seed=smooth_seed, progress=progress),
     )
+    keys = _stage_keys(data, library, config, smooth, (smooth_seed, sample_seed, pilot_seed))
     statistics = run.statistics(
         keys["statistics"],
         lambda: assemble(
@@ -244,16 +247,14 @@ def _sampled(
 
 
 def _stage_keys(
-    field: xr.DataArray, library: Library, config: DiscoverConfig, seeds: tuple[int, int, int]
+    data: str, library: Library, config: DiscoverConfig, smooth: SmoothField, seeds: tuple[int, int, int]
 ) -> dict[str, str]:
-    """What each stage depends on, hashed: a stage on disk is reused only if its key is the same."""
+    """What the stages after smoothing depend on, hashed: a stage on disk is reused only if its key is the same."""
     smooth_seed, sample_seed, pilot_seed = seeds
-    data = stage_key(field_hash(field), field.name, units_of(field))
-    smooth = stage_key(data, config.smoothing, smooth_seed)
     # Weak rows see the spline only, so that training the network longer does not make them stale.
-    smoother = (config.smoothing.spline, config.smoothing.hold_out) if isinstance(config.form, Weak) else smooth
+    smoother = smooth.spline_config if isinstance(config.form, Weak) else (config.smoothing, smooth_seed)
     terms = [(t.name, t.complexity) for t in library]
     drawn = pilot_seed if len(library) > EXACT_TERMS else None
     statistics = stage_key(data, smoother, config.form, config.prior, terms, library.target, drawn)
     posterior = stage_key(statistics, config.sampler, config.exact_terms, sample_seed)
-    return {"smooth": smooth, "statistics": statistics, "posterior": posterior}
+    return {"statistics": statistics, "posterior": posterior}

@@ -11,11 +11,13 @@ class BayespdeError(ValueError):
         got: What was found.
         wanted: What would have been accepted.
         fix: The line to write, or the thing to do.
+
+    Only Pyro leaves out the last three: it makes an error inside a program once more, from its text alone.
     """
 
-    def __init__(self, what: str, *, got: object, wanted: str, fix: str) -> None:
+    def __init__(self, what: str, *, got: object = None, wanted: str = "", fix: str = "") -> None:
         self.what, self.got, self.wanted, self.fix = what, got, wanted, fix
-        super().__init__(f"{what}\n  got:    {got}\n  wanted: {wanted}\n  fix:    {fix}")
+        super().__init__(f"{what}\n  got:    {got}\n  wanted: {wanted}\n  fix:    {fix}" if wanted else what)
 
 
 class FieldError(BayespdeError):

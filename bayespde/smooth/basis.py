@@ -21,6 +21,7 @@ class SplineConfig:
         maximum_knots: Most knots per axis.
         hold_out: What generalised cross-validation leaves out: single "pixels", or whole "frames" where the noise of a
             frame is correlated in space; "auto" takes frames where the residuals of the pixel-wise fit say so.
+        noise: "gaussian", or "student_t" for pixels of which some are far out.
     """
 
     degree: int = 7
@@ -28,6 +29,7 @@ class SplineConfig:
     samples_per_knot: float = 2.0
     maximum_knots: int = 400
     hold_out: str = "auto"
+    noise: str = "gaussian"
 
     def __post_init__(self) -> None:
         if (
@@ -35,11 +37,13 @@ class SplineConfig:
             or self.samples_per_knot < 1
             or self.maximum_knots < 1
             or self.hold_out not in ("auto", "pixels", "frames")
+            or self.noise not in ("gaussian", "student_t")
         ):
             raise ConfigError(
                 "The spline's settings do not fit together.",
                 got=self,
-                wanted="1 <= penalty_order <= degree, samples_per_knot >= 1, hold_out auto, pixels or frames",
+                wanted="1 <= penalty_order <= degree, samples_per_knot >= 1, hold_out auto, pixels or frames, "
+                "noise gaussian or student_t",
                 fix="SplineConfig()",
             )
 

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from bayespde.smooth.jets import JetTable, MultiIndex, index_factors, jet_table
 from bayespde.smooth.network import NeuralField
+from bayespde.smooth.noise import misfit_and_slope, student_scale
 from bayespde.smooth.pass_kernels import backward, forward, jacobian
 from bayespde.smooth.penalty import ROUNDING, Penalty
 from bayespde.smooth.program import Batch, DensityConfig
 
 Arrays = tuple[np.ndarray, ...]
+HALF_LOG_TWO_PI = math.log(2 * math.pi) / 2
+# Points whose coefficients stay in the cache together.
+BLOCK = 128
 _NAMES = ("first", "hidden", "last")
 
 
@@ -37,6 +43,7 @@ class CompiledObjective:
         self._density = density
         self._weights = penalty.weights * (members if len(penalty.weights) == 1 else 1)
         self._values = [Passes(network, jet_table([(0,) * dimensions], dimensions)) for _ in range(members)]
+        self._normaliser = _log_normaliser(density.noise_scale, density.freedom)
         if any(self._weights):
             indices = penalty.indices(dimensions)
             table = jet_table(indices, dimensions)
@@ -75,19 +82,19 @@ class CompiledObjective:
         shrinkage = 1 / (2 * density.prior_scale**2 * density.pixels)
         squares = sum(torch.linalg.vecdot(m.flatten(1), m.flatten(1)) for m in matrices).double()
         count = sum(m[0].numel() for m in matrices)
-        constant = density.pixels * math.log(density.noise_scale) + count * math.log(density.prior_scale)
-        constant += (density.pixels + count) * math.log(2 * math.pi) / 2
+        constant = density.pixels * self._normaliser + count * (math.log(density.prior_scale) + HALF_LOG_TWO_PI)
         for gradient, matrix in zip(gradients, matrices, strict=True):
             gradient.mul_(precision).add_(matrix, alpha=2 * shrinkage)
         return precision * losses + shrinkage * squares + constant / density.pixels, gradients
 
     def _misfit(self, member: int, parameters: Arrays, batch: Batch, gradients: Arrays) -> float:
-        """Mean squared residual; writes its gradient."""
-        run, values = self._values[member], batch.values[member].numpy()
+        """Mean misfit, which is the squared residual for normal noise; writes its gradient."""
+        run, values, density = self._values[member], batch.values[member].numpy(), self._density
         residual = run.forward(parameters, batch.coordinates[member].numpy())[0, 0] - values
-        run.sensitivity[0, 0] = residual * np.float32(2 / len(values))
+        misfit, slope = misfit_and_slope(residual, density.noise_scale, density.freedom)
+        run.sensitivity[0, 0] = slope / np.float32(len(values))
         run.backward(parameters, gradients)
-        return float(np.mean(residual * residual))
+        return float(np.mean(misfit))
 
     def _penalty(self, member: int, parameters: Arrays, batch: Batch, gradients: Arrays) -> float:
         """Size of the derivatives; adds its weighted gradient."""
@@ -100,6 +107,14 @@ class CompiledObjective:
         for gradient, more in zip(gradients, run.backward(parameters), strict=True):
             gradient += more
         return float(size.sum() / len(points))
+
+
+def _log_normaliser(scale: float, freedom: float) -> float:
+    """Minus the log density at the mean of one pixel."""
+    if math.isinf(freedom):
+        return math.log(scale) + HALF_LOG_TWO_PI
+    own = math.log(student_scale(scale, freedom)) + math.log(freedom * math.pi) / 2
+    return own + math.lgamma(freedom / 2) - math.lgamma((freedom + 1) / 2)
 
 
 def _size_and_slope(scaled: np.ndarray, weights: np.ndarray, penalty: Penalty) -> tuple[np.ndarray, np.ndarray]:
@@ -150,6 +165,37 @@ class Passes:
         given = self._given, self._is_tanh, self.table.single, self._kept, self.sensitivity, self._work
         backward(parameters, *given, found)
         return found
+
+
+def network_derivatives(network: NeuralField, points: np.ndarray, multi_indices: Sequence[MultiIndex]) -> np.ndarray:
+    """Derivatives of one network, in double precision, as `NeuralField.forward` on as many threads as torch has.
+
+    Args:
+        network: One network, not members side by side; of any precision.
+        points: `[n, d]`, in [-1, 1].
+        multi_indices: Orders per axis of each derivative.
+
+    Returns:
+        `[n, M]`, float64.
+    """
+    table, is_tanh = jet_table(multi_indices, points.shape[1]), network.activation == "tanh"
+    parameters = tuple(getattr(network, name).detach().double().numpy() for name in _NAMES)
+    units = np.array(table.factorials) * index_factors(multi_indices, network.input_scale)
+    found, wanted, scale = np.empty((len(points), len(units))), list(table.wanted), np.array(network.input_scale)
+    threads = torch.get_num_threads()
+
+    def part(turn: int) -> None:
+        given, kept, _ = _room(network, table, BLOCK, np.float64)
+        output = np.zeros((1, len(table), BLOCK))
+        for start in range(turn * BLOCK, len(points), threads * BLOCK):
+            block = points[start : start + BLOCK]
+            given[:-1, 0, : len(block)] = (block * scale).T
+            forward(parameters, given, is_tanh, True, table.double, kept, output)
+            found[start : start + BLOCK] = (output[0, wanted, : len(block)]).T * units
+
+    with threadpool_limits(limits=1), ThreadPoolExecutor(threads) as pool:
+        list(pool.map(part, range(threads)))
+    return found
 
 
 def parameter_gradients(network: NeuralField, points: np.ndarray, multi_indices: Sequence[MultiIndex]) -> np.ndarray:

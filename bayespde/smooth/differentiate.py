@@ -21,10 +21,14 @@ from bayespde.smooth.ensemble import EnsemblePosterior, NetworkEnsemble, ensembl
 from bayespde.smooth.laplace import LaplaceConfig
 from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.network_fit import NetworkFit, TrainingHistory
+from bayespde.smooth.noise import PixelNoise
 from bayespde.smooth.penalty import Penalty
-from bayespde.smooth.spline import SplineFit, fit_spline
+from bayespde.smooth.spline import fit_spline
+from bayespde.smooth.spline_fit import SplineFit
 
 Orders = tuple[int, ...]
+# Grid points at which networks are evaluated at a time.
+SLAB = 500_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +103,24 @@ class SmoothField:
             f"held out: {self.choice['hold_out']}, rmse {scores}",
             *(f"counts: {fit.describe()}" for fit in (self.network.fits if self.network else ())),
             f"pixel noise {self.noise_scale:.4g}, {self.spline.degrees_of_freedom:.0f} degrees of freedom",
+            *self._about_the_noise(),
         ]
         return "\n".join(lines)
+
+    def _about_the_noise(self) -> list[str]:
+        """Its family, and how much of it is a displacement of frames."""
+        lines = []
+        if "noise" in self.choice:
+            densities = self.choice.get("log_density", {})
+            scores = ", ".join(f"{name} {value:.4g}" for name, value in densities.items())
+            lines.append(
+                f"noise {self.choice['noise']}" + (f" (log density of a pixel held out: {scores})" * bool(scores))
+            )
+        if "displacement" in self.choice:
+            share, sizes = self.choice["displacement"]["share"], self.choice["displacement"]["scale"]
+            shifts = ", ".join(f"{s:.3g} along {d}" for s, d in zip(sizes, self.dims[1:], strict=True))
+            lines.append(f"{share:.0%} of the squared residuals are shifts of whole frames: rms {shifts}")
+        return lines
 
     def to_dataset(self) -> xr.Dataset:
         """Write everything that cannot be recomputed in a second into a dataset that netCDF can hold."""
@@ -111,7 +131,10 @@ class SmoothField:
         dataset.attrs["choice"] = json.dumps(dict(self.choice))
         if self.network is not None:
             dataset.attrs["networks"] = json.dumps([asdict(fit.config) for fit in self.network.fits])
-            dataset.attrs["network_noise_scale"] = self.network.fits[0].noise_scale
+            noise = self.network.fits[0].noise
+            dataset.attrs["network_noise"] = json.dumps([noise.scale, noise.freedom])
+            if noise.deviation is not None:
+                dataset["deviation"] = (("pixel",), noise.deviation)
             dataset["held_out"] = (("pixel",), self.network.held_out.astype(np.int8))
             for position, fit in enumerate(self.network.fits):
                 for name, array in _arrays(fit).items():
@@ -129,9 +152,14 @@ class SmoothField:
         return cls(field, spline, config, network, dataset.attrs["chosen"], json.loads(dataset.attrs["choice"]))
 
     def _network_on_grid(self, orders: list[Orders]) -> np.ndarray:
-        axes = [self.field[d].values for d in self.dims]
-        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
-        return self._network_at(points, orders).reshape(*self.field.shape, len(orders))
+        times, *axes = (self.field[d].values for d in self.dims)
+        found = np.empty((*self.field.shape, len(orders)))
+        some = max(1, SLAB * len(times) // self.field.size)
+        for k in range(0, len(times), some):
+            points = np.stack(np.meshgrid(times[k : k + some], *axes, indexing="ij"), axis=-1)
+            values = self._network_at(points.reshape(-1, points.shape[-1]), orders)
+            found[k : k + some] = values.reshape(*points.shape[:-1], -1)
+        return found
 
     def _network_at(self, points: np.ndarray, orders: list[Orders]) -> np.ndarray:
         offset = np.array([0.0 if any(o) else self.spline.scales.offset for o in orders])
@@ -156,11 +184,15 @@ class SmoothField:
 
 
 def standardised_pixels(field: xr.DataArray, scales: Scales) -> tuple[np.ndarray, np.ndarray]:
-    """Observed pixels as the network sees them: coordinates `[n, d]` in [-1, 1], values `[n]` with mean 0 and sd 1."""
+    """Observed pixels as the network sees them: coordinates `[n, d]` in [-1, 1], values `[n]` with mean 0 and sd 1.
+
+    Both are float32: long videos have many of them, and networks are trained in single precision.
+    """
     observed = ~np.isnan(field.values)
-    axes = [2 * scales.to_unit(str(d), field[d].values) - 1 for d in field.dims]
-    coordinates = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)[observed]
-    return coordinates, (field.values[observed] - scales.offset) / scales.amplitude
+    axes = np.ix_(*(2 * scales.to_unit(str(d), field[d].values) - 1 for d in field.dims))
+    columns = [np.broadcast_to(axis.astype(np.float32), field.shape)[observed] for axis in axes]
+    values = (field.values[observed] - scales.offset) / scales.amplitude
+    return np.stack(columns, axis=1), values.astype(np.float32)
 
 
 def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1) -> xr.Dataset:
@@ -220,6 +252,8 @@ def _arrays(fit: NetworkFit) -> dict[str, np.ndarray]:
 def _read_networks(dataset: xr.Dataset, dimensions: int) -> NetworkEnsemble:
     import torch
 
+    scale, freedom = json.loads(dataset.attrs["network_noise"])
+    noise = PixelNoise(scale, freedom, dataset["deviation"].values if "deviation" in dataset else None)
     fits = []
     for position, settings in enumerate(json.loads(dataset.attrs["networks"])):
         prefix = f"network{position}_"
@@ -230,7 +264,7 @@ def _read_networks(dataset: xr.Dataset, dimensions: int) -> NetworkEnsemble:
                 parameters={k[len(learnt) :]: torch.as_tensor(v) for k, v in arrays.items() if k.startswith(learnt)},
                 config=_read_config(settings),
                 dimensions=dimensions,
-                noise_scale=float(dataset.attrs["network_noise_scale"]),
+                noise=noise,
                 history=TrainingHistory(*(arrays[f"history_{name}"] for name in TrainingHistory._fields)),
                 held_out=dataset["held_out"].values.astype(bool),
                 residuals=arrays["residuals"],

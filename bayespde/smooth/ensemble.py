@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from bayespde.core.random import checked_seed
 from bayespde.smooth.jets import MultiIndex
 from bayespde.smooth.laplace import LaplaceConfig, LaplacePosterior, chunks, laplace
 from bayespde.smooth.network_fit import NetworkFit
+from bayespde.smooth.noise import PixelNoise
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,15 @@ class NetworkEnsemble:
         return sum(fit.members for fit in self.fits)
 
     @property
+    def noise(self) -> PixelNoise:
+        """Of the pixels, standardised units."""
+        return self.fits[0].noise
+
+    def with_noise(self, noise: PixelNoise) -> NetworkEnsemble:
+        """The same networks under another noise."""
+        return NetworkEnsemble(tuple(replace(fit, noise=noise) for fit in self.fits))
+
+    @property
     def held_out(self) -> np.ndarray:
         """Which of the given pixels no network saw, `[n]`, bool."""
         return self.fits[0].held_out
@@ -40,8 +50,8 @@ class NetworkEnsemble:
 
     @property
     def held_out_rmse(self) -> float:
-        """Root mean square of these."""
-        return float(np.sqrt(np.mean(self.residuals**2)))
+        """Root mean misfit of these: their root mean square where noise is normal."""
+        return float(np.sqrt(np.mean(self.noise.misfit(self.residuals))))
 
     def each(self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None) -> np.ndarray:
         """Evaluate all networks and their derivatives, as `NetworkFit.each`: `[E, n, M]`."""
@@ -57,9 +67,10 @@ class EnsemblePosterior:
     """How the mean of all networks scatters about the truth, for the noise of the pixels is the same for all of them.
 
     Every network is linearised, a smoother S of the pixels with the shrinkage that its evidence asks for; the mean of
-    the networks has the mean of their smoothers and the covariance noise^2 S S'. What noise one network alone makes a
-    bump of is averaged away, as in the field itself. The error of the smoothing (the bias) is not in it, nor is the
-    prior variance that the posterior of one network (`parts`) has on top.
+    the networks has the mean of their smoothers and the covariance noise^2 S S', or S V S' where pixels have variances
+    V of their own. What noise one network alone makes a bump of is averaged away, as in the field itself. The error of
+    the smoothing (the bias) is not in it, nor is the prior variance that the posterior of one network (`parts`) has on
+    top.
 
     Attributes:
         ensemble: The networks.
@@ -107,12 +118,16 @@ class EnsemblePosterior:
     ) -> np.ndarray:
         """What standard noise `[k, count]`, or one unit of it at each of k pixels, does to the mean: `[n, M, count]`.
 
-        The eigenvalues are those of all pixels, so that each of the k stands for its share of them.
+        The eigenvalues are those of all pixels, so that each of the k stands for its share of them. Where pixels differ
+        in their noise, so does one unit.
         """
+        rows, deviation = self.parts[0].rows, self.ensemble.noise.deviation
+        unit = 1.0 if deviation is None else deviation[rows]
         total = np.zeros(1)
         for fit, part in zip(self.ensemble.fits, self.parts, strict=True):
             gain = np.sqrt(part.eigenvalues) / part.noise_scale * part.variances
-            given = part.pixel_vectors.T if noise is None else part.pixel_vectors.T @ noise
+            given = part.pixel_vectors.T * unit
+            given = given if noise is None else given @ noise
             change = (part.gradients(points, multi_indices) @ part.eigenvectors * gain) @ given
             total = total + change * (fit.members / self.ensemble.members)
         return total

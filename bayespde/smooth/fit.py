@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import cycle, islice
 from typing import Any, Literal
 
 import numpy as np
@@ -11,25 +10,23 @@ import xarray as xr
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field
-from bayespde.core.random import spawn_seeds
 from bayespde.smooth.basis import SplineConfig
+from bayespde.smooth.contest import ROUNDS, Contest, penalty_scales
 from bayespde.smooth.differentiate import SmoothField, standardised_pixels
 from bayespde.smooth.ensemble import NetworkEnsemble
 from bayespde.smooth.hold_out import held_out_mask
+from bayespde.smooth.jitter import displacement
 from bayespde.smooth.network_config import NetworkConfig
-from bayespde.smooth.network_fit import NetworkFit
+from bayespde.smooth.noise import FAMILIES, NoiseModel, choose_noise
 from bayespde.smooth.penalty import Penalty
-from bayespde.smooth.shapes import candidate_configs, companion, larger, wave_numbers, with_input_scale
-from bayespde.smooth.spline import SplineFit, fit_spline
-from bayespde.smooth.train import train
+from bayespde.smooth.shapes import candidate_configs, wave_numbers
+from bayespde.smooth.spline import fit_spline
+from bayespde.smooth.spline_fit import SplineFit
 
 MINIMUM_NOISE = 1e-3
-# With one weight each, networks side by side differ in their roughness; where pixels cannot tell, all count.
-PENALTY_WEIGHTS = (1e-4, 0.0)
-TOLERANCE = 0.01
-# Share of the spline's squared error that networks have to take off before larger ones are not tried.
-ENOUGH = 2 / 3
-ROUNDS = 3
+MOST_RESIDUALS = 20_000
+# Above so many pixels the spline's error at one left out is a formula; below, the spline is fitted without them.
+LEAVE_ONE_OUT = 3_000_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,10 @@ class Smoothing:
             and those count whose loss at the pixels held out is within 1 %, or one standard error, of the smallest.
         penalty: Kind, axis weights, mixed derivatives and isotropy of that penalty; order and weight are those above.
         hold_out: `pixels`, `frames`, or `auto`: frames where the residuals of a frame are correlated in space.
+        noise: Family of the noise (`bayespde.smooth.noise.NoiseModel`): `gaussian`, `student_t`, `poisson`, `logit`, or
+            `auto`: the one under which pixels held out have the highest density, `gaussian` if in doubt. The mean
+            depends on it for `student_t` only, the others change intervals of networks. With method `spline` it is
+            `gaussian` unless `student_t` is asked for.
         steps: Most optimiser steps per network; those of the networks' settings if absent.
         spline: Settings of the spline.
         networks: Architectures to try; a tanh and a sine network by default.
@@ -53,6 +54,7 @@ class Smoothing:
     weight: float | str = "auto"
     penalty: Penalty = field(default_factory=Penalty)
     hold_out: str = "auto"
+    noise: str = "auto"
     steps: int | None = None
     spline: SplineConfig = field(default_factory=SplineConfig)
     networks: tuple[NetworkConfig, ...] = ()
@@ -62,6 +64,7 @@ class Smoothing:
         if (
             self.method not in ("auto", "spline", "network")
             or self.hold_out not in ("auto", "pixels", "frames")
+            or self.noise not in ("auto", *FAMILIES)
             or self.order not in (1, 2, 3)
             or not is_weight
             or not (self.steps is None or (type(self.steps) is int and self.steps >= 1))
@@ -70,7 +73,7 @@ class Smoothing:
                 "The settings of the smoother are not understood.",
                 got=self,
                 wanted="method auto, spline, network; order 1-3; weight >= 0 or auto; hold_out auto, pixels, frames; "
-                "steps >= 1",
+                f"noise auto, {', '.join(FAMILIES)}; steps >= 1",
                 fix="fit_field(field)",
             )
 
@@ -106,109 +109,132 @@ def fit_field(
     field = check_field(field)
     changes: dict[str, Any] = {"order": order, "weight": weight, "method": method}
     options = replace(options or Smoothing(), **{k: v for k, v in changes.items() if v is not None})
-    spline_config = options.spline
+    config = replace(options.spline, noise="student_t") if options.noise == "student_t" else options.spline
     if options.hold_out != "auto":
-        spline_config = replace(spline_config, hold_out=options.hold_out)
-    spline = fit_spline(field, config=spline_config)
+        config = replace(config, hold_out=options.hold_out)
+    spline = fit_spline(field, config=config)
     choice: dict[str, Any] = {"hold_out": spline.hold_out, "held_out_rmse": {"spline": spline.score}}
+    if spline.hold_out == "frames":
+        choice["displacement"] = displacement(field.values, [spline.evaluate(o) for o in _first_orders(field.ndim)])
     if options.method == "spline":
         choice["reason"] = "asked for; its rmse is by generalised cross-validation"
-        return SmoothField(field, spline, spline_config, None, "spline", choice)
-    networks, scores = _fit_networks(field, spline, options, seed, progress)
-    choice["held_out_rmse"] = scores
-    choice["networks"] = [fit.config.label for fit in networks.fits]
+        return SmoothField(field, spline, config, None, "spline", choice)
+    attempt = _attempt(field, _assumed_noise(field, spline, options.noise), spline, config, options, seed, progress)
+    attempt, choice["log_density"] = _with_best_noise(attempt, field, options, seed, progress)
+    scores = attempt.scores
+    choice |= {"held_out_rmse": scores, "noise": attempt.noise.describe()}
+    choice["networks"] = [fit.config.label for fit in attempt.networks.fits]
     choice["reason"] = "asked for" if options.method == "network" else "lower error on pixels that neither had seen"
     is_spline = options.method == "auto" and scores["spline"] < scores["mean of networks"]
-    return SmoothField(field, spline, spline_config, networks, "spline" if is_spline else "network", choice)
+    chosen = "spline" if is_spline else "network"
+    return SmoothField(field, attempt.spline, attempt.config, attempt.networks, chosen, choice)
 
 
-def _fit_networks(
-    field: xr.DataArray, spline: SplineFit, options: Smoothing, seed: int, progress: bool
-) -> tuple[NetworkEnsemble, dict[str, float]]:
-    """Train the candidates on the same pixels, and others where these are not enough; rmse by name."""
+@dataclass(frozen=True, eq=False)
+class _Attempt:
+    """Spline and networks under one noise; `observed` and `mean` are of the pixels held out, physical units."""
+
+    noise: NoiseModel
+    spline: SplineFit
+    config: SplineConfig
+    networks: NetworkEnsemble
+    scores: dict[str, float]
+    observed: np.ndarray
+    mean: np.ndarray
+
+
+def _assumed_noise(field: xr.DataArray, spline: SplineFit, family: str) -> NoiseModel:
+    """What the first networks are trained under: Student's t if asked for, or normal noise."""
+    if family != "student_t":
+        return NoiseModel("gaussian", spline.noise_scale)
+    seen = ~np.isnan(field.values)
+    observed, mean = field.values[seen], spline.evaluate((0,) * field.ndim)[seen]
+    some = slice(None, None, -(-len(mean) // MOST_RESIDUALS))
+    return NoiseModel.fit(family, observed[some], mean[some])
+
+
+def _with_best_noise(
+    first: _Attempt, field: xr.DataArray, options: Smoothing, seed: int, progress: bool
+) -> tuple[_Attempt, dict[str, float]]:
+    """The noise of the pixels held out; outliers are a reason to train again, and to keep what predicts better."""
+    noise, scores = choose_noise(first.observed, first.mean, seed=seed)
+    if options.noise != "auto":
+        noise = NoiseModel.fit(options.noise, first.observed, first.mean)
+    if noise.family in ("gaussian", first.noise.family):
+        return first, scores
+    scales = first.spline.scales
+    if noise.family == "student_t":
+        config = replace(first.config, noise="student_t")
+        spline = fit_spline(field, config=config)
+        second = _attempt(field, noise, spline, config, options, seed, progress)
+        _, again = choose_noise(second.observed, second.mean, seed=seed)
+        return (second, again) if again["student_t"] > scores["student_t"] else (first, scores)
+    coordinates, _ = standardised_pixels(field, scales)
+    mean = first.networks.evaluate(coordinates)[:, 0] * scales.amplitude + scales.offset
+    networks = first.networks.with_noise(noise.pixel_noise(mean, scales.amplitude))
+    return replace(first, noise=noise, networks=networks), scores
+
+
+def _attempt(
+    field: xr.DataArray,
+    noise: NoiseModel,
+    spline: SplineFit,
+    config: SplineConfig,
+    options: Smoothing,
+    seed: int,
+    progress: bool,
+) -> _Attempt:
+    """Train the candidates under a noise."""
     scales = spline.scales
     coordinates, values = standardised_pixels(field, scales)
-    noise = max(spline.noise_scale / scales.amplitude, MINIMUM_NOISE)
-    waves, hold_out = wave_numbers(spline), spline.hold_out
-    configs = [_complete(c, waves, hold_out, options) for c in options.networks or candidate_configs(field.ndim)]
-    # Order, kind and axes of the penalty are the same for all of them.
-    penalty_scales = _penalty_scales(spline, configs[0].penalty, field.ndim)
+    pixels = noise.pixel_noise(None, scales.amplitude)
+    pixels = replace(pixels, scale=max(pixels.scale, MINIMUM_NOISE))
+    unit: Literal["pixels", "frames"] = "frames" if spline.hold_out == "frames" else "pixels"
+    configs = [replace(c, hold_out=unit) for c in options.networks or candidate_configs(field.ndim)]
     mask = held_out_mask(coordinates, config=configs[0], seed=seed)
-
-    def trained(config: NetworkConfig, own_seed: int) -> NetworkFit:
-        return train(
-            coordinates,
-            values,
-            config=config,
-            noise_scale=noise,
-            penalty_scales=penalty_scales,
-            held_out=mask,
-            seed=own_seed,
-            progress=progress,
-        )
-
-    rivals = {"spline": _held_out_rmse(field, options.spline, hold_out, mask)}
-    seeds = iter(spawn_seeds(seed, ROUNDS * (len(configs) + 1)))
-    fits = [trained(config, next(seeds)) for config in configs]
-    mean, last = NetworkEnsemble(_worth_keeping(fits)), float("inf")
-    excess = noise**2 * spline.degrees_of_freedom / len(values)
-    for _ in range(0 if options.networks else ROUNDS - 1):
-        loss = mean.held_out_rmse**2
-        is_short = (rivals["spline"] / scales.amplitude) ** 2 - loss < ENOUGH * excess
-        more = _next_round(mean, configs, is_short=is_short) if loss < (1 - TOLERANCE) * last else []
-        configs = [_complete(config, waves, hold_out, options) for config in more]
-        fits += [trained(config, next(seeds)) for config in configs]
-        mean, last = NetworkEnsemble(_worth_keeping(fits)), loss
-    scores = {f.config.label: f.held_out_rmse for f in fits} | {"mean of networks": mean.held_out_rmse}
-    return mean, rivals | {name: rmse * scales.amplitude for name, rmse in scores.items()}
-
-
-def _next_round(mean: NetworkEnsemble, trained: list[NetworkConfig], *, is_short: bool) -> list[NetworkConfig]:
-    """What to train after these: larger ones if the mean falls short, of those that count; never one shape alone."""
-    labels = {fit.config.label for fit in mean.fits}
-    kept = [config for config in trained if config.label in labels]
-    more = [larger(config) for config in kept] if is_short else []
-    return [*more, companion((more or kept)[0])] if len(kept) == 1 and (is_short or len(mean.fits) == 1) else more
+    residual = _held_out_residual(field, spline, config, mask) / scales.amplitude
+    penalty = replace(options.penalty, order=options.order, weight=0.0)
+    contest = Contest(
+        coordinates=coordinates,
+        values=values,
+        noise=pixels,
+        held_out=mask,
+        rival=float(np.sqrt(np.mean(pixels.misfit(residual)))),
+        excess=pixels.scale**2 * spline.degrees_of_freedom / len(values),
+        wave_numbers=wave_numbers(spline),
+        penalty=penalty,
+        penalty_scales=penalty_scales(spline, penalty),
+        weight=None if isinstance(options.weight, str) else float(options.weight),
+        steps=options.steps,
+        progress=progress,
+    )
+    networks, scores = contest.run(configs, rounds=1 if options.networks else ROUNDS, seed=seed)
+    scores = {"spline": contest.rival} | scores
+    observed = field.values[~np.isnan(field.values)][mask]
+    return _Attempt(
+        noise=noise,
+        spline=spline,
+        config=config,
+        networks=networks,
+        scores={name: rmse * scales.amplitude for name, rmse in scores.items()},
+        observed=observed,
+        mean=observed - networks.residuals * scales.amplitude,
+    )
 
 
-def _complete(config: NetworkConfig, waves: tuple[float, ...], hold_out: str, options: Smoothing) -> NetworkConfig:
-    """A candidate with everything that is decided for all of them together."""
-    unit: Literal["pixels", "frames"] = "frames" if hold_out == "frames" else "pixels"
-    automatic = tuple(islice(cycle(PENALTY_WEIGHTS), config.members))
-    weight = automatic if isinstance(options.weight, str) else float(options.weight)
-    penalty = replace(options.penalty, order=options.order, weight=weight)
-    config = with_input_scale(config, waves)
-    return replace(config, steps=options.steps or config.steps, hold_out=unit, penalty=penalty)
+def _first_orders(dimensions: int) -> list[tuple[int, ...]]:
+    """The value, and the first derivative along every axis of space."""
+    return [tuple(int(axis == k) for axis in range(dimensions)) for k in (-1, *range(1, dimensions))]
 
 
-def _worth_keeping(fits: list[NetworkFit]) -> tuple[NetworkFit, ...]:
-    """The networks that the pixels held out do not tell from the best one, or hardly."""
-    losses = [fit.residuals**2 for fit in fits]
-    best = min((loss for group in losses for loss in group), key=np.mean)
-    kept = []
-    for fit, group in zip(fits, losses, strict=True):
-        excess = group - best
-        error = excess.std(axis=1) / np.sqrt(excess.shape[1])
-        near = excess.mean(axis=1) <= np.maximum(TOLERANCE * best.mean(), error)
-        if near.any():
-            kept.append(fit.subset(np.flatnonzero(near)))
-    return tuple(kept)
-
-
-def _penalty_scales(spline: SplineFit, penalty: Penalty, dimensions: int) -> list[float]:
-    """Mean absolute derivative of the spline in the network's coordinates [-1, 1] and standardised amplitude."""
-    scales, result = spline.scales, []
-    for index in penalty.indices(dimensions):
-        physical = float(np.mean(np.abs(spline.evaluate(index))))
-        unit = physical / scales.derivative_factor(index) / 2.0 ** sum(index) / scales.amplitude
-        result.append(max(unit, 1e-6))
-    return result
-
-
-def _held_out_rmse(field: xr.DataArray, config: SplineConfig, hold_out: str, mask: np.ndarray) -> float:
-    """Error of the spline at observed pixels hidden from it, which it imputes like missing ones."""
-    hidden = np.zeros(field.shape, dtype=bool)
+def _held_out_residual(field: xr.DataArray, spline: SplineFit, config: SplineConfig, mask: np.ndarray) -> np.ndarray:
+    """Observed minus spline at pixels hidden from it, which it imputes like missing ones."""
+    hidden, values = np.zeros(field.shape, dtype=bool), (0,) * field.ndim
     hidden[~np.isnan(field.values)] = mask
+    if field.size > LEAVE_ONE_OUT and mask.size == field.size and spline.hold_out == "pixels":
+        residual = field.values - spline.evaluate(values)
+        own = (spline.standard_deviation(values) / spline.noise_scale) ** 2
+        return np.asarray((residual / (1 - own))[hidden])
     gappy = field.copy(data=np.where(hidden, np.nan, field.values))
-    fit = fit_spline(gappy, config=replace(config, hold_out=hold_out))
-    return float(np.sqrt(np.mean((field.values - fit.evaluate((0,) * field.ndim))[hidden] ** 2)))
+    fit = fit_spline(gappy, config=replace(config, hold_out=spline.hold_out))
+    return np.asarray((field.values - fit.evaluate(values))[hidden])

@@ -8,6 +8,9 @@ from bayespde.core.errors import FieldError
 from bayespde.core.random import checked_seed
 from bayespde.smooth.network_config import NetworkConfig
 
+# More do not tell networks apart any better.
+MOST_PIXELS = 100_000
+
 
 def held_out_mask(coordinates: np.ndarray, *, config: NetworkConfig, seed: int) -> np.ndarray:
     """Draw the pixels that no smoother may see.
@@ -36,6 +39,8 @@ def held_out_mask(coordinates: np.ndarray, *, config: NetworkConfig, seed: int) 
             fix="hold_out='pixels'" if config.hold_out == "frames" else "record more data",
         )
     count = min(max(1, round(config.hold_out_fraction * size)), len(eligible) - 1)
+    if config.hold_out == "pixels":
+        count = min(count, MOST_PIXELS)
     drawn = np.zeros(size, dtype=bool)
     drawn[rng.choice(eligible, count, replace=False)] = True
     return drawn if config.hold_out == "pixels" else drawn[frame.ravel()]

@@ -220,7 +220,7 @@ def _evidence(
 
     `weights` are the network's along the eigenvectors; those of the linear model are shrunk.
     """
-    precision, noise = fit.config.prior_scale**-2, fit.noise_scale
+    precision, noise = fit.config.prior_scale**-2, fit.noise.scale
 
     def shares() -> np.ndarray:
         return eigenvalues / (eigenvalues + precision * noise**2)

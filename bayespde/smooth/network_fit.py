@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from bayespde.core.random import torch_generator
+from bayespde.smooth.compiled import network_derivatives
 from bayespde.smooth.jets import MultiIndex
 from bayespde.smooth.network import NeuralField
 from bayespde.smooth.network_config import NetworkConfig
+from bayespde.smooth.noise import PixelNoise
 
 CHUNK = 8192
 INPUT_SCALE = 2.0
@@ -41,17 +43,17 @@ class NetworkFit:
         parameters: Weights by name, float32, members first.
         config: Settings.
         dimensions: Number of coordinates.
-        noise_scale: Noise that training assumed, standardised units.
+        noise: Noise that training assumed, of all given pixels, standardised units.
         history: Objective and held-out error along the way.
         held_out: Which of the given pixels no member saw, `[n]`, bool.
         residuals: Observed minus fitted at those pixels, in their order, `[E, held out]`, float64.
-        training_rmse: Root mean square over the pixels that were seen, `[E]`.
+        training_rmse: Root mean square of the whitened residuals of the pixels that were seen, `[E]`.
     """
 
     parameters: Mapping[str, Tensor]
     config: NetworkConfig
     dimensions: int
-    noise_scale: float
+    noise: PixelNoise
     history: TrainingHistory
     held_out: np.ndarray
     residuals: np.ndarray
@@ -64,8 +66,8 @@ class NetworkFit:
 
     @property
     def held_out_rmse(self) -> float:
-        """Root mean square error of the mean of the members at pixels that none had seen."""
-        return float(np.sqrt(np.mean(self.residuals.mean(axis=0) ** 2)))
+        """Root mean misfit of the mean of the members at pixels that none had seen: rmse where noise is normal."""
+        return float(np.sqrt(np.mean(self.noise.misfit(self.residuals.mean(axis=0)))))
 
     def subset(self, members: np.ndarray) -> NetworkFit:
         """A fit of some of the members only, by position."""
@@ -122,9 +124,8 @@ class NetworkFit:
             ConfigError: If a multi-index does not fit the coordinates.
         """
         indices = [(0,) * self.dimensions] if multi_indices is None else list(multi_indices)
-        points = torch.as_tensor(np.asarray(coordinates, dtype=np.float64))
-        networks = [self.network(member).requires_grad_(False) for member in range(self.members)]
-        return np.stack([torch.cat([n(part, indices) for part in points.split(CHUNK)]).numpy() for n in networks])
+        points = np.asarray(coordinates, dtype=np.float64)
+        return np.stack([network_derivatives(self.network(k), points, indices) for k in range(self.members)])
 
     def evaluate(self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None) -> np.ndarray:
         """As `each`, the mean of the members: `[n, M]`."""

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import pyro
 import torch
-from pyro.distributions import Normal
+from pyro.distributions import Normal, StudentT, TorchDistribution
 from torch import Tensor
 from torch.func import functional_call
 
 from bayespde.core.errors import ConfigError
 from bayespde.smooth.network import NeuralField
+from bayespde.smooth.noise import student_scale
 from bayespde.smooth.penalty import Penalty, penalty_value
 
 
@@ -38,7 +39,8 @@ class DensityConfig:
 
     Attributes:
         pixels: Size of the whole data, to which a batch is scaled up.
-        noise_scale: Standard deviation of the noise, in units of the standardised values.
+        noise_scale: Standard deviation of the noise, in units of the standardised values, as in `PixelNoise`.
+        freedom: Degrees of freedom of the noise, which is Student's t; infinite for normal noise.
         prior_scale: Standard deviation of every weight and bias before the data are seen.
         penalty: The total-variation term.
         penalty_scales: Typical size of each penalised derivative, in unit coordinates.
@@ -49,6 +51,7 @@ class DensityConfig:
     prior_scale: float = 1.0
     penalty: Penalty = field(default_factory=Penalty)
     penalty_scales: tuple[float, ...] = ()
+    freedom: float = math.inf
 
     def __post_init__(self) -> None:
         for name in ("pixels", "noise_scale", "prior_scale"):
@@ -59,6 +62,13 @@ class DensityConfig:
                     wanted="a positive, finite number",
                     fix=f"{name}=1",
                 )
+        if not self.freedom > 0:
+            raise ConfigError(
+                "The degrees of freedom of the noise are not usable.",
+                got=self.freedom,
+                wanted="a positive number, or infinity for normal noise",
+                fix="freedom=math.inf",
+            )
         is_scaled = self.penalty_scales and all(0 < scale < math.inf for scale in self.penalty_scales)
         if any(self.penalty.weights) and not is_scaled:
             raise ConfigError(
@@ -67,6 +77,12 @@ class DensityConfig:
                 wanted="a positive, finite number per penalised derivative",
                 fix="take the mean absolute derivatives of a pilot fit, or set weight=0",
             )
+
+
+def pixel_density(mean: Tensor, config: DensityConfig) -> TorchDistribution:
+    """The density of observed pixels, given the field at them."""
+    scale = student_scale(config.noise_scale, config.freedom)
+    return Normal(mean, scale) if math.isinf(config.freedom) else StudentT(config.freedom, mean, scale)
 
 
 def neural_field_program(network: NeuralField, batch: Batch, config: DensityConfig) -> Tensor:
@@ -84,7 +100,17 @@ def neural_field_program(network: NeuralField, batch: Batch, config: DensityConf
 
     Returns:
         The field at the pixels, `[n]`.
+
+    Raises:
+        ConfigError: If the penalty has a weight for each of several networks.
     """
+    if len(config.penalty.weights) > 1:
+        raise ConfigError(
+            "The program is that of one network.",
+            got=f"{len(config.penalty.weights)} penalty weights",
+            wanted="one weight",
+            fix="replace(penalty, weight=penalty.weight[0])",
+        )
     parameters = {
         name: pyro.sample(
             f"parameter.{name}",
@@ -94,8 +120,8 @@ def neural_field_program(network: NeuralField, batch: Batch, config: DensityConf
     }
     mean = functional_call(network, parameters, (batch.coordinates,))
     with pyro.plate("pixels", size=config.pixels, subsample=torch.arange(len(batch.values))):
-        pyro.sample("observations", Normal(mean, config.noise_scale), obs=batch.values)
-    (weight,) = config.penalty.weights
+        pyro.sample("observations", pixel_density(mean, config), obs=batch.values)
+    weight = config.penalty.weights[0]
     if weight:
         strength = config.pixels * weight / (2 * config.noise_scale**2)
         penalty = field_penalty(network, parameters, batch.collocation, config)
@@ -115,15 +141,14 @@ def log_density(network: NeuralField, parameters: Mapping[str, Tensor], batch: B
     Returns:
         Scalar, differentiable in the parameters; `[E]` for members side by side, of weights and batches of their own.
     """
-    residual = batch.values - functional_call(network, dict(parameters), (batch.coordinates,))
-    loss = residual.square().mean(dim=-1)
+    mean = functional_call(network, dict(parameters), (batch.coordinates,))
+    fit = pixel_density(mean, config).log_prob(batch.values).mean(dim=-1)
     if any(config.penalty.weights):
-        loss = loss + _weighted_penalty(network, parameters, batch.collocation, config)
-    weights = torch.cat([value.reshape(*loss.shape, -1) for value in parameters.values()], dim=-1)
-    constant = config.pixels * (math.log(config.noise_scale) + math.log(2 * math.pi) / 2)
-    constant += weights.shape[-1] * (math.log(config.prior_scale) + math.log(2 * math.pi) / 2)
-    log_prior = -weights.square().sum(dim=-1) / (2 * config.prior_scale**2)
-    return log_prior - config.pixels * loss / (2 * config.noise_scale**2) - constant
+        penalty = _weighted_penalty(network, parameters, batch.collocation, config)
+        fit = fit - penalty / (2 * config.noise_scale**2)
+    weights = torch.cat([value.reshape(*fit.shape, -1) for value in parameters.values()], dim=-1)
+    constant = weights.shape[-1] * (math.log(config.prior_scale) + math.log(2 * math.pi) / 2)
+    return config.pixels * fit - weights.square().sum(dim=-1) / (2 * config.prior_scale**2) - constant
 
 
 def _weighted_penalty(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayespde.smooth.network_config import NetworkConfig
-from bayespde.smooth.spline import SplineFit
+from bayespde.smooth.spline_fit import SplineFit
 
 # Input scale over root-mean-square wave number, per activation and number of coordinates (2, and more).
 SHARES = {"tanh": (0.35, 0.35), "sine": (0.5, 1.0)}

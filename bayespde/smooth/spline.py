@@ -8,7 +8,7 @@ closed forms.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from typing import NamedTuple
 
@@ -20,7 +20,9 @@ from scipy.sparse.linalg import LinearOperator, cg
 from bayespde.core.errors import FieldError
 from bayespde.core.neighbours import neighbour_correlation
 from bayespde.core.scales import Scales
-from bayespde.smooth.basis import AxisBasis, SplineConfig, apply_per_axis, sum_at_points
+from bayespde.smooth.basis import AxisBasis, SplineConfig, apply_per_axis
+from bayespde.smooth.noise import NoiseModel
+from bayespde.smooth.spline_fit import SplineFit
 
 WEIGHT_ROUNDS = 8
 IMPUTATION_STEPS = 2000
@@ -28,104 +30,9 @@ IMPUTATION_TOLERANCE = 1e-8
 LOG_WEIGHT_BOUNDS = (-30.0, 30.0)
 CORRELATED = 0.3
 NEGLIGIBLE_NOISE = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class SplineFit:
-    """A fitted spline and its exact Gaussian posterior.
-
-    Attributes:
-        scales: Maps between physical and unit coordinates.
-        bases: One per dimension, in field order.
-        coefficients: Posterior mean in the Demmler-Reinsch basis, physical amplitude.
-        shrinkage: Factor in (0, 1] by which each data coefficient was shrunk, same shape.
-        noise_scale: Estimated standard deviation of the pixel noise.
-        degrees_of_freedom: Effective number of parameters.
-        score: Root of the generalised cross-validation score, an estimate of the error at a pixel left out.
-        weights: Smoothing weight per dimension, in unit coordinates.
-        hold_out: What was left out when the weights were chosen, "pixels" or "frames".
-        correlation: Correlation of the residuals of neighbouring samples, per dimension.
-    """
-
-    scales: Scales
-    bases: tuple[AxisBasis, ...]
-    coefficients: np.ndarray
-    shrinkage: np.ndarray
-    noise_scale: float
-    degrees_of_freedom: float
-    score: float
-    weights: tuple[float, ...]
-    hold_out: str = "pixels"
-    correlation: tuple[float, ...] = ()
-
-    @property
-    def grids(self) -> tuple[np.ndarray, ...]:
-        """Basis functions of each axis on the samples of the data, `[samples, basis]` each."""
-        return tuple(b.grid for b in self.bases)
-
-    @property
-    def variance(self) -> np.ndarray:
-        """Posterior variance of each coefficient, shape of `coefficients`."""
-        return self.noise_scale**2 * self.shrinkage
-
-    def with_coefficients(self, coefficients: np.ndarray) -> SplineFit:
-        """The same spline with another mean."""
-        return replace(self, coefficients=coefficients)
-
-    def evaluate(self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None = None) -> np.ndarray:
-        """Posterior mean of a derivative on a tensor grid.
-
-        Args:
-            orders: Order of differentiation per dimension, field order.
-            coordinates: Positions per dimension in physical units; the data's grid by default.
-
-        Returns:
-            `[len(c) for c in coordinates]`, float64, physical units.
-        """
-        return apply_per_axis(self._matrices(orders, coordinates), self.coefficients) * self.scales.derivative_factor(
-            orders
-        )
-
-    def standard_deviation(
-        self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None = None
-    ) -> np.ndarray:
-        """Posterior standard deviation of a derivative on a tensor grid; arguments and shape as in `evaluate`."""
-        squares = [m**2 for m in self._matrices(orders, coordinates)]
-        variance = self.noise_scale**2 * apply_per_axis(squares, self.shrinkage)
-        return np.sqrt(np.maximum(variance, 0.0)) * self.scales.derivative_factor(orders)
-
-    def at_points(self, orders: tuple[int, ...], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of a derivative at scattered points.
-
-        Args:
-            orders: Order of differentiation per dimension.
-            points: `[n, dimensions]`, physical units, field order.
-
-        Returns:
-            Mean `[n]` and standard deviation `[n]`.
-        """
-        matrices = self._matrices(orders, tuple(points.T))
-        mean = sum_at_points(matrices, self.coefficients)
-        variance = sum_at_points([m**2 for m in matrices], self.shrinkage)
-        factor = self.scales.derivative_factor(orders)
-        return mean * factor, self.noise_scale * np.sqrt(np.maximum(variance, 0.0)) * factor
-
-    def draw(self, generator: np.random.Generator) -> SplineFit:
-        """One draw of the field from its posterior, as a spline whose mean is the draw."""
-        noise = generator.standard_normal(self.coefficients.shape) * np.sqrt(self.shrinkage) * self.noise_scale
-        return self.with_coefficients(self.coefficients + noise)
-
-    def _matrices(self, orders: tuple[int, ...], coordinates: tuple[np.ndarray, ...] | None) -> list[np.ndarray]:
-        if coordinates is None and not any(orders):
-            return [b.grid for b in self.bases]
-        matrices = []
-        for i, (basis, order) in enumerate(zip(self.bases, orders, strict=True)):
-            if coordinates is None:
-                unit = np.linspace(0.0, 1.0, len(basis.grid))
-            else:
-                unit = self.scales.to_unit(self.scales.dims[i], coordinates[i])
-            matrices.append(basis.evaluate(unit, order))
-        return matrices
+ROBUST_ROUNDS = 20
+ROBUST_TOLERANCE = 1e-2
+MOST_RESIDUALS = 20_000
 
 
 def fit_spline(field: xr.DataArray, *, config: SplineConfig | None = None) -> SplineFit:
@@ -136,13 +43,42 @@ def fit_spline(field: xr.DataArray, *, config: SplineConfig | None = None) -> Sp
         config: Degree, penalty and knots.
 
     Returns:
-        The fit; its noise level is that of independent pixels: where noise is correlated it is too small. Standard
-        deviations do not know of gaps: they hold where pixels were observed.
+        The fit; its noise level is that of independent pixels: where noise is correlated it is too small. For Student's
+        t it is that of normal noise which says as much about the field. Standard deviations do not know of gaps: they
+        hold where pixels were observed.
 
     Raises:
         FieldError: If the missing pixels cannot be filled.
     """
     config = config or SplineConfig()
+    fit = _fit_normal(field, config)
+    return _robust(field, config, fit) if config.noise == "student_t" else fit
+
+
+def _robust(field: xr.DataArray, config: SplineConfig, fit: SplineFit) -> SplineFit:
+    """Fit again to pseudo-data until they stay: the mean, and on it what the residuals say about it [oh2007].
+
+    Where a residual is far out it says little, and the pseudo-datum is close to the mean.
+    """
+    shape, observed = field.shape, ~np.isnan(field.values)
+    mean = fit.evaluate((0,) * len(shape))
+    for _ in range(ROBUST_ROUNDS):
+        residual = (field.values - mean)[observed]
+        noise = NoiseModel.fit("student_t", _some(field.values[observed]), _some(mean[observed]))
+        pseudo = np.full(shape, np.nan)
+        pseudo[observed] = mean[observed] + noise.pixel_noise(None, 1.0).whitened(residual)
+        fit, before = _fit_normal(field.copy(data=pseudo), config), mean
+        mean = fit.evaluate((0,) * len(shape))
+        if np.sqrt(np.mean((mean - before) ** 2)) < ROBUST_TOLERANCE * noise.scale:
+            break
+    return fit
+
+
+def _some(values: np.ndarray) -> np.ndarray:
+    return values[:: -(-len(values) // MOST_RESIDUALS)]
+
+
+def _fit_normal(field: xr.DataArray, config: SplineConfig) -> SplineFit:
     scales = Scales.of(field)
     bases = tuple(AxisBasis.build(np.linspace(0.0, 1.0, n), config) for n in field.shape)
     values = field.values - scales.offset

@@ -13,15 +13,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.smooth.batches import Batches, Pixels
 from bayespde.smooth.compiled import CompiledObjective
 from bayespde.smooth.hold_out import check_mask, check_pixels, held_out_mask
 from bayespde.smooth.network import NeuralField
 from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.network_fit import CHUNK, NetworkFit, TrainingHistory, build
-from bayespde.smooth.program import Batch, DensityConfig
+from bayespde.smooth.noise import PixelNoise
+from bayespde.smooth.program import DensityConfig
 from bayespde.smooth.soap import Soap
 
-LOOK = 8192
+MOST_MEASURED = 1_000_000
 
 
 def train(
@@ -29,7 +31,7 @@ def train(
     values: np.ndarray,
     *,
     config: NetworkConfig,
-    noise_scale: float,
+    noise: PixelNoise,
     penalty_scales: Sequence[float] = (),
     held_out: np.ndarray | None = None,
     seed: int = 0,
@@ -44,7 +46,7 @@ def train(
         coordinates: Observed pixels, `[n, d]`, time first, in [-1, 1].
         values: `[n]`, finite, mean 0 and standard deviation 1.
         config: Architecture, penalty and training.
-        noise_scale: Standard deviation of the noise in units of `values`, from a pilot fit.
+        noise: Of the pixels, in units of `values`, from a pilot fit.
         penalty_scales: Typical size of every penalised derivative in unit coordinates; needed if the weight is not 0.
         held_out: `[n]`, bool; drawn from the seed if absent.
         seed: Non-negative integer; the result is the same for the same seed.
@@ -63,51 +65,28 @@ def train(
     check_mask(mask, values)
     density = DensityConfig(
         pixels=int((~mask).sum()),
-        noise_scale=noise_scale,
+        noise_scale=noise.scale,
+        freedom=noise.freedom,
         prior_scale=config.prior_scale,
         penalty=config.penalty,
         penalty_scales=tuple(map(float, penalty_scales)),
     )
-    pixels = _tensor(np.column_stack([coordinates, values]))
+    pixels = Pixels(coordinates, values)
     network = _side_by_side(coordinates.shape[1], config, weight_seed)
-    batches = _Batches(pixels, mask, config, batch_seed)
-    history = _optimise(network, batches, density, config, progress)
-    residuals = _residuals(network, pixels)
+    batches = Batches(pixels, mask, config, batch_seed)
+    history = _optimise(network, batches, noise, density, progress)
+    hidden, seen = np.flatnonzero(mask), _some(np.flatnonzero(~mask))
+    whitened = noise.whitened(_residuals(network, pixels, seen))
     return NetworkFit(
         parameters={name: value.detach().clone() for name, value in network.named_parameters()},
         config=config,
         dimensions=coordinates.shape[1],
-        noise_scale=float(noise_scale),
+        noise=noise,
         history=history,
         held_out=np.array(mask),
-        residuals=residuals[:, mask],
-        training_rmse=np.sqrt(np.mean(residuals[:, ~mask] ** 2, axis=1)),
+        residuals=_residuals(network, pixels, hidden),
+        training_rmse=np.sqrt(np.mean(whitened**2, axis=1)),
     )
-
-
-class _Batches:
-    """Random batches for every member: each pixel that it sees once, then all again in a new order."""
-
-    def __init__(self, pixels: Tensor, mask: np.ndarray, config: NetworkConfig, seed: int) -> None:
-        self._config = config
-        *seeds, look_seed = spawn_seeds(seed, config.members + 1)
-        self._generators = [torch_generator(s) for s in seeds]
-        self._seen, hidden = (pixels[torch.from_numpy(m)] for m in (~mask, mask))
-        self._size = min(config.batch, len(self._seen))
-        self._shuffled, self._taken = self._seen[None], len(self._seen)
-        self.unseen = hidden[torch.randperm(len(hidden), generator=torch_generator(look_seed))[:LOOK]]
-
-    def draw(self) -> Batch:
-        """Pixels `[E, n, d]`, their values, and collocation points."""
-        if self._taken + self._size > len(self._seen):
-            orders = [torch.randperm(len(self._seen), generator=g) for g in self._generators]
-            self._shuffled, self._taken = torch.stack([self._seen[order] for order in orders]), 0
-        drawn = self._shuffled[:, self._taken : self._taken + self._size]
-        self._taken += self._size
-        penalised = self._config.collocation if any(self._config.penalty.weights) else 0
-        shape = (penalised, drawn.shape[-1] - 1)
-        points = torch.stack([2 * torch.rand(shape, generator=g) - 1 for g in self._generators])
-        return Batch(drawn[..., :-1], drawn[..., -1], points)
 
 
 class _Best:
@@ -126,8 +105,9 @@ class _Best:
 
 
 def _optimise(
-    network: NeuralField, batches: _Batches, density: DensityConfig, config: NetworkConfig, progress: bool
+    network: NeuralField, batches: Batches, noise: PixelNoise, density: DensityConfig, progress: bool
 ) -> TrainingHistory:
+    config, pixels, looked_at = batches.config, batches.pixels, batches.looked_at.numpy()
     parameters, objective = dict(network.named_parameters()), CompiledObjective(network, density)
     optimiser, best = Soap(list(parameters.values())), _Best(parameters)
     records: list[tuple[int, np.ndarray, np.ndarray]] = []
@@ -141,7 +121,7 @@ def _optimise(
             total += values
             if step % config.check_every and step != config.steps:
                 continue
-            error = np.sqrt(np.mean(_residuals(network, batches.unseen) ** 2, axis=1))
+            error = np.sqrt(np.mean(noise.misfit(_residuals(network, pixels, looked_at)), axis=1))
             records.append((step, total.numpy() / (step - (records[-1][0] if records else 0)), error))
             total = torch.zeros_like(total)
             best.look(parameters, error, step)
@@ -159,13 +139,16 @@ def _side_by_side(dimensions: int, config: NetworkConfig, seed: int) -> NeuralFi
     return network
 
 
-def _residuals(network: NeuralField, pixels: Tensor) -> np.ndarray:
-    """Observed minus fitted, `[E, n]`, float64, at pixels `[n, d + 1]` with the value last."""
-    pixels = pixels.expand(len(network.first), -1, -1)
+def _residuals(network: NeuralField, pixels: Pixels, rows: np.ndarray) -> np.ndarray:
+    """Observed minus fitted at some of the pixels, `[E, k]`, float64."""
+    parts, members = [], len(network.first)
     with torch.no_grad():
-        parts = [(part[..., -1] - network(part[..., :-1])) for part in pixels.split(CHUNK, dim=1)]
+        for some in torch.from_numpy(rows).split(CHUNK):
+            coordinates, values = pixels.take(some)
+            parts.append(values - network(coordinates.expand(members, -1, -1)))
     return torch.cat(parts, dim=1).numpy().astype(np.float64)
 
 
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32))
+def _some(rows: np.ndarray) -> np.ndarray:
+    """All of the rows, or evenly some where there are very many."""
+    return rows[:: -(-len(rows) // MOST_MEASURED)]

@@ -1,5 +1,7 @@
 """Gradients written out by hand against automatic differentiation, and the activations they rest on."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -69,11 +71,21 @@ def problem(generator, activation, dimensions, *, width=12, depth=3, members=2, 
         (2, 4, Penalty()),
     ],
 )
-def test_the_compiled_objective_is_the_log_density_of_the_program(activation, dimensions, depth, penalty, generator):
+@pytest.mark.parametrize("freedom", [math.inf, 2.7])
+def test_the_compiled_objective_is_the_log_density_of_the_program(
+    activation, dimensions, depth, penalty, freedom, generator
+):
     """To the rounding of single precision, against the program's own density in double precision."""
     network, batch = problem(generator, activation, dimensions, depth=depth)
     scales = tuple(3.0 + k for k in range(len(penalty.indices(dimensions)))) if any(penalty.weights) else ()
-    density = DensityConfig(pixels=500, noise_scale=0.3, prior_scale=0.7, penalty=penalty, penalty_scales=scales)
+    density = DensityConfig(
+        pixels=500,
+        noise_scale=0.3,
+        freedom=freedom,
+        prior_scale=0.7,
+        penalty=penalty,
+        penalty_scales=scales,
+    )
     found, gradients = CompiledObjective(network, density)(dict(network.named_parameters()), batch)
     exact = network.double()
     wanted = (

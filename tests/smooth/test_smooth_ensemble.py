@@ -10,6 +10,7 @@ from bayespde.smooth.compiled import parameter_gradients
 from bayespde.smooth.ensemble import NetworkEnsemble, ensemble_posterior
 from bayespde.smooth.laplace import LaplaceConfig
 from bayespde.smooth.network_config import NetworkConfig
+from bayespde.smooth.noise import PixelNoise
 from bayespde.smooth.train import train
 
 INDICES = [(0, 0), (1, 0), (0, 2)]
@@ -25,7 +26,9 @@ def fitted():
     coordinates = rng.uniform(-1, 1, (300, 2))
     values = np.tanh(2 * (coordinates[:, 1] - 0.5 * coordinates[:, 0])) + 0.1 * rng.standard_normal(300)
     mask = rng.random(300) < 0.1
-    fits = [train(coordinates, values, config=c, noise_scale=0.1, held_out=mask, seed=k) for k, c in enumerate(SHAPES)]
+    fits = [
+        train(coordinates, values, config=c, noise=PixelNoise(0.1), held_out=mask, seed=k) for k, c in enumerate(SHAPES)
+    ]
     return NetworkEnsemble(tuple(fits)), coordinates, values
 
 

@@ -11,6 +11,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.smooth.laplace import LaplaceConfig, laplace
 from bayespde.smooth.network import derivatives
 from bayespde.smooth.network_config import NetworkConfig
+from bayespde.smooth.noise import PixelNoise
 from bayespde.smooth.train import train
 
 SMALL = NetworkConfig(members=1, width=10, depth=2, steps=500, batch=512, learning_rate=1e-2, input_scale=2.0)
@@ -35,7 +36,7 @@ def front(coordinates):
 @pytest.fixture(scope="module")
 def fitted():
     coordinates, values = noisy_front(np.random.default_rng(7), pixels=400)
-    fit = train(coordinates, values, config=replace(SMALL, steps=200), noise_scale=0.1, seed=0)
+    fit = train(coordinates, values, config=replace(SMALL, steps=200), noise=PixelNoise(0.1), seed=0)
     return fit, coordinates, values
 
 
@@ -151,7 +152,7 @@ def test_intervals_cover_the_true_field_and_its_derivatives(seed):
     scores, noises, pixels = [], [], 1000
     for replicate in range(4):
         coordinates, values = noisy_front(np.random.default_rng([seed, replicate]), pixels=pixels)
-        fit = train(coordinates, values, config=SMALL, noise_scale=0.1, seed=replicate)
+        fit = train(coordinates, values, config=SMALL, noise=PixelNoise(0.1), seed=replicate)
         posterior = laplace(fit, coordinates)
         error = fit.evaluate(points, INDICES) - front(points)
         scores.append(error / posterior.standard_deviation(points, INDICES))

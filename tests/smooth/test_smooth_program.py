@@ -7,6 +7,7 @@ import pyro
 import pytest
 import torch
 from pyro import poutine
+from scipy.stats import norm, t
 
 from bayespde.core.errors import ConfigError
 from bayespde.smooth.network import NeuralField, derivatives
@@ -135,6 +136,27 @@ def test_density_is_the_sum_of_normal_densities(generator):
     assert float(traced_log_density(network, parameters, batch, config).log_prob_sum()) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("freedom", [math.inf, 3.5])
+def test_pixels_may_have_heavy_tails(freedom, generator):
+    """Against scipy's densities."""
+    network, parameters, batch = small_problem(generator)
+    config = DensityConfig(30, noise_scale=0.4, freedom=freedom)
+    mean = _at(network, parameters, batch.coordinates).numpy()
+    own = 0.4 if math.isinf(freedom) else 0.4 * math.sqrt((freedom + 1) / (freedom + 3))
+    pixels = norm(mean, own) if math.isinf(freedom) else t(freedom, mean, own)
+    weights = torch.cat([p.ravel() for p in parameters.values()]).numpy()
+    expected = pixels.logpdf(batch.values.numpy()).sum() + norm.logpdf(weights).sum()
+    assert float(log_density(network, parameters, batch, config)) == pytest.approx(expected, rel=1e-10)
+    assert float(traced_log_density(network, parameters, batch, config).log_prob_sum()) == pytest.approx(expected)
+
+
+def test_the_program_is_that_of_one_network(generator):
+    network, parameters, batch = small_problem(generator)
+    config = DensityConfig(30, noise_scale=0.4, penalty=Penalty(weight=(0.1, 0.0)), penalty_scales=(1.0, 1.0))
+    with pytest.raises(ConfigError, match="one network"):
+        traced_log_density(network, parameters, batch, config)
+
+
 def test_gradients_of_program_and_objective_agree(generator):
     network, parameters, batch = small_problem(generator)
     parameters = {name: value.requires_grad_() for name, value in parameters.items()}
@@ -194,6 +216,7 @@ def test_axis_weights_for_other_dimensions_are_refused():
         {"pixels": 0},
         {"noise_scale": 0.0},
         {"noise_scale": math.nan},
+        {"freedom": 0.0},
         {"prior_scale": -1.0},
         {"penalty": Penalty(weight=1e-3)},
         {"penalty": Penalty(weight=1e-3), "penalty_scales": (1.0, 0.0)},

@@ -11,6 +11,7 @@ from bayespde.core.errors import ConfigError, FieldError
 from bayespde.smooth.hold_out import held_out_mask
 from bayespde.smooth.network import NeuralField, derivatives
 from bayespde.smooth.network_config import NetworkConfig
+from bayespde.smooth.noise import PixelNoise
 from bayespde.smooth.penalty import Penalty
 from bayespde.smooth.program import Batch, DensityConfig, log_density
 from bayespde.smooth.train import train
@@ -49,7 +50,7 @@ def relative_errors(fit, coordinates, truth, indices=INDICES):
 @pytest.mark.parametrize("config", [SMALL, replace(SMALL, activation="sine", width=16, input_scale=4.0)])
 def test_a_travelling_front_is_recovered_with_its_derivatives(config, seed):
     coordinates, values, truth = noisy_front(seed)
-    fit = train(coordinates, values, config=config, noise_scale=0.1, seed=seed)
+    fit = train(coordinates, values, config=config, noise=PixelNoise(0.1), seed=seed)
     errors = relative_errors(fit, coordinates, truth)
     assert np.all(errors < [0.06, 0.2, 0.16, 0.4]), errors
     assert errors[0] < 0.6 * 0.1  # well below the noise
@@ -63,7 +64,7 @@ def test_three_dimensions_are_fitted(seed):
     clean = math.sqrt(2) * np.sin(2 * x + y - t)
     values = clean + 0.1 * rng.standard_normal(3000)
     config = replace(SMALL, steps=300, activation="sine", input_scale=3.0)
-    fit = train(coordinates, values, config=config, noise_scale=0.1, seed=seed)
+    fit = train(coordinates, values, config=config, noise=PixelNoise(0.1), seed=seed)
     slope = math.sqrt(2) * np.cos(2 * x + y - t)
     truth = np.stack([clean, -slope, slope, 2 * slope, -2 * clean], axis=1)
     errors = relative_errors(fit, coordinates, truth, [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)])
@@ -73,7 +74,7 @@ def test_three_dimensions_are_fitted(seed):
 def test_the_seed_decides_everything_bit_for_bit():
     coordinates, values, _ = noisy_front(0)
     config = replace(SMALL, steps=40, penalty=Penalty(weight=1e-3))
-    settings = {"config": config, "noise_scale": 0.1, "penalty_scales": (5.0, 50.0)}
+    settings = {"config": config, "noise": PixelNoise(0.1), "penalty_scales": (5.0, 50.0)}
     state = torch.random.get_rng_state()
     first, again, other = (train(coordinates, values, seed=s, **settings) for s in (1, 1, 2))
     assert torch.equal(state, torch.random.get_rng_state())
@@ -88,7 +89,7 @@ def test_the_seed_decides_everything_bit_for_bit():
 def test_the_objective_is_minus_the_log_density_per_pixel():
     coordinates, values, _ = noisy_front(0)
     config = replace(SMALL, steps=1, batch=10**6, learning_rate=1e-30)
-    fit = train(coordinates, values, config=config, noise_scale=0.2, seed=4)
+    fit = train(coordinates, values, config=config, noise=PixelNoise(0.2), seed=4)
     seen = ~fit.held_out
     batch = Batch(*(torch.as_tensor(a[seen], dtype=torch.float64) for a in (coordinates, values)), torch.empty(0, 2))
     for member in range(fit.members):
@@ -101,7 +102,7 @@ def test_members_are_what_they_would_be_alone():
     """To the rounding of a few steps; a third member leaves the others alone."""
     coordinates, values, _ = noisy_front(0)
     config = replace(SMALL, steps=5, check_every=1, penalty=Penalty(weight=(1e-3, 0.0)))
-    settings = {"noise_scale": 0.1, "penalty_scales": (5.0, 50.0), "seed": 3}
+    settings = {"noise": PixelNoise(0.1), "penalty_scales": (5.0, 50.0), "seed": 3}
     pair = train(coordinates, values, config=config, **settings)
     penalty = Penalty(weight=(1e-3, 0.0, 1e-2))
     three = train(coordinates, values, config=replace(config, members=3, penalty=penalty), **settings)
@@ -114,7 +115,7 @@ def test_members_are_what_they_would_be_alone():
 def test_some_of_the_members_are_a_fit_of_their_own():
     coordinates, values, _ = noisy_front(0)
     config = replace(SMALL, members=3, steps=20, penalty=Penalty(weight=(1e-3, 0.0, 1e-2)))
-    fit = train(coordinates, values, config=config, noise_scale=0.1, penalty_scales=(5.0, 50.0), seed=0)
+    fit = train(coordinates, values, config=config, noise=PixelNoise(0.1), penalty_scales=(5.0, 50.0), seed=0)
     some = fit.subset(np.array([0, 2]))
     assert some.members == some.config.members == 2
     assert some.config.penalty.weight == (1e-3, 1e-2)
@@ -126,7 +127,7 @@ def test_some_of_the_members_are_a_fit_of_their_own():
 
 def test_evaluation_is_the_network_in_double_precision(generator):
     coordinates, values, _ = noisy_front(0)
-    fit = train(coordinates, values, config=replace(SMALL, steps=20), noise_scale=0.1, seed=0)
+    fit = train(coordinates, values, config=replace(SMALL, steps=20), noise=PixelNoise(0.1), seed=0)
     indices = [(0, 0), (0, 1), (2, 1)]
     points = np.random.default_rng(0).uniform(-1, 1, (9001, 2))  # more than one chunk
     network = NeuralField(2, width=12, depth=2, input_scale=2.0, generator=generator, dtype=torch.float64)
@@ -141,7 +142,7 @@ def test_evaluation_is_the_network_in_double_precision(generator):
 def test_residuals_are_those_of_the_pixels_held_out():
     coordinates, values, _ = noisy_front(0)
     mask = np.random.default_rng(5).random(len(values)) < 0.2
-    fit = train(coordinates, values, config=replace(SMALL, steps=60), noise_scale=0.1, held_out=mask, seed=0)
+    fit = train(coordinates, values, config=replace(SMALL, steps=60), noise=PixelNoise(0.1), held_out=mask, seed=0)
     residuals = values - fit.each(coordinates)[..., 0]
     np.testing.assert_array_equal(fit.held_out, mask)
     np.testing.assert_allclose(fit.residuals, residuals[:, mask], atol=1e-5)
@@ -154,7 +155,9 @@ def test_held_out_pixels_do_not_influence_the_weights():
     mask = held_out_mask(coordinates, config=SMALL, seed=0)
     changed = np.where(mask, -values, values)
     config = replace(SMALL, steps=30, check_every=30)
-    fits = [train(coordinates, v, config=config, noise_scale=0.1, held_out=mask, seed=0) for v in (values, changed)]
+    fits = [
+        train(coordinates, v, config=config, noise=PixelNoise(0.1), held_out=mask, seed=0) for v in (values, changed)
+    ]
     for name, value in fits[0].parameters.items():
         assert torch.equal(value, fits[1].parameters[name])
 
@@ -163,7 +166,7 @@ def test_training_stops_early_on_noise_and_keeps_the_best_weights(seed):
     coordinates = grid(15, 15)
     values = np.random.default_rng(seed).standard_normal(len(coordinates))
     config = NetworkConfig(width=24, depth=3, steps=3000, batch=512, patience=150, check_every=10)
-    fit = train(coordinates, values, config=config, noise_scale=0.1, seed=seed)
+    fit = train(coordinates, values, config=config, noise=PixelNoise(0.1), seed=seed)
     assert fit.history.step[-1] < 1500
     best = fit.history.held_out_rmse.argmin(axis=0)
     assert np.all(fit.history.step[-1] - fit.history.step[best] >= 150)
@@ -178,7 +181,7 @@ def test_a_heavy_penalty_flattens_the_derivative_of_its_order(order, kind):
     sizes = []
     for weight in (0.0, 10.0):
         config = replace(SMALL, steps=300, penalty=Penalty(order=order, weight=weight, kind=kind), patience=300)
-        fit = train(coordinates, values, config=config, noise_scale=0.1, penalty_scales=(1.0, 1.0), seed=0)
+        fit = train(coordinates, values, config=config, noise=PixelNoise(0.1), penalty_scales=(1.0, 1.0), seed=0)
         sizes.append(np.abs(fit.evaluate(coordinates, indices)).mean())
     assert sizes[1] < 0.02 * sizes[0]
 
@@ -189,7 +192,7 @@ def test_axis_weights_penalise_one_axis_alone():
     for axis_weights in ((1.0, 0.0), (0.0, 1.0)):
         penalty = Penalty(order=1, weight=10.0, axis_weights=axis_weights)
         config = replace(SMALL, steps=300, penalty=penalty)
-        fit = train(coordinates, values, config=config, noise_scale=0.1, penalty_scales=(1.0, 1.0), seed=0)
+        fit = train(coordinates, values, config=config, noise=PixelNoise(0.1), penalty_scales=(1.0, 1.0), seed=0)
         sizes.append(np.abs(fit.evaluate(coordinates, [(1, 0), (0, 1)])).mean(axis=0))
     assert sizes[0][0] < 0.02 * sizes[1][0]
     assert sizes[1][1] < 0.02 * sizes[0][1]
@@ -243,11 +246,11 @@ def test_impossible_settings_are_refused(change):
 def test_impossible_arguments_are_refused():
     coordinates, values, _ = noisy_front(0)
     with pytest.raises(ConfigError, match="noise_scale"):
-        train(coordinates, values, config=SMALL, noise_scale=0.0)
+        train(coordinates, values, config=SMALL, noise=PixelNoise(0.0))
     with pytest.raises(ConfigError, match="scales"):
-        train(coordinates, values, config=replace(SMALL, penalty=Penalty(weight=1.0)), noise_scale=0.1)
+        train(coordinates, values, config=replace(SMALL, penalty=Penalty(weight=1.0)), noise=PixelNoise(0.1))
     with pytest.raises(ConfigError, match="seed"):
-        train(coordinates, values, config=SMALL, noise_scale=0.1, seed=-1)
+        train(coordinates, values, config=SMALL, noise=PixelNoise(0.1), seed=-1)
 
 
 def test_impossible_pixels_are_refused():
@@ -261,6 +264,6 @@ def test_impossible_pixels_are_refused():
         (coordinates, values, everything.astype(float)),
     ):
         with pytest.raises(FieldError):
-            train(*bad[:2], config=SMALL, noise_scale=0.1, held_out=bad[2])
+            train(*bad[:2], config=SMALL, noise=PixelNoise(0.1), held_out=bad[2])
     with pytest.raises(FieldError, match="frames"):
         held_out_mask(grid(3, 5), config=replace(SMALL, hold_out="frames"), seed=0)

@@ -1,0 +1,69 @@
+"""Observed pixels -> random batches for networks side by side, gathered as they are needed."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.smooth.network_config import NetworkConfig
+from bayespde.smooth.program import Batch
+
+LOOK = 8192
+
+
+class Pixels:
+    """Observed pixels in single precision.
+
+    Args:
+        coordinates: `[n, d]`, in [-1, 1].
+        values: `[n]`, standardised.
+    """
+
+    def __init__(self, coordinates: np.ndarray, values: np.ndarray) -> None:
+        self.coordinates, self.values = (
+            torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32)) for array in (coordinates, values)
+        )
+
+    def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Coordinates `[*E, k, d]` and values `[*E, k]` of some of them."""
+        return self.coordinates[rows], self.values[rows]
+
+
+class Batches:
+    """Random batches for every member: each pixel that it sees once, then all again in a new order.
+
+    Args:
+        pixels: All observed pixels.
+        held_out: `[n]`, bool.
+        config: Gives the size of a batch, the number of steps and of members, and the penalty.
+        seed: Non-negative integer.
+
+    Attributes:
+        looked_at: Some of the pixels held out, `[m]`, int64: a look at the error does not need all of them.
+    """
+
+    def __init__(self, pixels: Pixels, held_out: np.ndarray, config: NetworkConfig, seed: int) -> None:
+        self.pixels, self.config = pixels, config
+        *seeds, look_seed = spawn_seeds(seed, config.members + 1)
+        self._generators = [torch_generator(s) for s in seeds]
+        self._seen, hidden = (torch.from_numpy(np.flatnonzero(m)) for m in (~held_out, held_out))
+        self._size = min(config.batch, len(self._seen))
+        # Of a long video no more is put in order than will be looked at.
+        self._most = min(len(self._seen), self._size * config.steps)
+        self._orders, self._taken = self._seen[None, :0], self._most
+        self.looked_at = hidden[torch.randperm(len(hidden), generator=torch_generator(look_seed))[:LOOK]]
+
+    def draw(self) -> Batch:
+        """Pixels `[E, n, d]`, their values, and collocation points."""
+        if self._taken + self._size > self._most:
+            orders = [torch.randperm(len(self._seen), generator=g)[: self._most] for g in self._generators]
+            self._orders, self._taken = torch.stack([self._seen[order] for order in orders]), 0
+        rows = self._orders[:, self._taken : self._taken + self._size]
+        self._taken += self._size
+        coordinates, values = self.pixels.take(rows)
+        penalised = self.config.collocation if any(self.config.penalty.weights) else 0
+        shape = (penalised, coordinates.shape[-1])
+        points = torch.stack([2 * torch.rand(shape, generator=g) - 1 for g in self._generators])
+        return Batch(coordinates, values, points)
