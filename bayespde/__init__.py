@@ -20,7 +20,7 @@ _HOME = {
     "Smoothing": "bayespde.smooth.fit",
     "fit_field": "bayespde.smooth.fit",
     "differentiate": "bayespde.smooth.differentiate",
-    "SmoothField": "bayespde.smooth.differentiate",
+    "SmoothField": "bayespde.smooth.smooth_field",
     "polynomial_library": "bayespde.library.candidates",
     "named_library": "bayespde.library.candidates",
     "assemble": "bayespde.pipeline",

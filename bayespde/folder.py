@@ -18,7 +18,7 @@ from bayespde.core.files import atomic_path
 from bayespde.core.posterior import Posterior
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.results.inference_data import load, save
-from bayespde.smooth.differentiate import SmoothField
+from bayespde.smooth.smooth_field import SmoothField
 
 Result = TypeVar("Result")
 INCOMPLETE = "incomplete"

@@ -32,8 +32,8 @@ from bayespde.results.equations import RankedEquation, equations
 from bayespde.results.pareto import pareto_front
 from bayespde.results.second import format_estimates
 from bayespde.sampling import check_workers, sample
-from bayespde.smooth.differentiate import SmoothField
 from bayespde.smooth.fit import fit_field
+from bayespde.smooth.smooth_field import SmoothField
 from bayespde.smooth.spline import fit_spline
 from bayespde.smooth.spline_fit import SplineFit
 

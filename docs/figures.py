@@ -8,7 +8,7 @@ import xarray as xr
 from bayespde.results.figures import plot_field, plot_pareto
 from bayespde.results.inference_data import load
 from bayespde.results.pareto import pareto_front
-from bayespde.smooth.differentiate import SmoothField
+from bayespde.smooth.smooth_field import SmoothField
 
 STATIC = Path(__file__).parent / "_static"
 SHOWN = ["u_t", "u_x", "u_xx", "u_yy"]

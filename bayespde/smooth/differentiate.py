@@ -1,211 +1,31 @@
-"""A smooth field -> any derivative, with its standard deviation where the posterior is known, on grids or at points."""
+"""A smooth field -> a dataset of its derivatives, with names, units and standard deviations."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import cached_property
 from itertools import product
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.field import check_field
-from bayespde.core.scales import Scales, derivative_unit
+from bayespde.core.scales import derivative_unit
 from bayespde.core.terms import derivative_name
-from bayespde.smooth.basis import SplineConfig
-from bayespde.smooth.ensemble import EnsemblePosterior, NetworkEnsemble, ensemble_posterior
-from bayespde.smooth.laplace import LaplaceConfig
-from bayespde.smooth.network_config import NetworkConfig
-from bayespde.smooth.network_fit import NetworkFit, TrainingHistory
-from bayespde.smooth.noise import PixelNoise
-from bayespde.smooth.penalty import Penalty
-from bayespde.smooth.spline import fit_spline
-from bayespde.smooth.spline_fit import SplineFit
-
-Orders = tuple[int, ...]
-# Grid points at which networks are evaluated at a time.
-SLAB = 500_000
+from bayespde.smooth.smooth_field import Orders, SmoothField
 
 
-@dataclass(frozen=True, eq=False)
-class SmoothField:
-    """A noisy field made smooth: the spline always, the neural field where trained, and which of them to believe.
-
-    Attributes:
-        field: The raw field.
-        spline: The penalised spline: noise level, exact posterior.
-        spline_config: Its settings.
-        network: The neural fields, if any were trained; their mean is the smoother.
-        chosen: `spline` or `network`: the one with the lower held-out error, unless asked for by name.
-        choice: How the choice was made: what was held out, and the held-out rmse of every candidate.
-    """
-
-    field: xr.DataArray
-    spline: SplineFit
-    spline_config: SplineConfig
-    network: NetworkEnsemble | None
-    chosen: str
-    choice: Mapping[str, Any]
-
-    @property
-    def noise_scale(self) -> float:
-        """Standard deviation of the pixel noise, units of the field, from the spline."""
-        return self.spline.noise_scale
-
-    @property
-    def dims(self) -> tuple[str, ...]:
-        """Dimension names, time first."""
-        return tuple(map(str, self.field.dims))
-
-    def evaluate(self, orders: Orders) -> np.ndarray:
-        """Derivative of the chosen smoother on the grid of the data: field shape, float64, physical units."""
-        if self.chosen == "spline":
-            return self.spline.evaluate(orders)
-        return self._network_on_grid([orders])[..., 0]
-
-    def at_points(self, orders: Orders, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Derivative of the chosen smoother at scattered points.
-
-        Args:
-            orders: Order of differentiation per dimension, time first.
-            points: `[n, dimensions]`, physical units.
-
-        Returns:
-            Mean `[n]` and standard deviation `[n]`: exact for the spline; for neural fields that of the noise through
-            their linearised mean (`EnsemblePosterior`), which takes seconds at the first call.
-        """
-        if self.chosen == "spline":
-            return self.spline.at_points(orders, points)
-        points = np.asarray(points, dtype=np.float64)
-        mean = self._network_at(points, [orders])[:, 0]
-        spread = self.network_posterior.standard_deviation(self._unit_points(points), [orders])[:, 0]
-        return mean, np.asarray(spread) * self._network_factors([orders])[0]
-
-    @cached_property
-    def network_posterior(self) -> EnsemblePosterior:
-        """Linearisation of the neural fields around the end of training, in their own standardised coordinates.
-
-        Raises:
-            ConfigError: If no neural field was trained.
-        """
-        coordinates, _ = standardised_pixels(self.field, self.spline.scales)
-        return ensemble_posterior(self._trained(), coordinates, config=LaplaceConfig(), seed=0)
-
-    def summary(self) -> str:
-        """What was chosen and why, in a few lines."""
-        scores = ", ".join(f"{name} {value:.5g}" for name, value in self.choice["held_out_rmse"].items())
-        lines = [
-            f"{self.chosen} chosen for derivatives ({self.choice['reason']}); weak rows use the spline",
-            f"held out: {self.choice['hold_out']}, rmse {scores}",
-            *(f"counts: {fit.describe()}" for fit in (self.network.fits if self.network else ())),
-            f"pixel noise {self.noise_scale:.4g}, {self.spline.degrees_of_freedom:.0f} degrees of freedom",
-            *self._about_the_noise(),
-        ]
-        return "\n".join(lines)
-
-    def _about_the_noise(self) -> list[str]:
-        """Its family, and how much of it is a displacement of frames."""
-        lines = []
-        if "noise" in self.choice:
-            densities = self.choice.get("log_density", {})
-            scores = ", ".join(f"{name} {value:.4g}" for name, value in densities.items())
-            lines.append(
-                f"noise {self.choice['noise']}" + (f" (log density of a pixel held out: {scores})" * bool(scores))
-            )
-        if "displacement" in self.choice:
-            share, sizes = self.choice["displacement"]["share"], self.choice["displacement"]["scale"]
-            shifts = ", ".join(f"{s:.3g} along {d}" for s, d in zip(sizes, self.dims[1:], strict=True))
-            lines.append(f"{share:.0%} of the squared residuals are shifts of whole frames: rms {shifts}")
-        return lines
-
-    def to_dataset(self) -> xr.Dataset:
-        """Write everything that cannot be recomputed in a second into a dataset that netCDF can hold."""
-        dataset = xr.Dataset({"u": self.field})
-        dataset.attrs["variable"] = str(self.field.name)
-        dataset.attrs["spline_config"] = json.dumps(asdict(self.spline_config))
-        dataset.attrs["chosen"] = self.chosen
-        dataset.attrs["choice"] = json.dumps(dict(self.choice))
-        if self.network is not None:
-            dataset.attrs["networks"] = json.dumps([asdict(fit.config) for fit in self.network.fits])
-            noise = self.network.fits[0].noise
-            dataset.attrs["network_noise"] = json.dumps([noise.scale, noise.freedom])
-            if noise.deviation is not None:
-                dataset["deviation"] = (("pixel",), noise.deviation)
-            dataset["held_out"] = (("pixel",), self.network.held_out.astype(np.int8))
-            for position, fit in enumerate(self.network.fits):
-                for name, array in _arrays(fit).items():
-                    key = f"network{position}_{name}"
-                    dataset[key] = (tuple(f"{key}_{i}" for i in range(array.ndim)), array)
-        return dataset
-
-    @classmethod
-    def from_dataset(cls, dataset: xr.Dataset) -> SmoothField:
-        """Read back what `to_dataset` wrote; the spline is fitted again, which gives the same numbers."""
-        field = check_field(dataset["u"].rename(dataset.attrs["variable"]))
-        config = SplineConfig(**json.loads(dataset.attrs["spline_config"]))
-        network = _read_networks(dataset, field.ndim) if "networks" in dataset.attrs else None
-        spline = fit_spline(field, config=config)
-        return cls(field, spline, config, network, dataset.attrs["chosen"], json.loads(dataset.attrs["choice"]))
-
-    def _network_on_grid(self, orders: list[Orders]) -> np.ndarray:
-        times, *axes = (self.field[d].values for d in self.dims)
-        found = np.empty((*self.field.shape, len(orders)))
-        some = max(1, SLAB * len(times) // self.field.size)
-        for k in range(0, len(times), some):
-            points = np.stack(np.meshgrid(times[k : k + some], *axes, indexing="ij"), axis=-1)
-            values = self._network_at(points.reshape(-1, points.shape[-1]), orders)
-            found[k : k + some] = values.reshape(*points.shape[:-1], -1)
-        return found
-
-    def _network_at(self, points: np.ndarray, orders: list[Orders]) -> np.ndarray:
-        offset = np.array([0.0 if any(o) else self.spline.scales.offset for o in orders])
-        return self._trained().evaluate(self._unit_points(points), orders) * self._network_factors(orders) + offset
-
-    def _network_factors(self, orders: list[Orders]) -> np.ndarray:
-        scales = self.spline.scales
-        return np.array([scales.amplitude * scales.derivative_factor(o) * 2.0 ** sum(o) for o in orders])
-
-    def _unit_points(self, points: np.ndarray) -> np.ndarray:
-        return np.column_stack([2 * self.spline.scales.to_unit(d, points[:, i]) - 1 for i, d in enumerate(self.dims)])
-
-    def _trained(self) -> NetworkEnsemble:
-        if self.network is None:
-            raise ConfigError(
-                "No neural field was trained.",
-                got="spline only",
-                wanted="a neural field",
-                fix="fit_field(field, method='network')",
-            )
-        return self.network
-
-
-def standardised_pixels(field: xr.DataArray, scales: Scales) -> tuple[np.ndarray, np.ndarray]:
-    """Observed pixels as the network sees them: coordinates `[n, d]` in [-1, 1], values `[n]` with mean 0 and sd 1.
-
-    Both are float32: long videos have many of them, and networks are trained in single precision.
-    """
-    observed = ~np.isnan(field.values)
-    axes = np.ix_(*(2 * scales.to_unit(str(d), field[d].values) - 1 for d in field.dims))
-    columns = [np.broadcast_to(axis.astype(np.float32), field.shape)[observed] for axis in axes]
-    values = (field.values[observed] - scales.offset) / scales.amplitude
-    return np.stack(columns, axis=1), values.astype(np.float32)
-
-
-def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1) -> xr.Dataset:
+def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1, deviations: bool | None = None) -> xr.Dataset:
     """Evaluate the field and its derivatives on the grid of the data.
 
     Args:
         smooth: The smooth field.
         space: Highest total order of space derivatives, mixed ones included.
         time: Highest order of time derivatives.
+        deviations: Whether standard deviations are wanted; by default where they cost nothing, which is for the spline.
+            Those of neural fields take some milliseconds per pixel: `smooth.at_points` gives them at a few.
 
     Returns:
-        Variables `u`, `u_t`, `u_x`, `u_xx`, `u_xy`, ... and, from the spline, `<name>_sd` (NaN where the pixel is
-        missing); field dims, float64, physical units in attrs.
+        Variables `u`, `u_t`, `u_x`, `u_xx`, `u_xy`, ... and `<name>_sd` (NaN where the pixel is missing); field dims,
+        float64, physical units in attrs.
 
     Raises:
         ConfigError: If an order is negative or above 6.
@@ -218,64 +38,24 @@ def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1) -> xr.D
             fix="differentiate(smooth, space=2, time=1)",
         )
     dims, variable = smooth.dims, str(smooth.field.name)
-    spatial = sorted(
-        (o for o in product(range(space + 1), repeat=len(dims) - 1) if 0 < sum(o) <= space), key=lambda o: (sum(o), o)
-    )
-    none = (0,) * (len(dims) - 1)
-    wanted = [(0, *none), *((t, *none) for t in range(1, time + 1)), *((0, *o) for o in spatial)]
-    means = (
-        [smooth.spline.evaluate(o) for o in wanted]
-        if smooth.chosen == "spline"
-        else list(np.moveaxis(smooth._network_on_grid(wanted), -1, 0))
-    )
-    dataset = xr.Dataset(coords={d: smooth.field[d] for d in dims}, attrs={"smoother": smooth.chosen})
+    wanted = _wanted(space, time, len(dims) - 1)
+    has_deviations = smooth.chosen == "spline" if deviations is None else deviations
+    means = smooth.evaluate_all(wanted)
+    spreads = smooth.standard_deviation(wanted) if has_deviations else None
     missing = np.isnan(smooth.field.values)
-    for orders, mean in zip(wanted, means, strict=True):
-        name, unit = (
-            derivative_name(variable, orders, dims),
-            {"units": derivative_unit(derivative_name(variable, orders, dims), smooth.field)},
-        )
-        dataset[name] = (dims, mean, unit)
-        if smooth.chosen == "spline":
-            spread = np.where(missing, np.nan, smooth.spline.standard_deviation(orders))
-            dataset[f"{name}_sd"] = (dims, spread, unit)
+    dataset = xr.Dataset(coords={d: smooth.field[d] for d in dims}, attrs={"smoother": smooth.chosen})
+    for k, orders in enumerate(wanted):
+        name = derivative_name(variable, orders, dims)
+        unit = {"units": derivative_unit(name, smooth.field)}
+        dataset[name] = (dims, means[k], unit)
+        if spreads is not None:
+            dataset[f"{name}_sd"] = (dims, np.where(missing, np.nan, spreads[k]), unit)
     return dataset
 
 
-def _arrays(fit: NetworkFit) -> dict[str, np.ndarray]:
-    """What a fit learnt, by name."""
-    learnt = {f"parameter_{name}": value.numpy() for name, value in fit.parameters.items()}
-    history = {f"history_{name}": series for name, series in fit.history._asdict().items()}
-    return {**learnt, **history, "residuals": fit.residuals, "training_rmse": fit.training_rmse}
-
-
-def _read_networks(dataset: xr.Dataset, dimensions: int) -> NetworkEnsemble:
-    import torch
-
-    scale, freedom = json.loads(dataset.attrs["network_noise"])
-    noise = PixelNoise(scale, freedom, dataset["deviation"].values if "deviation" in dataset else None)
-    fits = []
-    for position, settings in enumerate(json.loads(dataset.attrs["networks"])):
-        prefix = f"network{position}_"
-        arrays = {str(k)[len(prefix) :]: v.values for k, v in dataset.data_vars.items() if str(k).startswith(prefix)}
-        learnt = "parameter_"
-        fits.append(
-            NetworkFit(
-                parameters={k[len(learnt) :]: torch.as_tensor(v) for k, v in arrays.items() if k.startswith(learnt)},
-                config=_read_config(settings),
-                dimensions=dimensions,
-                noise=noise,
-                history=TrainingHistory(*(arrays[f"history_{name}"] for name in TrainingHistory._fields)),
-                held_out=dataset["held_out"].values.astype(bool),
-                residuals=arrays["residuals"],
-                training_rmse=arrays["training_rmse"],
-            )
-        )
-    return NetworkEnsemble(tuple(fits))
-
-
-def _read_config(settings: dict[str, Any]) -> NetworkConfig:
-    def plain(values: dict[str, Any]) -> dict[str, Any]:
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-    return NetworkConfig(**{**plain(settings), "penalty": Penalty(**plain(settings["penalty"]))})
+def _wanted(space: int, time: int, axes: int) -> list[Orders]:
+    """The value, derivatives in time, and those in space, the lowest orders first."""
+    none = (0,) * axes
+    spatial = (o for o in product(range(space + 1), repeat=axes) if 0 < sum(o) <= space)
+    ordered = sorted(spatial, key=lambda o: (sum(o), o))
+    return [(0, *none), *((t, *none) for t in range(1, time + 1)), *((0, *o) for o in ordered)]

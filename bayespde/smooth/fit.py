@@ -12,7 +12,6 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.contest import ROUNDS, Contest, penalty_scales
-from bayespde.smooth.differentiate import SmoothField, standardised_pixels
 from bayespde.smooth.ensemble import NetworkEnsemble
 from bayespde.smooth.hold_out import held_out_mask
 from bayespde.smooth.jitter import displacement
@@ -20,6 +19,7 @@ from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.noise import FAMILIES, NoiseModel, choose_noise
 from bayespde.smooth.penalty import Penalty
 from bayespde.smooth.shapes import candidate_configs, wave_numbers
+from bayespde.smooth.smooth_field import SmoothField, standardised_pixels
 from bayespde.smooth.spline import fit_spline
 from bayespde.smooth.spline_fit import SplineFit
 
