@@ -19,11 +19,13 @@ class Pixels:
     Args:
         coordinates: `[n, d]`, in [-1, 1].
         values: `[n]`, standardised.
+        device: Where they are kept, and batches drawn.
     """
 
-    def __init__(self, coordinates: np.ndarray, values: np.ndarray) -> None:
+    def __init__(self, coordinates: np.ndarray, values: np.ndarray, device: torch.device) -> None:
         self.coordinates, self.values = (
-            torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32)) for array in (coordinates, values)
+            torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32), device=device)
+            for array in (coordinates, values)
         )
 
     def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,23 +49,27 @@ class Batches:
     def __init__(self, pixels: Pixels, held_out: np.ndarray, config: NetworkConfig, seed: int) -> None:
         self.pixels, self.config = pixels, config
         *seeds, look_seed = spawn_seeds(seed, config.members + 1)
-        self._generators = [torch_generator(s) for s in seeds]
-        self._seen, hidden = (torch.from_numpy(np.flatnonzero(m)) for m in (~held_out, held_out))
+        self._device = device = pixels.values.device
+        self._generators = [torch_generator(s, str(device)) for s in seeds]
+        self._seen, hidden = (torch.as_tensor(np.flatnonzero(m), device=device) for m in (~held_out, held_out))
         self._size = min(config.batch, len(self._seen))
         # Of a long video no more is put in order than will be looked at.
         self._most = min(len(self._seen), self._size * config.steps)
         self._orders, self._taken = self._seen[None, :0], self._most
-        self.looked_at = hidden[torch.randperm(len(hidden), generator=torch_generator(look_seed))[:LOOK]]
+        self.looked_at = hidden[self._order(len(hidden), torch_generator(look_seed, str(device)))[:LOOK]]
 
     def draw(self) -> Batch:
         """Pixels `[E, n, d]`, their values, and collocation points."""
         if self._taken + self._size > self._most:
-            orders = [torch.randperm(len(self._seen), generator=g)[: self._most] for g in self._generators]
+            orders = [self._order(len(self._seen), g)[: self._most] for g in self._generators]
             self._orders, self._taken = torch.stack([self._seen[order] for order in orders]), 0
         rows = self._orders[:, self._taken : self._taken + self._size]
         self._taken += self._size
         coordinates, values = self.pixels.take(rows)
         penalised = self.config.collocation if any(self.config.penalty.weights) else 0
         shape = (penalised, coordinates.shape[-1])
-        points = torch.stack([2 * torch.rand(shape, generator=g) - 1 for g in self._generators])
-        return Batch(coordinates, values, points)
+        drawn = [torch.rand(shape, generator=g, device=self._device) for g in self._generators]
+        return Batch(coordinates, values, 2 * torch.stack(drawn) - 1)
+
+    def _order(self, size: int, generator: torch.Generator) -> Tensor:
+        return torch.randperm(size, generator=generator, device=self._device)

@@ -42,6 +42,7 @@ class Contest:
         penalty_scales: Typical size of every penalised derivative in unit coordinates.
         weight: Of the penalty, or None for one of each kind.
         steps: Most steps, or None for those of the networks' settings.
+        device: Where networks are trained.
         progress: Show bars.
     """
 
@@ -56,6 +57,7 @@ class Contest:
     penalty_scales: list[float]
     weight: float | None
     steps: int | None
+    device: str
     progress: bool
 
     def run(
@@ -100,6 +102,7 @@ class Contest:
             noise=self.noise,
             penalty_scales=self.penalty_scales,
             held_out=self.held_out,
+            device=self.device,
             seed=next(seeds),
             progress=self.progress,
         )

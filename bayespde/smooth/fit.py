@@ -47,6 +47,7 @@ class Smoothing:
         steps: Most optimiser steps per network; those of the networks' settings if absent.
         spline: Settings of the spline.
         networks: Architectures to try; a tanh and a sine network by default.
+        device: Where networks are trained: `cpu`, or a device that torch finds, such as `cuda`.
     """
 
     method: str = "auto"
@@ -58,6 +59,7 @@ class Smoothing:
     steps: int | None = None
     spline: SplineConfig = field(default_factory=SplineConfig)
     networks: tuple[NetworkConfig, ...] = ()
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         is_weight = self.weight == "auto" or (isinstance(self.weight, int | float) and self.weight >= 0)
@@ -206,6 +208,7 @@ def _attempt(
         penalty_scales=penalty_scales(spline, penalty),
         weight=None if isinstance(options.weight, str) else float(options.weight),
         steps=options.steps,
+        device=options.device,
         progress=progress,
     )
     networks, scores = contest.run(configs, rounds=1 if options.networks else ROUNDS, seed=seed)

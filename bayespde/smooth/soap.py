@@ -58,10 +58,14 @@ class _Stack:
 
     def update(self, gradient: Tensor, rate: float | None) -> None:
         """Move the matrices, unless there is no rate yet, and look at the gradient."""
-        if gradient.device.type == "cpu":
-            state = (self.matrices, self.mean, self.square, *self.moments, *self.bases, gradient.contiguous())
-            _update(*(tensor.numpy() for tensor in state), -1.0 if rate is None else rate)
+        if gradient.device.type != "cpu":
+            self.update_anywhere(gradient, rate)
             return
+        state = (self.matrices, self.mean, self.square, *self.moments, *self.bases, gradient.contiguous())
+        _update(*(tensor.numpy() for tensor in state), -1.0 if rate is None else rate)
+
+    def update_anywhere(self, gradient: Tensor, rate: float | None) -> None:
+        """The same in operations that every device has."""
         left, right = self.bases
         if rate is not None:
             self.mean.lerp_(gradient, 1 - DECAY)

@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.smooth.automatic import AutomaticObjective, checked_device
 from bayespde.smooth.batches import Batches, Pixels
 from bayespde.smooth.compiled import CompiledObjective
 from bayespde.smooth.hold_out import check_mask, check_pixels, held_out_mask
@@ -34,6 +35,7 @@ def train(
     noise: PixelNoise,
     penalty_scales: Sequence[float] = (),
     held_out: np.ndarray | None = None,
+    device: str = "cpu",
     seed: int = 0,
     progress: bool = False,
 ) -> NetworkFit:
@@ -49,6 +51,8 @@ def train(
         noise: Of the pixels, in units of `values`, from a pilot fit.
         penalty_scales: Typical size of every penalised derivative in unit coordinates; needed if the weight is not 0.
         held_out: `[n]`, bool; drawn from the seed if absent.
+        device: Where networks and pixels are during training. On a CPU gradients are compiled, elsewhere automatic; the
+            same seed gives the same result on the same kind of device.
         seed: Non-negative integer; the result is the same for the same seed.
         progress: Show a bar.
 
@@ -57,8 +61,9 @@ def train(
 
     Raises:
         FieldError: If the arrays do not fit together or hold values that are not finite.
-        ConfigError: If the noise, the penalty's scales or the seed are not usable.
+        ConfigError: If the noise, the penalty's scales, the seed or the device are not usable.
     """
+    place = checked_device(device)
     mask_seed, weight_seed, batch_seed = spawn_seeds(seed, 3)
     check_pixels(coordinates, values)
     mask = held_out_mask(coordinates, config=config, seed=mask_seed) if held_out is None else held_out
@@ -71,14 +76,14 @@ def train(
         penalty=config.penalty,
         penalty_scales=tuple(map(float, penalty_scales)),
     )
-    pixels = Pixels(coordinates, values)
-    network = _side_by_side(coordinates.shape[1], config, weight_seed)
+    pixels = Pixels(coordinates, values, place)
+    network = _side_by_side(coordinates.shape[1], config, weight_seed).to(place)
     batches = Batches(pixels, mask, config, batch_seed)
     history = _optimise(network, batches, noise, density, progress)
     hidden, seen = np.flatnonzero(mask), _some(np.flatnonzero(~mask))
     whitened = noise.whitened(_residuals(network, pixels, seen))
     return NetworkFit(
-        parameters={name: value.detach().clone() for name, value in network.named_parameters()},
+        parameters={name: value.detach().cpu().clone() for name, value in network.named_parameters()},
         config=config,
         dimensions=coordinates.shape[1],
         noise=noise,
@@ -107,8 +112,8 @@ class _Best:
 def _optimise(
     network: NeuralField, batches: Batches, noise: PixelNoise, density: DensityConfig, progress: bool
 ) -> TrainingHistory:
-    config, pixels, looked_at = batches.config, batches.pixels, batches.looked_at.numpy()
-    parameters, objective = dict(network.named_parameters()), CompiledObjective(network, density)
+    config, pixels, looked_at = batches.config, batches.pixels, batches.looked_at.cpu().numpy()
+    parameters, objective = dict(network.named_parameters()), _objective(network, density)
     optimiser, best = Soap(list(parameters.values())), _Best(parameters)
     records: list[tuple[int, np.ndarray, np.ndarray]] = []
     total = torch.zeros(config.members, dtype=torch.float64)
@@ -131,6 +136,11 @@ def _optimise(
     return TrainingHistory(*map(np.array, zip(*records, strict=True)))
 
 
+def _objective(network: NeuralField, density: DensityConfig) -> CompiledObjective | AutomaticObjective:
+    on_cpu = network.first.device.type == "cpu"
+    return CompiledObjective(network, density) if on_cpu else AutomaticObjective(network, density)
+
+
 def _side_by_side(dimensions: int, config: NetworkConfig, seed: int) -> NeuralField:
     """Members side by side, each with the weights that it would have alone."""
     alone = [build(dimensions, config, torch_generator(s)).state_dict() for s in spawn_seeds(seed, config.members)]
@@ -143,10 +153,10 @@ def _residuals(network: NeuralField, pixels: Pixels, rows: np.ndarray) -> np.nda
     """Observed minus fitted at some of the pixels, `[E, k]`, float64."""
     parts, members = [], len(network.first)
     with torch.no_grad():
-        for some in torch.from_numpy(rows).split(CHUNK):
+        for some in torch.from_numpy(rows).to(pixels.values.device).split(CHUNK):
             coordinates, values = pixels.take(some)
             parts.append(values - network(coordinates.expand(members, -1, -1)))
-    return torch.cat(parts, dim=1).numpy().astype(np.float64)
+    return torch.cat(parts, dim=1).cpu().numpy().astype(np.float64)
 
 
 def _some(rows: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bayespde.smooth.activation import activate
+from bayespde.smooth.automatic import AutomaticObjective
 from bayespde.smooth.compiled import CompiledObjective, parameter_gradients
 from bayespde.smooth.network import NeuralField, derivatives
 from bayespde.smooth.penalty import Penalty
@@ -97,6 +98,19 @@ def test_the_compiled_objective_is_the_log_density_of_the_program(
         assert one.shape == other.shape
         if other.numel():
             assert (one - other).abs().max() < 1e-4 * other.abs().max()
+
+
+@pytest.mark.parametrize("freedom", [math.inf, 2.7])
+@pytest.mark.parametrize("weight", [(1e-3, 0.0), 0.0])
+def test_the_objective_of_a_gpu_is_that_of_a_cpu(weight, freedom, generator):
+    network, batch = problem(generator, "sine", 3)
+    penalty = Penalty(order=2, weight=weight, mixed=True)
+    density = DensityConfig(500, 0.3, penalty=penalty, penalty_scales=(2.0,) * 6, freedom=freedom)
+    parameters = dict(network.named_parameters())
+    results = [kind(network, density)(parameters, batch) for kind in (AutomaticObjective, CompiledObjective)]
+    torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-5, atol=0)
+    for one, other in zip(results[0][1], results[1][1], strict=True):
+        assert (one - other).abs().max() < 1e-4 * other.abs().max()
 
 
 def test_room_is_made_anew_when_the_size_of_a_batch_changes(generator):

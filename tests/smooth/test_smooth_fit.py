@@ -297,10 +297,10 @@ def test_three_dimensions_of_space():
         (1, 0, 0, 0): -clean,
         (0, 0, 1, 1): -np.einsum("t,z,y,x->tzyx", np.exp(-t), np.sin(z), np.sin(y), np.cos(x)),
     }
-    network = replace(TINY, width=16, depth=2, members=1)
-    smooth = fit_field(field, options=bp.Smoothing(networks=(network,), steps=400, weight=0.0), method="network")
+    network = replace(TINY, width=24, depth=3, members=1)
+    smooth = fit_field(field, options=bp.Smoothing(networks=(network,), steps=600, weight=0.0), method="network")
     # Wide bounds: a small network, trained shortly. A factor or an axis that is wrong is outside them.
-    for (orders, exact), bound in zip(wanted.items(), (0.1, 0.1, 0.35), strict=True):
+    for (orders, exact), bound in zip(wanted.items(), (0.03, 0.15, 0.3), strict=True):
         for values in (smooth.evaluate(orders), smooth.spline.evaluate(orders)):
             assert np.linalg.norm(values - exact) < bound * np.linalg.norm(exact)
     assert {"u_xy", "u_zz", "u_yz"} <= set(bp.differentiate(smooth).data_vars)

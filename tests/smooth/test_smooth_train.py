@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from bayespde.core.errors import ConfigError, FieldError
+from bayespde.smooth.automatic import AutomaticObjective
 from bayespde.smooth.hold_out import held_out_mask
 from bayespde.smooth.network import NeuralField, derivatives
 from bayespde.smooth.network_config import NetworkConfig
@@ -267,3 +268,32 @@ def test_impossible_pixels_are_refused():
             train(*bad[:2], config=SMALL, noise=PixelNoise(0.1), held_out=bad[2])
     with pytest.raises(FieldError, match="frames"):
         held_out_mask(grid(3, 5), config=replace(SMALL, hold_out="frames"), seed=0)
+
+
+def test_a_device_that_is_not_there_is_refused():
+    coordinates, values, _ = noisy_front(0)
+    for device in ("abacus", "cuda:77"):
+        with pytest.raises(ConfigError, match="device cannot be used"):
+            train(coordinates, values, config=SMALL, noise=PixelNoise(0.1), device=device)
+
+
+def test_training_by_automatic_differentiation_ends_at_the_same_loss(monkeypatch):
+    """Not step by step: rounding is another, and training is chaotic."""
+    import bayespde.smooth.train as module
+
+    coordinates, values, _ = noisy_front(0)
+    settings = {"config": replace(SMALL, steps=300), "noise": PixelNoise(0.1), "seed": 1}
+    compiled = train(coordinates, values, **settings)
+    monkeypatch.setattr(module, "_objective", AutomaticObjective)
+    automatic = train(coordinates, values, **settings)
+    assert automatic.held_out_rmse == pytest.approx(compiled.held_out_rmse, rel=0.1)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_trains_as_well_as_a_cpu():
+    coordinates, values, _ = noisy_front(0)
+    settings = {"config": replace(SMALL, steps=300), "noise": PixelNoise(0.1), "seed": 1}
+    here, there = (train(coordinates, values, device=device, **settings) for device in ("cpu", "cuda"))
+    assert there.held_out_rmse == pytest.approx(here.held_out_rmse, rel=0.1)
+    assert not there.parameters["first"].is_cuda
