@@ -10,13 +10,14 @@ import xarray as xr
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field
+from bayespde.smooth.automatic import checked_device
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.contest import ROUNDS, Contest, penalty_scales
 from bayespde.smooth.ensemble import NetworkEnsemble
 from bayespde.smooth.hold_out import held_out_mask
 from bayespde.smooth.jitter import displacement
 from bayespde.smooth.network_config import NetworkConfig
-from bayespde.smooth.noise import FAMILIES, NoiseModel, choose_noise
+from bayespde.smooth.noise import FAMILIES, NoiseModel, check_family, choose_noise
 from bayespde.smooth.penalty import Penalty
 from bayespde.smooth.shapes import candidate_configs, wave_numbers
 from bayespde.smooth.smooth_field import SmoothField, standardised_pixels
@@ -106,11 +107,14 @@ def fit_field(
 
     Raises:
         FieldError: If the field does not satisfy its schema.
-        ConfigError: If a setting is out of range.
+        ConfigError: If a setting is out of range, the device is not there, or the pixels cannot have the noise.
     """
     field = check_field(field)
     changes: dict[str, Any] = {"order": order, "weight": weight, "method": method}
     options = replace(options or Smoothing(), **{k: v for k, v in changes.items() if v is not None})
+    checked_device(options.device)
+    if options.noise != "auto":
+        check_family(options.noise, field.values[~np.isnan(field.values)])
     config = replace(options.spline, noise="student_t") if options.noise == "student_t" else options.spline
     if options.hold_out != "auto":
         config = replace(config, hold_out=options.hold_out)

@@ -25,7 +25,7 @@ GAIN, ERRORS = 0.01, 3.0
 # Variances below this share of the median are not believed: there the mean has an error of its own.
 LEAST = 0.01
 FEWEST, MOST_FREEDOM = 2.1, 100.0
-SCORED = 20_000
+FEWEST_PIXELS, SCORED = 100, 20_000
 EDGE = 1e-3
 
 
@@ -112,23 +112,22 @@ class NoiseModel:
         Raises:
             ConfigError: If the values are none that the family can have.
         """
-        if not is_possible(family, observed):
-            raise ConfigError(
-                f"The pixels cannot have {family} noise.",
-                got=f"values from {observed.min():g} to {observed.max():g}",
-                wanted="values between 0 and 1 for logit; " + ", ".join(FAMILIES),
-                fix="noise='auto'",
-            )
+        check_family(family, observed)
         residual = observed - mean
         scale = max(float(np.sqrt(np.mean(residual**2))), 1e-150)
         if family == "student_t":
             return cls(family, *_student(residual))
         if family == "logit":
             return cls(family, float(np.sqrt(np.mean((logit(observed) - logit(_inside(mean))) ** 2))))
-        if family == "poisson" and _are_counts(observed):
-            return cls(family, scale, slope=1.0, counts=True)
         if family == "poisson":
-            return cls(family, scale, math.inf, *_detector(residual, mean))
+            detector = cls(family, scale, math.inf, *_detector(residual, mean))
+            counts = cls(family, scale, slope=1.0, counts=True)
+            # Grey values of a camera are integers as well, but their variance is not their mean.
+            is_better = (
+                _are_counts(observed)
+                and np.mean(counts.log_density(observed, mean) - detector.log_density(observed, mean)) > -GAIN
+            )
+            return counts if is_better else detector
         return cls(family, scale)
 
     def variance(self, mean: np.ndarray | float) -> np.ndarray:
@@ -172,6 +171,17 @@ class NoiseModel:
         return np.maximum(variance, max(LEAST * float(np.median(variance)), 1e-300))
 
 
+def check_family(family: str, observed: np.ndarray) -> None:
+    """Raise a `ConfigError` unless pixels of these values can have noise of this family."""
+    if not is_possible(family, observed):
+        raise ConfigError(
+            f"The pixels cannot have {family} noise.",
+            got=f"values from {observed.min():g} to {observed.max():g}",
+            wanted="values between 0 and 1 for logit; one of " + ", ".join(FAMILIES),
+            fix="noise='auto'",
+        )
+
+
 def is_possible(family: str, observed: np.ndarray) -> bool:
     """Whether pixels of these values can have noise of this family."""
     if family == "logit":
@@ -189,8 +199,10 @@ def choose_noise(observed: np.ndarray, mean: np.ndarray, *, seed: int) -> tuple[
 
     Returns:
         The family, Gaussian unless another is better by three standard errors and a hundredth of a nat per pixel, with
-        its numbers from all pixels; and the mean log density by family, nats per pixel.
+        its numbers from all pixels; and the mean log density by family, nats per pixel, none for less than 100 pixels.
     """
+    if len(observed) < FEWEST_PIXELS:
+        return NoiseModel.fit("gaussian", observed, mean), {}
     order = np.random.default_rng(seed).permutation(len(observed))[:SCORED]
     halves = (order[::2], order[1::2])
     possible = [family for family in FAMILIES if is_possible(family, observed)]

@@ -63,6 +63,20 @@ def test_noise_is_shared_by_the_networks_and_averaged_by_their_smoothers(fitted)
     assert np.all(alone.standard_deviation(points, INDICES) < alone.parts[0].standard_deviation(points, INDICES))
 
 
+def test_pixels_may_have_variances_of_their_own(fitted):
+    """S V S', with V in the middle of the ridge regressions that know nothing of it."""
+    ensemble, coordinates, _ = fitted
+    deviation = np.random.default_rng(4).uniform(0.2, 2.0, len(coordinates))
+    posterior = ensemble_posterior(ensemble.with_noise(PixelNoise(0.1, deviation=deviation)), coordinates)
+    points = np.random.default_rng(1).uniform(-1, 1, (50, 2))
+    rows = posterior.parts[0].rows
+    first, second = (p.noise_scale * smoother(p, coordinates, points) for p in posterior.parts)
+    wanted = np.linalg.norm((first + 2 * second) / 3 * deviation[rows], axis=-1)
+    np.testing.assert_allclose(posterior.standard_deviation(points, INDICES), wanted, rtol=1e-6)
+    draws = posterior.draws(points, INDICES, count=400, seed=0)
+    assert np.abs(draws.var(axis=0, ddof=1) / wanted**2 - 1).max() < 6 * math.sqrt(2 / 400)
+
+
 def test_a_part_of_the_pixels_stands_for_all(fitted):
     """The scatter from half of the pixels is that from all of them, to the error of such a sample."""
     ensemble, coordinates, _ = fitted

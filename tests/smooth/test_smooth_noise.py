@@ -82,6 +82,27 @@ def test_the_family_that_made_the_data_is_chosen(family, rng):
     assert noise.describe().startswith(noise.family)
 
 
+def test_grey_values_are_not_counts(rng):
+    """Eight bits of a camera with gain: integers whose variance is not their mean."""
+    mean = rng.uniform(20, 200, 4000)
+    observed = np.round(mean + np.sqrt(4 + 3 * mean) * rng.standard_normal(4000)).clip(0, 255)
+    noise, _ = choose_noise(observed, mean, seed=0)
+    assert (noise.family, noise.counts) == ("poisson", False)
+    assert noise.slope == pytest.approx(3.0, rel=0.2)
+
+
+def test_few_pixels_are_taken_for_normal_ones(rng):
+    noise, scores = choose_noise(rng.standard_t(2, 30), np.zeros(30), seed=0)
+    assert (noise.family, scores) == ("gaussian", {})
+
+
+def test_what_cannot_be_is_refused_before_anything_is_trained():
+    field = bp.make_field(wave(), t=T, x=X)
+    for change, match in (({"noise": "logit"}, "logit noise"), ({"device": "abacus"}, "device")):
+        with pytest.raises(ConfigError, match=match):
+            bp.fit_field(field, options=bp.Smoothing(**change))
+
+
 def test_normal_noise_is_seldom_taken_for_another(rng):
     """Three standard errors and a hundredth of a nat: at most one false alarm in 60 is within chance."""
     means = [rng.uniform(0.2, 0.8, 1000) for _ in range(60)]
