@@ -25,7 +25,7 @@ from bayespde.smooth.penalty import Penalty
 
 SLABS = {"hyper-g": HyperGSlab, "g-prior": GPriorSlab, "isotropic": IsotropicSlab, "plug-in": PlugInSlab}
 FORMS = {"weak": Weak, "strong": Strong}
-PENALTY_KEYS = {"kind", "axis_weights", "mixed", "isotropic"}
+PENALTY_KEYS = {"kind", "axis_weights", "mixed", "isotropic", "chosen"}
 
 
 @dataclass(frozen=True)

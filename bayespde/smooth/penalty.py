@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.jets import MultiIndex
+from bayespde.smooth.jets import MultiIndex, checked_index
 
 MAXIMUM_ORDER = 3
 ROUNDING = 1e-3
@@ -30,6 +30,8 @@ class Penalty:
         mixed: Penalise mixed derivatives of the order as well.
         isotropic: For `"l1"`, take the length of the vector of scaled derivatives at a point, not the sum of sizes;
             with `mixed`, and where all axes have one scale, that length does not change if the axes are turned.
+        chosen: Multi-indices of the derivatives that are penalised, time first, orders 1 to 3, in place of all those
+            that `order` and `mixed` say.
     """
 
     order: int = 3
@@ -38,11 +40,15 @@ class Penalty:
     axis_weights: tuple[float, ...] | None = None
     mixed: bool = False
     isotropic: bool = False
+    chosen: tuple[MultiIndex, ...] | None = None
 
     def __post_init__(self) -> None:
         for name in ("weight", "axis_weights"):
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.chosen is not None:
+            self._check_chosen()
+            object.__setattr__(self, "chosen", tuple(map(tuple, self.chosen)))
         if self.order not in range(1, MAXIMUM_ORDER + 1):
             raise ConfigError(
                 "The order of the penalty is out of range.",
@@ -71,14 +77,31 @@ class Penalty:
                 fix="axis_weights=None",
             )
 
+    def _check_chosen(self) -> None:
+        chosen = self.chosen
+        is_list = isinstance(chosen, list | tuple) and len(chosen) > 0
+        if not is_list or not all(_is_multi_index(index) for index in chosen or ()):
+            raise ConfigError(
+                "The derivatives to penalise are not usable.",
+                got=chosen,
+                wanted=f"multi-indices with one order per axis, time first, that add up to 1-{MAXIMUM_ORDER}",
+                fix="chosen=((0, 2),)",
+            )
+
     @property
     def weights(self) -> tuple[float, ...]:
         """The weight, or the weights of the networks side by side."""
         return self.weight if isinstance(self.weight, tuple) else (self.weight,)
 
     def indices(self, dimensions: int) -> tuple[MultiIndex, ...]:
-        """Multi-indices that are penalised in this many dimensions."""
-        return penalty_indices(self.order, dimensions, mixed=self.mixed)
+        """Multi-indices that are penalised in this many dimensions.
+
+        Raises:
+            ConfigError: If chosen ones do not fit the dimensions.
+        """
+        if self.chosen is None:
+            return penalty_indices(self.order, dimensions, mixed=self.mixed)
+        return tuple(checked_index(index, dimensions) for index in self.chosen)
 
     def index_weights(self, dimensions: int) -> tuple[float, ...]:
         """Weight per multi-index: the axis weights' geometric mean, an axis counting as often as it is differentiated.
@@ -98,10 +121,17 @@ class Penalty:
             )
         found = []
         for index in self.indices(dimensions):
-            weight = math.prod(w ** (orders / self.order) for w, orders in zip(weights, index, strict=True))
-            times = math.factorial(self.order) / math.prod(map(math.factorial, index))
+            weight = math.prod(w ** (orders / sum(index)) for w, orders in zip(weights, index, strict=True))
+            times = math.factorial(sum(index)) / math.prod(map(math.factorial, index))
             found.append(weight * math.sqrt(times) if self.isotropic else weight)
         return tuple(found)
+
+
+def _is_multi_index(index: object) -> bool:
+    """Whether this is a list of orders, 1 to 3 in all."""
+    if not isinstance(index, list | tuple):
+        return False
+    return all(type(k) is int and k >= 0 for k in index) and 1 <= sum(index) <= MAXIMUM_ORDER
 
 
 def penalty_indices(order: int, dimensions: int, *, mixed: bool = False) -> tuple[MultiIndex, ...]:

@@ -89,6 +89,17 @@ def test_axis_weights_of_mixed_derivatives_are_geometric_means():
     assert Penalty().index_weights(3) == (1.0, 1.0, 1.0)
 
 
+def test_derivatives_to_penalise_can_be_chosen():
+    penalty = Penalty(chosen=[[0, 2], [1, 1]], axis_weights=(4.0, 9.0))
+    assert penalty.indices(2) == ((0, 2), (1, 1))
+    assert penalty.index_weights(2) == pytest.approx((9.0, 6.0))
+    with pytest.raises(ConfigError, match="does not fit"):
+        penalty.indices(3)
+    for bad in ((), ((0, 0),), ((0, 4),), ((1, -1),), ((0, 1.5),), ((0, 2), 3), 5):
+        with pytest.raises(ConfigError, match="derivatives to penalise"):
+            Penalty(chosen=bad)
+
+
 @pytest.mark.parametrize("pixels", [30, 1234], ids=["full", "minibatch"])
 @pytest.mark.parametrize("order", [1, 2, 3])
 @pytest.mark.parametrize("activation", ["tanh", "sine"])
@@ -97,6 +108,7 @@ def test_axis_weights_of_mixed_derivatives_are_geometric_means():
     [
         {},
         {"mixed": True, "kind": "l2", "axis_weights": (0.5, 2.0)},
+        {"chosen": ((0, 3), (1, 1), (1, 0)), "axis_weights": (0.5, 2.0)},
         {"mixed": True, "isotropic": True, "axis_weights": (0.5, 2.0)},
     ],
 )
