@@ -42,9 +42,9 @@ class Smoothing:
         penalty: Kind, axis weights, mixed derivatives and isotropy of that penalty; order and weight are those above.
         hold_out: `pixels`, `frames`, or `auto`: frames where the residuals of a frame are correlated in space.
         noise: Family of the noise (`bayespde.smooth.noise.NoiseModel`): `gaussian`, `student_t`, `poisson`, `logit`, or
-            `auto`: the one under which pixels held out have the highest density, `gaussian` if in doubt. The mean
-            depends on it for `student_t` only, the others change intervals of networks. With method `spline` it is
-            `gaussian` unless `student_t` is asked for.
+            `auto`: the one under which pixels held out have the highest density, `gaussian` if in doubt or if whole
+            frames are held out. The mean depends on it for `student_t` only, the others change intervals of networks.
+            With method `spline` it is `gaussian` unless `student_t` is asked for.
         steps: Most optimiser steps per network; those of the networks' settings if absent.
         spline: Settings of the spline.
         networks: Architectures to try; a tanh and a sine network by default.
@@ -163,9 +163,14 @@ def _with_best_noise(
     first: _Attempt, field: xr.DataArray, options: Smoothing, seed: int, progress: bool
 ) -> tuple[_Attempt, dict[str, float]]:
     """The noise of the pixels held out; outliers are a reason to train again, and to keep what predicts better."""
-    noise, scores = choose_noise(first.observed, first.mean, seed=seed)
+    scores: dict[str, float] = {}
     if options.noise != "auto":
         noise = NoiseModel.fit(options.noise, first.observed, first.mean)
+    elif first.spline.hold_out == "frames":
+        # All families are of independent pixels; frames that are displaced would be taken for heavy tails.
+        return first, scores
+    else:
+        noise, scores = choose_noise(first.observed, first.mean, seed=seed)
     if noise.family in ("gaussian", first.noise.family):
         return first, scores
     scales = first.spline.scales

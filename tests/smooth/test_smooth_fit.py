@@ -180,6 +180,11 @@ def test_whole_frames_are_held_out_where_their_noise_hangs_together(rng):
     held = smooth.network.held_out.reshape(31, 45)
     assert np.all(held.all(axis=1) == held.any(axis=1))
     assert 1 <= held.all(axis=1).sum() <= 4
+    # The frames are shaken by 0.2, of which the smooth field follows a part.
+    assert smooth.choice["displacement"]["share"] > 0.8
+    assert 0.1 < smooth.choice["displacement"]["scale"][0] < 0.3
+    assert "shifts of whole frames: rms" in smooth.summary()
+    assert smooth.choice["noise"].startswith("gaussian")
 
 
 def test_what_is_held_out_can_be_said(noisy):
