@@ -92,20 +92,25 @@ def smooth(
     field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u.")],
     output: Output = Path("derivatives.nc"),
     method: Annotated[str, typer.Option(help="auto, spline or network.")] = "auto",
+    noise: Annotated[str, typer.Option(help="auto, gaussian, student_t, poisson or logit.")] = "auto",
+    device: Annotated[str, typer.Option(help="Where networks are trained: cpu or cuda.")] = "cpu",
+    deviations: Annotated[bool, typer.Option("--deviations", help="Those of networks too: minutes.")] = False,
     space: Annotated[int, typer.Option(help="Highest order of space derivatives.")] = 2,
     time: Annotated[int, typer.Option(help="Highest order of time derivatives.")] = 1,
     variable: Variable = None,
     seed: Seed = 0,
 ) -> None:
-    """Smooth a field and write its derivatives with their standard deviations."""
+    """Smooth a field and write its derivatives, with their standard deviations if the spline is chosen."""
     from bayespde.core.field import read_field
     from bayespde.core.files import atomic_path
     from bayespde.smooth.differentiate import differentiate
-    from bayespde.smooth.fit import fit_field
+    from bayespde.smooth.fit import Smoothing, fit_field
 
+    options = Smoothing(method=method, noise=noise, device=device)
     with atomic_path(output) as temporary:
-        fitted = fit_field(read_field(field, variable), method=method, seed=seed, progress=True)
-        differentiate(fitted, space=space, time=time).to_netcdf(temporary, engine="h5netcdf")
+        fitted = fit_field(read_field(field, variable), options=options, seed=seed, progress=True)
+        found = differentiate(fitted, space=space, time=time, deviations=deviations or None)
+        found.to_netcdf(temporary, engine="h5netcdf")
     typer.echo(fitted.summary())
     typer.echo(output)
 

@@ -147,7 +147,7 @@ def test_terms_on_the_command_line_win(command, recorded, tmp_path):
 
 
 def test_smooth_writes_derivatives_only(command, recorded, tmp_path):
-    code, out, _ = command("smooth", recorded, "--method", "spline", "--space", 3, "-o", "d.nc")
+    code, out, _ = command("smooth", recorded, "--method", "spline", "--noise", "student_t", "--space", 3, "-o", "d.nc")
     assert code == 0
     assert {p.name for p in tmp_path.iterdir()} == {"d.nc"}
     assert "spline chosen" in out
@@ -202,6 +202,8 @@ WRONG = {
     "no such file": (["discover", "absent.nc"], "file cannot be read"),
     "no such file to smooth": (["smooth", "absent.nc"], "file cannot be read"),
     "unknown method": (["smooth", "FIELD", "--method", "magic"], "not understood"),
+    "unknown noise": (["smooth", "FIELD", "--noise", "cauchy"], "not understood"),
+    "unknown device": (["smooth", "FIELD", "--device", "abacus"], "device cannot be used"),
     "order out of range": (["smooth", "FIELD", "--method", "spline", "--space", "9"], "out of range"),
     "no such variable": (["discover", "FIELD", "--variable", "w"], "no such variable"),
     "hostile term": (["discover", "FIELD", "--terms", "u,__import__('os').remove('x')"], "not allowed"),
