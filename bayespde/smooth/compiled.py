@@ -178,11 +178,9 @@ def network_derivatives(network: NeuralField, points: np.ndarray, multi_indices:
     Returns:
         `[n, M]`, float64.
     """
-    table, is_tanh = jet_table(multi_indices, points.shape[1]), network.activation == "tanh"
-    parameters = tuple(getattr(network, name).detach().double().numpy() for name in _NAMES)
-    units = np.array(table.factorials) * index_factors(multi_indices, network.input_scale)
+    table, parameters, units = _in_double(network, multi_indices)
     found, wanted, scale = np.empty((len(points), len(units))), list(table.wanted), np.array(network.input_scale)
-    threads = torch.get_num_threads()
+    is_tanh, threads = network.activation == "tanh", torch.get_num_threads()
 
     def part(turn: int) -> None:
         given, kept, _ = _room(network, table, BLOCK, np.float64)
@@ -209,8 +207,7 @@ def parameter_gradients(network: NeuralField, points: np.ndarray, multi_indices:
     Returns:
         `[n, M, p]`, float64, for the parameters `first`, `hidden` and `last`, one after the other.
     """
-    table = jet_table(multi_indices, points.shape[1])
-    parameters = tuple(getattr(network, name).detach().double().numpy() for name in _NAMES)
+    table, parameters, units = _in_double(network, multi_indices)
     first, kept, work = _room(network, table, 1, np.float64)
     given = np.repeat(first[None], len(points), axis=0)
     given[:, :-1, 0, 0] = points * np.array(network.input_scale)
@@ -218,8 +215,14 @@ def parameter_gradients(network: NeuralField, points: np.ndarray, multi_indices:
     found = np.empty((len(points), len(table.wanted), sum(p.size for p in parameters)))
     wanted = np.array(table.wanted)
     jacobian(parameters, given, network.activation == "tanh", table.double, kept, wanted, work, gradients, found)
-    units = np.array(table.factorials) * index_factors(multi_indices, network.input_scale)
     return found * units[:, None]
+
+
+def _in_double(network: NeuralField, multi_indices: Sequence[MultiIndex]) -> tuple[JetTable, Arrays, np.ndarray]:
+    """What is carried, the parameters, and what turns coefficients into the derivatives `[M]`."""
+    table = jet_table(multi_indices, len(network.input_scale))
+    parameters = tuple(getattr(network, name).detach().double().numpy() for name in _NAMES)
+    return table, parameters, np.array(table.factorials) * index_factors(multi_indices, network.input_scale)
 
 
 def _room(network: NeuralField, table: JetTable, points: int, dtype: type) -> tuple[np.ndarray, Arrays, Arrays]:
