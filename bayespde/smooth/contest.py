@@ -23,7 +23,6 @@ PENALTY_WEIGHTS = (1e-4, 0.0)
 TOLERANCE = 0.01
 # Share of the spline's squared error that networks have to take off before larger ones are not tried.
 ENOUGH = 2 / 3
-ROUNDS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,29 +60,27 @@ class Contest:
     progress: bool
 
     def run(
-        self, configs: list[NetworkConfig], *, rounds: int = ROUNDS, seed: int
+        self, configs: list[NetworkConfig], *, may_grow: bool = True, seed: int
     ) -> tuple[NetworkEnsemble, dict[str, float]]:
         """Train networks, and others where these are not enough.
 
         Args:
             configs: The candidates.
-            rounds: Times that networks are trained; 1 leaves it at the candidates.
+            may_grow: Whether others may follow the candidates, once.
             seed: Non-negative integer.
 
         Returns:
             Those that count, and the root mean misfit of all shapes and of the mean, standardised.
         """
         configs = [self.completed(config) for config in configs]
-        seeds = iter(spawn_seeds(seed, rounds * (len(configs) + 1)))
+        seeds = iter(spawn_seeds(seed, 2 * (len(configs) + 1)))
         fits = [self._trained(config, seeds) for config in configs]
-        mean, last = NetworkEnsemble(worth_keeping(fits)), float("inf")
-        for _ in range(rounds - 1):
-            loss = mean.held_out_rmse**2
-            is_short = self.rival**2 - loss < ENOUGH * self.excess
-            more = next_round(mean, configs, is_short=is_short) if loss < (1 - TOLERANCE) * last else []
-            configs = [self.completed(config) for config in more]
-            fits += [self._trained(config, seeds) for config in configs]
-            mean, last = NetworkEnsemble(worth_keeping(fits)), loss
+        mean = NetworkEnsemble(worth_keeping(fits))
+        if may_grow:
+            is_short = self.rival**2 - mean.held_out_rmse**2 < ENOUGH * self.excess
+            more = next_round(mean, configs, is_short=is_short)
+            fits += [self._trained(self.completed(config), seeds) for config in more]
+            mean = NetworkEnsemble(worth_keeping(fits))
         scores = named([(fit.config.label, fit.held_out_rmse) for fit in fits])
         return mean, scores | {"mean of networks": mean.held_out_rmse}
 

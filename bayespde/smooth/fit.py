@@ -12,12 +12,12 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field
 from bayespde.smooth.automatic import checked_device
 from bayespde.smooth.basis import SplineConfig
-from bayespde.smooth.contest import ROUNDS, Contest, penalty_scales
+from bayespde.smooth.contest import Contest, penalty_scales
 from bayespde.smooth.ensemble import NetworkEnsemble
 from bayespde.smooth.hold_out import held_out_mask
 from bayespde.smooth.jitter import displacement
 from bayespde.smooth.network_config import NetworkConfig
-from bayespde.smooth.noise import FAMILIES, NoiseModel, check_family, choose_noise
+from bayespde.smooth.noise import FAMILIES, MOST_RESIDUALS, NoiseModel, check_family, choose_noise, evenly
 from bayespde.smooth.penalty import Penalty
 from bayespde.smooth.shapes import candidate_configs, wave_numbers
 from bayespde.smooth.smooth_field import SmoothField, standardised_pixels
@@ -25,7 +25,6 @@ from bayespde.smooth.spline import fit_spline
 from bayespde.smooth.spline_fit import SplineFit
 
 MINIMUM_NOISE = 1e-3
-MOST_RESIDUALS = 20_000
 # Above so many pixels the spline's error at one left out is a formula; below, the spline is fitted without them.
 LEAVE_ONE_OUT = 3_000_000
 
@@ -155,8 +154,7 @@ def _assumed_noise(field: xr.DataArray, spline: SplineFit, family: str) -> Noise
         return NoiseModel("gaussian", spline.noise_scale)
     seen = ~np.isnan(field.values)
     observed, mean = field.values[seen], spline.evaluate((0,) * field.ndim)[seen]
-    some = slice(None, None, -(-len(mean) // MOST_RESIDUALS))
-    return NoiseModel.fit(family, observed[some], mean[some])
+    return NoiseModel.fit(family, evenly(observed, MOST_RESIDUALS), evenly(mean, MOST_RESIDUALS))
 
 
 def _with_best_noise(
@@ -220,7 +218,7 @@ def _attempt(
         device=options.device,
         progress=progress,
     )
-    networks, scores = contest.run(configs, rounds=1 if options.networks else ROUNDS, seed=seed)
+    networks, scores = contest.run(configs, may_grow=not options.networks, seed=seed)
     scores = {"spline": contest.rival} | scores
     observed = field.values[~np.isnan(field.values)][mask]
     return _Attempt(

@@ -25,6 +25,8 @@ GAIN, ERRORS = 0.01, 3.0
 # Variances below this share of the median are not believed: there the mean has an error of its own.
 LEAST = 0.01
 FEWEST, MOST_FREEDOM = 2.1, 100.0
+# Residuals from which the numbers of a family are found where whole videos are looked at.
+MOST_RESIDUALS = 20_000
 FEWEST_PIXELS, SCORED = 100, 20_000
 EDGE = 1e-3
 
@@ -169,6 +171,11 @@ class NoiseModel:
     def _floored(self, mean: np.ndarray) -> np.ndarray:
         variance = self.variance(mean)
         return np.maximum(variance, max(LEAST * float(np.median(variance)), 1e-300))
+
+
+def evenly(values: np.ndarray, most: int) -> np.ndarray:
+    """All of the values, or every second, third ... where there are more than `most`."""
+    return values[:: -(-len(values) // most)]
 
 
 def check_family(family: str, observed: np.ndarray) -> None:

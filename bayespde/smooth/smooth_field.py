@@ -61,18 +61,18 @@ class SmoothField:
 
     def evaluate(self, orders: Orders) -> np.ndarray:
         """Derivative of the chosen smoother on the grid of the data: field shape, float64, physical units."""
-        return self.evaluate_all([orders])[0]
+        return self.spline.evaluate(orders) if self.chosen == "spline" else self.evaluate_all([orders])[0]
 
     def evaluate_all(self, orders: Sequence[Orders]) -> np.ndarray:
         """Several derivatives on the grid of the data, `[len(orders), *field shape]`: networks pass over it once."""
         if self.chosen == "spline":
-            return np.stack([self.spline.evaluate(o) for o in orders])
+            return self._one_by_one(orders, self.spline.evaluate)
         return self._on_grid(list(orders), self._network_at)
 
     def standard_deviation(self, orders: Sequence[Orders]) -> np.ndarray:
         """What belongs to `evaluate_all`; networks take some milliseconds per pixel, and do not know of gaps."""
         if self.chosen == "spline":
-            return np.stack([self.spline.standard_deviation(o) for o in orders])
+            return self._one_by_one(orders, self.spline.standard_deviation)
         return self._on_grid(list(orders), self._network_deviation_at)
 
     def at_points(self, orders: Orders, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -156,6 +156,13 @@ class SmoothField:
         network = _read_networks(dataset, field.ndim) if "networks" in dataset.attrs else None
         spline = fit_spline(field, config=config)
         return cls(field, spline, config, network, dataset.attrs["chosen"], json.loads(dataset.attrs["choice"]))
+
+    def _one_by_one(self, orders: Sequence[Orders], of: Callable[[Orders], np.ndarray]) -> np.ndarray:
+        # Of a long video there is no room for a list of arrays and their stack.
+        found = np.empty((len(orders), *self.field.shape))
+        for k, order in enumerate(orders):
+            found[k] = of(order)
+        return found
 
     def _on_grid(self, orders: list[Orders], at: Callable[[np.ndarray, list[Orders]], np.ndarray]) -> np.ndarray:
         times, *axes = (self.field[d].values for d in self.dims)

@@ -21,7 +21,7 @@ from bayespde.core.errors import FieldError
 from bayespde.core.neighbours import neighbour_correlation
 from bayespde.core.scales import Scales
 from bayespde.smooth.basis import AxisBasis, SplineConfig, apply_per_axis
-from bayespde.smooth.noise import NoiseModel
+from bayespde.smooth.noise import MOST_RESIDUALS, NoiseModel, evenly
 from bayespde.smooth.spline_fit import SplineFit
 
 WEIGHT_ROUNDS = 8
@@ -32,7 +32,6 @@ CORRELATED = 0.3
 NEGLIGIBLE_NOISE = 1e-3
 ROBUST_ROUNDS = 20
 ROBUST_TOLERANCE = 1e-2
-MOST_RESIDUALS = 20_000
 
 
 def fit_spline(field: xr.DataArray, *, config: SplineConfig | None = None) -> SplineFit:
@@ -64,7 +63,7 @@ def _robust(field: xr.DataArray, config: SplineConfig, fit: SplineFit) -> Spline
     mean = fit.evaluate((0,) * len(shape))
     for _ in range(ROBUST_ROUNDS):
         residual = (field.values - mean)[observed]
-        noise = NoiseModel.fit("student_t", _some(field.values[observed]), _some(mean[observed]))
+        noise = NoiseModel.fit("student_t", *(evenly(v[observed], MOST_RESIDUALS) for v in (field.values, mean)))
         pseudo = np.full(shape, np.nan)
         pseudo[observed] = mean[observed] + noise.pixel_noise(None, 1.0).whitened(residual)
         fit, before = _fit_normal(field.copy(data=pseudo), config), mean
@@ -72,10 +71,6 @@ def _robust(field: xr.DataArray, config: SplineConfig, fit: SplineFit) -> Spline
         if np.sqrt(np.mean((mean - before) ** 2)) < ROBUST_TOLERANCE * noise.scale:
             break
     return fit
-
-
-def _some(values: np.ndarray) -> np.ndarray:
-    return values[:: -(-len(values) // MOST_RESIDUALS)]
 
 
 def _fit_normal(field: xr.DataArray, config: SplineConfig) -> SplineFit:

@@ -20,7 +20,7 @@ from bayespde.smooth.hold_out import check_mask, check_pixels, held_out_mask
 from bayespde.smooth.network import NeuralField
 from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.network_fit import CHUNK, NetworkFit, TrainingHistory, build
-from bayespde.smooth.noise import PixelNoise
+from bayespde.smooth.noise import PixelNoise, evenly
 from bayespde.smooth.program import DensityConfig
 from bayespde.smooth.soap import Soap
 
@@ -80,7 +80,7 @@ def train(
     network = _side_by_side(coordinates.shape[1], config, weight_seed).to(place)
     batches = Batches(pixels, mask, config, batch_seed)
     history = _optimise(network, batches, noise, density, progress)
-    hidden, seen = np.flatnonzero(mask), _some(np.flatnonzero(~mask))
+    hidden, seen = np.flatnonzero(mask), evenly(np.flatnonzero(~mask), MOST_MEASURED)
     whitened = noise.whitened(_residuals(network, pixels, seen))
     return NetworkFit(
         parameters={name: value.detach().cpu().clone() for name, value in network.named_parameters()},
@@ -157,8 +157,3 @@ def _residuals(network: NeuralField, pixels: Pixels, rows: np.ndarray) -> np.nda
             coordinates, values = pixels.take(some)
             parts.append(values - network(coordinates.expand(members, -1, -1)))
     return torch.cat(parts, dim=1).cpu().numpy().astype(np.float64)
-
-
-def _some(rows: np.ndarray) -> np.ndarray:
-    """All of the rows, or evenly some where there are very many."""
-    return rows[:: -(-len(rows) // MOST_MEASURED)]
