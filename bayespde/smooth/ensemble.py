@@ -66,19 +66,21 @@ class NetworkEnsemble:
 class EnsemblePosterior:
     """How the mean of all networks scatters about the truth, for the noise of the pixels is the same for all of them.
 
-    Every network is linearised, a smoother S of the pixels with the shrinkage that its evidence asks for; the mean of
-    the networks has the mean of their smoothers and the covariance noise^2 S S', or S V S' where pixels have variances
-    V of their own. What noise one network alone makes a bump of is averaged away, as in the field itself. The error of
-    the smoothing (the bias) is not in it, nor is the prior variance that the posterior of one network (`parts`) has on
-    top.
+    Every network is linearised, a smoother S of the pixels; the mean of the networks has the mean of their smoothers
+    and the covariance noise^2 S S', or S V S' where pixels have variances V of their own. What noise one network alone
+    makes a bump of is averaged away, as in the field itself. The prior variance that the posterior of one network
+    (`parts`) has on top is not in it.
 
     Attributes:
         ensemble: The networks.
         parts: One posterior per shape, around its first member, all from the same pixels.
+        shrinkage: Factor on the prior precisions of all parts. With 1, that of the evidence, S follows noise that
+            training ends too early to follow; `bootstrap.calibrated` finds the factor.
     """
 
     ensemble: NetworkEnsemble
     parts: tuple[LaplacePosterior, ...]
+    shrinkage: float = 1.0
 
     def standard_deviation(
         self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None
@@ -92,8 +94,7 @@ class EnsemblePosterior:
         Returns:
             `[n, M]`, float64, standardised units per unit coordinates, without the noise of a pixel.
         """
-        spreads = [np.sqrt(np.sum(self._response(part, multi_indices) ** 2, axis=-1)) for part in chunks(coordinates)]
-        return np.concatenate(spreads)
+        return np.concatenate([self.spread(self.along(part, multi_indices)) for part in chunks(coordinates)])
 
     def draws(
         self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None, *, count: int, seed: int
@@ -110,12 +111,18 @@ class EnsemblePosterior:
             `[count, n, M]`, float64, standardised units per unit coordinates.
         """
         noise = np.random.default_rng(checked_seed(seed)).standard_normal((len(self.parts[0].rows), count))
-        changes = [self._response(part, multi_indices, noise) for part in chunks(coordinates)]
+        changes = [self._response(self.along(part, multi_indices), noise) for part in chunks(coordinates)]
         return self.ensemble.evaluate(coordinates, multi_indices) + np.moveaxis(np.concatenate(changes), -1, 0)
 
-    def _response(
-        self, points: np.ndarray, multi_indices: Sequence[MultiIndex] | None, noise: np.ndarray | None = None
-    ) -> np.ndarray:
+    def along(self, points: np.ndarray, multi_indices: Sequence[MultiIndex] | None) -> list[np.ndarray]:
+        """Gradients of the derivatives along the eigenvectors of every part, `[n, M, r]`, whatever the shrinkage."""
+        return [part.gradients(points, multi_indices) @ part.eigenvectors for part in self.parts]
+
+    def spread(self, along: list[np.ndarray]) -> np.ndarray:
+        """Standard deviations `[n, M]` from these."""
+        return np.asarray(np.linalg.norm(self._response(along), axis=-1))
+
+    def _response(self, along: list[np.ndarray], noise: np.ndarray | None = None) -> np.ndarray:
         """What standard noise `[k, count]`, or one unit of it at each of k pixels, does to the mean: `[n, M, count]`.
 
         The eigenvalues are those of all pixels, so that each of the k stands for its share of them. Where pixels differ
@@ -124,12 +131,12 @@ class EnsemblePosterior:
         rows, deviation = self.parts[0].rows, self.ensemble.noise.deviation
         unit = 1.0 if deviation is None else deviation[rows]
         total = np.zeros(1)
-        for fit, part in zip(self.ensemble.fits, self.parts, strict=True):
-            gain = np.sqrt(part.eigenvalues) / part.noise_scale * part.variances
+        for fit, part, gradients in zip(self.ensemble.fits, self.parts, along, strict=True):
+            precision = part.eigenvalues / part.noise_scale**2 + self.shrinkage * part.prior_precision
+            gain = np.sqrt(part.eigenvalues) / part.noise_scale / precision
             given = part.pixel_vectors.T * unit
             given = given if noise is None else given @ noise
-            change = (part.gradients(points, multi_indices) @ part.eigenvectors * gain) @ given
-            total = total + change * (fit.members / self.ensemble.members)
+            total = total + (gradients * gain) @ given * (fit.members / self.ensemble.members)
         return total
 
 

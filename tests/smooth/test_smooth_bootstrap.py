@@ -1,0 +1,110 @@
+"""How much of the noise networks follow, against changes whose shrinkage is known, and against truth."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+import bayespde as bp
+from bayespde.smooth.bootstrap import calibrated, matched, orders_along_axes, trained_again
+from bayespde.smooth.ensemble import NetworkEnsemble, ensemble_posterior
+from bayespde.smooth.network_config import NetworkConfig
+from bayespde.smooth.noise import PixelNoise
+from bayespde.smooth.train import train
+
+SHAPES = (
+    NetworkConfig(width=8, depth=2, steps=200, batch=256, learning_rate=1e-2, members=1),
+    NetworkConfig(activation="sine", width=8, depth=2, steps=200, batch=256, learning_rate=1e-2, members=2),
+)
+
+
+@pytest.fixture(scope="module")
+def posterior():
+    rng = np.random.default_rng(3)
+    coordinates = rng.uniform(-1, 1, (600, 2))
+    values = np.tanh(2 * (coordinates[:, 1] - 0.5 * coordinates[:, 0])) + 0.1 * rng.standard_normal(600)
+    mask = rng.random(600) < 0.1
+    fits = [
+        train(coordinates, values, config=c, noise=PixelNoise(0.1), held_out=mask, seed=k) for k, c in enumerate(SHAPES)
+    ]
+    return ensemble_posterior(NetworkEnsemble(tuple(fits)), coordinates), coordinates
+
+
+@pytest.mark.parametrize("shrinkage", [0.2, 1.0, 30.0])
+def test_a_known_shrinkage_is_found(posterior, seed, shrinkage):
+    """From many draws at once: what one draw can tell is a matter of luck, what all can is not."""
+    posterior, _ = posterior
+    points, indices = np.random.default_rng(seed).uniform(-1, 1, (50, 2)), orders_along_axes(2)
+    known = replace(posterior, shrinkage=shrinkage)
+    draws = known.draws(points, indices, count=100, seed=seed) - posterior.ensemble.evaluate(points, indices)
+    found = [matched(posterior, points, indices, change) for change in draws]
+    logs = np.log(found)
+    error = logs.std(ddof=1) / math.sqrt(len(logs))
+    assert abs(np.median(logs) - math.log(shrinkage)) < 5 * error + 0.3
+    assert replace(posterior, shrinkage=found[0]).spread(posterior.along(points, indices)).shape == (50, 7)
+
+
+def test_changes_beyond_all_bounds_end_at_a_bound(posterior):
+    posterior, _ = posterior
+    points, indices = np.random.default_rng(0).uniform(-1, 1, (20, 2)), [(0, 0)]
+    ends = [matched(posterior, points, indices, np.full((20, 1), size)) for size in (1e9, 0.0)]
+    np.testing.assert_allclose(np.log2(ends), (-6, 14), atol=0.2)
+
+
+def test_networks_are_trained_again_on_their_mean_with_noise(posterior):
+    posterior, coordinates = posterior
+    again = trained_again(posterior, coordinates, penalty_scales=[1.0] * 2, seed=5)
+    assert [fit.config for fit in again.fits] == [fit.config for fit in posterior.ensemble.fits]
+    assert np.array_equal(again.held_out, posterior.ensemble.held_out)
+    change = again.evaluate(coordinates) - posterior.ensemble.evaluate(coordinates)
+    # They follow the mean to a part of the noise, and not exactly.
+    assert 0.01 < np.sqrt(np.mean(change**2)) < 0.06
+    # The residuals at pixels held out are those of the noise that was added.
+    assert np.sqrt(np.mean(again.residuals**2)) == pytest.approx(0.1, rel=0.35)
+
+
+def test_the_same_seed_gives_the_same_shrinkage(posterior):
+    posterior, coordinates = posterior
+    found = [calibrated(posterior, coordinates, penalty_scales=[1.0] * 2, seed=s).shrinkage for s in (1, 1, 2)]
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize("freedom", [math.inf, 5.0])
+def test_noise_is_drawn_as_its_density_says(seed, freedom):
+    """A change of variables: the cumulative distribution of draws is uniform (Kolmogorov-Smirnov)."""
+    from scipy.stats import kstest, norm, t
+
+    from bayespde.smooth.noise import student_scale
+
+    draws = PixelNoise(0.3, freedom).draw(np.random.default_rng(seed), 4000)
+    density = norm(scale=0.3) if math.isinf(freedom) else t(freedom, scale=student_scale(0.3, freedom))
+    assert kstest(draws, density.cdf).pvalue > 1e-6
+    deviation = np.repeat([0.5, 2.0], 2000)
+    if math.isinf(freedom):
+        draws = PixelNoise(0.3, deviation=deviation).draw(np.random.default_rng(seed), 4000)
+        assert kstest(draws / deviation, density.cdf).pvalue > 1e-6
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_truth(seed):
+    """A front under 20 % noise, four draws: 90 % intervals of value and derivatives; errors within one draw go together,
+    so that the bounds are wide."""
+    t, x = np.linspace(0, 1, 60), np.linspace(-1, 1, 100)
+    argument = (x - 0.6 * t[:, None] + 0.3) / 0.12
+    share = expit(argument)
+    slope = share * (1 - share)
+    truth = {(0, 0): share, (0, 1): slope / 0.12, (0, 2): slope * (1 - 2 * share) / 0.12**2, (1, 0): -slope * 5}
+    clean, covered = bp.make_field(share, t=t, x=x), []
+    for k in range(4):
+        smooth = bp.fit_field(bp.add_noise(clean, 0.2, seed=4 * seed + k), method="network", seed=k)
+        rng = np.random.default_rng(k)
+        index = rng.integers(0, 60, 300), rng.integers(0, 100, 300)
+        points = np.column_stack([t[index[0]], x[index[1]]])
+        for orders, exact in truth.items():
+            mean, sd = smooth.at_points(orders, points)
+            covered.append(np.mean(np.abs(mean - exact[index]) < 1.6449 * sd))
+    covered = np.reshape(covered, (4, len(truth)))
+    assert np.all(covered.mean(axis=0) > 0.7)
+    assert 0.82 < covered.mean() < 0.985
