@@ -12,6 +12,8 @@ _HOME = {
     "check_field": "bayespde.core.field",
     "make_field": "bayespde.core.field",
     "read_field": "bayespde.core.field",
+    "make_samples": "bayespde.core.samples",
+    "samples_of": "bayespde.core.samples",
     "Equation": "bayespde.core.equation",
     "Library": "bayespde.core.equation",
     "SufficientStatistics": "bayespde.core.statistics",

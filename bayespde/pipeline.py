@@ -13,6 +13,7 @@ import xarray as xr
 
 from bayespde.config import DiscoverConfig, Prior
 from bayespde.core.equation import Equation, Library
+from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field, field_hash
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import spawn_seeds
@@ -32,6 +33,7 @@ from bayespde.results.equations import RankedEquation, equations
 from bayespde.results.pareto import pareto_front
 from bayespde.results.second import format_estimates
 from bayespde.sampling import check_workers, sample
+from bayespde.smooth.field_draw import FieldDraw
 from bayespde.smooth.fit import fit_field
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.smooth.spline import fit_spline
@@ -42,7 +44,7 @@ def assemble(
     library: Library,
     field: xr.DataArray,
     *,
-    smooth: SmoothField,
+    smooth: SmoothField | FieldDraw,
     form: Weak | Strong | None = None,
     prior: Prior | None = None,
     seed: int = 0,
@@ -56,7 +58,7 @@ def assemble(
     Args:
         library: The candidate terms.
         field: The raw field.
-        smooth: The smooth field made from it.
+        smooth: The smooth field made from it; for `Strong` also one draw of it, `smooth.draw(seed)`.
         form: `Weak(...)` (default) or `Strong(...)`.
         prior: Prior under which the pilot equation is averaged (its slab replaced by the g-prior, which is faster).
         seed: Of the sampling by which it is averaged, for libraries of more than 23 terms.
@@ -68,11 +70,19 @@ def assemble(
     Raises:
         FieldError: If the field does not satisfy its schema.
         TermError: If a term does not fit the field's dimensions.
+        ConfigError: If the weak form is given one draw.
     """
     field, form, prior = check_field(field), form or Weak(), prior or Prior()
     check_library(library, field)
     if isinstance(form, Strong):
         return strong_statistics(library, field, smooth.evaluate, options=form)
+    if isinstance(smooth, FieldDraw):
+        raise ConfigError(
+            "The weak form does not take one draw of a smooth field.",
+            got="a FieldDraw",
+            wanted="the SmoothField: its rows know the errors of the smoothing already",
+            fix="assemble(..., smooth=smooth), or form=Strong()",
+        )
     spline = smooth.spline
     jitters = _is_front(field, spline, form.noise)
     if jitters and spline.hold_out != "pixels":

@@ -116,7 +116,7 @@ def check_field(field: Any) -> xr.DataArray:
         )
     if np.iscomplexobj(field.values) or not np.issubdtype(field.dtype, np.number):
         raise FieldError("The values must be real numbers.", got=field.dtype, wanted="a real dtype", fix="field.real")
-    _check_name(str(field.name or "u"))
+    check_name(str(field.name or "u"))
     checked = field.transpose(*dims).astype(np.float64).drop_vars([c for c in field.coords if c not in dims])
     checked = checked.copy(deep=True).rename(field.name or "u")
     for dim in dims:
@@ -127,7 +127,8 @@ def check_field(field: Any) -> xr.DataArray:
     return checked
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise a `FieldError` unless a variable of this name can stand in a term."""
     if not re.fullmatch("[A-Za-z][A-Za-z0-9]*", name) or name in AXIS_LETTER or name == "t" or keyword.iskeyword(name):
         raise FieldError(
             "The name of the field cannot stand in a term.",

@@ -1,4 +1,4 @@
-"""A linearised ensemble, and its networks trained again on pixels made from it -> error bars as wide as the difference."""
+"""A linearised ensemble, and its networks trained again on pixels made from it -> error bars that cover the change."""
 
 from __future__ import annotations
 

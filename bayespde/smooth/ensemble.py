@@ -122,22 +122,27 @@ class EnsemblePosterior:
         """Standard deviations `[n, M]` from these."""
         return np.asarray(np.linalg.norm(self._response(along), axis=-1))
 
-    def _response(self, along: list[np.ndarray], noise: np.ndarray | None = None) -> np.ndarray:
-        """What standard noise `[k, count]`, or one unit of it at each of k pixels, does to the mean: `[n, M, count]`.
+    def response_along(self, noise: np.ndarray | None = None) -> list[np.ndarray]:
+        """What noise does to the weights of every part, along its eigenvectors: `[r, count]`.
 
         The eigenvalues are those of all pixels, so that each of the k stands for its share of them. Where pixels differ
         in their noise, so does one unit.
+
+        Args:
+            noise: Standard noise at the k pixels `rows`, `[k, count]`; one unit at each in turn if absent.
         """
-        rows, deviation = self.parts[0].rows, self.ensemble.noise.deviation
-        unit = 1.0 if deviation is None else deviation[rows]
-        total = np.zeros(1)
-        for fit, part, gradients in zip(self.ensemble.fits, self.parts, along, strict=True):
+        deviation, found = self.ensemble.noise.deviation, []
+        for fit, part in zip(self.ensemble.fits, self.parts, strict=True):
             precision = part.eigenvalues / part.noise_scale**2 + self.shrinkage * part.prior_precision
-            gain = np.sqrt(part.eigenvalues) / part.noise_scale / precision
-            given = part.pixel_vectors.T * unit
-            given = given if noise is None else given @ noise
-            total = total + (gradients * gain) @ given * (fit.members / self.ensemble.members)
-        return total
+            gain = np.sqrt(part.eigenvalues) / part.noise_scale / precision * (fit.members / self.ensemble.members)
+            given = part.pixel_vectors.T * (1.0 if deviation is None else deviation[part.rows])
+            found.append(gain[:, None] * (given if noise is None else given @ noise))
+        return found
+
+    def _response(self, along: list[np.ndarray], noise: np.ndarray | None = None) -> np.ndarray:
+        """What noise does to the mean, from gradients along the eigenvectors: `[n, M, count]`."""
+        changes = self.response_along(noise)
+        return np.asarray(sum(gradients @ change for gradients, change in zip(along, changes, strict=True)))
 
 
 def ensemble_posterior(

@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.field import check_field
 from bayespde.smooth.automatic import checked_device
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.contest import Contest, penalty_scales
@@ -18,15 +17,13 @@ from bayespde.smooth.hold_out import held_out_mask
 from bayespde.smooth.jitter import displacement
 from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.noise import FAMILIES, MOST_RESIDUALS, NoiseModel, check_family, choose_noise, evenly
+from bayespde.smooth.observations import Observations, observations
 from bayespde.smooth.penalty import Penalty
 from bayespde.smooth.shapes import candidate_configs, wave_numbers
-from bayespde.smooth.smooth_field import SmoothField, standardised_pixels
-from bayespde.smooth.spline import fit_spline
+from bayespde.smooth.smooth_field import SmoothField
 from bayespde.smooth.spline_fit import SplineFit
 
 MINIMUM_NOISE = 1e-3
-# Above so many pixels the spline's error at one left out is a formula; below, the spline is fitted without them.
-LEAVE_ONE_OUT = 3_000_000
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,8 @@ def fit_field(
     """Make a field smooth: deep-learning total-variation regularisation, or the spline where that predicts better.
 
     Args:
-        field: A field; checked first.
+        field: A field, or scattered samples (`bp.make_samples`, `bp.samples_of`); checked first. Of samples the spline
+            sees the means at the nodes of a grid, on which the result is evaluated.
         order: Overrides `options.order`.
         weight: Overrides `options.weight`.
         method: Overrides `options.method`.
@@ -105,34 +103,35 @@ def fit_field(
         The smooth field, with the choice made and the scores it rests on.
 
     Raises:
-        FieldError: If the field does not satisfy its schema.
+        FieldError: If the field, or the samples, do not satisfy their schema.
         ConfigError: If a setting is out of range, the device is not there, or the pixels cannot have the noise.
     """
-    field = check_field(field)
     changes: dict[str, Any] = {"order": order, "weight": weight, "method": method}
     options = replace(options or Smoothing(), **{k: v for k, v in changes.items() if v is not None})
+    data = observations(field)
     checked_device(options.device)
     if options.noise != "auto":
-        check_family(options.noise, field.values[~np.isnan(field.values)])
+        check_family(options.noise, data.values)
     config = replace(options.spline, noise="student_t") if options.noise == "student_t" else options.spline
     if options.hold_out != "auto":
         config = replace(config, hold_out=options.hold_out)
-    spline = fit_spline(field, config=config)
+    spline = data.fit(config)
     choice: dict[str, Any] = {"hold_out": spline.hold_out, "held_out_rmse": {"spline": spline.score}}
     if spline.hold_out == "frames":
-        choice["displacement"] = displacement(field.values, [spline.evaluate(o) for o in _first_orders(field.ndim)])
+        residual_of = [spline.evaluate(o) for o in _first_orders(data.field.ndim)]
+        choice["displacement"] = displacement(data.field.values, residual_of)
     if options.method == "spline":
         choice["reason"] = "asked for; its rmse is by generalised cross-validation"
-        return SmoothField(field, spline, config, None, "spline", choice)
-    attempt = _attempt(field, _assumed_noise(field, spline, options.noise), spline, config, options, seed, progress)
-    attempt, choice["log_density"] = _with_best_noise(attempt, field, options, seed, progress)
+        return SmoothField(data, spline, config, None, "spline", choice)
+    attempt = _attempt(data, _assumed_noise(data, spline, options.noise), spline, config, options, seed, progress)
+    attempt, choice["log_density"] = _with_best_noise(attempt, data, options, seed, progress)
     scores = attempt.scores
     choice |= {"held_out_rmse": scores, "noise": attempt.noise.describe()}
     choice["networks"] = [fit.config.label for fit in attempt.networks.fits]
     choice["reason"] = "asked for" if options.method == "network" else "lower error on pixels that neither had seen"
     is_spline = options.method == "auto" and scores["spline"] < scores["mean of networks"]
     chosen = "spline" if is_spline else "network"
-    return SmoothField(field, attempt.spline, attempt.config, attempt.networks, chosen, choice)
+    return SmoothField(data, attempt.spline, attempt.config, attempt.networks, chosen, choice)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,17 +147,16 @@ class _Attempt:
     mean: np.ndarray
 
 
-def _assumed_noise(field: xr.DataArray, spline: SplineFit, family: str) -> NoiseModel:
+def _assumed_noise(data: Observations, spline: SplineFit, family: str) -> NoiseModel:
     """What the first networks are trained under: Student's t if asked for, or normal noise."""
     if family != "student_t":
-        return NoiseModel("gaussian", spline.noise_scale)
-    seen = ~np.isnan(field.values)
-    observed, mean = field.values[seen], spline.evaluate((0,) * field.ndim)[seen]
-    return NoiseModel.fit(family, evenly(observed, MOST_RESIDUALS), evenly(mean, MOST_RESIDUALS))
+        return NoiseModel("gaussian", data.noise_scale(spline))
+    observed, residual = (evenly(v, MOST_RESIDUALS) for v in (data.values, data.residual(spline)))
+    return NoiseModel.fit(family, observed, observed - residual)
 
 
 def _with_best_noise(
-    first: _Attempt, field: xr.DataArray, options: Smoothing, seed: int, progress: bool
+    first: _Attempt, data: Observations, options: Smoothing, seed: int, progress: bool
 ) -> tuple[_Attempt, dict[str, float]]:
     """The noise of the pixels held out; outliers are a reason to train again, and to keep what predicts better."""
     scores: dict[str, float] = {}
@@ -174,18 +172,18 @@ def _with_best_noise(
     scales = first.spline.scales
     if noise.family == "student_t":
         config = replace(first.config, noise="student_t")
-        spline = fit_spline(field, config=config)
-        second = _attempt(field, noise, spline, config, options, seed, progress)
+        spline = data.fit(config)
+        second = _attempt(data, noise, spline, config, options, seed, progress)
         _, again = choose_noise(second.observed, second.mean, seed=seed)
         return (second, again) if again["student_t"] > scores["student_t"] else (first, scores)
-    coordinates, _ = standardised_pixels(field, scales)
+    coordinates, _ = data.standardised(scales)
     mean = first.networks.evaluate(coordinates)[:, 0] * scales.amplitude + scales.offset
     networks = first.networks.with_noise(noise.pixel_noise(mean, scales.amplitude))
     return replace(first, noise=noise, networks=networks), scores
 
 
 def _attempt(
-    field: xr.DataArray,
+    data: Observations,
     noise: NoiseModel,
     spline: SplineFit,
     config: SplineConfig,
@@ -195,13 +193,13 @@ def _attempt(
 ) -> _Attempt:
     """Train the candidates under a noise."""
     scales = spline.scales
-    coordinates, values = standardised_pixels(field, scales)
+    coordinates, values = data.standardised(scales)
     pixels = noise.pixel_noise(None, scales.amplitude)
     pixels = replace(pixels, scale=max(pixels.scale, MINIMUM_NOISE))
     unit: Literal["pixels", "frames"] = "frames" if spline.hold_out == "frames" else "pixels"
-    configs = [replace(c, hold_out=unit) for c in options.networks or candidate_configs(field.ndim)]
+    configs = [replace(c, hold_out=unit) for c in options.networks or candidate_configs(coordinates.shape[1])]
     mask = held_out_mask(coordinates, config=configs[0], seed=seed)
-    residual = _held_out_residual(field, spline, config, mask) / scales.amplitude
+    residual = data.held_out_residual(spline, config, mask) / scales.amplitude
     penalty = replace(options.penalty, order=options.order, weight=0.0)
     contest = Contest(
         coordinates=coordinates,
@@ -220,7 +218,7 @@ def _attempt(
     )
     networks, scores = contest.run(configs, may_grow=not options.networks, seed=seed)
     scores = {"spline": contest.rival} | scores
-    observed = field.values[~np.isnan(field.values)][mask]
+    observed = data.values[mask]
     return _Attempt(
         noise=noise,
         spline=spline,
@@ -235,16 +233,3 @@ def _attempt(
 def _first_orders(dimensions: int) -> list[tuple[int, ...]]:
     """The value, and the first derivative along every axis of space."""
     return [tuple(int(axis == k) for axis in range(dimensions)) for k in (-1, *range(1, dimensions))]
-
-
-def _held_out_residual(field: xr.DataArray, spline: SplineFit, config: SplineConfig, mask: np.ndarray) -> np.ndarray:
-    """Observed minus spline at pixels hidden from it, which it imputes like missing ones."""
-    hidden, values = np.zeros(field.shape, dtype=bool), (0,) * field.ndim
-    hidden[~np.isnan(field.values)] = mask
-    if field.size > LEAVE_ONE_OUT and mask.size == field.size and spline.hold_out == "pixels":
-        residual = field.values - spline.evaluate(values)
-        own = (spline.standard_deviation(values) / spline.noise_scale) ** 2
-        return np.asarray((residual / (1 - own))[hidden])
-    gappy = field.copy(data=np.where(hidden, np.nan, field.values))
-    fit = fit_spline(gappy, config=replace(config, hold_out=spline.hold_out))
-    return np.asarray((field.values - fit.evaluate(values))[hidden])

@@ -71,7 +71,7 @@ class PixelNoise:
         return misfit_and_slope(residual, self.scale, self.freedom)[1] / 2
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Noise of that many pixels, `[count]`, float64, one after the other where they have deviations of their own."""
+        """Noise of that many pixels, `[count]`, float64: of all of them, where they have deviations of their own."""
         if math.isinf(self.freedom):
             return self.scale * rng.standard_normal(count) * (1.0 if self.deviation is None else self.deviation)
         return student_scale(self.scale, self.freedom) * rng.standard_t(self.freedom, count)

@@ -12,18 +12,18 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.field import check_field
-from bayespde.core.scales import Scales
+from bayespde.core.random import checked_seed
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.bootstrap import calibrated
 from bayespde.smooth.contest import penalty_scales
 from bayespde.smooth.ensemble import EnsemblePosterior, NetworkEnsemble, ensemble_posterior
+from bayespde.smooth.field_draw import FieldDraw, NetworkDraw
 from bayespde.smooth.laplace import LaplaceConfig
 from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.network_fit import NetworkFit, TrainingHistory
 from bayespde.smooth.noise import PixelNoise
+from bayespde.smooth.observations import Observations, ScatteredObservations, observations
 from bayespde.smooth.penalty import Penalty
-from bayespde.smooth.spline import fit_spline
 from bayespde.smooth.spline_fit import SplineFit
 
 Orders = tuple[int, ...]
@@ -36,7 +36,7 @@ class SmoothField:
     """A noisy field made smooth: the spline always, the neural field where trained, and which of them to believe.
 
     Attributes:
-        field: The raw field.
+        data: What was observed.
         spline: The penalised spline: noise level, exact posterior.
         spline_config: Its settings.
         network: The neural fields, if any were trained; their mean is the smoother.
@@ -44,7 +44,7 @@ class SmoothField:
         choice: How the choice was made: what was held out, and the held-out rmse of every candidate.
     """
 
-    field: xr.DataArray
+    data: Observations
     spline: SplineFit
     spline_config: SplineConfig
     network: NetworkEnsemble | None
@@ -52,9 +52,14 @@ class SmoothField:
     choice: Mapping[str, Any]
 
     @property
+    def field(self) -> xr.DataArray:
+        """The raw field, on whose grid the smooth one is evaluated; of samples their means at the nodes of a grid."""
+        return self.data.field
+
+    @property
     def noise_scale(self) -> float:
         """Standard deviation of the pixel noise, units of the field, from the spline."""
-        return self.spline.noise_scale
+        return self.data.noise_scale(self.spline)
 
     @property
     def dims(self) -> tuple[str, ...]:
@@ -93,6 +98,30 @@ class SmoothField:
         points = np.asarray(points, dtype=np.float64)
         return self._network_at(points, [orders])[:, 0], self._network_deviation_at(points, [orders])[:, 0]
 
+    def draw(self, seed: int) -> FieldDraw:
+        """One field of the posterior of the chosen smoother, on the grid of the data.
+
+        Args:
+            seed: Non-negative integer; another seed, another field.
+
+        Returns:
+            The draw: exact for the spline; for neural fields the mean of the networks, changed as one draw of the noise
+            changes it (`EnsemblePosterior`).
+
+        Raises:
+            ConfigError: If the seed is not a non-negative integer.
+        """
+        if self.chosen == "spline":
+            spline = self.spline.draw(np.random.default_rng(checked_seed(seed)))
+            return FieldDraw(self.field, lambda orders: self._one_by_one(orders, spline.evaluate))
+        change = NetworkDraw(self.network_posterior, seed)
+
+        def at(points: np.ndarray, orders: list[Orders]) -> np.ndarray:
+            moved = change(self._unit_points(points), orders) * self._network_factors(orders)
+            return self._network_at(points, orders) + moved
+
+        return FieldDraw(self.field, lambda orders: self._on_grid(list(orders), at))
+
     @cached_property
     def network_posterior(self) -> EnsemblePosterior:
         """Linearisation of the neural fields around the end of training, in their own standardised coordinates.
@@ -103,7 +132,7 @@ class SmoothField:
         Raises:
             ConfigError: If no neural field was trained.
         """
-        networks, (coordinates, _) = self._trained(), standardised_pixels(self.field, self.spline.scales)
+        networks, (coordinates, _) = self._trained(), self.data.standardised(self.spline.scales)
         posterior = ensemble_posterior(networks, coordinates, config=LaplaceConfig(), seed=0)
         if "shrinkage" in self.choice:
             return replace(posterior, shrinkage=self.choice["shrinkage"])
@@ -140,6 +169,10 @@ class SmoothField:
     def to_dataset(self) -> xr.Dataset:
         """Write everything that cannot be recomputed in a second into a dataset that netCDF can hold."""
         dataset = xr.Dataset({"u": self.field})
+        if isinstance(self.data, ScatteredObservations):
+            samples = self.data.samples
+            columns = {f"sample_{d}": samples[d] for d in self.dims} | {"sample_values": samples}
+            dataset = dataset.assign({name: ("sample", c.values, c.attrs) for name, c in columns.items()})
         dataset.attrs["variable"] = str(self.field.name)
         dataset.attrs["spline_config"] = json.dumps(asdict(self.spline_config))
         dataset.attrs["chosen"] = self.chosen
@@ -161,11 +194,11 @@ class SmoothField:
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> SmoothField:
         """Read back what `to_dataset` wrote; the spline is fitted again, which gives the same numbers."""
-        field = check_field(dataset["u"].rename(dataset.attrs["variable"]))
+        data = _read_observations(dataset)
         config = SplineConfig(**json.loads(dataset.attrs["spline_config"]))
-        network = _read_networks(dataset, field.ndim) if "networks" in dataset.attrs else None
-        spline = fit_spline(field, config=config)
-        return cls(field, spline, config, network, dataset.attrs["chosen"], json.loads(dataset.attrs["choice"]))
+        network = _read_networks(dataset, data.field.ndim) if "networks" in dataset.attrs else None
+        chosen, choice = dataset.attrs["chosen"], json.loads(dataset.attrs["choice"])
+        return cls(data, data.fit(config), config, network, chosen, choice)
 
     def _one_by_one(self, orders: Sequence[Orders], of: Callable[[Orders], np.ndarray]) -> np.ndarray:
         # Of a long video there is no room for a list of arrays and their stack.
@@ -210,23 +243,19 @@ class SmoothField:
         return self.network
 
 
-def standardised_pixels(field: xr.DataArray, scales: Scales) -> tuple[np.ndarray, np.ndarray]:
-    """Observed pixels as the network sees them: coordinates `[n, d]` in [-1, 1], values `[n]` with mean 0 and sd 1.
-
-    Both are float32: long videos have many of them, and networks are trained in single precision.
-    """
-    observed = ~np.isnan(field.values)
-    axes = np.ix_(*(2 * scales.to_unit(str(d), field[d].values) - 1 for d in field.dims))
-    columns = [np.broadcast_to(axis.astype(np.float32), field.shape)[observed] for axis in axes]
-    values = (field.values[observed] - scales.offset) / scales.amplitude
-    return np.stack(columns, axis=1), values.astype(np.float32)
-
-
 def _arrays(fit: NetworkFit) -> dict[str, np.ndarray]:
     """What a fit learnt, by name."""
     learnt = {f"parameter_{name}": value.numpy() for name, value in fit.parameters.items()}
     history = {f"history_{name}": series for name, series in fit.history._asdict().items()}
     return {**learnt, **history, "residuals": fit.residuals, "training_rmse": fit.training_rmse}
+
+
+def _read_observations(dataset: xr.Dataset) -> Observations:
+    name = dataset.attrs["variable"]
+    if "sample_values" not in dataset:
+        return observations(dataset["u"].rename(name))
+    positions = {str(d): dataset[f"sample_{d}"].variable for d in dataset["u"].dims}
+    return observations(dataset["sample_values"].rename(name).assign_coords(positions))
 
 
 def _read_networks(dataset: xr.Dataset, dimensions: int) -> NetworkEnsemble:

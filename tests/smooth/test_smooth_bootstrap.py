@@ -89,8 +89,10 @@ def test_noise_is_drawn_as_its_density_says(seed, freedom):
 
 @pytest.mark.slow
 def test_intervals_cover_the_truth(seed):
-    """A front under 20 % noise, four draws: 90 % intervals of value and derivatives; errors within one draw go together,
-    so that the bounds are wide."""
+    """A front under 20 % noise, four draws: 90 % intervals of value and derivatives.
+
+    Errors within one draw go together, so that the bounds are wide.
+    """
     t, x = np.linspace(0, 1, 60), np.linspace(-1, 1, 100)
     argument = (x - 0.6 * t[:, None] + 0.3) / 0.12
     share = expit(argument)

@@ -11,6 +11,7 @@ from bayespde.core.errors import BayespdeError, ConfigError, FieldError
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.fit import fit_field
 from bayespde.smooth.network_config import NetworkConfig
+from bayespde.smooth.observations import GridObservations
 from bayespde.smooth.shapes import candidate_configs
 from bayespde.smooth.train import train
 
@@ -281,7 +282,7 @@ def test_a_network_claims_errors_where_asked(chosen_on_front):
     assert dataset.attrs["smoother"] == "network"
     assert np.array_equal(dataset["u_x"].values, chosen_on_front.evaluate((0, 1)))
     few = chosen_on_front.field.isel(time=slice(0, 41, 8), x=slice(0, 81, 16))
-    some = replace(chosen_on_front, field=few)
+    some = replace(chosen_on_front, data=GridObservations(few))
     # The networks and their posterior are those of all pixels; only the grid is another.
     some.__dict__["network_posterior"] = chosen_on_front.network_posterior
     dataset = bp.differentiate(some, deviations=True)
@@ -315,14 +316,14 @@ def test_three_dimensions_of_space():
 
 def test_the_error_at_a_pixel_left_out_is_that_of_a_fit_without_it(noisy, monkeypatch):
     """The formula that long videos use, with one pixel of a small one hidden in turn, at fixed smoothing weights."""
-    import bayespde.smooth.fit as module
+    import bayespde.smooth.observations as module
 
     spline = fit_field(noisy, method="spline").spline
     monkeypatch.setattr(module, "LEAVE_ONE_OUT", 0)
     for index in ((3, 7), (15, 22), (28, 40)):
         mask = np.zeros(noisy.shape, dtype=bool)
         mask[index] = True
-        found = module._held_out_residual(noisy, spline, SplineConfig(), mask.ravel())
+        found = GridObservations(noisy).held_out_residual(spline, SplineConfig(), mask.ravel())
         gappy = noisy.copy(data=np.where(mask, np.nan, noisy.values))
         without = fit_field(gappy, method="spline", options=bp.Smoothing(hold_out="pixels")).spline
         wanted = noisy.values[index] - without.evaluate((0, 0))[index]
