@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -22,8 +21,8 @@ LEAVE_ONE_OUT = 3_000_000
 # Of the grid of scattered samples: most nodes, share of them that may stay empty, and how it is made coarser.
 MOST_NODES, EMPTY, COARSER = 3_000_000, 0.1, 0.85
 EVEN = 1e-3
-# So many samples per node leave none empty by chance; where more than this share is, frames look at different places.
-CROWDED, UNSEEN, FRAMES = 20, 0.05, 0.9
+# Margins of which so much less is seen than of the rest are left out, for nothing would determine the field there.
+SEEN_LESS = 0.02
 ROUNDS = 2
 
 
@@ -182,59 +181,54 @@ def scattered(samples: xr.DataArray) -> ScatteredObservations:
         FieldError: If the samples fill no grid of at least 5 nodes along every axis.
     """
     dims = [d for d in ("time", "z", "y", "x") if d in samples.coords]
-    samples = _seen_in_most_frames(samples, dims)
-    arrays = [samples[d].values for d in dims]
-    sizes, is_fixed = _first_sizes(arrays)
+    sizes, is_fixed = _first_sizes([samples[d].values for d in dims])
     while True:
-        axes = [np.linspace(a.min(), a.max(), n) for a, n in zip(arrays, sizes, strict=True)]
+        arrays = [samples[d].values for d in dims]
         nearest = [_nearest(array, n) for array, n in zip(arrays, sizes, strict=True)]
         nodes = np.ravel_multi_index(nearest, sizes)
-        filled = _filled(nodes, sizes)
-        is_coarse_enough = filled.size <= MOST_NODES and filled.mean() >= 1 - EMPTY
-        if is_coarse_enough and filled.reshape(sizes[0], -1).any(axis=1).all():
-            break
-        may_shrink = [not fixed or all(is_fixed) for fixed in is_fixed]
-        sizes = tuple(int(COARSER * n) if s else n for n, s in zip(sizes, may_shrink, strict=True))
-        if min(sizes) < MINIMUM_SAMPLES:
+        filled = np.zeros(sizes, dtype=bool)
+        filled.ravel()[nodes] = True
+        is_inside = _inside_margins(filled, nearest)
+        if min(sizes) < MINIMUM_SAMPLES or is_inside.sum() < FEWEST_SAMPLES:
             raise FieldError(
                 "The samples fill no grid on which a pilot spline could be fitted.",
                 got=f"{samples.size} samples of {len(dims)} dimensions; {filled.mean():.0%} of {filled.shape} nodes",
                 wanted=f"{MINIMUM_SAMPLES} nodes along every axis, of which {EMPTY:.0%} are empty at most",
                 fix="record more samples, or leave out times and places with few",
             )
+        if not is_inside.all():
+            samples = check_samples(samples[is_inside])
+            continue
+        is_coarse_enough = filled.size <= MOST_NODES and filled.mean() >= 1 - EMPTY
+        if is_coarse_enough and filled.reshape(sizes[0], -1).any(axis=1).all():
+            break
+        may_shrink = [not fixed or all(is_fixed) for fixed in is_fixed]
+        sizes = tuple(int(COARSER * n) if s else n for n, s in zip(sizes, may_shrink, strict=True))
+    axes = [np.linspace(a.min(), a.max(), n) for a, n in zip(arrays, sizes, strict=True)]
     coords = {d: (d, axis, samples[d].attrs) for d, axis in zip(dims, axes, strict=True)}
     grid = xr.DataArray(np.full(sizes, np.nan), dims=dims, coords=coords, name=samples.name, attrs=samples.attrs)
     gaps = [a - axis[k] for a, axis, k in zip(arrays, axes, nearest, strict=True)]
     return _moved_to_nodes(samples, grid, nodes, gaps)
 
 
-def _seen_in_most_frames(samples: xr.DataArray, dims: list[str]) -> xr.DataArray:
-    """Leave out the margins that only some frames of a drifting video have seen, if there are such."""
-    count = max(MINIMUM_SAMPLES, round((samples.size / CROWDED) ** (1 / len(dims))))
-    arrays = [samples[d].values for d in dims]
-    coarse = [min(count, len(np.unique(a))) for a in arrays]
-    bins = [_nearest(array, n) for array, n in zip(arrays, coarse, strict=True)]
-    if _filled(np.ravel_multi_index(bins, coarse), coarse).mean() >= 1 - UNSEEN:
-        return samples
-    kept, order = np.ones(samples.size, dtype=bool), np.argsort(bins[0], kind="stable")
-    starts = np.flatnonzero(np.diff(bins[0][order], prepend=-1))
-    for array in arrays[1:]:
-        lowest, highest = (ends.reduceat(array[order], starts) for ends in (np.minimum, np.maximum))
-        kept &= (array >= np.quantile(lowest, FRAMES)) & (array <= np.quantile(highest, 1 - FRAMES))
-    # Where nothing is left there is no video behind the samples; the grid will tell.
-    return check_samples(samples[kept]) if kept.sum() >= FEWEST_SAMPLES else samples
+def _inside_margins(filled: np.ndarray, nearest: list[np.ndarray]) -> np.ndarray:
+    """Which samples are not in a margin, along an axis of space, that fewer frames of a drifting video have seen."""
+    inside = np.ones(len(nearest[0]), dtype=bool)
+    for axis in range(1, filled.ndim):
+        share = filled.mean(axis=tuple(k for k in range(filled.ndim) if k != axis))
+        usual, count = float(np.median(share)), filled.size // filled.shape[axis]
+        chance = 3 * np.sqrt(usual * (1 - usual) / count)
+        # The outermost nodes have one side only; the next ones tell for them.
+        share[0], share[-1] = share[1], share[-2]
+        good = np.flatnonzero(share >= usual - max(SEEN_LESS, chance))
+        inside &= (nearest[axis] >= good[0]) & (nearest[axis] <= good[-1])
+    return inside
 
 
 def _nearest(array: np.ndarray, count: int) -> np.ndarray:
     """Which of so many evenly spaced nodes over its range is the nearest, for every position."""
     unit = (array - array.min()) / np.ptp(array)
     return np.asarray(np.rint(unit * (count - 1)).astype(np.int64))
-
-
-def _filled(nodes: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
-    found = np.zeros(sizes, dtype=bool)
-    found.ravel()[nodes] = True
-    return found
 
 
 def _first_sizes(arrays: list[np.ndarray]) -> tuple[tuple[int, ...], list[bool]]:

@@ -39,7 +39,7 @@ def test_a_known_shrinkage_is_found(posterior, seed, shrinkage):
     points, indices = np.random.default_rng(seed).uniform(-1, 1, (50, 2)), orders_along_axes(2)
     known = replace(posterior, shrinkage=shrinkage)
     draws = known.draws(points, indices, count=100, seed=seed) - posterior.ensemble.evaluate(points, indices)
-    found = [matched(posterior, points, indices, change) for change in draws]
+    found = [matched(posterior, points, indices, change, wanted=0.9) for change in draws]
     logs = np.log(found)
     error = logs.std(ddof=1) / math.sqrt(len(logs))
     assert abs(np.median(logs) - math.log(shrinkage)) < 5 * error + 0.3
@@ -56,7 +56,8 @@ def test_changes_beyond_all_bounds_end_at_a_bound(posterior):
 def test_networks_are_trained_again_on_their_mean_with_noise(posterior):
     posterior, coordinates = posterior
     again = trained_again(posterior, coordinates, penalty_scales=[1.0] * 2, seed=5)
-    assert [fit.config for fit in again.fits] == [fit.config for fit in posterior.ensemble.fits]
+    # Networks that held-out pixels tell from the best are left out, as they were the first time.
+    assert {fit.config.label for fit in again.fits} <= {fit.config.label for fit in posterior.ensemble.fits}
     assert np.array_equal(again.held_out, posterior.ensemble.held_out)
     change = again.evaluate(coordinates) - posterior.ensemble.evaluate(coordinates)
     # They follow the mean to a part of the noise, and not exactly.
