@@ -1,0 +1,134 @@
+"""Leading equations of a posterior + the field -> their trajectories through all pixels, and their odds by these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xarray as xr
+from tqdm import tqdm
+
+from bayespde.core.equation import Equation
+from bayespde.core.errors import ConfigError, IntegrationError
+from bayespde.core.field import check_field
+from bayespde.core.posterior import Posterior
+from bayespde.results.equations import RankedEquation, equations
+from bayespde.smooth.smooth_field import SmoothField
+from bayespde.solve.trajectory import Trajectory, TrajectoryConfig, fit_trajectory
+
+# Noise left by a trajectory over that of the smooth field: beyond, the equation or its boundary does not fit.
+MISFIT = 1.05
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """Trajectory posteriors of leading equations.
+
+    Attributes:
+        trajectories: One per equation that could be integrated, most probable first.
+        probability: Posterior probabilities among these equations, `[n]`: complexity prior times trajectory evidence.
+        first: The same equations as the posterior over rows has them.
+        failed: Terms of equations that have no trajectory, and why.
+        pilot_noise: Standard deviation of the noise that the smooth field found.
+    """
+
+    trajectories: tuple[Trajectory, ...]
+    probability: np.ndarray
+    first: tuple[RankedEquation, ...]
+    failed: tuple[tuple[tuple[str, ...], str], ...]
+    pilot_noise: float
+
+    def __str__(self) -> str:
+        lines = [f"noise of a pixel by the smooth field: {self.pilot_noise:.4g}"]
+        for probability, found in zip(self.probability, self.trajectories, strict=True):
+            errors = ", ".join(f"{n} {s:.2g}" for n, s in zip(found.equation.names, found.sd, strict=True))
+            doubts = "" if found.converged else "; not converged"
+            if found.noise_scale > MISFIT * self.pilot_noise:
+                doubts += "; misses the pixels: do not trust its errors"
+            lines.append(f"{probability:.3f} {found.equation} (sd {errors}; noise {found.noise_scale:.4g}{doubts})")
+        lines += [f"no trajectory: {' + '.join(names)}: {why}" for names, why in self.failed]
+        return "\n".join(lines)
+
+
+def refine(
+    posterior: Posterior,
+    field: xr.DataArray,
+    *,
+    smooth: SmoothField,
+    top: int = 3,
+    config: TrajectoryConfig | None = None,
+    progress: bool = False,
+) -> Refined:
+    """Fit the leading equations to the pixels themselves: coefficients without the bias of rows, and their odds.
+
+    Args:
+        posterior: Whose most probable equations are taken, with their coefficients as a start.
+        field: The raw field.
+        smooth: The smooth field made from it: pilot of the initial state, and of the noise.
+        top: How many equations.
+        config: Settings; by default the field is periodic in space. `TrajectoryConfig(method=Method(...))` says
+            otherwise; held edges stay at the values of the initial state.
+        progress: Show a bar.
+
+    Returns:
+        The trajectories. Noise is taken to be independent and of the same size in all pixels; a chaotic or unstable
+        equation has no fit over many of its own time scales.
+
+    Raises:
+        FieldError: If the field does not satisfy its schema.
+        ConfigError: If `top` is not positive, or no equation has a trajectory.
+    """
+    field, config = check_field(field), config or TrajectoryConfig()
+    ranked = equations(posterior, top=top)
+    pilot = field.isel(time=0, drop=True).copy(data=_first_frame(smooth))
+    fitted: list[tuple[Trajectory, RankedEquation]] = []
+    failed = []
+    for one in tqdm(ranked, desc="trajectories", disable=not progress):
+        if not one.names:
+            continue
+        start = _equation(posterior, one)
+        try:
+            fitted.append(
+                (fit_trajectory(start, field, pilot=pilot, noise_scale=smooth.noise_scale, config=config), one)
+            )
+        except IntegrationError as error:
+            failed.append((one.names, str(error).splitlines()[0]))
+    if not fitted:
+        raise ConfigError(
+            "None of the equations has a trajectory through the field.",
+            got="; ".join(f"{' + '.join(names)}: {why}" for names, why in failed) or "equations without a term",
+            wanted="an equation that can be integrated from the first to the last frame",
+            fix="fewer frames, field.isel(time=slice(0, 40)), or a method whose boundary is that of the field",
+        )
+    log_mass = np.array([t.log_evidence + _log_prior(posterior, one.complexity) for t, one in fitted])
+    probability = np.exp(log_mass - log_mass.max())
+    order = np.argsort(-probability, kind="stable")
+    return Refined(
+        trajectories=tuple(fitted[k][0] for k in order),
+        probability=probability[order] / probability.sum(),
+        first=tuple(fitted[k][1] for k in order),
+        failed=tuple(failed),
+        pilot_noise=smooth.noise_scale,
+    )
+
+
+def _first_frame(smooth: SmoothField) -> np.ndarray:
+    """The spline's, for it is what rows are made of."""
+    values = replace(smooth, chosen="spline").evaluate((0,) * smooth.field.ndim)
+    return np.asarray(values[0])
+
+
+def _equation(posterior: Posterior, ranked: RankedEquation) -> Equation:
+    library, coefficients = posterior.library, np.zeros(len(posterior.library))
+    coefficients[[library.index(name) for name in ranked.names]] = ranked.coefficients
+    return Equation.from_library(library, coefficients)
+
+
+def _log_prior(posterior: Posterior, complexity: float) -> float:
+    """Up to a constant: exp(-gamma complexity), with gamma read off two particles that differ in it."""
+    found = posterior.spins.reshape(-1, len(posterior.library)) @ posterior.library.complexities
+    low, high = int(found.argmin()), int(found.argmax())
+    if found[low] == found[high]:
+        return 0.0
+    logs = posterior.log_prior.ravel()
+    return float((logs[high] - logs[low]) / (found[high] - found[low]) * complexity)

@@ -1,0 +1,185 @@
+"""Trajectories through noisy pixels: closed forms of the heat equation, the information bound, independent seeds."""
+
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.stats import chi2
+
+import bayespde as bp
+from bayespde.core.errors import ConfigError, IntegrationError
+from bayespde.solve.method import Method
+from bayespde.solve.state_basis import state_basis
+from bayespde.solve.trajectory import TrajectoryConfig, fit_trajectory
+
+POINTS, LENGTH = 32, 2 * np.pi
+X = LENGTH * np.arange(POINTS) / POINTS
+T = np.linspace(0, 1, 25)
+NOISE = 0.1
+
+
+def frame(values):
+    return xr.DataArray(values, dims="x", coords={"x": X}, name="u")
+
+
+def heat(seed):
+    """Three decaying waves, exactly, and noise."""
+    clean = sum(a * np.exp(-0.2 * k**2 * T[:, None]) * np.sin(k * X + k) for k, a in ((1, 1.0), (2, 0.7), (3, 0.5)))
+    return clean, bp.make_field(clean + NOISE * np.random.default_rng(seed).standard_normal(clean.shape), t=T, x=X)
+
+
+def marginal_of_heat(field, basis, grid):
+    """Log likelihood of every coefficient on the grid at the true noise, initial modes integrated out, one by one.
+
+    A mode of wave number k is c exp(-a k^2 t) in its own time series; y ~ N(0, noise^2 + dev^2 e e').
+    """
+    series, total = field.values @ basis.modes, np.zeros(len(grid))
+    for mode, deviation, y in zip(basis.modes.T, basis.deviation, series.T, strict=True):
+        k = np.abs(np.fft.rfft(mode)).argmax()
+        decay = np.exp(-grid[:, None] * k**2 * T)
+        energy = np.sum(decay**2, axis=1) * deviation**2 / NOISE**2
+        projected = decay @ y * deviation / NOISE**2
+        total += 0.5 * projected**2 / (1 + energy) - 0.5 * np.log1p(energy)
+    return total
+
+
+def test_the_posterior_of_heat_is_its_closed_form(seed):
+    clean, field = heat(seed)
+    basis = state_basis(clean[0], boundary="periodic", error=NOISE, most=7)
+    found = fit_trajectory(
+        bp.Equation.from_string("u_t = 0.3*u_xx"),
+        field,
+        pilot=frame(clean[0]),
+        noise_scale=NOISE,
+        config=TrajectoryConfig(most_modes=7),
+    )
+    grid = np.linspace(0.1, 0.35, 4001)
+    logs = marginal_of_heat(field, basis, grid)
+    weights = np.exp(logs - logs.max())
+    mean = np.sum(grid * weights) / weights.sum()
+    sd = math.sqrt(np.sum((grid - mean) ** 2 * weights) / weights.sum())
+    assert found.converged
+    assert found.equation.coefficients[0] == pytest.approx(mean, abs=0.1 * sd)
+    # The noise of the fit is that of the pixels, which stands in for the true one.
+    assert found.sd[0] * NOISE / found.noise_scale == pytest.approx(sd, rel=0.03)
+    assert abs(found.noise_scale / NOISE - 1) < 5 / math.sqrt(2 * found.freedom)
+
+
+def test_evidence_integrates_the_state_exactly_where_the_equation_is_linear():
+    """The normal density of all pixels, its covariance written out, at the fitted coefficient and noise."""
+    clean, field = heat(1)
+    basis = state_basis(clean[0], boundary="periodic", error=NOISE, most=7)
+    config = TrajectoryConfig(most_modes=7, method=Method(rtol=1e-9))
+    found = fit_trajectory(
+        bp.Equation.from_string("u_t = 0.2*u_xx"), field, pilot=frame(clean[0]), noise_scale=NOISE, config=config
+    )
+    rate = found.equation.coefficients[0]
+    waves = np.fft.rfftfreq(POINTS, 1 / POINTS)
+    columns = []
+    for mode, deviation in zip(basis.modes.T, basis.deviation, strict=True):
+        spectrum = np.fft.rfft(deviation * mode) * np.exp(-rate * waves**2 * T[:, None])
+        columns.append(np.fft.irfft(spectrum, POINTS, axis=1).ravel())
+    states = np.array(columns)
+    covariance = states.T @ states + found.noise_scale**2 * np.eye(field.size)
+    _, volume = np.linalg.slogdet(2 * np.pi * covariance)
+    y = field.values.ravel()
+    exact = -0.5 * (y @ np.linalg.solve(covariance, y) + volume)
+    assert found.log_evidence + 0.5 * math.log(field.size) == pytest.approx(exact, abs=0.05)
+
+
+BURGERS = bp.Equation.from_string("u_t = 0.1*u_xx - u*u_x")
+
+
+def burgers(seed, level=0.2):
+    clean = bp.integrate(BURGERS, frame(1 + 0.8 * np.sin(X)), T, method=Method(rtol=1e-8))
+    field = bp.make_field(clean.values, t=T, x=X)
+    return clean, bp.add_noise(field, level, seed=seed), level * float(field.std())
+
+
+def fitted_burgers(seed, start=(0.12, -0.9), **settings):
+    clean, field, noise = burgers(seed)
+    begin = bp.Equation(BURGERS.terms, tuple(np.sort(start)[[1, 0]]), "u_t", "u")
+    config = TrajectoryConfig(most_modes=9, **settings)
+    return fit_trajectory(begin, field, pilot=frame(clean.values[0]), noise_scale=noise, config=config)
+
+
+def test_errors_are_those_that_seeds_show(seed):
+    """Scores of both coefficients over twelve noise draws: their squares add to a chi-squared variable."""
+    scores = []
+    for k in range(12):
+        found = fitted_burgers(12 * seed + k)
+        error = np.array(found.equation.coefficients) - np.array(BURGERS.coefficients)
+        scores.append(error @ np.linalg.solve(found.covariance, error))
+        assert found.converged
+    assert chi2.ppf(1e-4, 24) < sum(scores) < chi2.ppf(1 - 1e-4, 24)
+
+
+def test_errors_are_the_bound_of_the_information():
+    """Sensitivities by central differences of the front door's integrator, the state integrated out by hand."""
+    found = fitted_burgers(0)
+    clean, _, noise = burgers(0)
+    basis = state_basis(clean.values[0], boundary="periodic", error=noise, most=9)
+    method = Method(rtol=1e-10, atol=1e-12)
+
+    def run(coefficients, start):
+        equation = bp.Equation(BURGERS.terms, tuple(coefficients), "u_t", "u")
+        return bp.integrate(equation, frame(start), T, method=method).values.ravel()
+
+    start, coefficients, columns = found.start.values, np.array(found.equation.coefficients), []
+    for k in range(2):
+        step = 1e-4 * np.eye(2)[k]
+        columns.append((run(coefficients + step, start) - run(coefficients - step, start)) / 2e-4)
+    for mode in basis.modes.T:
+        columns.append((run(coefficients, start + 1e-4 * mode) - run(coefficients, start - 1e-4 * mode)) / 2e-4)
+    slopes = np.stack(columns, axis=1) / found.noise_scale
+    information = slopes.T @ slopes + np.diag(np.r_[0, 0, 1 / basis.deviation**2])
+    bound = np.linalg.inv(information)[:2, :2]
+    np.testing.assert_allclose(found.covariance, bound, rtol=0.02)
+
+
+def test_the_fit_forgets_where_it_began():
+    first, second = fitted_burgers(3), fitted_burgers(3, start=(0.08, -1.15))
+    assert np.all(np.abs(np.subtract(first.equation.coefficients, second.equation.coefficients)) < 0.02 * first.sd)
+
+
+def test_missing_pixels_say_nothing():
+    clean, field, noise = burgers(5)
+    pilot, config = frame(clean.values[0]), TrajectoryConfig(most_modes=9)
+    gone = np.random.default_rng(0).random(field.shape) < 0.25
+    gappy = field.copy(data=np.where(gone, np.nan, field.values))
+    whole = fit_trajectory(BURGERS, field, pilot=pilot, noise_scale=noise, config=config)
+    part = fit_trajectory(BURGERS, gappy, pilot=pilot, noise_scale=noise, config=config)
+    assert part.sd / whole.sd == pytest.approx(1 / math.sqrt(0.75), rel=0.15)
+    assert np.array_equal(np.isnan(part.fitted.values), gone)
+    assert part.freedom < whole.freedom - 0.9 * gone.sum()
+
+
+def test_walls_without_flux(seed):
+    """Heat between walls, by cosines; the coefficient within its errors."""
+    x = (np.arange(24) + 0.5) / 24
+    clean = 1 + np.exp(-0.5 * np.pi**2 * T[:, None]) * np.cos(np.pi * x)
+    field = bp.make_field(clean + 0.05 * np.random.default_rng(seed).standard_normal(clean.shape), t=T, x=x)
+    pilot = xr.DataArray(clean[0], dims="x", coords={"x": x})
+    method = Method(space="difference", order=4, boundary="no-flux", rtol=1e-5)
+    found = fit_trajectory(
+        bp.Equation.from_string("u_t = 0.4*u_xx"),
+        field,
+        pilot=pilot,
+        noise_scale=0.05,
+        config=TrajectoryConfig(method=method, most_modes=6),
+    )
+    assert abs(found.equation.coefficients[0] - 0.5) < 5 * found.sd[0]
+    assert found.start.dims == ("x",)
+
+
+def test_what_cannot_be_fitted_is_refused():
+    clean, field, noise = burgers(0)
+    pilot = frame(clean.values[0])
+    with pytest.raises(IntegrationError):
+        fit_trajectory(bp.Equation.from_string("u_t = 9*u**2"), field, pilot=pilot, noise_scale=noise)
+    for equation, scale in ((bp.Equation(BURGERS.terms, (np.nan, 1.0)), noise), (BURGERS, 0.0)):
+        with pytest.raises(ConfigError, match="no place to begin"):
+            fit_trajectory(equation, field, pilot=pilot, noise_scale=scale)
+    with pytest.raises(ConfigError, match="out of range"):
+        TrajectoryConfig(iterations=0)
