@@ -38,7 +38,7 @@ _HOME = {
     "sample": "bayespde.sampling",
     "enumerate_models": "bayespde.sampling",
     "discover": "bayespde.pipeline",
-    "refine": "bayespde.refine",
+    "refine": "bayespde.refinement",
     "Discovery": "bayespde.pipeline",
     "equations": "bayespde.results.equations",
     "check_fit": "bayespde.results.checks",
