@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
@@ -12,6 +12,7 @@ from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, IntegrationError
 from bayespde.core.field import check_field
 from bayespde.core.posterior import Posterior
+from bayespde.model.priors import complexity_logits
 from bayespde.results.equations import RankedEquation, equations
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.solve.trajectory import Trajectory, TrajectoryConfig, fit_trajectory
@@ -42,7 +43,7 @@ class Refined:
         lines = [f"noise of a pixel by the smooth field: {self.pilot_noise:.4g}"]
         for probability, found in zip(self.probability, self.trajectories, strict=True):
             errors = ", ".join(f"{n} {s:.2g}" for n, s in zip(found.equation.names, found.sd, strict=True))
-            doubts = "" if found.converged else "; not converged"
+            doubts = "" if found.converged else "; not converged: do not trust it"
             if found.noise_scale > MISFIT * self.pilot_noise:
                 doubts += "; misses the pixels: do not trust its errors"
             lines.append(f"{probability:.3f} {found.equation} (sd {errors}; noise {found.noise_scale:.4g}{doubts})")
@@ -76,11 +77,11 @@ def refine(
 
     Raises:
         FieldError: If the field does not satisfy its schema.
-        ConfigError: If `top` is not positive, or no equation has a trajectory.
+        ConfigError: If `top` is not positive, the smooth field has another grid, or no equation has a trajectory.
     """
     field, config = check_field(field), config or TrajectoryConfig()
     ranked = equations(posterior, top=top)
-    pilot = field.isel(time=0, drop=True).copy(data=_first_frame(smooth))
+    pilot, noise = _checked_pilot(field, smooth), smooth.spline.noise_scale
     fitted: list[tuple[Trajectory, RankedEquation]] = []
     failed = []
     for one in tqdm(ranked, desc="trajectories", disable=not progress):
@@ -88,9 +89,7 @@ def refine(
             continue
         start = _equation(posterior, one)
         try:
-            fitted.append(
-                (fit_trajectory(start, field, pilot=pilot, noise_scale=smooth.noise_scale, config=config), one)
-            )
+            fitted.append((fit_trajectory(start, field, pilot=pilot, noise_scale=noise, config=config), one))
         except IntegrationError as error:
             failed.append((one.names, str(error).splitlines()[0]))
     if not fitted:
@@ -100,7 +99,7 @@ def refine(
             wanted="an equation that can be integrated from the first to the last frame",
             fix="fewer frames, field.isel(time=slice(0, 40)), or a method whose boundary is that of the field",
         )
-    log_mass = np.array([t.log_evidence + _log_prior(posterior, one.complexity) for t, one in fitted])
+    log_mass = np.array([t.log_evidence + _log_prior(posterior, one.names) for t, one in fitted])
     probability = np.exp(log_mass - log_mass.max())
     order = np.argsort(-probability, kind="stable")
     return Refined(
@@ -108,14 +107,23 @@ def refine(
         probability=probability[order] / probability.sum(),
         first=tuple(fitted[k][1] for k in order),
         failed=tuple(failed),
-        pilot_noise=smooth.noise_scale,
+        pilot_noise=noise,
     )
 
 
-def _first_frame(smooth: SmoothField) -> np.ndarray:
-    """The spline's, for it is what rows are made of."""
-    values = replace(smooth, chosen="spline").evaluate((0,) * smooth.field.ndim)
-    return np.asarray(values[0])
+def _checked_pilot(field: xr.DataArray, smooth: SmoothField) -> xr.DataArray:
+    """First frame of the spline, for it is what rows are made of."""
+    same = field.dims == smooth.field.dims and all(
+        np.array_equal(field[d].values, smooth.field[d].values) for d in field.dims
+    )
+    if not same:
+        raise ConfigError(
+            "The smooth field was not made from this field.",
+            got=f"field {dict(field.sizes)}, smooth field {dict(smooth.field.sizes)}, or other coordinates",
+            wanted="the same dimensions and coordinates",
+            fix="smooth=bayespde.fit_field(field), or refine(posterior, smooth.field, smooth=smooth)",
+        )
+    return field.isel(time=0, drop=True).copy(data=smooth.spline.evaluate((0,) * field.ndim)[0])
 
 
 def _equation(posterior: Posterior, ranked: RankedEquation) -> Equation:
@@ -124,11 +132,9 @@ def _equation(posterior: Posterior, ranked: RankedEquation) -> Equation:
     return Equation.from_library(library, coefficients)
 
 
-def _log_prior(posterior: Posterior, complexity: float) -> float:
-    """Up to a constant: exp(-gamma complexity), with gamma read off two particles that differ in it."""
-    found = posterior.spins.reshape(-1, len(posterior.library)) @ posterior.library.complexities
-    low, high = int(found.argmin()), int(found.argmax())
-    if found[low] == found[high]:
-        return 0.0
-    logs = posterior.log_prior.ravel()
-    return float((logs[high] - logs[low]) / (found[high] - found[low]) * complexity)
+def _log_prior(posterior: Posterior, names: tuple[str, ...]) -> float:
+    """Of a set of terms, up to a constant."""
+    expected = posterior.provenance.get("expected_terms", "default")
+    wanted = None if expected == "default" else float(expected)
+    logits = complexity_logits(posterior.library.complexities, expected_terms=wanted)
+    return float(logits[posterior.library.spins(names)].sum())

@@ -49,6 +49,12 @@ def test_a_wrong_boundary_is_seen(found):
     assert "do not trust" in str(refined)
 
 
+def test_a_field_and_its_smooth_must_belong_together(found):
+    field, smooth, posterior = found
+    with pytest.raises(ConfigError, match="not made from this field"):
+        bp.refine(posterior, field.isel(x=slice(0, 60)), smooth=smooth)
+
+
 def test_equations_without_a_trajectory_are_named(found):
     field, smooth, posterior = found
     config = TrajectoryConfig(method=Method(maximum_steps=1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import keyword
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -49,8 +49,8 @@ def make_field(
     Raises:
         FieldError: If the shape does not match the coordinates, or the schema is violated.
     """
-    coords = {d: _as_array(c, d).ravel() for d, c in (("time", t), ("z", z), ("y", y), ("x", x)) if c is not None}
-    array = _as_array(values, name)
+    coords = {d: as_array(c, d).ravel() for d, c in (("time", t), ("z", z), ("y", y), ("x", x)) if c is not None}
+    array = as_array(values, name)
     shape = tuple(c.size for c in coords.values())
     if array.shape != shape:
         raise FieldError(
@@ -60,20 +60,26 @@ def make_field(
             fix="transpose the values, for example u.T for an array stored as [x, time]",
         )
     field = xr.DataArray(array, dims=tuple(coords), coords=coords, name=name)
-    unknown = set(units or {}) - {name, *coords}
-    if unknown:
-        raise FieldError(
-            "Units are given for something that is not there.",
-            got=sorted(unknown),
-            wanted=", ".join([name, *coords]),
-            fix="remove them or check the spelling",
-        )
+    check_unit_names(units or {}, (name, *coords))
     for key, unit in (units or {}).items():
         (field if key == name else field.coords[key]).attrs["units"] = unit
     return check_field(field)
 
 
-def _as_array(values: Any, name: str) -> np.ndarray:
+def check_unit_names(units: Mapping[str, str], names: Sequence[str]) -> None:
+    """Raise a `FieldError` if units are given for something else than these."""
+    unknown = set(units) - set(names)
+    if unknown:
+        raise FieldError(
+            "Units are given for something that is not there.",
+            got=sorted(unknown),
+            wanted=", ".join(names),
+            fix="remove them or check the spelling",
+        )
+
+
+def as_array(values: Any, name: str) -> np.ndarray:
+    """Plain values as an array, or a `FieldError` that says whose they are."""
     try:
         return np.asarray(values)
     except ValueError as error:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayespde.core.errors import FieldError
-from bayespde.core.field import ALLOWED_DIMS, check_name
+from bayespde.core.errors import ConfigError, FieldError
+from bayespde.core.field import ALLOWED_DIMS, as_array, check_name, check_unit_names
 from bayespde.core.random import checked_seed
 
 FEWEST_SAMPLES = 100
@@ -42,8 +42,9 @@ def make_samples(
     Raises:
         FieldError: If the arrays differ in length, or `check_samples` finds fault.
     """
-    given = {d: np.ravel(c) for d, c in (("time", t), ("z", z), ("y", y), ("x", x)) if c is not None}
-    values = np.ravel(values)
+    given = {d: as_array(c, d).ravel() for d, c in (("time", t), ("z", z), ("y", y), ("x", x)) if c is not None}
+    values = as_array(values, name).ravel()
+    check_unit_names(units or {}, (name, *given))
     if {len(c) for c in given.values()} != {len(values)}:
         raise FieldError(
             "The arrays of samples differ in length.",
@@ -76,14 +77,17 @@ def samples_of(
 
     Raises:
         FieldError: If dims, coordinates or shifts do not fit.
-        ConfigError: If the seed is not a non-negative integer.
+        ConfigError: If the seed is not a non-negative integer, or the count not a positive one.
     """
-    rng, dims = np.random.default_rng(checked_seed(seed)), tuple(map(str, video.dims))
-    if dims not in ALLOWED_DIMS or set(dims) - set(map(str, video.coords)):
+    rng, dims = np.random.default_rng(checked_seed(seed)), tuple(map(str, getattr(video, "dims", ())))
+    if count is not None and (type(count) is not int or count < 1):
+        raise ConfigError("The number of samples is not usable.", got=count, wanted="an int >= 1", fix="count=None")
+    is_video = isinstance(video, xr.DataArray) and dims in ALLOWED_DIMS and set(dims) <= set(map(str, video.coords))
+    if not is_video or any(video[d].dtype.kind not in "iuf" for d in dims):
         raise FieldError(
             "The video cannot be taken apart.",
-            got=f"dims {dims}, coordinates {list(video.coords)}",
-            wanted="dims such as ('time', 'y', 'x'), each with a coordinate",
+            got=f"{type(video).__name__} with dims {dims}",
+            wanted="dims such as ('time', 'y', 'x'), each with a coordinate of plain numbers",
             fix="video.transpose('time', 'y', 'x').assign_coords(...)",
         )
     shifts = _checked_shifts(video, shift or {})
@@ -132,7 +136,7 @@ def check_samples(samples: Any) -> xr.DataArray:
         FieldError: If dims, coordinates or values are not usable, or there are fewer than 100.
     """
     known = set(map(str, samples.coords)) if isinstance(samples, xr.DataArray) else set()
-    dims = next((d for d in reversed(ALLOWED_DIMS) if set(d) <= known), None)
+    dims = next((d for d in ALLOWED_DIMS if set(d) == known & set(ALLOWED_DIMS[-1])), None)
     if dims is None or samples.dims != ("sample",) or any(samples[d].dims != ("sample",) for d in dims):
         raise FieldError(
             "These are no samples.",

@@ -21,7 +21,7 @@ from bayespde.smooth.train import train
 LEVEL, COVERED = 0.9, 0.93
 HIGHEST_ORDER = 3
 POINTS = 200
-# No network sees more pixels than these before training ends.
+# Of a long video no more pixels are made: hardly a network sees as many before training ends.
 MOST_PIXELS = 10_000_000
 # Of the logarithm of the factor; its tolerance is a small part of what one data set can tell.
 RANGE, TOLERANCE = (math.log(2**-6), math.log(2**14)), 0.1

@@ -18,9 +18,12 @@ from bayespde.smooth.spline_fit import SplineFit
 
 # Above so many pixels the spline's error at one left out is a formula; below, the spline is fitted without them.
 LEAVE_ONE_OUT = 3_000_000
-# Of the grid of scattered samples: most nodes, share of them that may stay empty, and how it is made coarser.
-MOST_NODES, EMPTY, COARSER = 3_000_000, 0.1, 0.85
-EVEN = 1e-3
+# Of the grid of scattered samples: most nodes, share of them that may stay empty, and how it is made coarser: first
+# along free axes, to half, then along all.
+MOST_NODES, EMPTY, COARSER, LEAST_FREE, LEAST = 3_000_000, 0.1, 0.85, 0.5, 0.02
+FEW_NODES = 8
+# Positions are an axis of the samples if evenly spaced to this share, and if so many samples have each.
+EVEN, SHARED = 1e-3, 10
 # Margins of which so much less is seen than of the rest are left out, for nothing would determine the field there.
 SEEN_LESS = 0.02
 ROUNDS = 2
@@ -135,12 +138,14 @@ class ScatteredObservations:
         field: Means of the moved values at the nodes; NaN where there is none.
         nodes: Nearest node of every sample, `[n]`, position in the flat grid.
         moved: Value of every sample at that node, `[n]`.
+        left_out: Share of the samples given that lay in margins of which only some frames tell.
     """
 
     samples: xr.DataArray
     field: xr.DataArray
     nodes: np.ndarray
     moved: np.ndarray
+    left_out: float
 
     @property
     def values(self) -> np.ndarray:
@@ -174,22 +179,25 @@ class ScatteredObservations:
 def scattered(samples: xr.DataArray) -> ScatteredObservations:
     """Find a grid for checked samples, and their values at its nodes.
 
-    Times and positions that are evenly spaced are kept as axes of the grid; along the others there are as many nodes as
-    samples can fill.
+    Times and positions that are evenly spaced and shared by many samples are kept as axes of the grid as long as the
+    samples can fill it; along the others there are as many nodes as they fill.
 
     Raises:
         FieldError: If the samples fill no grid of at least 5 nodes along every axis.
     """
-    dims = [d for d in ("time", "z", "y", "x") if d in samples.coords]
-    sizes, is_fixed = _first_sizes([samples[d].values for d in dims])
+    dims, given = [d for d in ("time", "z", "y", "x") if d in samples.coords], samples.size
+    free_factor = factor = 1.0
     while True:
         arrays = [samples[d].values for d in dims]
+        counts = [_even_positions(array) for array in arrays]
+        sizes = _sizes(counts, samples.size, free_factor, factor)
         nearest = [_nearest(array, n) for array, n in zip(arrays, sizes, strict=True)]
         nodes = np.ravel_multi_index(nearest, sizes)
         filled = np.zeros(sizes, dtype=bool)
         filled.ravel()[nodes] = True
         is_inside = _inside_margins(filled, nearest)
-        if min(sizes) < MINIMUM_SAMPLES or is_inside.sum() < FEWEST_SAMPLES:
+        is_hopeless = min(sizes) < MINIMUM_SAMPLES or factor < LEAST
+        if is_hopeless or is_inside.sum() < FEWEST_SAMPLES:
             raise FieldError(
                 "The samples fill no grid on which a pilot spline could be fitted.",
                 got=f"{samples.size} samples of {len(dims)} dimensions; {filled.mean():.0%} of {filled.shape} nodes",
@@ -198,17 +206,18 @@ def scattered(samples: xr.DataArray) -> ScatteredObservations:
             )
         if not is_inside.all():
             samples = check_samples(samples[is_inside])
-            continue
-        is_coarse_enough = filled.size <= MOST_NODES and filled.mean() >= 1 - EMPTY
-        if is_coarse_enough and filled.reshape(sizes[0], -1).any(axis=1).all():
+        elif filled.mean() >= 1 - EMPTY and filled.reshape(sizes[0], -1).any(axis=1).all():
             break
-        may_shrink = [not fixed or all(is_fixed) for fixed in is_fixed]
-        sizes = tuple(int(COARSER * n) if s else n for n, s in zip(sizes, may_shrink, strict=True))
+        elif None in counts and free_factor > LEAST_FREE:
+            free_factor *= COARSER
+        else:
+            factor *= COARSER
     axes = [np.linspace(a.min(), a.max(), n) for a, n in zip(arrays, sizes, strict=True)]
     coords = {d: (d, axis, samples[d].attrs) for d, axis in zip(dims, axes, strict=True)}
     grid = xr.DataArray(np.full(sizes, np.nan), dims=dims, coords=coords, name=samples.name, attrs=samples.attrs)
     gaps = [a - axis[k] for a, axis, k in zip(arrays, axes, nearest, strict=True)]
-    return _moved_to_nodes(samples, grid, nodes, gaps)
+    field, moved = _moved_to_nodes(samples, grid, nodes, gaps)
+    return ScatteredObservations(samples, check_field(field), nodes, moved, 1 - samples.size / given)
 
 
 def _inside_margins(filled: np.ndarray, nearest: list[np.ndarray]) -> np.ndarray:
@@ -231,26 +240,28 @@ def _nearest(array: np.ndarray, count: int) -> np.ndarray:
     return np.asarray(np.rint(unit * (count - 1)).astype(np.int64))
 
 
-def _first_sizes(arrays: list[np.ndarray]) -> tuple[tuple[int, ...], list[bool]]:
-    """Nodes per axis to begin with, and which axes are those of the samples themselves."""
-    counts = [_even_positions(array) for array in arrays]
-    free = counts.count(None)
+def _sizes(counts: list[int | None], samples: int, free_factor: float, factor: float) -> tuple[int, ...]:
+    """Nodes per axis: those of the samples themselves, as many as are left per free axis; the largest have to give."""
     taken = int(np.prod([c for c in counts if c is not None], dtype=np.int64))
-    each = max(MINIMUM_SAMPLES, round((arrays[0].size / taken) ** (1 / free))) if free else 0
-    return tuple(each if c is None else c for c in counts), [c is not None for c in counts]
+    each = (samples / taken) ** (1 / max(counts.count(None), 1)) * free_factor
+    sizes = [max(factor * each, FEW_NODES) if c is None else factor * c for c in counts]
+    while np.prod(sizes) > MOST_NODES:
+        largest = int(np.argmax(sizes))
+        sizes[largest] *= COARSER
+    return tuple(round(n) for n in sizes)
 
 
 def _even_positions(array: np.ndarray) -> int | None:
-    """How many different positions there are, if they are evenly spaced; positions equal to rounding are one."""
+    """How many different positions there are, if evenly spaced and shared; positions equal to rounding are one."""
     unit = np.unique(np.round((array - array.min()) / np.ptp(array), 9))
     steps = np.diff(unit)
-    is_even = len(unit) >= MINIMUM_SAMPLES and np.ptp(steps) <= EVEN * steps.mean()
+    is_even = MINIMUM_SAMPLES <= len(unit) <= array.size / SHARED and np.ptp(steps) <= EVEN * steps.mean()
     return len(unit) if is_even else None
 
 
 def _moved_to_nodes(
     samples: xr.DataArray, grid: xr.DataArray, nodes: np.ndarray, gaps: list[np.ndarray]
-) -> ScatteredObservations:
+) -> tuple[xr.DataArray, np.ndarray]:
     """Move values by the spline's Taylor polynomial of second order, the spline by the values so moved."""
     moved, axes = samples.values, range(grid.ndim)
     field = _means(grid, nodes, moved)
@@ -268,7 +279,7 @@ def _moved_to_nodes(
         change += sum(gaps[a] * gaps[b] * gathered(a, b) / 2 for a in axes for b in axes)
         moved = samples.values - change
         field = _means(grid, nodes, moved)
-    return ScatteredObservations(samples, check_field(field), nodes, moved)
+    return field, moved
 
 
 def _means(grid: xr.DataArray, nodes: np.ndarray, values: np.ndarray) -> xr.DataArray:

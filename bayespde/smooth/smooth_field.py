@@ -12,7 +12,9 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.field import check_field
 from bayespde.core.random import checked_seed
+from bayespde.core.samples import check_samples
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.bootstrap import calibrated
 from bayespde.smooth.contest import penalty_scales
@@ -22,7 +24,7 @@ from bayespde.smooth.laplace import LaplaceConfig
 from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.network_fit import NetworkFit, TrainingHistory
 from bayespde.smooth.noise import PixelNoise
-from bayespde.smooth.observations import Observations, ScatteredObservations, observations
+from bayespde.smooth.observations import GridObservations, Observations, ScatteredObservations
 from bayespde.smooth.penalty import Penalty
 from bayespde.smooth.spline_fit import SplineFit
 
@@ -147,9 +149,20 @@ class SmoothField:
             f"held out: {self.choice['hold_out']}, rmse {scores}",
             *(f"counts: {fit.describe()}" for fit in (self.network.fits if self.network else ())),
             f"pixel noise {self.noise_scale:.4g}, {self.spline.degrees_of_freedom:.0f} degrees of freedom",
+            *self._about_the_samples(),
             *self._about_the_noise(),
         ]
         return "\n".join(lines)
+
+    def _about_the_samples(self) -> list[str]:
+        """How many scattered samples there are, and on which grid the spline sees them."""
+        if not isinstance(self.data, ScatteredObservations):
+            return []
+        shape = " x ".join(map(str, self.field.shape))
+        return [
+            f"{self.data.samples.size} samples, for the spline on {shape} nodes; {self.data.left_out:.1%} were left "
+            "out, in margins that only some of the frames have seen"
+        ]
 
     def _about_the_noise(self) -> list[str]:
         """Its family, and how much of it is a displacement of frames."""
@@ -173,6 +186,8 @@ class SmoothField:
             samples = self.data.samples
             columns = {f"sample_{d}": samples[d] for d in self.dims} | {"sample_values": samples}
             dataset = dataset.assign({name: ("sample", c.values, c.attrs) for name, c in columns.items()})
+            dataset = dataset.assign(sample_node=("sample", self.data.nodes), sample_moved=("sample", self.data.moved))
+            dataset.attrs["left_out"] = self.data.left_out
         dataset.attrs["variable"] = str(self.field.name)
         dataset.attrs["spline_config"] = json.dumps(asdict(self.spline_config))
         dataset.attrs["chosen"] = self.chosen
@@ -251,11 +266,13 @@ def _arrays(fit: NetworkFit) -> dict[str, np.ndarray]:
 
 
 def _read_observations(dataset: xr.Dataset) -> Observations:
-    name = dataset.attrs["variable"]
+    field = check_field(dataset["u"].rename(dataset.attrs["variable"]))
     if "sample_values" not in dataset:
-        return observations(dataset["u"].rename(name))
-    positions = {str(d): dataset[f"sample_{d}"].variable for d in dataset["u"].dims}
-    return observations(dataset["sample_values"].rename(name).assign_coords(positions))
+        return GridObservations(field)
+    positions = {str(d): dataset[f"sample_{d}"].variable for d in field.dims}
+    samples = check_samples(dataset["sample_values"].rename(field.name).assign_coords(positions))
+    nodes, moved = (dataset[f"sample_{name}"].values for name in ("node", "moved"))
+    return ScatteredObservations(samples, field, nodes, moved, float(dataset.attrs["left_out"]))
 
 
 def _read_networks(dataset: xr.Dataset, dimensions: int) -> NetworkEnsemble:

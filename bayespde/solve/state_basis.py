@@ -57,23 +57,33 @@ def state_basis(pilot: np.ndarray, *, boundary: str, error: float, most: int) ->
     if most < 1:
         raise ConfigError("A state needs modes.", got=most, wanted="1 or more", fix="most_modes=300")
     axes = [_modes(n, boundary) for n in pilot.shape]
-    values = reduce(np.kron, [matrix for matrix, _ in axes])
-    waves = reduce(np.add.outer, [(k / k.max()) ** 2 for _, k in axes]).ravel() ** 0.5
-    order = np.argsort(waves, kind="stable")
-    found = np.abs(values.T @ pilot.ravel())[order]
-    envelope = np.maximum.accumulate(found[::-1])[::-1]
-    deviation = WIDER * envelope
-    kept = (deviation > NEGLIGIBLE * error)[:most]
-    return StateBasis(values[:, order[:most]][:, kept], deviation[:most][kept], pilot.shape)
+    found = pilot
+    for axis, (matrix, _) in enumerate(axes):
+        found = np.moveaxis(np.tensordot(matrix.T, found, axes=(1, axis)), 0, axis)
+    waves = np.round(reduce(np.add.outer, [(k / k.max()) ** 2 for _, k in axes]), 12).ravel()
+    # Modes of one wave number have one envelope, and are there or not together.
+    _, group = np.unique(waves, return_inverse=True)
+    largest = np.zeros(group.max() + 1)
+    np.maximum.at(largest, group, np.abs(found).ravel())
+    deviation = WIDER * np.maximum.accumulate(largest[::-1])[::-1]
+    number = int(np.searchsorted(np.cumsum(np.bincount(group)), most, side="right"))
+    is_kept = (deviation > NEGLIGIBLE * error) & (np.arange(len(deviation)) < max(number, 1))
+    kept = np.flatnonzero(is_kept[group])
+    kept = kept[np.argsort(waves[kept], kind="stable")]
+    places = np.unravel_index(kept, pilot.shape)
+    columns = axes[0][0][:, places[0]]
+    for (matrix, _), place in zip(axes[1:], places[1:], strict=True):
+        columns = (columns[:, None, :] * matrix[None, :, place]).reshape(-1, len(kept))
+    return StateBasis(columns, deviation[group][kept], pilot.shape)
 
 
 def _modes(points: int, boundary: str) -> tuple[np.ndarray, np.ndarray]:
     """Orthonormal modes `[points, points]` of one axis, and their wave numbers."""
     if boundary != "periodic":
-        return np.asarray(scipy.fft.idct(np.eye(points), type=2, norm="ortho", axis=0)), np.arange(1.0, points + 1)
+        return np.asarray(scipy.fft.idct(np.eye(points), type=2, norm="ortho", axis=0)), np.arange(float(points))
     angle = 2 * np.pi * np.outer(np.arange(points), np.arange(points // 2 + 1)) / points
     pairs = np.stack([np.cos(angle), np.sin(angle)], axis=-1).reshape(points, -1)
     waves = np.repeat(np.arange(points // 2 + 1), 2).astype(float)
     sizes = np.linalg.norm(pairs, axis=0)
     real = sizes > 1e-6 * np.sqrt(points)
-    return pairs[:, real] / sizes[real], waves[real] + 1
+    return pairs[:, real] / sizes[real], waves[real]

@@ -27,6 +27,7 @@ from bayespde.solve.stencils import right_hand_side
 STEP, SLOPE_TOLERANCE = 1e-5, 1e-4
 # Values of a batch of trajectories in memory at a time.
 MOST_VALUES = 20_000_000
+MOST_SLOPES = 400_000_000
 DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
 
 
@@ -146,15 +147,24 @@ class _Problem:
         config: TrajectoryConfig,
     ) -> _Problem:
         coefficients = np.array(equation.coefficients)
-        if not (len(coefficients) and np.isfinite(coefficients).all() and noise_scale > 0):
+        is_usable = len(coefficients) and np.isfinite(coefficients).all() and coefficients.all()
+        if not (is_usable and noise_scale > 0):
             raise ConfigError(
                 "The trajectory has no place to begin.",
                 got=f"coefficients {coefficients}, noise {noise_scale:g}",
-                wanted="one or more finite coefficients, noise above 0",
+                wanted="one or more finite coefficients other than 0, noise above 0",
                 fix="take them from bayespde.equations(posterior) and smooth.noise_scale",
             )
         basis = state_basis(pilot.values, boundary=config.method.boundary, error=noise_scale, most=config.most_modes)
-        scale = np.maximum(np.abs(coefficients), 1e-3 * np.abs(coefficients).max(initial=1e-300))
+        scale = np.abs(coefficients)
+        needed = field.size * (len(coefficients) + len(basis.deviation))
+        if needed > MOST_SLOPES:
+            raise ConfigError(
+                "The field is too large for trajectories.",
+                got=f"{field.size} pixels and {len(basis.deviation)} modes of the initial state",
+                wanted=f"at most {MOST_SLOPES:.0e} slopes, pixels times modes",
+                fix="fewer frames or pixels, field.isel(...), or TrajectoryConfig(most_modes=...)",
+            )
         start = np.concatenate([coefficients / scale, basis.coefficients(pilot.values) / basis.deviation])
         observed, seen = field.values.reshape(len(field), -1), ~np.isnan(field.values).ravel()
         times = field["time"].values
@@ -209,37 +219,41 @@ class _Mode:
 
 
 def _gauss_newton(problem: _Problem, config: TrajectoryConfig) -> _Mode:
-    """Damped steps [levenberg1944]: more damping where a step leads uphill or nowhere, less where it leads down."""
+    """Damped steps [levenberg1944] until an undamped one would gain next to nothing."""
     parameters, damping = problem.start, DAMPING
     prior = np.r_[np.zeros(problem.terms), np.ones(len(parameters) - problem.terms)]
-    residual, slopes = problem.residual_at(parameters), problem.slopes(parameters)
-    value, converged, steps = problem.objective(residual, parameters), False, 0
-    while steps < config.iterations and not converged:
-        steps += 1
+    residual = problem.residual_at(parameters)
+    for steps in range(config.iterations + 1):
+        slopes = problem.slopes(parameters)
         curvature, gradient = slopes.T @ slopes + np.diag(prior), slopes.T @ residual - prior * parameters
         size = np.diag(curvature)
-        moved, after = parameters, math.inf
-        while not after < value and damping < STRONGEST:
-            moved = parameters + np.linalg.solve(curvature + damping * np.diag(size), gradient)
-            after = _value(problem, moved)
-            damping *= 10.0 if not after < value else 1.0
-        if not after < value:
-            converged = float(gradient @ np.linalg.solve(curvature, gradient)) < 2 * config.tolerance
-            break
-        damping, gain = max(damping / 10, WEAKEST), value - after
-        parameters = moved
-        residual, slopes = problem.residual_at(parameters), problem.slopes(parameters)
+        if not (np.isfinite(size).all() and (size > 0).all()):
+            raise ConfigError(
+                "The trajectory does not depend on a coefficient.",
+                got=", ".join(np.array(problem.equation.names)[~(size[: problem.terms] > 0)]),
+                wanted="terms that are not zero along the trajectory",
+                fix="leave the term out, or check the pilot",
+            )
+        converged = float(gradient @ np.linalg.solve(curvature, gradient)) < 2 * config.tolerance
         value = problem.objective(residual, parameters)
-        converged = gain < config.tolerance
+        following = None
+        while not converged and steps < config.iterations and following is None and damping < STRONGEST:
+            moved = parameters + np.linalg.solve(curvature + damping * np.diag(size), gradient)
+            following = _lower(problem, moved, value)
+            damping = damping * 10 if following is None else max(damping / 10, WEAKEST)
+        if following is None:
+            break
+        parameters, residual = moved, following
     return _Mode(parameters, residual, slopes, converged, steps)
 
 
-def _value(problem: _Problem, parameters: np.ndarray) -> float:
-    """The objective; infinite where no trajectory exists."""
+def _lower(problem: _Problem, parameters: np.ndarray, value: float) -> np.ndarray | None:
+    """The residual, if there is a trajectory and its objective is below a value."""
     try:
-        return problem.objective(problem.residual_at(parameters), parameters)
+        residual = problem.residual_at(parameters)
     except IntegrationError:
-        return math.inf
+        return None
+    return residual if problem.objective(residual, parameters) < value else None
 
 
 def _posterior(problem: _Problem, mode: _Mode, data: xr.DataArray) -> Trajectory:

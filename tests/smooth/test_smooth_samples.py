@@ -85,7 +85,7 @@ def test_a_drift_is_undone_by_coordinates(rng):
 
 
 def test_times_of_frames_stay_an_axis_and_gaps_are_few(rng):
-    drift = 0.3 * rng.standard_normal(len(T))
+    drift = 0.1 * rng.standard_normal(len(T))
     values = rng.standard_normal((len(T), len(Y), len(X)))
     video = bp.make_field(values, t=T, y=Y, x=X)
     data = observations(bp.samples_of(video, shift={"x": drift, "y": -drift}))
@@ -95,6 +95,19 @@ def test_times_of_frames_stay_an_axis_and_gaps_are_few(rng):
     # Without a drift the grid is that of the video.
     again = observations(bp.samples_of(video))
     np.testing.assert_allclose(again.field.values, video.values, atol=1e-12)
+
+
+def test_sparse_pixels_of_a_drifting_video_make_every_axis_coarser(rng):
+    """A tenth of the pixels: the grid of the video cannot be filled, nor by making only the drifting axis coarser."""
+    t, y, x = (np.arange(n, dtype=float) for n in (40, 30, 30))
+    video = xr.DataArray(rng.standard_normal((40, 30, 30)), dims=("time", "y", "x"), coords={"time": t, "y": y, "x": x})
+    samples = bp.samples_of(video, shift={"x": 3 * np.sin(t)}, count=4000)
+    data = observations(samples)
+    assert np.isnan(data.field.values).mean() <= 0.1
+    assert min(data.field.shape) >= 8
+    smooth = bp.fit_field(samples, method="spline")
+    assert 0 <= data.left_out < 0.3
+    assert f"{data.samples.size} samples" in smooth.summary()
 
 
 def test_hidden_samples_are_predicted_without_them(scattered):
@@ -130,7 +143,11 @@ def test_a_part_of_a_video_on_disk_is_read_frame_by_frame(tmp_path, rng):
     assert np.linalg.norm(found - wanted) < 0.05 * np.linalg.norm(wanted)
 
 
-def test_a_file_gives_back_the_samples(tmp_path, scattered):
+@pytest.mark.parametrize("drifts", [False, True])
+def test_a_file_gives_back_the_samples(tmp_path, rng, scattered, drifts):
+    if drifts:
+        values = truth(T[:, None], X) + 0.05 * rng.standard_normal((len(T), len(X)))
+        scattered = bp.samples_of(bp.make_field(values, t=T, x=X), shift={"x": 0.6 * np.sin(3 * T)})
     given = bp.fit_field(scattered, options=replace(QUICK, steps=50), method="network")
     given.to_dataset().to_netcdf(tmp_path / "smooth.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "smooth.nc", engine="h5netcdf") as dataset:
@@ -159,6 +176,12 @@ def test_a_file_gives_back_the_samples(tmp_path, scattered):
         (lambda: bp.samples_of(_small(), shift={"q": np.zeros(20)}), "shift does not fit"),
         (lambda: bp.samples_of(_small(), count=5, seed=0), "too few"),
         (lambda: bp.samples_of(_small(), seed=-1), "seed"),
+        (lambda: bp.samples_of(_small(), count=-5), "number of samples"),
+        (lambda: bp.samples_of(np.zeros((20, 9))), "cannot be taken apart"),
+        (lambda: bp.samples_of(_small().assign_coords(time=np.arange("2020", "2040", dtype="M8[Y]"))), "plain numbers"),
+        (lambda: bp.make_samples(np.sin(ROW), t=ROW, x=ROW, z=ROW), "no samples"),
+        (lambda: bp.make_samples(np.sin(ROW), t=ROW, x=ROW, units={"v": "K"}), "something that is not there"),
+        (lambda: bp.make_samples([[1.0], [2.0, 3.0]], t=ROW, x=ROW), "not an array"),
     ],
 )  # fmt: skip
 def test_samples_that_cannot_be_used_are_refused(call, message):

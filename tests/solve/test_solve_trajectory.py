@@ -143,6 +143,35 @@ def test_the_fit_forgets_where_it_began():
     assert np.all(np.abs(np.subtract(first.equation.coefficients, second.equation.coefficients)) < 0.02 * first.sd)
 
 
+def test_units_of_space_change_coefficients_and_nothing_else():
+    """Metres for nanometres: the two coefficients then differ by eighteen powers of ten."""
+    clean, field, noise = burgers(0)
+    equation = bp.Equation.from_string("u_t = 0.1*u_xx - 0.3*u")
+    found = []
+    for unit in (1.0, 1e-9):
+        powers = [unit**2 if name == "u_xx" else 1.0 for name in equation.names]
+        scaled = bp.Equation(equation.terms, tuple(np.multiply(equation.coefficients, powers)))
+        pilot = frame(clean.values[0]).assign_coords(x=X * unit)
+        config = TrajectoryConfig(most_modes=9)
+        given = field.assign_coords(x=X * unit)
+        found.append(fit_trajectory(scaled, given, pilot=pilot, noise_scale=noise, config=config))
+    ratio = np.array([1e-18 if "xx" in n else 1.0 for n in equation.names])
+    np.testing.assert_allclose(found[1].sd, found[0].sd * ratio, rtol=1e-3)
+    assert found[0].steps == found[1].steps
+    assert found[0].log_evidence == pytest.approx(found[1].log_evidence, abs=1e-2)
+
+
+def test_sine_and_cosine_of_a_wave_number_come_together():
+    for phase in (0.0, 0.5, np.pi / 2):
+        basis = state_basis(1 + 0.8 * np.sin(X + phase), boundary="periodic", error=0.1, most=5)
+        assert basis.modes.shape == (POINTS, 3)
+        np.testing.assert_allclose(basis.deviation[1], basis.deviation[2], rtol=1e-9)
+        np.testing.assert_allclose(basis.modes.T @ basis.modes, np.eye(3), atol=1e-12)
+    pilot = np.outer(np.cos(X), 1 + np.sin(X))
+    basis = state_basis(pilot, boundary="periodic", error=0.1, most=200)
+    np.testing.assert_allclose((basis.modes @ basis.coefficients(pilot)).reshape(pilot.shape), pilot, atol=1e-9)
+
+
 def test_missing_pixels_say_nothing():
     clean, field, noise = burgers(5)
     pilot, config = frame(clean.values[0]), TrajectoryConfig(most_modes=9)
