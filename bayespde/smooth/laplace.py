@@ -16,7 +16,9 @@ from bayespde.smooth.jets import MultiIndex
 from bayespde.smooth.network_fit import NetworkFit
 
 CHUNK = 256
-NEGLIGIBLE = 1e-13
+# Eigenvectors of smaller eigenvalues, relative to the largest, lose their right angles to rounding; the prior, which is
+# far above these, then stands for them.
+NEGLIGIBLE = 1e-11
 CONVERGED = 1e-6
 
 
