@@ -8,7 +8,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from bayespde.config import DiscoverConfig, Prior
@@ -129,11 +128,7 @@ class Discovery:
 
     def best(self) -> Equation:
         """The most probable equation with posterior mean coefficients."""
-        top = self.equations(top=1)[0]
-        library = self.posterior.library
-        coefficients = np.zeros(len(library))
-        coefficients[[library.index(n) for n in top.names]] = top.coefficients
-        return Equation.from_library(library, coefficients)
+        return self.equations(top=1)[0].equation(self.posterior.library)
 
     def to_inference_data(self) -> Any:
         """The posterior as what the installed ArviZ takes."""

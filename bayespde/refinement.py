@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, IntegrationError
 from bayespde.core.field import check_field
 from bayespde.core.posterior import Posterior
@@ -87,7 +86,7 @@ def refine(
     for one in tqdm(ranked, desc="trajectories", disable=not progress):
         if not one.names:
             continue
-        start = _equation(posterior, one)
+        start = one.equation(posterior.library)
         try:
             fitted.append((fit_trajectory(start, field, pilot=pilot, noise_scale=noise, config=config), one))
         except IntegrationError as error:
@@ -124,12 +123,6 @@ def _checked_pilot(field: xr.DataArray, smooth: SmoothField) -> xr.DataArray:
             fix="smooth=bayespde.fit_field(field), or refine(posterior, smooth.field, smooth=smooth)",
         )
     return field.isel(time=0, drop=True).copy(data=smooth.spline.evaluate((0,) * field.ndim)[0])
-
-
-def _equation(posterior: Posterior, ranked: RankedEquation) -> Equation:
-    library, coefficients = posterior.library, np.zeros(len(posterior.library))
-    coefficients[[library.index(name) for name in ranked.names]] = ranked.coefficients
-    return Equation.from_library(library, coefficients)
 
 
 def _log_prior(posterior: Posterior, names: tuple[str, ...]) -> float:

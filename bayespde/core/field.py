@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import keyword
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -60,14 +60,13 @@ def make_field(
             fix="transpose the values, for example u.T for an array stored as [x, time]",
         )
     field = xr.DataArray(array, dims=tuple(coords), coords=coords, name=name)
-    check_unit_names(units or {}, (name, *coords))
-    for key, unit in (units or {}).items():
-        (field if key == name else field.coords[key]).attrs["units"] = unit
+    set_units(field, units or {})
     return check_field(field)
 
 
-def check_unit_names(units: Mapping[str, str], names: Sequence[str]) -> None:
-    """Raise a `FieldError` if units are given for something else than these."""
+def set_units(array: xr.DataArray, units: Mapping[str, str]) -> None:
+    """Write units by name into an array and its coordinates; a `FieldError` for names that are neither."""
+    names = [str(array.name), *map(str, array.coords)]
     unknown = set(units) - set(names)
     if unknown:
         raise FieldError(
@@ -76,6 +75,8 @@ def check_unit_names(units: Mapping[str, str], names: Sequence[str]) -> None:
             wanted=", ".join(names),
             fix="remove them or check the spelling",
         )
+    for key, unit in units.items():
+        (array if key == array.name else array.coords[key]).attrs["units"] = unit
 
 
 def as_array(values: Any, name: str) -> np.ndarray:

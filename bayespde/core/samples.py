@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError, FieldError
-from bayespde.core.field import ALLOWED_DIMS, as_array, check_name, check_unit_names
+from bayespde.core.field import ALLOWED_DIMS, as_array, check_name, set_units
 from bayespde.core.random import checked_seed
 
 FEWEST_SAMPLES = 100
@@ -44,7 +44,6 @@ def make_samples(
     """
     given = {d: as_array(c, d).ravel() for d, c in (("time", t), ("z", z), ("y", y), ("x", x)) if c is not None}
     values = as_array(values, name).ravel()
-    check_unit_names(units or {}, (name, *given))
     if {len(c) for c in given.values()} != {len(values)}:
         raise FieldError(
             "The arrays of samples differ in length.",
@@ -53,8 +52,7 @@ def make_samples(
             fix="numpy.broadcast_arrays(values, t, x), then ravel",
         )
     samples = xr.DataArray(values, dims="sample", coords={d: ("sample", c) for d, c in given.items()}, name=name)
-    for key, unit in (units or {}).items():
-        (samples if key == name else samples.coords[key]).attrs["units"] = unit
+    set_units(samples, units or {})
     return check_samples(samples)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.groups import Group, collinear_groups
 from bayespde.core.posterior import Posterior
@@ -52,6 +53,12 @@ class RankedEquation:
     draws: float = 0.0
     level: float = 0.9
     target: str = "u_t"
+
+    def equation(self, library: Library) -> Equation:
+        """With the posterior means as coefficients; `library` is that of the posterior."""
+        coefficients = np.zeros(len(library))
+        coefficients[[library.index(name) for name in self.names]] = self.coefficients
+        return Equation.from_library(library, coefficients)
 
     def __str__(self) -> str:
         text = ""

@@ -82,10 +82,11 @@ def trained_again(
     deviation = ensemble.noise.deviation
     scale = posterior.parts[0].noise_scale
     noise = replace(ensemble.noise, scale=scale, deviation=None if deviation is None else deviation[rows])
-    values = ensemble.evaluate(coordinates[rows])[:, 0] + noise.draw(np.random.default_rng(noise_seed), len(rows))
+    pixels = coordinates[rows]
+    values = ensemble.evaluate(pixels)[:, 0] + noise.draw(np.random.default_rng(noise_seed), len(rows))
     fits = [
         train(
-            coordinates[rows],
+            pixels,
             values.astype(np.float32),
             config=fit.config,
             noise=fit.noise,

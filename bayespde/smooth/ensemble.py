@@ -94,7 +94,9 @@ class EnsemblePosterior:
         Returns:
             `[n, M]`, float64, standardised units per unit coordinates, without the noise of a pixel.
         """
-        return np.concatenate([self.spread(self.along(part, multi_indices)) for part in chunks(coordinates)])
+        changes = self.response_along()
+        moved = (_applied(self.along(part, multi_indices), changes) for part in chunks(coordinates))
+        return np.concatenate([np.linalg.norm(part, axis=-1) for part in moved])
 
     def draws(
         self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None, *, count: int, seed: int
@@ -111,8 +113,9 @@ class EnsemblePosterior:
             `[count, n, M]`, float64, standardised units per unit coordinates.
         """
         noise = np.random.default_rng(checked_seed(seed)).standard_normal((len(self.parts[0].rows), count))
-        changes = [self._response(self.along(part, multi_indices), noise) for part in chunks(coordinates)]
-        return self.ensemble.evaluate(coordinates, multi_indices) + np.moveaxis(np.concatenate(changes), -1, 0)
+        changes = self.response_along(noise)
+        parts = [_applied(self.along(part, multi_indices), changes) for part in chunks(coordinates)]
+        return self.ensemble.evaluate(coordinates, multi_indices) + np.moveaxis(np.concatenate(parts), -1, 0)
 
     def along(self, points: np.ndarray, multi_indices: Sequence[MultiIndex] | None) -> list[np.ndarray]:
         """Gradients of the derivatives along the eigenvectors of every part, `[n, M, r]`, whatever the shrinkage."""
@@ -120,7 +123,7 @@ class EnsemblePosterior:
 
     def spread(self, along: list[np.ndarray]) -> np.ndarray:
         """Standard deviations `[n, M]` from these."""
-        return np.asarray(np.linalg.norm(self._response(along), axis=-1))
+        return np.asarray(np.linalg.norm(_applied(along, self.response_along()), axis=-1))
 
     def response_along(self, noise: np.ndarray | None = None) -> list[np.ndarray]:
         """What noise does to the weights of every part, along its eigenvectors: `[r, count]`.
@@ -139,10 +142,10 @@ class EnsemblePosterior:
             found.append(gain[:, None] * (given if noise is None else given @ noise))
         return found
 
-    def _response(self, along: list[np.ndarray], noise: np.ndarray | None = None) -> np.ndarray:
-        """What noise does to the mean, from gradients along the eigenvectors: `[n, M, count]`."""
-        changes = self.response_along(noise)
-        return np.asarray(sum(gradients @ change for gradients, change in zip(along, changes, strict=True)))
+
+def _applied(along: list[np.ndarray], changes: list[np.ndarray]) -> np.ndarray:
+    """What changes of the weights, along the eigenvectors of every part, do to the mean: `[n, M, count]`."""
+    return np.asarray(sum(gradients @ change for gradients, change in zip(along, changes, strict=True)))
 
 
 def ensemble_posterior(

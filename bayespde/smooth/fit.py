@@ -118,8 +118,8 @@ def fit_field(
     spline = data.fit(config)
     choice: dict[str, Any] = {"hold_out": spline.hold_out, "held_out_rmse": {"spline": spline.score}}
     if spline.hold_out == "frames":
-        residual_of = [spline.evaluate(o) for o in _first_orders(data.field.ndim)]
-        choice["displacement"] = displacement(data.field.values, residual_of)
+        derivatives = [spline.evaluate(o) for o in _first_orders(data.field.ndim)]
+        choice["displacement"] = displacement(data.field.values, derivatives)
     if options.method == "spline":
         choice["reason"] = "asked for; its rmse is by generalised cross-validation"
         return SmoothField(data, spline, config, None, "spline", choice)
