@@ -32,6 +32,7 @@ from bayespde.results.equations import RankedEquation, equations
 from bayespde.results.pareto import pareto_front
 from bayespde.results.second import format_estimates
 from bayespde.sampling import check_workers, sample
+from bayespde.smooth.alignment import align, is_displaced
 from bayespde.smooth.field_draw import FieldDraw
 from bayespde.smooth.fit import fit_field
 from bayespde.smooth.smooth_field import SmoothField
@@ -82,7 +83,7 @@ def assemble(
             wanted="the SmoothField: its rows know the errors of the smoothing already",
             fix="assemble(..., smooth=smooth), or form=Strong()",
         )
-    spline = smooth.spline
+    spline, jitter = smooth.spline, tuple[float, ...]()
     jitters = _is_front(field, spline, form.noise)
     if jitters and spline.hold_out != "pixels":
         # A front that jitters from frame to frame is displaced, not deformed. Weights that predict whole frames would
@@ -90,7 +91,10 @@ def assemble(
         spline = fit_spline(field, config=replace(smooth.spline_config, hold_out="pixels"))
         jitters = _is_front(field, spline, form.noise)
     form = replace(form, noise="front") if jitters else form
-    return weak_statistics(library, field, spline, PilotJudge(library, prior, seed), options=form, progress=progress)
+    if form.noise == "displaced" or (form.noise == "auto" and is_displaced(field, spline)):
+        field, spline, _, jitter = align(field, config=smooth.spline_config, spline=spline)
+    judge = PilotJudge(library, prior, seed)
+    return weak_statistics(library, field, spline, judge, options=form, jitter=jitter, progress=progress)
 
 
 def _is_front(field: xr.DataArray, spline: SplineFit, noise: str) -> bool:

@@ -11,11 +11,19 @@ from tqdm import tqdm
 from bayespde.core.errors import ConfigError, IntegrationError
 from bayespde.core.field import check_field
 from bayespde.core.posterior import Posterior
+from bayespde.library.noise_model import estimate_noise
 from bayespde.model.priors import complexity_logits
 from bayespde.results.equations import RankedEquation, equations
+from bayespde.smooth.alignment import align, is_displaced
 from bayespde.smooth.smooth_field import SmoothField
+from bayespde.solve.recording import Recording
 from bayespde.solve.trajectory import Trajectory, TrajectoryConfig, fit_trajectory
 
+# Looks for noise of pixels; the random walk of a front is none.
+PIXELS = "displaced"
+LEAST_JITTER = 1e-3
+# Of the first frame, for the scatter of its waves.
+DRAWS = 20
 # Noise left by a trajectory over that of the smooth field: beyond, the equation or its boundary does not fit.
 MISFIT = 1.05
 
@@ -29,21 +37,21 @@ class Refined:
         probability: Posterior probabilities among these equations, `[n]`: complexity prior times trajectory evidence.
         first: The same equations as the posterior over rows has them.
         failed: Terms of equations that have no trajectory, and why.
-        pilot_noise: Standard deviation of the noise that the smooth field found.
+        recording: Noise of the pixels and jitter of the frames, as the residuals of the smooth field show them.
     """
 
     trajectories: tuple[Trajectory, ...]
     probability: np.ndarray
     first: tuple[RankedEquation, ...]
     failed: tuple[tuple[tuple[str, ...], str], ...]
-    pilot_noise: float
+    recording: Recording
 
     def __str__(self) -> str:
-        lines = [f"noise of a pixel by the smooth field: {self.pilot_noise:.4g}"]
+        lines = [f"noise of a pixel by the smooth field: {self.recording}"]
         for probability, found in zip(self.probability, self.trajectories, strict=True):
             errors = ", ".join(f"{n} {s:.2g}" for n, s in zip(found.equation.names, found.sd, strict=True))
             doubts = "" if found.converged else "; not converged: do not trust it"
-            if found.noise_scale > MISFIT * self.pilot_noise:
+            if found.noise_scale > MISFIT * self.recording.size:
                 doubts += "; misses the pixels: do not trust its errors"
             lines.append(f"{probability:.3f} {found.equation} (sd {errors}; noise {found.noise_scale:.4g}{doubts})")
         lines += [f"no trajectory: {' + '.join(names)}: {why}" for names, why in self.failed]
@@ -64,15 +72,15 @@ def refine(
     Args:
         posterior: Whose most probable equations are taken, with their coefficients as a start.
         field: The raw field.
-        smooth: The smooth field made from it: pilot of the initial state, and of the noise.
+        smooth: The smooth field made from it: pilot of the initial state, and of the noise: independent pixels, a
+            variance that grows with the value, neighbours that hang together, frames that jitter.
         top: How many equations.
         config: Settings; by default the field is periodic in space. `TrajectoryConfig(method=Method(...))` says
             otherwise; held edges stay at the values of the initial state.
         progress: Show a bar.
 
     Returns:
-        The trajectories. Noise is taken to be independent and of the same size in all pixels; a chaotic or unstable
-        equation has no fit over many of its own time scales.
+        The trajectories. A chaotic or unstable equation has no fit over many of its own time scales.
 
     Raises:
         FieldError: If the field does not satisfy its schema.
@@ -80,7 +88,8 @@ def refine(
     """
     field, config = check_field(field), config or TrajectoryConfig()
     ranked = equations(posterior, top=top)
-    pilot, noise = _checked_pilot(field, smooth), smooth.spline.noise_scale
+    _check_belongs(field, smooth)
+    pilot, draws, recording = recording_of(field, smooth)
     fitted: list[tuple[Trajectory, RankedEquation]] = []
     failed = []
     for one in tqdm(ranked, desc="trajectories", disable=not progress):
@@ -88,7 +97,9 @@ def refine(
             continue
         start = one.equation(posterior.library)
         try:
-            fitted.append((fit_trajectory(start, field, pilot=pilot, noise_scale=noise, config=config), one))
+            fitted.append(
+                (fit_trajectory(start, field, pilot=pilot, draws=draws, recording=recording, config=config), one)
+            )
         except IntegrationError as error:
             failed.append((one.names, str(error).splitlines()[0]))
     if not fitted:
@@ -106,12 +117,39 @@ def refine(
         probability=probability[order] / probability.sum(),
         first=tuple(fitted[k][1] for k in order),
         failed=tuple(failed),
-        pilot_noise=noise,
+        recording=recording,
     )
 
 
-def _checked_pilot(field: xr.DataArray, smooth: SmoothField) -> xr.DataArray:
-    """First frame of the spline, for it is what rows are made of."""
+def recording_of(field: xr.DataArray, smooth: SmoothField) -> tuple[xr.DataArray, np.ndarray, Recording]:
+    """The first frame of a smooth field, draws of it, and what the residuals show of how the field was recorded.
+
+    Both by the spline, as for the rows; where frames are displaced, by that of the frames put back.
+
+    Args:
+        field: The raw, checked field.
+        smooth: The smooth field made from it.
+
+    Returns:
+        A frame, dims of space; draws of it, `[n, *space]`; and the recording.
+    """
+    spline, jitter, at_rest = smooth.spline, tuple[float, ...](), field
+    if is_displaced(field, spline):
+        at_rest, spline, _, jitter = align(field, config=smooth.spline_config, spline=spline)
+    none = (0,) * field.ndim
+    slopes = tuple(spline.evaluate((*none[:a], 1, *none[a + 1 :])) for a in range(1, field.ndim))
+    noise = estimate_noise(at_rest.values, spline.evaluate(none), slopes, spline.noise_scale, PIXELS, jitter)
+    frame = field.isel(time=0, drop=True).copy(data=spline.evaluate(none)[0])
+    # An axis along which nothing is displaced still needs a number.
+    most = max(noise.jitter, default=0.0)
+    jitter = tuple(max(j, LEAST_JITTER * most) for j in noise.jitter if most > 0)
+    first = (field["time"].values[:1], *(field[d].values for d in field.dims[1:]))
+    generator = np.random.default_rng(0)
+    draws = np.stack([spline.draw(generator).evaluate(none, first)[0] for _ in range(DRAWS)])
+    return frame, draws, Recording(noise.pixel, noise.correlation[1:], jitter)
+
+
+def _check_belongs(field: xr.DataArray, smooth: SmoothField) -> None:
     same = field.dims == smooth.field.dims and all(
         np.array_equal(field[d].values, smooth.field[d].values) for d in field.dims
     )
@@ -122,7 +160,6 @@ def _checked_pilot(field: xr.DataArray, smooth: SmoothField) -> xr.DataArray:
             wanted="the same dimensions and coordinates",
             fix="smooth=bayespde.fit_field(field), or refine(posterior, smooth.field, smooth=smooth)",
         )
-    return field.isel(time=0, drop=True).copy(data=smooth.spline.evaluate((0,) * field.ndim)[0])
 
 
 def _log_prior(posterior: Posterior, names: tuple[str, ...]) -> float:

@@ -35,7 +35,7 @@ def test_the_true_equation_gains_by_its_trajectory(found):
     assert error @ np.linalg.solve(best.covariance, error) < 25
     first = dict(zip(refined.first[0].names, refined.first[0].sd, strict=True))
     assert all(sd < first[n] for n, sd in zip(best.equation.names, best.sd, strict=True))
-    assert best.noise_scale == pytest.approx(refined.pilot_noise, rel=0.05)
+    assert best.noise_scale == pytest.approx(refined.recording.size, rel=0.05)
     assert "u*u_x" in str(refined)
     assert "do not trust" not in str(refined).splitlines()[1]
 

@@ -44,8 +44,8 @@ class Weak:
         rescored: How many leading configurations are judged again with their own covariance; 0 for none. Not done
             where the field is not constrained.
         noise: What the noise is made of: "white", "shot" (a variance that grows with the value), "correlated" (pixels
-            that hang together in space), "front" (a front that jitters and wanders), or "auto", which takes what the
-            residuals show.
+            that hang together in space), "displaced" (frames that jitter as a whole, over one of these, which is
+            looked for), "front" (a front that jitters and wanders), or "auto", which takes what the residuals show.
     """
 
     half_widths: Mapping[str, int] = field(default_factory=dict)
@@ -115,7 +115,7 @@ def choose_windows(
         slope = smooth.evaluate(tuple(int(i == axis) for i in range(len(dims))))
         length = options.reach * spread / max(float(np.sqrt(np.mean(slope**2))), 1e-300) / steps[axis]
         if dim == "time" and noise.kind == "front":
-            length = noise.jitter**2 / max(JITTER_SHARE * noise.walk**2, 1e-300)
+            length = noise.jitter[0] ** 2 / max(JITTER_SHARE * noise.walk**2, 1e-300)
         cap = (options.time_cap if dim == "time" else options.space_cap) * field.sizes[dim]
         kind = "time" if dim == "time" else "space"
         lowest = min(MINIMUM_HALF_WIDTH[kind], (field.sizes[dim] - 1) // 2)

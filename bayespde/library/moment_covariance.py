@@ -53,10 +53,12 @@ def moment_covariance(
         total += mixed + mixed.T
     else:
         total = _sum(bumps, list(product(lefts, [(f.orders, f.weight * counted) for f in right])))
-    if noise.pattern is not None:
-        for scale, motion in ((noise.jitter, _jitter), (noise.walk, _walk)):
-            first = motion(windows, left, noise.pattern)
-            total += scale**2 * first @ (first if right is None else motion(windows, right, noise.pattern)).T
+    motions = [(scale, _jitter, pattern) for scale, pattern in zip(noise.jitter, noise.patterns, strict=True)]
+    if noise.walk:
+        motions.append((noise.walk, _walk, noise.patterns[0]))
+    for scale, motion, pattern in motions:
+        first = motion(windows, left, pattern)
+        total += scale**2 * first @ (first if right is None else motion(windows, right, pattern)).T
     return total
 
 

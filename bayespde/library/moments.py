@@ -35,6 +35,7 @@ def weak_problem(
     *,
     options: Weak,
     noise: NoiseModel | None = None,
+    jitter: tuple[float, ...] = (),
     windows: tuple[Windows, ...] | None = None,
     fill: GaussianSmoother | None = None,
 ) -> WeakProblem:
@@ -46,6 +47,7 @@ def weak_problem(
         smooth: The smooth field made from it.
         options: Settings.
         noise: What the noise is made of; estimated from the residuals if absent.
+        jitter: Of frames that were put back where they belong, known to that estimate.
         windows: The test functions; chosen from the data if absent.
         fill: The field from which missing pixels take their values, `smooth` if absent. It must not know the pilot
             equation: pixels that obey it by construction would be evidence for it.
@@ -63,7 +65,8 @@ def weak_problem(
     missing, fill = np.isnan(field.values), fill or smooth
     raw = np.where(missing, fill.evaluate((0,) * field.ndim), field.values) if missing.any() else field.values
     if noise is None:
-        noise = estimate_noise(field.values, values(u), values(f"{u}_x"), smooth.noise_scale, options.noise)
+        slopes = tuple(values(f"{u}_{d}") for d in (dims[1:] if jitter else dims[-1:]))
+        noise = estimate_noise(field.values, values(u), slopes, smooth.noise_scale, options.noise, jitter)
     capped: tuple[str, ...] = ()
     if windows is None:
         windows, capped = choose_windows(field, smooth, options, noise)

@@ -13,7 +13,7 @@ from bayespde.core.neighbours import neighbour_correlation
 from bayespde.library.front import CORRELATED, NEGLIGIBLE_NOISE, displacement, has_net_step, is_front
 from bayespde.library.pixel_noise import correlated_noise, rough_scale, shot_noise
 
-NOISE_KINDS = ("auto", "white", "shot", "correlated", "front")
+NOISE_KINDS = ("auto", "white", "shot", "correlated", "displaced", "front")
 # Reach of the filter that makes white noise correlated, in lags.
 TAIL = 3
 NEIGHBOURHOOD = 7
@@ -27,8 +27,8 @@ class NoiseModel:
 
     Attributes:
         pixel: Standard deviation of the noise per pixel, field shape; where missing, that of the neighbourhood.
-        pattern: Slope of the field along x, field shape, which displacement multiplies; None for white noise.
-        jitter: Standard deviation of the displacement of a frame, physical length.
+        patterns: Slopes of the field that displacements of frames multiply, field shape each; none where frames stay.
+        jitter: Standard deviation of the displacement of a frame along each of these, physical lengths.
         walk: Standard deviation of the step of the front's random walk per frame, physical length.
         gain: Growth of a pixel's noise variance with its value, units of the field; 0 unless there is shot noise.
         correlation: Per dimension, correlation of a pixel's noise with that of its neighbours, from lag 0; `[1.]` where
@@ -38,8 +38,8 @@ class NoiseModel:
     """
 
     pixel: np.ndarray
-    pattern: np.ndarray | None = None
-    jitter: float = 0.0
+    patterns: tuple[np.ndarray, ...] = ()
+    jitter: tuple[float, ...] = ()
     walk: float = 0.0
     gain: float = 0.0
     correlation: tuple[np.ndarray, ...] = ()
@@ -59,9 +59,9 @@ class NoiseModel:
 
     @property
     def kind(self) -> str:
-        """`white`, `shot`, `correlated` or `front`."""
-        if self.pattern is not None:
-            return "front"
+        """`white`, `shot`, `correlated`, `displaced` or `front`."""
+        if self.patterns:
+            return "front" if self.walk else "displaced"
         if self.correlation:
             return "correlated"
         return "shot" if self.gain else "white"
@@ -83,18 +83,27 @@ class NoiseModel:
         return seen * near
 
 
-def estimate_noise(raw: np.ndarray, smooth: np.ndarray, slope: np.ndarray, noise_scale: float, kind: str) -> NoiseModel:
+def estimate_noise(
+    raw: np.ndarray,
+    smooth: np.ndarray,
+    slopes: tuple[np.ndarray, ...],
+    noise_scale: float,
+    kind: str,
+    jitter: tuple[float, ...] = (),
+) -> NoiseModel:
     """Decide what the noise is made of, and estimate it.
 
     Args:
         raw: The field, NaN where missing, `[time, (z, y,) x]`.
         smooth: The smooth field, same shape.
-        slope: Its derivative along x, same shape.
+        slopes: Its derivatives along (z, y,) x, same shape each.
         noise_scale: Pixel noise of the smoother.
         kind: `white`; `shot`, a variance that grows linearly with the value; `correlated`, neighbours in space that
-            hang together, independent from frame to frame; `front`; or `auto`: a front where moving
-            each frame explains how its residuals hang together; correlated where neighbours hang together otherwise;
-            shot noise where the variance visibly grows; else white.
+            hang together, independent from frame to frame; `displaced`, as `auto` with a jitter; `front`; or `auto`: a
+            front where moving each frame explains how its residuals hang together; correlated where neighbours hang
+            together otherwise; shot noise where the variance visibly grows; else white.
+        jitter: Standard deviations of displacements of single frames that were taken back before, physical lengths.
+            What was slow of them stayed, and is noise of the motion.
 
     Returns:
         The noise model.
@@ -104,12 +113,16 @@ def estimate_noise(raw: np.ndarray, smooth: np.ndarray, slope: np.ndarray, noise
     """
     missing = np.isnan(raw)
     residual = np.where(missing, 0.0, raw - smooth)
+    slope = slopes[-1]
     if kind == "front":
         _check_front(raw, slope)
-    if kind == "front" or (kind == "auto" and is_front(raw, smooth, slope, noise_scale)):
+    if kind == "front" or (kind == "auto" and not jitter and is_front(raw, smooth, slope, noise_scale)):
         found = displacement(np.where(missing, smooth, raw), residual, slope, ~missing)
-        return _with_gaps(NoiseModel(np.where(missing, 0.0, found.pixel), slope, found.jitter, found.walk), ~missing)
-    return _pixel_noise(np.where(missing, np.nan, residual), smooth, noise_scale, kind)
+        front = NoiseModel(np.where(missing, 0.0, found.pixel), (slope,), (found.jitter,), found.walk)
+        return _with_gaps(front, ~missing)
+    kind = "auto" if kind == "displaced" else kind
+    pixels = _pixel_noise(np.where(missing, np.nan, residual), smooth, noise_scale, kind)
+    return replace(pixels, patterns=slopes, jitter=jitter) if jitter else pixels
 
 
 def _pixel_noise(residual: np.ndarray, smooth: np.ndarray, noise_scale: float, kind: str) -> NoiseModel:

@@ -47,6 +47,7 @@ def weak_statistics(
     judge: Judge,
     *,
     options: Weak,
+    jitter: tuple[float, ...] = (),
     progress: bool = False,
 ) -> SufficientStatistics:
     """Settle the pilot equation on wide test functions, then form dense rows from a field that obeys it.
@@ -57,16 +58,17 @@ def weak_statistics(
         smooth: The spline made from it.
         judge: Posterior over configurations for given statistics.
         options: Settings.
+        jitter: Of frames that were put back where they belong, per axis of space, physical lengths.
         progress: Show a bar.
 
     Returns:
         The statistics at the last pilot; how it was found is in the provenance.
     """
-    problem = weak_problem(library, field, smooth, options=options)
+    problem = weak_problem(library, field, smooth, options=options, jitter=jitter)
     start = np.zeros(len(library))
     pilot = settle(lambda _: problem, judge.average, start, rounds=options.pilots, progress=progress)
     assembler = Assembler(library, field, smooth, problem, problem.windows, bound=False)
-    if not options.constrain or problem.noise.kind == "front":
+    if not options.constrain or problem.noise.patterns:
         return _recorded(pilot, Leading.at(pilot, judge), assembler)
     # Without noise what is left are errors of quadrature and spline, which narrow windows feel most.
     if pilot.settled.expected.mean() > NOISE_MATTERS:

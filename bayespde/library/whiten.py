@@ -104,7 +104,7 @@ class WhitenedRows:
             "capped": list(problem.capped),
             "noise": noise.kind,
             "noise_scale": float(noise.pixel.max()),
-            "jitter": noise.jitter,
+            "jitter": list(noise.jitter),
             "walk": noise.walk,
             "gain": noise.gain,
             "correlation": [c.tolist() for c in noise.correlation],

@@ -14,6 +14,8 @@ from bayespde.core.errors import ConfigError
 WIDER = 3.0
 # Modes whose prior deviation is below this share of the pilot's error are zero.
 NEGLIGIBLE = 0.1
+# Power of a wave over that of its scatter above which it is seen.
+STANDS_OUT = 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,20 +25,38 @@ class StateBasis:
     Attributes:
         modes: `[points, M]`, float64, orthonormal columns, smooth first.
         deviation: Prior standard deviation of every coefficient, `[M]`, in the units of the field; mean 0.
+        wave: Number of the wave that a mode belongs to, `[M]`, ascending: modes of one wave are there or not together.
         shape: Points per dimension of space.
     """
 
     modes: np.ndarray
     deviation: np.ndarray
+    wave: np.ndarray
     shape: tuple[int, ...]
 
     def coefficients(self, frame: np.ndarray) -> np.ndarray:
         """Those of a frame, `[M]`."""
         return np.asarray(self.modes.T @ frame.ravel())
 
+    def __getitem__(self, some: slice) -> StateBasis:
+        """Some of the modes."""
+        return StateBasis(self.modes[:, some], self.deviation[some], self.wave[some], self.shape)
+
+    def joined(self, other: StateBasis) -> StateBasis:
+        """These modes, and others of the same points."""
+        return StateBasis(
+            np.hstack([self.modes, other.modes]),
+            np.append(self.deviation, other.deviation),
+            np.append(self.wave, other.wave),
+            self.shape,
+        )
+
+    def __len__(self) -> int:
+        return len(self.deviation)
+
 
 def state_basis(pilot: np.ndarray, *, boundary: str, error: float, most: int) -> StateBasis:
-    """Choose modes from a pilot estimate of the initial state.
+    """Modes that an initial state may have, by a pilot estimate of it.
 
     Modes are those of the boundary (Fourier, or cosines). Each has a normal prior of mean zero, three times as wide as
     the largest pilot coefficient at its wave number or above: an envelope, so that the pilot says how rough the state
@@ -74,7 +94,25 @@ def state_basis(pilot: np.ndarray, *, boundary: str, error: float, most: int) ->
     columns = axes[0][0][:, places[0]]
     for (matrix, _), place in zip(axes[1:], places[1:], strict=True):
         columns = (columns[:, None, :] * matrix[None, :, place]).reshape(-1, len(kept))
-    return StateBasis(columns, deviation[group][kept], pilot.shape)
+    return StateBasis(columns, deviation[group][kept], group[kept], pilot.shape)
+
+
+def clearly_there(basis: StateBasis, pilot: np.ndarray, draws: np.ndarray) -> int:
+    """How many modes, smooth ones first, a pilot shows: up to the last wave that stands out from its scatter.
+
+    Args:
+        basis: All modes.
+        pilot: The first frame, `[*points]`.
+        draws: Of it, from the pilot's posterior, `[n, *points]`.
+
+    Returns:
+        A number of modes, whole waves.
+    """
+    size = basis.coefficients(pilot) ** 2
+    noise = np.mean([(basis.coefficients(d - pilot)) ** 2 for d in draws], axis=0)
+    _, wave = np.unique(basis.wave, return_inverse=True)
+    ratio = np.bincount(wave, size) / np.maximum(np.bincount(wave, noise), 1e-300)
+    return int(np.searchsorted(wave, np.flatnonzero(ratio > STANDS_OUT).max(initial=0), side="right"))
 
 
 def _modes(points: int, boundary: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,9 @@
 """Equation + noisy field -> the coefficients and initial state whose trajectory passes through it, and their posterior.
 
 The exact likelihood of the pixels: no rows, no smoothing, and with it no bias from noise in the terms. The state at the
-first time is unknown and integrated along; Gauss-Newton with sensitivities from a batch of neighbouring trajectories,
-which share their steps, so that differences between them are free of the integrator's choices.
+first time is unknown and integrated along, and so are the displacements of frames that jitter; Gauss-Newton with
+sensitivities from a batch of neighbouring trajectories, which share their steps, so that differences between them are
+free of the integrator's choices.
 """
 
 from __future__ import annotations
@@ -11,23 +12,18 @@ import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 import xarray as xr
+from scipy.stats import chi2
 
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, IntegrationError
-from bayespde.solve.derivatives import Grid
-from bayespde.solve.integrate import evolve
 from bayespde.solve.method import Method
-from bayespde.solve.state_basis import StateBasis, state_basis
-from bayespde.solve.stencils import right_hand_side
+from bayespde.solve.recording import Recording
+from bayespde.solve.state_basis import StateBasis, clearly_there, state_basis
+from bayespde.solve.trajectory_problem import Linearised, TrajectoryProblem
 
-# Step of a parameter in units of its scale; the integrator's error cancels, as all steps are shared, and so need not be
-# small: slopes only lead to the mode, where the residual, from one exact trajectory, decides.
-STEP, SLOPE_TOLERANCE = 1e-5, 1e-4
-# Values of a batch of trajectories in memory at a time.
-MOST_VALUES = 20_000_000
-MOST_SLOPES = 400_000_000
+# Chance at which a wave that is not there is taken in.
+BY_CHANCE = 1e-3
 DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
 
 
@@ -65,12 +61,13 @@ class Trajectory:
         equation: With the coefficients at the mode.
         covariance: Of the coefficients, `[k, k]`, physical units; initial state and noise integrated over.
         start: Initial state at the mode, dims of space.
-        fitted: The trajectory at the mode, as the field.
-        noise_scale: Standard deviation of a pixel, units of the field.
+        fitted: What pixels show of the trajectory at the mode, as the field.
+        displacements: Of the frames, `[time, axis]`, physical lengths; no axis where frames stay.
+        noise_scale: Standard deviation of a pixel, units of the field; root mean square where it varies.
         freedom: Number of pixels less that of fitted parameters.
         log_likelihood: Of the pixels at the mode.
         log_evidence: With a unit-information prior on the coefficients; comparable between equations fitted to the
-            same pixels with the same modes.
+            same pixels with the same modes and the same recording.
         converged: Whether the objective had stopped changing.
         steps: Gauss-Newton steps that were taken.
     """
@@ -79,6 +76,7 @@ class Trajectory:
     covariance: np.ndarray
     start: xr.DataArray
     fitted: xr.DataArray
+    displacements: np.ndarray
     noise_scale: float
     freedom: float
     log_likelihood: float
@@ -97,200 +95,147 @@ def fit_trajectory(
     field: xr.DataArray,
     *,
     pilot: xr.DataArray,
-    noise_scale: float,
+    recording: Recording,
+    draws: np.ndarray | None = None,
     config: TrajectoryConfig | None = None,
 ) -> Trajectory:
     """Fit coefficients and initial state of an equation to all pixels of a field.
 
+    Waves that the pilot cannot tell from its own scatter are left out of the state until the trajectory has found the
+    rest, and then come in as far as what it leaves shows them: a wave that is not there has no phase, and many such
+    fit noise at any speed.
+
     Args:
         equation: Its coefficients are where the search begins.
-        field: Checked field; NaN are missing. Noise is taken to be independent, of one standard deviation.
+        field: Checked field; NaN are missing.
         pilot: Smooth estimate of the first frame, dims of space; where the search begins, and how rough it may be.
-        noise_scale: Pilot estimate of the noise, units of the field.
+        draws: Of the first frame, from the pilot's posterior, `[n, *space]`; if absent, the pilot is sure of all waves.
+        recording: Pilot of the noise, whose overall scale is estimated once more, and of the jitter of frames.
         config: Settings.
 
     Returns:
         The posterior.
 
     Raises:
-        ConfigError: If the equation, or the boundary, does not fit the field.
+        ConfigError: If the equation, the boundary or the recording does not fit the field.
         IntegrationError: If the first trajectory does not exist: the equation blows up, or is ill-posed.
     """
     config = config or TrajectoryConfig()
-    problem = _Problem.of(equation, field, pilot, noise_scale, config)
-    found = _gauss_newton(problem, config)
-    return _posterior(problem, found, field)
+    boundary, most = config.method.boundary, config.most_modes
+    basis = state_basis(pilot.values, boundary=boundary, error=recording.size, most=most)
+    used = len(basis) if draws is None else clearly_there(basis, pilot.values, draws)
+    problem = TrajectoryProblem.of(equation, field, basis[:used], recording, config.method)
+    mode = _gauss_newton(problem, problem.start(pilot.values), config)
+    while used < len(basis):
+        more = used + _shown(problem, mode, basis[used : 2 * used])
+        if more == used:
+            break
+        parameters = np.insert(mode.parameters, [problem.shared] * (more - used), 0.0)
+        problem, used = replace(problem, basis=basis[:more]), more
+        mode = _gauss_newton(problem, parameters, config)
+    return _posterior(problem, mode, field)
 
 
-@dataclass(frozen=True, eq=False)
-class _Problem:
-    """Standardised parameters: coefficients in units of `scale`, modes in units of their prior deviation."""
+def _shown(problem: TrajectoryProblem, mode: _Mode, further: StateBasis) -> int:
+    """How many of some further modes what a trajectory leaves asks for: up to the last wave with a large score.
 
-    equation: Equation
-    grid: Grid
-    times: np.ndarray
-    observed: np.ndarray
-    seen: np.ndarray
-    basis: StateBasis
-    scale: np.ndarray
-    start: np.ndarray
-    noise_scale: float
-    method: Method
-
-    @classmethod
-    def of(
-        cls,
-        equation: Equation,
-        field: xr.DataArray,
-        pilot: xr.DataArray,
-        noise_scale: float,
-        config: TrajectoryConfig,
-    ) -> _Problem:
-        coefficients = np.array(equation.coefficients)
-        is_usable = len(coefficients) and np.isfinite(coefficients).all() and coefficients.all()
-        if not (is_usable and noise_scale > 0):
-            raise ConfigError(
-                "The trajectory has no place to begin.",
-                got=f"coefficients {coefficients}, noise {noise_scale:g}",
-                wanted="one or more finite coefficients other than 0, noise above 0",
-                fix="take them from bayespde.equations(posterior) and smooth.noise_scale",
-            )
-        basis = state_basis(pilot.values, boundary=config.method.boundary, error=noise_scale, most=config.most_modes)
-        scale = np.abs(coefficients)
-        needed = field.size * (len(coefficients) + len(basis.deviation))
-        if needed > MOST_SLOPES:
-            raise ConfigError(
-                "The field is too large for trajectories.",
-                got=f"{field.size} pixels and {len(basis.deviation)} modes of the initial state",
-                wanted=f"at most {MOST_SLOPES:.0e} slopes, pixels times modes",
-                fix="fewer frames or pixels, field.isel(...), or TrajectoryConfig(most_modes=...)",
-            )
-        start = np.concatenate([coefficients / scale, basis.coefficients(pilot.values) / basis.deviation])
-        observed, seen = field.values.reshape(len(field), -1), ~np.isnan(field.values).ravel()
-        times = field["time"].values
-        return cls(equation, Grid.of(pilot), times, observed, seen, basis, scale, start, noise_scale, config.method)
-
-    @property
-    def terms(self) -> int:
-        return len(self.scale)
-
-    def frames(self, parameters: np.ndarray, method: Method) -> np.ndarray:
-        """Trajectories `[B, seen]` of parameters `[B, k + M]`, which share steps."""
-        coefficients = torch.from_numpy(parameters[:, : self.terms] * self.scale)
-        states = parameters[:, self.terms :] * self.basis.deviation @ self.basis.modes.T
-        start = torch.from_numpy(states.reshape(-1, *self.basis.shape))
-        compiled = right_hand_side(self.equation, self.grid, method=method, coefficients=coefficients)
-        with torch.no_grad():
-            frames = evolve(compiled, start, self.times, method=method)
-        return frames.movedim(1, 0).reshape(len(parameters), -1).numpy()[:, self.seen]
-
-    def residual(self, frames: np.ndarray) -> np.ndarray:
-        """Observed minus trajectory in units of the noise, `[..., seen]`."""
-        return (self.observed.ravel()[self.seen] - frames) / self.noise_scale
-
-    def objective(self, residual: np.ndarray, parameters: np.ndarray) -> float:
-        """Minus the log posterior, up to a constant: coefficients have a flat prior, modes a normal one."""
-        return float(np.sum(residual**2) + np.sum(parameters[self.terms :] ** 2)) / 2
-
-    def residual_at(self, parameters: np.ndarray) -> np.ndarray:
-        """Residual `[seen]` of one trajectory."""
-        return self.residual(self.frames(parameters[None], self.method)[0])
-
-    def slopes(self, parameters: np.ndarray) -> np.ndarray:
-        """Slopes of the trajectory in all parameters, in units of the noise: `[seen, k + M]`."""
-        count, method = len(parameters), replace(self.method, rtol=max(self.method.rtol, SLOPE_TOLERANCE))
-        most, found = max(1, MOST_VALUES // (4 * self.observed.size)), np.empty((int(self.seen.sum()), count))
-        for first in range(0, count, most):
-            some = np.arange(first, min(first + most, count))
-            batch = np.tile(parameters, (len(some) + 1, 1))
-            batch[np.arange(len(some)), some] += STEP
-            frames = self.frames(batch, method)
-            found[:, some] = (frames[:-1] - frames[-1]).T / (STEP * self.noise_scale)
-        return found
+    Rao's score test [rao1948]: where a wave is not there, its squared scores are chi-squared.
+    """
+    gradient, spread, mixed = problem.scores(mode.parameters, mode.residual, further)
+    variance = float(np.sum(mode.residual**2)) / problem.seen.sum()
+    left = spread - np.sum(mixed * np.linalg.solve(mode.around.curvature + np.diag(problem.prior()), mixed), axis=0)
+    first, counts = np.unique(further.wave, return_index=True, return_counts=True)[1:]
+    score = np.add.reduceat(gradient**2 / np.maximum(left * variance, 1e-300), first)
+    large = np.flatnonzero(score > chi2.isf(BY_CHANCE / len(counts), counts))
+    return int(first[large[-1]] + counts[large[-1]]) if len(large) else 0
 
 
 @dataclass(frozen=True, eq=False)
 class _Mode:
     parameters: np.ndarray
     residual: np.ndarray
-    slopes: np.ndarray
+    around: Linearised
     converged: bool
     steps: int
 
 
-def _gauss_newton(problem: _Problem, config: TrajectoryConfig) -> _Mode:
+def _gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, config: TrajectoryConfig) -> _Mode:
     """Damped steps [levenberg1944] until an undamped one would gain next to nothing."""
-    parameters, damping = problem.start, DAMPING
-    prior = np.r_[np.zeros(problem.terms), np.ones(len(parameters) - problem.terms)]
-    residual = problem.residual_at(parameters)
+    damping, prior, residual = DAMPING, np.diag(problem.prior()), problem.residual(parameters)
     for steps in range(config.iterations + 1):
-        slopes = problem.slopes(parameters)
-        curvature, gradient = slopes.T @ slopes + np.diag(prior), slopes.T @ residual - prior * parameters
-        size = np.diag(curvature)
-        if not (np.isfinite(size).all() and (size > 0).all()):
-            raise ConfigError(
-                "The trajectory does not depend on a coefficient.",
-                got=", ".join(np.array(problem.equation.names)[~(size[: problem.terms] > 0)]),
-                wanted="terms that are not zero along the trajectory",
-                fix="leave the term out, or check the pilot",
-            )
+        around = problem.linearised(parameters, residual)
+        curvature, gradient = around.curvature + prior, around.gradient
+        _check_slopes(problem, np.diag(curvature))
         converged = float(gradient @ np.linalg.solve(curvature, gradient)) < 2 * config.tolerance
-        value = problem.objective(residual, parameters)
-        following = None
+        value, following = problem.objective(residual, parameters), None
         while not converged and steps < config.iterations and following is None and damping < STRONGEST:
-            moved = parameters + np.linalg.solve(curvature + damping * np.diag(size), gradient)
+            damped = curvature + damping * np.diag(np.diag(curvature))
+            moved = parameters + np.linalg.solve(damped, gradient)
             following = _lower(problem, moved, value)
             damping = damping * 10 if following is None else max(damping / 10, WEAKEST)
-        if following is None:
+        if following is not None:
+            parameters, residual = moved, following
+        elif not converged and steps < config.iterations and (tighter := problem.tighter()) is not None:
+            problem, damping = tighter, DAMPING
+        else:
             break
-        parameters, residual = moved, following
-    return _Mode(parameters, residual, slopes, converged, steps)
+    return _Mode(parameters, residual, around, converged, steps)
 
 
-def _lower(problem: _Problem, parameters: np.ndarray, value: float) -> np.ndarray | None:
+def _check_slopes(problem: TrajectoryProblem, size: np.ndarray) -> None:
+    if not (np.isfinite(size).all() and (size > 0).all()):
+        raise ConfigError(
+            "The trajectory does not depend on a coefficient.",
+            got=", ".join(np.array(problem.equation.names)[~(size[: problem.terms] > 0)]),
+            wanted="terms that are not zero along the trajectory",
+            fix="leave the term out, or check the pilot",
+        )
+
+
+def _lower(problem: TrajectoryProblem, parameters: np.ndarray, value: float) -> np.ndarray | None:
     """The residual, if there is a trajectory and its objective is below a value."""
     try:
-        residual = problem.residual_at(parameters)
+        residual = problem.residual(parameters)
     except IntegrationError:
         return None
     return residual if problem.objective(residual, parameters) < value else None
 
 
-def _posterior(problem: _Problem, mode: _Mode, data: xr.DataArray) -> Trajectory:
-    """Laplace around the mode: state integrated over by the Schur complement, noise by its own estimate."""
-    terms, slopes = problem.terms, mode.slopes
-    curvature = slopes.T @ slopes
-    inner = curvature[terms:, terms:] + np.eye(len(curvature) - terms)
-    effective = float(np.trace(np.linalg.solve(inner, curvature[terms:, terms:]))) + terms
-    pixels = len(mode.residual)
-    freedom = pixels - effective
+def _posterior(problem: TrajectoryProblem, mode: _Mode, data: xr.DataArray) -> Trajectory:
+    """Laplace around the mode: all but the coefficients integrated over by the Schur complement."""
+    terms, curvature, prior = problem.terms, mode.around.curvature, np.diag(problem.prior())
+    pixels = int(problem.seen.sum())
+    # Each parameter takes a residual away; where noise hangs together, one that it is large in.
+    freedom = pixels - float(np.trace(np.linalg.solve(curvature + prior, mode.around.spread)))
     variance = float(np.sum(mode.residual**2)) / freedom
-    # All but the prior of the modes scales with the noise, which is now known better than the pilot knew it.
-    inner = curvature[terms:, terms:] + variance * np.eye(len(inner))
-    information = curvature[:terms, :terms] - curvature[:terms, terms:] @ np.linalg.solve(
-        inner, curvature[terms:, :terms]
-    )
+    # All but the priors scales with the noise, which is now known better than the pilot knew it.
+    inner = (curvature + variance * prior)[terms:, terms:]
+    mixed = curvature[terms:, :terms]
+    information = curvature[:terms, :terms] - mixed.T @ np.linalg.solve(inner, mixed)
     covariance = variance * np.linalg.inv(information) * np.outer(problem.scale, problem.scale)
-    noise = problem.noise_scale * math.sqrt(variance)
-    states = mode.parameters[terms:]
-    likelihood = -pixels / 2 * math.log(2 * math.pi * noise**2) - float(np.sum(mode.residual**2)) / (2 * variance)
+    likelihood = (
+        np.log(problem.weight[problem.seen]).sum()
+        + problem.whiten.log_volume
+        - pixels / 2 * math.log(2 * math.pi * variance)
+        - float(np.sum(problem.whiten(mode.residual) ** 2)) / (2 * variance)
+    )
+    others = mode.parameters[terms:]
     _, volume = np.linalg.slogdet(inner / variance)
-    evidence = likelihood - (float(states @ states) + volume + terms * math.log(pixels)) / 2
+    evidence = likelihood - (float(others @ others) + volume + terms * math.log(pixels)) / 2
     coefficients = tuple(map(float, mode.parameters[:terms] * problem.scale))
-    equation = Equation(problem.equation.terms, coefficients, problem.equation.target, problem.equation.variable)
-    fitted = np.full(data.size, np.nan)
-    fitted[problem.seen] = problem.observed.ravel()[problem.seen] - mode.residual * problem.noise_scale
-    start = (problem.basis.modes @ (states * problem.basis.deviation)).reshape(problem.basis.shape)
-    frame = data.isel(time=0, drop=True)
+    size = np.sqrt(np.mean(1.0 / problem.weight[problem.seen] ** 2))
+    shown = np.full(problem.observed.shape, np.nan)
+    shown[problem.seen] = (problem.observed - mode.residual / np.where(problem.seen, problem.weight, 1.0))[problem.seen]
     return Trajectory(
-        equation=equation,
+        equation=Equation(problem.equation.terms, coefficients, problem.equation.target, problem.equation.variable),
         covariance=covariance,
-        start=frame.copy(data=start),
-        fitted=data.copy(data=fitted.reshape(data.shape)),
-        noise_scale=noise,
+        start=data.isel(time=0, drop=True).copy(data=problem.first_state(mode.parameters)),
+        fitted=data.copy(data=shown.reshape(data.shape)),
+        displacements=problem.displacements(mode.parameters),
+        noise_scale=float(size) * math.sqrt(variance),
         freedom=freedom,
-        log_likelihood=likelihood,
-        log_evidence=evidence,
+        log_likelihood=float(likelihood),
+        log_evidence=float(evidence),
         converged=mode.converged,
         steps=mode.steps,
     )

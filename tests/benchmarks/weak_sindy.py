@@ -142,3 +142,25 @@ def agreement(found, truth):
         "tpr": len(set(found) & set(truth)) / len(set(found) | set(truth)),
         "error": max(abs(found[name] / value - 1) if name in found else 1.0 for name, value in truth.items()),
     }
+
+
+def bagged(field, *, seed, models=100):
+    """Ensemble-SINDy [fasel2022]: share of bags of rows whose regression keeps a term, and median coefficients, `[K]`.
+
+    The threshold is that of the lowest BIC on all rows, so that nothing of the truth is used.
+    """
+    rows = weak_rows(field, share=BLIND_SHARE, seed=seed)
+    design, target = rows.design / np.sqrt(np.mean(rows.design**2, axis=0)), rows.target / rows.target.std()
+    threshold = min(THRESHOLDS, key=lambda t: bic(rows, _kept(design, target, t)))
+    optimizer = ps.EnsembleOptimizer(ps.STLSQ(threshold=threshold), bagging=True, n_models=models)
+    with _legacy_seed(seed), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        optimizer.fit(design, target[:, None])
+    return rows.names, np.mean([c[0] != 0 for c in optimizer.coef_list], axis=0)
+
+
+def _kept(design, target, threshold):
+    """Support of one regression, bool `[K]`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ps.STLSQ(threshold=threshold).fit(design, target[:, None]).coef_[0] != 0

@@ -62,16 +62,16 @@ def smooth_front():
 
 
 def estimated(raw, values, slope, kind="auto"):
-    return estimate_noise(raw, values, slope, float(np.nanstd(raw - values)), kind)
+    return estimate_noise(raw, values, (slope,), float(np.nanstd(raw - values)), kind)
 
 
 def test_white_noise_is_called_white(rng):
     values, slope = smooth_front()
     raw = values + 0.05 * rng.standard_normal(values.shape)
     raw[3, 4] = np.nan
-    model = estimate_noise(raw, values, slope, 0.05, "auto")
+    model = estimate_noise(raw, values, (slope,), 0.05, "auto")
     assert model.kind == "white"
-    assert model.pattern is None
+    assert not model.patterns
     assert np.allclose(model.pixel, 0.05)
     # Around a missing pixel that repeats the noise of the others these count for more, else it is one pixel fewer.
     assert model.counted[3, 4] == pytest.approx(0.05 / np.sqrt(1 - 1 / 49))
@@ -86,7 +86,7 @@ def test_a_hole_has_noise_whatever_its_size_and_scale(rng, scale):
     for size in (7, 9, 15, 30):
         time, place = rng.integers(0, np.subtract(raw.shape, size))
         raw[time : time + size, place : place + size] = np.nan
-    model = estimate_noise(raw, scale * values, scale * slope, scale * 0.05, "auto")
+    model = estimate_noise(raw, scale * values, (scale * slope,), scale * 0.05, "auto")
     assert model.kind == "white"
     assert np.allclose(model.pixel, scale * 0.05, rtol=1e-6)
     # A seventh is the least that counts as seen.
@@ -113,9 +113,9 @@ def test_a_jittering_front_is_found_with_its_sizes(seed):
         followed = values - walk[:, None] * slope
         model = estimated(raw, followed, slope)
         assert model.kind == "front"
-        assert np.array_equal(model.pattern, slope)
+        assert np.array_equal(model.patterns[0], slope)
         assert model.pixel.max() == pytest.approx(0.01, rel=5 / np.sqrt(2 * values.size))
-        sizes.append((model.jitter, model.walk))
+        sizes.append((*model.jitter, model.walk))
     mean, error = np.mean(sizes, axis=0), np.std(sizes, axis=0, ddof=1) / np.sqrt(20)
     # Pixel noise moves the measured position too: sd 0.01 sqrt(places) spacing over a step of one, independently.
     wanted = np.hypot(0.3, 0.01 * np.sqrt(PLACES) * SPACING)
@@ -149,7 +149,17 @@ def test_clean_data_and_planes_are_white():
     values, slope = smooth_front()
     assert estimated(values, values, slope).kind == "white"
     cube = np.stack([values] * 3, axis=1)
-    assert estimate_noise(cube + 0.1, cube, cube, 0.1, "auto").kind == "white"
+    assert estimate_noise(cube + 0.1, cube, (cube,), 0.1, "auto").kind == "white"
+
+
+def test_frames_put_back_leave_the_noise_of_their_pixels_and_a_jitter(rng):
+    """The field may have any shape then: what was displaced is known."""
+    wave, slope = np.sin(X + 0.02 * np.arange(FRAMES)[:, None]), np.cos(X + 0.02 * np.arange(FRAMES)[:, None])
+    raw = wave + 0.05 * rng.standard_normal(wave.shape)
+    model = estimate_noise(raw, wave, (slope,), 0.05, "auto", (0.3,))
+    assert (model.kind, model.jitter, model.walk) == ("displaced", (0.3,), 0.0)
+    assert np.allclose(model.pixel, 0.05)
+    assert np.array_equal(model.patterns[0], slope)
 
 
 # Shot noise
@@ -175,12 +185,12 @@ def test_the_gain_of_counted_electrons_is_one_over_the_electrons(seed):
 def test_shot_noise_is_told_from_white_noise(rng):
     raw, clean = counts(rng, 50.0)
     slope = np.gradient(clean, SPACING, axis=1)
-    model = estimate_noise(raw, clean, slope, float((raw - clean).std()), "auto")
+    model = estimate_noise(raw, clean, (slope,), float((raw - clean).std()), "auto")
     assert model.kind == "shot"
     assert np.sqrt(np.mean(model.pixel**2)) == pytest.approx(float((raw - clean).std()))
     white = clean + 0.1 * rng.standard_normal(clean.shape)
-    assert estimate_noise(white, clean, slope, 0.1, "auto").kind == "white"
-    assert estimate_noise(raw, clean, slope, 0.1, "white").kind == "white"
+    assert estimate_noise(white, clean, (slope,), 0.1, "auto").kind == "white"
+    assert estimate_noise(raw, clean, (slope,), 0.1, "white").kind == "white"
 
 
 def test_a_constant_field_has_no_gain():
@@ -253,7 +263,7 @@ def test_noise_may_hang_together_and_grow_with_the_value(rng):
     clean = 0.7 + 0.5 * np.sin(X) * np.cos(0.1 * np.arange(FRAMES))[:, None]
     noise, _ = smeared(rng, clean.shape, np.array([0.5, 1.0, 0.5]))
     slope = np.gradient(clean, SPACING, axis=1)
-    model = estimate_noise(clean + 0.1 * np.sqrt(clean) * noise, clean, slope, 0.08, "auto")
+    model = estimate_noise(clean + 0.1 * np.sqrt(clean) * noise, clean, (slope,), 0.08, "auto")
     assert model.kind == "correlated"
     assert model.pixel**2 == pytest.approx(0.01 * clean, rel=0.25)
 

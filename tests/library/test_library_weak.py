@@ -236,7 +236,7 @@ FRONT = Formula(1 / (1 + sympy.exp(-(x - 3 + t / 5000) / 0.4)), (np.linspace(0, 
 def with_displacement_noise(jitter, walk):
     base = problem(FRONT, ["u_x", "u"], options=replace(CLEAN, half_widths={"time": 20, "x": 20}, rows=24))
     pattern = FRONT.evaluate((0, 1))
-    return replace(base, noise=NoiseModel(np.zeros(FRONT.shape), pattern, jitter, walk))
+    return replace(base, noise=NoiseModel(np.zeros(FRONT.shape), (pattern,), (jitter,), walk))
 
 
 def displaced_rows(displacement):

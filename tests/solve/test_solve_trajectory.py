@@ -10,6 +10,7 @@ from scipy.stats import chi2
 import bayespde as bp
 from bayespde.core.errors import ConfigError, IntegrationError
 from bayespde.solve.method import Method
+from bayespde.solve.recording import Recording
 from bayespde.solve.state_basis import state_basis
 from bayespde.solve.trajectory import TrajectoryConfig, fit_trajectory
 
@@ -51,7 +52,7 @@ def test_the_posterior_of_heat_is_its_closed_form(seed):
         bp.Equation.from_string("u_t = 0.3*u_xx"),
         field,
         pilot=frame(clean[0]),
-        noise_scale=NOISE,
+        recording=Recording(NOISE),
         config=TrajectoryConfig(most_modes=7),
     )
     grid = np.linspace(0.1, 0.35, 4001)
@@ -72,7 +73,11 @@ def test_evidence_integrates_the_state_exactly_where_the_equation_is_linear():
     basis = state_basis(clean[0], boundary="periodic", error=NOISE, most=7)
     config = TrajectoryConfig(most_modes=7, method=Method(rtol=1e-9))
     found = fit_trajectory(
-        bp.Equation.from_string("u_t = 0.2*u_xx"), field, pilot=frame(clean[0]), noise_scale=NOISE, config=config
+        bp.Equation.from_string("u_t = 0.2*u_xx"),
+        field,
+        pilot=frame(clean[0]),
+        recording=Recording(NOISE),
+        config=config,
     )
     rate = found.equation.coefficients[0]
     waves = np.fft.rfftfreq(POINTS, 1 / POINTS)
@@ -101,7 +106,7 @@ def fitted_burgers(seed, start=(0.12, -0.9), **settings):
     clean, field, noise = burgers(seed)
     begin = bp.Equation(BURGERS.terms, tuple(np.sort(start)[[1, 0]]), "u_t", "u")
     config = TrajectoryConfig(most_modes=9, **settings)
-    return fit_trajectory(begin, field, pilot=frame(clean.values[0]), noise_scale=noise, config=config)
+    return fit_trajectory(begin, field, pilot=frame(clean.values[0]), recording=Recording(noise), config=config)
 
 
 def test_errors_are_those_that_seeds_show(seed):
@@ -154,7 +159,7 @@ def test_units_of_space_change_coefficients_and_nothing_else():
         pilot = frame(clean.values[0]).assign_coords(x=X * unit)
         config = TrajectoryConfig(most_modes=9)
         given = field.assign_coords(x=X * unit)
-        found.append(fit_trajectory(scaled, given, pilot=pilot, noise_scale=noise, config=config))
+        found.append(fit_trajectory(scaled, given, pilot=pilot, recording=Recording(noise), config=config))
     ratio = np.array([1e-18 if "xx" in n else 1.0 for n in equation.names])
     np.testing.assert_allclose(found[1].sd, found[0].sd * ratio, rtol=1e-3)
     assert found[0].steps == found[1].steps
@@ -177,8 +182,8 @@ def test_missing_pixels_say_nothing():
     pilot, config = frame(clean.values[0]), TrajectoryConfig(most_modes=9)
     gone = np.random.default_rng(0).random(field.shape) < 0.25
     gappy = field.copy(data=np.where(gone, np.nan, field.values))
-    whole = fit_trajectory(BURGERS, field, pilot=pilot, noise_scale=noise, config=config)
-    part = fit_trajectory(BURGERS, gappy, pilot=pilot, noise_scale=noise, config=config)
+    whole = fit_trajectory(BURGERS, field, pilot=pilot, recording=Recording(noise), config=config)
+    part = fit_trajectory(BURGERS, gappy, pilot=pilot, recording=Recording(noise), config=config)
     assert part.sd / whole.sd == pytest.approx(1 / math.sqrt(0.75), rel=0.15)
     assert np.array_equal(np.isnan(part.fitted.values), gone)
     assert part.freedom < whole.freedom - 0.9 * gone.sum()
@@ -195,20 +200,79 @@ def test_walls_without_flux(seed):
         bp.Equation.from_string("u_t = 0.4*u_xx"),
         field,
         pilot=pilot,
-        noise_scale=0.05,
+        recording=Recording(0.05),
         config=TrajectoryConfig(method=method, most_modes=6),
     )
     assert abs(found.equation.coefficients[0] - 0.5) < 5 * found.sd[0]
     assert found.start.dims == ("x",)
 
 
+def recorded(kind, rng, clean):
+    """Frames with noise of a kind, and the recording that says so."""
+    if kind == "correlated":
+        # A moving average of two neighbours: correlation 1/2 at lag 1, none beyond.
+        noise = rng.standard_normal(clean.shape)
+        noise = NOISE * (noise + np.roll(noise, 1, axis=1)) / np.sqrt(2)
+        return clean + noise, Recording(NOISE, correlation=(np.array([1.0, 0.5, 0.0]),))
+    if kind == "shot":
+        scale = NOISE * np.sqrt(0.2 + np.abs(clean))
+        return clean + scale * rng.standard_normal(clean.shape), Recording(scale)
+    waves, spectrum = 1j * np.fft.rfftfreq(POINTS, 1 / POINTS), np.fft.rfft(clean, axis=1)
+    moved = 0.2 * rng.standard_normal((len(T), 1))
+    shown = np.fft.irfft(spectrum * np.exp(waves * moved), POINTS, axis=1)
+    return shown + 0.02 * rng.standard_normal(clean.shape), Recording(0.02, jitter=(0.2,))
+
+
+@pytest.mark.parametrize("kind", ["correlated", "shot", "jitter"])
+def test_errors_know_how_pixels_were_recorded(seed, kind):
+    """Scores of a speed and a decay over twelve draws; frames that jitter say little of the speed."""
+    rng, scores = np.random.default_rng([5, seed]), []
+    clean = sum(
+        a * np.exp(-0.2 * k**2 * T[:, None]) * np.sin(k * (X - 0.7 * T[:, None])) for k, a in ((1, 1.0), (2, 0.7))
+    )
+    equation = bp.Equation.from_string("u_t = 0.2*u_xx - 0.7*u_x")
+    truth = np.array(equation.coefficients)
+    for _ in range(12):
+        shown, recording = recorded(kind, rng, clean)
+        field = bp.make_field(shown, t=T, x=X)
+        config = TrajectoryConfig(most_modes=5)
+        found = fit_trajectory(equation, field, pilot=frame(clean[0]), recording=recording, config=config)
+        error = np.array(found.equation.coefficients) - truth
+        scores.append(error @ np.linalg.solve(found.covariance, error))
+        assert found.converged
+        assert found.noise_scale == pytest.approx(recording.size, rel=0.2)
+    assert chi2.ppf(1e-4, 24) < sum(scores) < chi2.ppf(1 - 1e-4, 24)
+    # With white noise of that size the speed would be known as the size of the steps says.
+    speed = found.sd[list(found.equation.names).index("u_x")]
+    if kind == "jitter":
+        # A straight line through 25 displacements of .2 each.
+        line = 0.2 / math.sqrt(np.sum((T - T.mean()) ** 2))
+        assert 0.8 * line < speed < 1.2 * line
+
+
+def test_waves_that_the_pilot_does_not_show_come_in_when_the_trajectory_does(seed):
+    """The third wave is below the scatter of the pilot's first frame, and far above that of all frames."""
+    _, field = heat(seed)
+    rng = np.random.default_rng([6, seed])
+    pilot = np.sin(X + 1) + 0.7 * np.sin(2 * X + 2) + 0.3 * rng.standard_normal(POINTS)
+    draws = pilot + 0.3 * rng.standard_normal((50, POINTS))
+    equation = bp.Equation.from_string("u_t = 0.2*u_xx")
+    given = {"pilot": frame(pilot), "recording": Recording(NOISE)}
+    found = fit_trajectory(equation, field, draws=draws, **given)
+    sure = fit_trajectory(equation, field, **given)
+    third = np.abs(np.fft.rfft(found.start.values))[3] / (POINTS / 2)
+    assert third == pytest.approx(0.5, abs=0.1)
+    # Waves that nothing shows stay out, and with them what they would fit of the noise.
+    assert found.freedom > sure.freedom
+    assert abs(found.equation.coefficients[0] - 0.2) < 5 * found.sd[0]
+
+
 def test_what_cannot_be_fitted_is_refused():
     clean, field, noise = burgers(0)
     pilot = frame(clean.values[0])
     with pytest.raises(IntegrationError):
-        fit_trajectory(bp.Equation.from_string("u_t = 9*u**2"), field, pilot=pilot, noise_scale=noise)
-    for equation, scale in ((bp.Equation(BURGERS.terms, (np.nan, 1.0)), noise), (BURGERS, 0.0)):
-        with pytest.raises(ConfigError, match="no place to begin"):
-            fit_trajectory(equation, field, pilot=pilot, noise_scale=scale)
+        fit_trajectory(bp.Equation.from_string("u_t = 9*u**2"), field, pilot=pilot, recording=Recording(noise))
+    with pytest.raises(ConfigError, match="no place to begin"):
+        fit_trajectory(bp.Equation(BURGERS.terms, (np.nan, 1.0)), field, pilot=pilot, recording=Recording(noise))
     with pytest.raises(ConfigError, match="out of range"):
         TrajectoryConfig(iterations=0)

@@ -1,0 +1,238 @@
+"""Equation + field + how it was recorded -> a least-squares problem in coefficients, first state and displacements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import xarray as xr
+
+from bayespde.core.equation import Equation
+from bayespde.core.errors import ConfigError
+from bayespde.core.field import spacings
+from bayespde.solve.derivatives import Grid
+from bayespde.solve.displacement import displaced
+from bayespde.solve.integrate import evolve
+from bayespde.solve.method import Method
+from bayespde.solve.recording import Recording, Whitener
+from bayespde.solve.state_basis import StateBasis
+from bayespde.solve.stencils import right_hand_side
+
+# Step of a parameter in units of its scale; the integrator's error cancels, as all steps are shared, and so need not be
+# small: slopes only lead to the mode, where the residual, from one exact trajectory, decides. Where they lead astray
+# they are made more exact.
+STEP, SLOPE_TOLERANCE, TIGHTER = 1e-5, 1e-4, 1e-2
+# Values of a batch of trajectories in memory at a time.
+MOST_VALUES = 20_000_000
+MOST_SLOPES = 400_000_000
+
+
+class Linearised(NamedTuple):
+    """The problem around parameters `[n]`: coefficients first, then modes of the state, then displacements.
+
+    Attributes:
+        curvature: Of half the squared white residual, `[n, n]`.
+        gradient: Its negative slope, `[n]`.
+        spread: What residuals that are not white would have for a curvature, `[n, n]`.
+    """
+
+    curvature: np.ndarray
+    gradient: np.ndarray
+    spread: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class TrajectoryProblem:
+    """Standardised parameters: coefficients in units of `scale`, all else in units of prior deviations.
+
+    Attributes:
+        equation: With the coefficients where the search begins.
+        grid: Of the states.
+        times: Of the frames.
+        observed: `[time, pixels]`, 0 where missing.
+        weight: One over the standard deviation of every pixel, 0 where missing, the same shape.
+        whiten: Makes residuals in these units independent.
+        basis: Of the first state.
+        scale: Of the coefficients, physical units.
+        jitter: Of the frames, per axis; empty if they stay.
+        spacing: Of the pixels, per axis.
+        method: How to integrate.
+        slope_tolerance: Relative error per step of the trajectories that slopes are taken from.
+    """
+
+    equation: Equation
+    grid: Grid
+    times: np.ndarray
+    observed: np.ndarray
+    weight: np.ndarray
+    whiten: Whitener
+    basis: StateBasis
+    scale: np.ndarray
+    jitter: np.ndarray
+    spacing: tuple[float, ...]
+    method: Method
+    slope_tolerance: float = SLOPE_TOLERANCE
+
+    @classmethod
+    def of(
+        cls, equation: Equation, field: xr.DataArray, basis: StateBasis, recording: Recording, method: Method
+    ) -> TrajectoryProblem:
+        """Check that the parts fit, and join them; arguments as for `fit_trajectory`.
+
+        Raises:
+            ConfigError: If coefficients are zero or not finite, or the field is too large.
+        """
+        coefficients = np.array(equation.coefficients)
+        if not (len(coefficients) and np.isfinite(coefficients).all() and coefficients.all()):
+            raise ConfigError(
+                "The trajectory has no place to begin.",
+                got=f"coefficients {coefficients}",
+                wanted="one or more finite coefficients other than 0",
+                fix="take them from bayespde.equations(posterior)",
+            )
+        if field.size * (len(coefficients) + len(basis.deviation)) > MOST_SLOPES:
+            raise ConfigError(
+                "The field is too large for trajectories.",
+                got=f"{field.size} pixels and {len(basis.deviation)} modes of the initial state",
+                wanted=f"at most {MOST_SLOPES:.0e} slopes, pixels times modes",
+                fix="fewer frames or pixels, field.isel(...), or TrajectoryConfig(most_modes=...)",
+            )
+        seen = ~np.isnan(field.values)
+        weight = np.where(seen, 1.0 / np.broadcast_to(recording.scale, field.shape), 0.0).reshape(len(field), -1)
+        return cls(
+            equation=equation,
+            grid=Grid.of(field.isel(time=0, drop=True).fillna(0.0)),
+            times=field["time"].values,
+            observed=np.where(seen, field.values, 0.0).reshape(len(field), -1),
+            weight=weight,
+            whiten=Whitener.of(recording, seen),
+            basis=basis,
+            scale=np.abs(coefficients),
+            jitter=np.array(recording.jitter),
+            spacing=spacings(field)[1:],
+            method=method,
+        )
+
+    @property
+    def terms(self) -> int:
+        """How many parameters are coefficients."""
+        return len(self.scale)
+
+    @property
+    def shared(self) -> int:
+        """How many parameters all frames share: coefficients and modes."""
+        return self.terms + len(self.basis.deviation)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Which pixels were observed, `[time, pixels]`."""
+        return self.weight > 0
+
+    def tighter(self) -> TrajectoryProblem | None:
+        """The same with more exact slopes, if they can be."""
+        if self.slope_tolerance <= self.method.rtol:
+            return None
+        return replace(self, slope_tolerance=self.slope_tolerance * TIGHTER)
+
+    def start(self, pilot: np.ndarray) -> np.ndarray:
+        """Parameters of the given coefficients and first frame, no frame displaced."""
+        state = self.basis.coefficients(pilot) / self.basis.deviation
+        coefficients = np.array(self.equation.coefficients) / self.scale
+        return np.concatenate([coefficients, state, np.zeros(len(self.times) * len(self.jitter))])
+
+    def prior(self) -> np.ndarray:
+        """Prior precision of every parameter: coefficients have a flat one."""
+        return np.repeat([0.0, 1.0], [self.terms, self.shared - self.terms + len(self.times) * len(self.jitter)])
+
+    def first_state(self, parameters: np.ndarray) -> np.ndarray:
+        """State at the first time, shape of space."""
+        state = parameters[self.terms : self.shared] * self.basis.deviation
+        return np.asarray((self.basis.modes @ state).reshape(self.basis.shape))
+
+    def displacements(self, parameters: np.ndarray) -> np.ndarray:
+        """Of every frame, `[time, axis]`, physical lengths; no axis if frames stay."""
+        return parameters[self.shared :].reshape(len(self.times), -1) * self.jitter
+
+    def residual(self, parameters: np.ndarray) -> np.ndarray:
+        """Observed minus shown, in units of the noise, 0 where missing, `[time, pixels]`."""
+        shown = self._moved(self._frames(parameters[None], self.method), parameters)[0]
+        return (self.observed - shown) * self.weight
+
+    def objective(self, residual: np.ndarray, parameters: np.ndarray) -> float:
+        """Minus the log posterior, up to a constant."""
+        return float(np.sum(self.whiten(residual) ** 2) + self.prior() @ parameters**2) / 2
+
+    def linearised(self, parameters: np.ndarray, residual: np.ndarray) -> Linearised:
+        """The problem around parameters and their residual."""
+        common, own = self._slopes(parameters)
+        white = [self.whiten(s) for s in (residual[..., None], common, own)]
+        gradient = np.concatenate(
+            [
+                np.einsum("tpk,tp->k", white[1], white[0][..., 0]),
+                np.einsum("tpk,tp->tk", white[2], white[0][..., 0]).ravel(),
+            ]
+        )
+        curvature = _normal(white[1], white[2])
+        spread = curvature if white[1] is common else _normal(common, own)
+        return Linearised(curvature, gradient - self.prior() * parameters, spread)
+
+    def scores(
+        self, parameters: np.ndarray, residual: np.ndarray, further: StateBasis
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What further modes would do, white: slopes times residual, squares, `[m]`, and times all slopes, `[n, m]`."""
+        wider = replace(self, basis=self.basis.joined(further))
+        longer = np.insert(parameters, [self.shared] * len(further), 0.0)
+        around = wider.linearised(longer, residual)
+        new = np.arange(self.shared, wider.shared)
+        old = np.delete(np.arange(len(longer)), new)
+        return around.gradient[new], np.diag(around.curvature)[new], around.curvature[np.ix_(old, new)]
+
+    def _slopes(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Slopes in what frames share, `[time, pixels, k]`, and in displacements of their own, `[time, pixels, a]`."""
+        method = replace(self.method, rtol=max(self.method.rtol, self.slope_tolerance))
+        most = max(1, MOST_VALUES // (4 * self.observed.size))
+        found = np.empty((*self.observed.shape, self.shared))
+        for first in range(0, self.shared, most):
+            some = np.arange(first, min(first + most, self.shared))
+            batch = np.tile(parameters, (len(some) + 1, 1))
+            batch[np.arange(len(some)), some] += STEP
+            frames = self._frames(batch, method)
+            found[..., some] = np.moveaxis(self._moved(frames[:-1] - frames[-1], parameters) / STEP, 0, -1)
+        found *= self.weight[..., None]
+        last = frames[-1:]
+        own = [self._moved(last, parameters, axis)[0] * j * self.weight for axis, j in enumerate(self.jitter)]
+        return found, np.stack(own, axis=-1) if own else np.zeros((*self.observed.shape, 0))
+
+    def _frames(self, parameters: np.ndarray, method: Method) -> np.ndarray:
+        """Trajectories `[B, time, *space]` of parameters `[B, n]`, which share steps; no frame displaced."""
+        coefficients = torch.from_numpy(parameters[:, : self.terms] * self.scale)
+        states = parameters[:, self.terms : self.shared] * self.basis.deviation @ self.basis.modes.T
+        start = torch.from_numpy(states.reshape(-1, *self.basis.shape))
+        compiled = right_hand_side(self.equation, self.grid, method=method, coefficients=coefficients)
+        with torch.no_grad():
+            frames = evolve(compiled, start, self.times, method=method)
+        return np.asarray(frames.movedim(1, 0).numpy())
+
+    def _moved(self, frames: np.ndarray, parameters: np.ndarray, derivative: int | None = None) -> np.ndarray:
+        """Frames where they were taken, `[B, time, pixels]`, or the slope in one axis of the displacement."""
+        if len(self.jitter):
+            moved = self.displacements(parameters)
+            frames = displaced(frames, moved, self.spacing, self.method.boundary, derivative)
+        return frames.reshape(*frames.shape[:2], -1)
+
+
+def _normal(common: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Products of slopes in `common` parameters, `[time, pixels, k]`, and in those of a frame, `[time, pixels, a]`."""
+    flat, (frames, _, axes) = common.reshape(-1, common.shape[-1]), own.shape
+    shared, count = flat.shape[1], flat.shape[1] + frames * axes
+    total = np.zeros((count, count))
+    total[:shared, :shared] = flat.T @ flat
+    if axes:
+        mixed = np.einsum("tpk,tpa->kta", common, own).reshape(shared, -1)
+        total[:shared, shared:], total[shared:, :shared] = mixed, mixed.T
+        for t, block in enumerate(np.einsum("tpa,tpb->tab", own, own)):
+            here = slice(shared + t * axes, shared + (t + 1) * axes)
+            total[here, here] = block
+    return total

@@ -1,0 +1,104 @@
+"""Seed of an experiment -> what a method says of it, and what is true, as plain values."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+import bayespde as bp
+from bayespde.core.errors import BayespdeError
+from bayespde.refinement import recording_of
+from bayespde.results.diagnostics import squared_residual_per_row
+from bayespde.results.equations import closed_form
+from bayespde.solve.trajectory import fit_trajectory
+from laboratory.experiments import LIBRARY, draw, observed
+from laboratory.store import Store
+
+SPLINE = bp.Smoothing(method="spline")
+SAMPLER = bp.SMCConfig(particles=256, runs=1)
+
+
+def rows(seed: int, store: Store) -> dict[str, Any]:
+    """`discover` with default settings: probabilities by enumeration, coefficients of the true terms, checks of fit.
+
+    The rows are made from the spline whichever smoother is chosen for the derivatives, so that no network is trained.
+    """
+    experiment, start = draw(seed), time.process_time()
+    field = observed(experiment)
+    statistics = bp.assemble(LIBRARY, field, smooth=bp.fit_field(field, options=SPLINE))
+    model = bp.SpinModel(statistics, LIBRARY)
+    posterior = bp.sample(model, config=SAMPLER, exact_terms=len(LIBRARY), seed=0)
+    seconds = time.process_time() - start
+    exact, true = posterior.exact, experiment.true
+    found, expected = squared_residual_per_row(posterior)
+    return {
+        "inclusion": posterior.inclusion_probability.values.tolist(),
+        "probability": float(exact.probability[(exact.spins == true).all(axis=1)].sum()),
+        "best": [n for n, on in zip(LIBRARY.names, exact.spins[np.argmax(exact.probability)], strict=True) if on],
+        "chi2": found / expected,
+        "failed": [c.name for c in bp.check_fit(posterior) if not c.passed],
+        "noise": statistics.provenance["noise"],
+        "seconds": seconds,
+    } | given_true_terms(statistics, true)
+
+
+def given_true_terms(statistics: bp.SufficientStatistics, true: np.ndarray) -> dict[str, Any]:
+    """Coefficients of the true terms, their 90 % intervals, and errors by the scatter between blocks over theirs."""
+    mean, sd, lower, upper = closed_form(statistics, true)
+    return {
+        "coefficients": mean.tolist(),
+        "sd": sd.tolist(),
+        "lower": lower.tolist(),
+        "upper": upper.tolist(),
+        "sandwich": (sandwich(statistics, true) / sd).tolist(),
+    }
+
+
+def sandwich(statistics: bp.SufficientStatistics, true: np.ndarray) -> np.ndarray:
+    """Standard deviations of the true coefficients from the scores of the blocks [huber1967], `[k]`."""
+    design, target = statistics.factors[:, :, :-1][:, :, true], statistics.factors[:, :, -1]
+    inverse = np.linalg.inv(np.einsum("brk,brl->kl", design, design))
+    coefficients = inverse @ np.einsum("brk,br->k", design, target)
+    scores = np.einsum("brk,br->bk", design, target - design @ coefficients)
+    count = len(scores)
+    return np.sqrt(np.diag(inverse @ scores.T @ scores @ inverse) * count / max(count - true.sum(), 1))
+
+
+def bagging(seed: int, store: Store) -> dict[str, Any]:
+    """Ensemble-SINDy: share of 100 bags of rows whose regression keeps a term."""
+    from weak_sindy import bagged
+
+    start = time.process_time()
+    names, share = bagged(observed(draw(seed)), seed=seed)
+    by_name = dict(zip(names, map(float, share), strict=True))
+    return {"inclusion": [by_name[n] for n in LIBRARY.names], "seconds": time.process_time() - start}
+
+
+def trajectory(seed: int, store: Store) -> dict[str, Any]:
+    """The trajectory posterior of the true terms, begun at the coefficients that the rows gave them."""
+    field, start = observed(draw(seed)), time.process_time()
+    smooth = bp.fit_field(field, options=SPLINE)
+    terms = LIBRARY.chosen(draw(seed).true)
+    begin = bp.Equation(terms.terms, tuple(store.read("rows", seed)["coefficients"]), LIBRARY.target, "u")
+    pilot, draws, recording = recording_of(field, smooth)
+    try:
+        found = fit_trajectory(begin, field, pilot=pilot, draws=draws, recording=recording)
+    except BayespdeError as error:
+        return {"failed": str(error).splitlines()[0], "seconds": time.process_time() - start}
+    return {
+        "coefficients": list(found.equation.coefficients),
+        "sd": found.sd.tolist(),
+        "covariance": found.covariance.tolist(),
+        "noise": found.noise_scale,
+        "recording": str(recording),
+        "jitter": list(recording.jitter),
+        "log_evidence": found.log_evidence,
+        "converged": found.converged,
+        "steps": found.steps,
+        "seconds": time.process_time() - start,
+    }
+
+
+METHODS = {f.__name__: f for f in (rows, bagging, trajectory)}
