@@ -28,6 +28,10 @@ DRAWS = 20
 MISFIT = 1.05
 
 
+# Share of the information that waves owe to noise, beyond which other teeth are as good.
+COMB = 0.3
+
+
 @dataclass(frozen=True, eq=False)
 class Refined:
     """Trajectory posteriors of leading equations.
@@ -51,6 +55,8 @@ class Refined:
         for probability, found in zip(self.probability, self.trajectories, strict=True):
             errors = ", ".join(f"{n} {s:.2g}" for n, s in zip(found.equation.names, found.sd, strict=True))
             doubts = "" if found.converged else "; not converged: do not trust it"
+            if found.noise_share > COMB:
+                doubts += "; short waves make a comb of its likelihood: keep the first estimate"
             if found.noise_scale > MISFIT * self.recording.size:
                 doubts += "; misses the pixels: do not trust its errors"
             lines.append(f"{probability:.3f} {found.equation} (sd {errors}; noise {found.noise_scale:.4g}{doubts})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -16,6 +16,8 @@ WIDER = 3.0
 NEGLIGIBLE = 0.1
 # Power of a wave over that of its scatter above which it is seen.
 STANDS_OUT = 6.0
+# Waves beyond those by which the decay of the spectrum is seen.
+BEYOND = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +27,8 @@ class StateBasis:
     Attributes:
         modes: `[points, M]`, float64, orthonormal columns, smooth first.
         deviation: Prior standard deviation of every coefficient, `[M]`, in the units of the field; mean 0.
-        wave: Number of the wave that a mode belongs to, `[M]`, ascending: modes of one wave are there or not together.
+        wave: Wave number of every mode, `[M]`, relative to the shortest along an axis, ascending: modes of one wave
+            number are there or not together.
         shape: Points per dimension of space.
     """
 
@@ -37,22 +40,6 @@ class StateBasis:
     def coefficients(self, frame: np.ndarray) -> np.ndarray:
         """Those of a frame, `[M]`."""
         return np.asarray(self.modes.T @ frame.ravel())
-
-    def __getitem__(self, some: slice) -> StateBasis:
-        """Some of the modes."""
-        return StateBasis(self.modes[:, some], self.deviation[some], self.wave[some], self.shape)
-
-    def joined(self, other: StateBasis) -> StateBasis:
-        """These modes, and others of the same points."""
-        return StateBasis(
-            np.hstack([self.modes, other.modes]),
-            np.append(self.deviation, other.deviation),
-            np.append(self.wave, other.wave),
-            self.shape,
-        )
-
-    def __len__(self) -> int:
-        return len(self.deviation)
 
 
 def state_basis(pilot: np.ndarray, *, boundary: str, error: float, most: int) -> StateBasis:
@@ -94,25 +81,38 @@ def state_basis(pilot: np.ndarray, *, boundary: str, error: float, most: int) ->
     columns = axes[0][0][:, places[0]]
     for (matrix, _), place in zip(axes[1:], places[1:], strict=True):
         columns = (columns[:, None, :] * matrix[None, :, place]).reshape(-1, len(kept))
-    return StateBasis(columns, deviation[group][kept], group[kept], pilot.shape)
+    return StateBasis(columns, deviation[group][kept], np.sqrt(waves[kept]), pilot.shape)
 
 
-def clearly_there(basis: StateBasis, pilot: np.ndarray, draws: np.ndarray) -> int:
-    """How many modes, smooth ones first, a pilot shows: up to the last wave that stands out from its scatter.
+def as_smooth(basis: StateBasis, pilot: np.ndarray, draws: np.ndarray, *, error: float) -> StateBasis:
+    """The basis with as much room for waves that a pilot cannot tell from its own scatter as those that it can leave.
+
+    Spectra of smooth states decay exponentially: beyond the last wave that stands out the envelope goes on falling as
+    it falls around there. With the room that the scatter would leave them, short waves of a dispersive equation fit
+    noise at any speed, and each its own: the likelihood of the coefficients becomes a comb.
 
     Args:
         basis: All modes.
         pilot: The first frame, `[*points]`.
         draws: Of it, from the pilot's posterior, `[n, *points]`.
+        error: Modes with a smaller deviation are left out.
 
     Returns:
-        A number of modes, whole waves.
+        The basis.
     """
-    size = basis.coefficients(pilot) ** 2
-    noise = np.mean([(basis.coefficients(d - pilot)) ** 2 for d in draws], axis=0)
-    _, wave = np.unique(basis.wave, return_inverse=True)
-    ratio = np.bincount(wave, size) / np.maximum(np.bincount(wave, noise), 1e-300)
-    return int(np.searchsorted(wave, np.flatnonzero(ratio > STANDS_OUT).max(initial=0), side="right"))
+    waves, group, counts = np.unique(basis.wave, return_inverse=True, return_counts=True)
+    square = np.bincount(group, basis.coefficients(pilot) ** 2) / counts
+    noise = np.mean([np.bincount(group, basis.coefficients(d - pilot) ** 2) for d in draws], axis=0) / counts
+    last = int(np.flatnonzero(square > STANDS_OUT * noise).max(initial=0))
+    # The first waves that do not stand out are at most as large as their scatter.
+    near = slice(last // 2, last + 1 + BEYOND)
+    size = np.sqrt(np.maximum(square, noise))[near]
+    # Zero is a wave's size where pilots are exact.
+    slope, level = np.polyfit(waves[near], np.log(np.maximum(size, 1e-12 * size.max())), 1) if len(size) > 1 else (0, 0)
+    falling = WIDER * np.exp(level + min(slope, 0.0) * basis.wave)
+    deviation = np.where(group > last, np.minimum(basis.deviation, falling), basis.deviation)
+    is_kept = (deviation >= error) | (group <= last)
+    return replace(basis, modes=basis.modes[:, is_kept], deviation=deviation[is_kept], wave=basis.wave[is_kept])
 
 
 def _modes(points: int, boundary: str) -> tuple[np.ndarray, np.ndarray]:

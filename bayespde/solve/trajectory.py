@@ -13,17 +13,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
-from scipy.stats import chi2
+from scipy.linalg import eigvalsh
 
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, IntegrationError
 from bayespde.solve.method import Method
 from bayespde.solve.recording import Recording
-from bayespde.solve.state_basis import StateBasis, clearly_there, state_basis
+from bayespde.solve.state_basis import as_smooth, state_basis
 from bayespde.solve.trajectory_problem import Linearised, TrajectoryProblem
 
-# Chance at which a wave that is not there is taken in.
-BY_CHANCE = 1e-3
+# Waves whose prior deviation, over that of their mean over all frames, is smaller are left out.
+NEGLIGIBLE = 0.1
+# Frames of a first fit where the start has no trajectory over all: at least so many, each time fewer, and no less more.
+FEWEST_FRAMES, SHORTER, GROWTH, FIRST_STEPS = 8, 0.8, 1.05, 5
 DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
 
 
@@ -68,6 +70,8 @@ class Trajectory:
         log_likelihood: Of the pixels at the mode.
         log_evidence: With a unit-information prior on the coefficients; comparable between equations fitted to the
             same pixels with the same modes and the same recording.
+        noise_share: Share of the information about coefficients that waves of the state would owe to their own noise;
+            left out of the covariance. Where it is large the likelihood is a comb, and the mode one of its teeth.
         converged: Whether the objective had stopped changing.
         steps: Gauss-Newton steps that were taken.
     """
@@ -81,6 +85,7 @@ class Trajectory:
     freedom: float
     log_likelihood: float
     log_evidence: float
+    noise_share: float
     converged: bool
     steps: int
 
@@ -101,9 +106,8 @@ def fit_trajectory(
 ) -> Trajectory:
     """Fit coefficients and initial state of an equation to all pixels of a field.
 
-    Waves that the pilot cannot tell from its own scatter are left out of the state until the trajectory has found the
-    rest, and then come in as far as what it leaves shows them: a wave that is not there has no phase, and many such
-    fit noise at any speed.
+    The state is one of smooth waves: those that the pilot cannot tell from its own scatter are at most as large as the
+    decay of the others says.
 
     Args:
         equation: Its coefficients are where the search begins.
@@ -123,35 +127,44 @@ def fit_trajectory(
     config = config or TrajectoryConfig()
     boundary, most = config.method.boundary, config.most_modes
     basis = state_basis(pilot.values, boundary=boundary, error=recording.size, most=most)
-    used = len(basis) if draws is None else clearly_there(basis, pilot.values, draws)
-    problem = TrajectoryProblem.of(equation, field, basis[:used], recording, config.method)
-    mode = _gauss_newton(problem, problem.start(pilot.values), config)
-    while used < len(basis):
-        more = used + _shown(problem, mode, basis[used : 2 * used])
-        if more == used:
-            break
-        parameters = np.insert(mode.parameters, [problem.shared] * (more - used), 0.0)
-        problem, used = replace(problem, basis=basis[:more]), more
-        mode = _gauss_newton(problem, parameters, config)
-    return _posterior(problem, mode, field)
+    if draws is not None:
+        error = NEGLIGIBLE * recording.size / math.sqrt(len(field))
+        basis = as_smooth(basis, pilot.values, draws, error=error)
+    problem = TrajectoryProblem.of(equation, field, basis, recording, config.method)
+    mode = _gauss_newton(problem, _begun(problem, problem.start(pilot.values), config), config)
+    return _posterior(mode, _quiet(mode), field)
 
 
-def _shown(problem: TrajectoryProblem, mode: _Mode, further: StateBasis) -> int:
-    """How many of some further modes what a trajectory leaves asks for: up to the last wave with a large score.
+def _begun(problem: TrajectoryProblem, parameters: np.ndarray, config: TrajectoryConfig) -> np.ndarray:
+    """Parameters that have a trajectory over all frames, by fits to the first frames, more and more of them.
 
-    Rao's score test [rao1948]: where a wave is not there, its squared scores are chi-squared.
+    Where a state below zero runs away, noise of the pilot is enough; pixels that are seen for longer put that right.
+
+    Raises:
+        IntegrationError: If the trajectory cannot be made longer.
     """
-    gradient, spread, mixed = problem.scores(mode.parameters, mode.residual, further)
-    variance = float(np.sum(mode.residual**2)) / problem.seen.sum()
-    left = spread - np.sum(mixed * np.linalg.solve(mode.around.curvature + np.diag(problem.prior()), mixed), axis=0)
-    first, counts = np.unique(further.wave, return_index=True, return_counts=True)[1:]
-    score = np.add.reduceat(gradient**2 / np.maximum(left * variance, 1e-300), first)
-    large = np.flatnonzero(score > chi2.isf(BY_CHANCE / len(counts), counts))
-    return int(first[large[-1]] + counts[large[-1]]) if len(large) else 0
+    frames, count, few = len(problem.times), len(problem.times), replace(config, iterations=FIRST_STEPS)
+    longest = 0
+    while True:
+        part = problem.until(count)
+        try:
+            part.residual(parameters[: part.size])
+        except IntegrationError:
+            # No longer than before, or too short for a fit.
+            if count <= max(longest * GROWTH, FEWEST_FRAMES):
+                raise
+            count = max(int(count * SHORTER), FEWEST_FRAMES)
+            continue
+        if count == frames:
+            return parameters
+        longest, found = count, _gauss_newton(part, parameters[: part.size], few).parameters
+        parameters = problem.continued(found)
+        count = frames
 
 
 @dataclass(frozen=True, eq=False)
 class _Mode:
+    problem: TrajectoryProblem
     parameters: np.ndarray
     residual: np.ndarray
     around: Linearised
@@ -179,7 +192,7 @@ def _gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, config: Tr
             problem, damping = tighter, DAMPING
         else:
             break
-    return _Mode(parameters, residual, around, converged, steps)
+    return _Mode(problem, parameters, residual, around, converged, steps)
 
 
 def _check_slopes(problem: TrajectoryProblem, size: np.ndarray) -> None:
@@ -201,17 +214,33 @@ def _lower(problem: TrajectoryProblem, parameters: np.ndarray, value: float) -> 
     return residual if problem.objective(residual, parameters) < value else None
 
 
-def _posterior(problem: TrajectoryProblem, mode: _Mode, data: xr.DataArray) -> Trajectory:
+def _quiet(mode: _Mode) -> np.ndarray:
+    """Curvature where no wave of the state is larger than it is without its noise, `[n, n]`.
+
+    What a wave says about coefficients grows with its square, and the square of a fitted wave is that of the wave plus
+    the variance of its error. Where waves turn quickly, as in dispersive equations, many that hardly are there would
+    seem to say more than all others.
+    """
+    problem = mode.problem
+    modes = slice(problem.terms, problem.shared)
+    _, wave = np.unique(problem.basis.wave, return_inverse=True)
+    variance = np.diag(np.linalg.inv(mode.around.curvature + np.diag(problem.prior())))[modes]
+    noise, square = np.bincount(wave, variance), np.bincount(wave, mode.parameters[modes] ** 2)
+    parameters = mode.parameters.copy()
+    parameters[modes] *= np.sqrt(np.maximum(1 - noise / np.maximum(square, 1e-300), 0.0))[wave]
+    return problem.linearised(parameters, mode.residual).curvature
+
+
+def _posterior(mode: _Mode, quiet: np.ndarray, data: xr.DataArray) -> Trajectory:
     """Laplace around the mode: all but the coefficients integrated over by the Schur complement."""
-    terms, curvature, prior = problem.terms, mode.around.curvature, np.diag(problem.prior())
+    problem, curvature = mode.problem, mode.around.curvature
+    terms, prior = problem.terms, np.diag(problem.prior())
     pixels = int(problem.seen.sum())
     # Each parameter takes a residual away; where noise hangs together, one that it is large in.
     freedom = pixels - float(np.trace(np.linalg.solve(curvature + prior, mode.around.spread)))
     variance = float(np.sum(mode.residual**2)) / freedom
     # All but the priors scales with the noise, which is now known better than the pilot knew it.
-    inner = (curvature + variance * prior)[terms:, terms:]
-    mixed = curvature[terms:, :terms]
-    information = curvature[:terms, :terms] - mixed.T @ np.linalg.solve(inner, mixed)
+    information, noisy = (_information(c, variance * prior, terms) for c in (quiet, curvature))
     covariance = variance * np.linalg.inv(information) * np.outer(problem.scale, problem.scale)
     likelihood = (
         np.log(problem.weight[problem.seen]).sum()
@@ -220,7 +249,7 @@ def _posterior(problem: TrajectoryProblem, mode: _Mode, data: xr.DataArray) -> T
         - float(np.sum(problem.whiten(mode.residual) ** 2)) / (2 * variance)
     )
     others = mode.parameters[terms:]
-    _, volume = np.linalg.slogdet(inner / variance)
+    _, volume = np.linalg.slogdet((curvature / variance + prior)[terms:, terms:])
     evidence = likelihood - (float(others @ others) + volume + terms * math.log(pixels)) / 2
     coefficients = tuple(map(float, mode.parameters[:terms] * problem.scale))
     size = np.sqrt(np.mean(1.0 / problem.weight[problem.seen] ** 2))
@@ -236,6 +265,13 @@ def _posterior(problem: TrajectoryProblem, mode: _Mode, data: xr.DataArray) -> T
         freedom=freedom,
         log_likelihood=float(likelihood),
         log_evidence=float(evidence),
+        noise_share=max(0.0, 1 - float(eigvalsh(information, noisy)[0])),
         converged=mode.converged,
         steps=mode.steps,
     )
+
+
+def _information(curvature: np.ndarray, prior: np.ndarray, terms: int) -> np.ndarray:
+    """Of the coefficients, `[terms, terms]`, all else integrated over."""
+    inner, mixed = (curvature + prior)[terms:, terms:], curvature[terms:, :terms]
+    return np.asarray(curvature[:terms, :terms] - mixed.T @ np.linalg.solve(inner, mixed))

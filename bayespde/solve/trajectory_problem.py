@@ -56,7 +56,7 @@ class TrajectoryProblem:
         whiten: Makes residuals in these units independent.
         basis: Of the first state.
         scale: Of the coefficients, physical units.
-        jitter: Of the frames, per axis; empty if they stay.
+        recording: Noise of the pixels, and jitter of the frames.
         spacing: Of the pixels, per axis.
         method: How to integrate.
         slope_tolerance: Relative error per step of the trajectories that slopes are taken from.
@@ -70,7 +70,7 @@ class TrajectoryProblem:
     whiten: Whitener
     basis: StateBasis
     scale: np.ndarray
-    jitter: np.ndarray
+    recording: Recording
     spacing: tuple[float, ...]
     method: Method
     slope_tolerance: float = SLOPE_TOLERANCE
@@ -110,10 +110,15 @@ class TrajectoryProblem:
             whiten=Whitener.of(recording, seen),
             basis=basis,
             scale=np.abs(coefficients),
-            jitter=np.array(recording.jitter),
+            recording=recording,
             spacing=spacings(field)[1:],
             method=method,
         )
+
+    @property
+    def jitter(self) -> np.ndarray:
+        """Of the frames, per axis; empty if they stay."""
+        return np.array(self.recording.jitter)
 
     @property
     def terms(self) -> int:
@@ -136,15 +141,35 @@ class TrajectoryProblem:
             return None
         return replace(self, slope_tolerance=self.slope_tolerance * TIGHTER)
 
+    @property
+    def size(self) -> int:
+        """How many parameters there are."""
+        return self.shared + len(self.times) * len(self.jitter)
+
+    def until(self, count: int) -> TrajectoryProblem:
+        """The same for the first so many frames; its parameters are the first ones of these."""
+        seen = self.seen[:count].reshape(-1, *self.basis.shape)
+        return replace(
+            self,
+            times=self.times[:count],
+            observed=self.observed[:count],
+            weight=self.weight[:count],
+            whiten=Whitener.of(self.recording, seen),
+        )
+
+    def continued(self, parameters: np.ndarray) -> np.ndarray:
+        """Parameters of the first frames, and further frames at rest."""
+        return np.pad(parameters, (0, self.size - len(parameters)))
+
     def start(self, pilot: np.ndarray) -> np.ndarray:
         """Parameters of the given coefficients and first frame, no frame displaced."""
         state = self.basis.coefficients(pilot) / self.basis.deviation
         coefficients = np.array(self.equation.coefficients) / self.scale
-        return np.concatenate([coefficients, state, np.zeros(len(self.times) * len(self.jitter))])
+        return self.continued(np.concatenate([coefficients, state]))
 
     def prior(self) -> np.ndarray:
         """Prior precision of every parameter: coefficients have a flat one."""
-        return np.repeat([0.0, 1.0], [self.terms, self.shared - self.terms + len(self.times) * len(self.jitter)])
+        return np.repeat([0.0, 1.0], [self.terms, self.size - self.terms])
 
     def first_state(self, parameters: np.ndarray) -> np.ndarray:
         """State at the first time, shape of space."""
@@ -177,17 +202,6 @@ class TrajectoryProblem:
         curvature = _normal(white[1], white[2])
         spread = curvature if white[1] is common else _normal(common, own)
         return Linearised(curvature, gradient - self.prior() * parameters, spread)
-
-    def scores(
-        self, parameters: np.ndarray, residual: np.ndarray, further: StateBasis
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What further modes would do, white: slopes times residual, squares, `[m]`, and times all slopes, `[n, m]`."""
-        wider = replace(self, basis=self.basis.joined(further))
-        longer = np.insert(parameters, [self.shared] * len(further), 0.0)
-        around = wider.linearised(longer, residual)
-        new = np.arange(self.shared, wider.shared)
-        old = np.delete(np.arange(len(longer)), new)
-        return around.gradient[new], np.diag(around.curvature)[new], around.curvature[np.ix_(old, new)]
 
     def _slopes(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Slopes in what frames share, `[time, pixels, k]`, and in displacements of their own, `[time, pixels, a]`."""

@@ -95,6 +95,7 @@ def trajectory(seed: int, store: Store) -> dict[str, Any]:
         "recording": str(recording),
         "jitter": list(recording.jitter),
         "log_evidence": found.log_evidence,
+        "noise_share": found.noise_share,
         "converged": found.converged,
         "steps": found.steps,
         "seconds": time.process_time() - start,
