@@ -22,6 +22,7 @@ from bayespde.solve.recording import Recording
 from bayespde.solve.state_basis import as_smooth, state_basis
 from bayespde.solve.trajectory_problem import Linearised, TrajectoryProblem
 
+AFFORDABLE = 2_000
 # Waves whose prior deviation, over that of their mean over all frames, is smaller are left out.
 NEGLIGIBLE = 0.1
 # Frames of a first fit where the start has no trajectory over all: at least so many, each time fewer, and no less more.
@@ -34,13 +35,14 @@ class TrajectoryConfig:
     """How a trajectory is fitted.
 
     Attributes:
-        method: Space discretisation, boundary, tolerances.
+        method: Space discretisation, boundary, tolerances, and how many steps a trajectory may take; by default few, for
+            hundreds of trajectories are integrated.
         most_modes: Most modes of the initial state.
         iterations: Most Gauss-Newton steps.
         tolerance: Change of the objective, in nats, below which it has converged.
     """
 
-    method: Method = field(default_factory=Method)
+    method: Method = field(default_factory=lambda: Method(maximum_steps=AFFORDABLE))
     most_modes: int = 300
     iterations: int = 30
     tolerance: float = 1e-3
