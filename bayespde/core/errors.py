@@ -42,3 +42,7 @@ class FileError(BayespdeError):
 
 class IntegrationError(BayespdeError):
     """An equation could not be integrated: it blew up, or the step size vanished."""
+
+
+class StepLimitError(IntegrationError):
+    """An equation could not be integrated in as many steps as it may take."""

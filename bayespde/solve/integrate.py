@@ -12,7 +12,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from bayespde.core.equation import Equation
-from bayespde.core.errors import ConfigError, IntegrationError
+from bayespde.core.errors import ConfigError, IntegrationError, StepLimitError
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.method import Method
 from bayespde.solve.stencils import RightHandSide, right_hand_side
@@ -183,7 +183,8 @@ def _field(frames: np.ndarray, start: xr.DataArray, times: Any, name: str) -> xr
 
 
 def _failure(time: float, size: float, values: torch.Tensor, limit: int | None) -> IntegrationError:
-    return IntegrationError(
+    kind = StepLimitError if limit else IntegrationError
+    return kind(
         f"The integration stopped at time {time:.6g}.",
         got=f"step {size:.3g}, largest |u| {float(values.abs().max()):.3g}"
         + (f", after {limit} steps" if limit else ", step vanishing"),

@@ -16,7 +16,7 @@ import xarray as xr
 from scipy.linalg import eigvalsh
 
 from bayespde.core.equation import Equation
-from bayespde.core.errors import ConfigError, IntegrationError
+from bayespde.core.errors import ConfigError, IntegrationError, StepLimitError
 from bayespde.solve.method import Method
 from bayespde.solve.recording import Recording
 from bayespde.solve.state_basis import as_smooth, state_basis
@@ -35,7 +35,7 @@ class TrajectoryConfig:
     """How a trajectory is fitted.
 
     Attributes:
-        method: Space discretisation, boundary, tolerances, and how many steps a trajectory may take; by default few, for
+        method: Space discretisation, boundary, tolerances, and how many steps a trajectory may take: by default few, as
             hundreds of trajectories are integrated.
         most_modes: Most modes of the initial state.
         iterations: Most Gauss-Newton steps.
@@ -124,7 +124,8 @@ def fit_trajectory(
 
     Raises:
         ConfigError: If the equation, the boundary or the recording does not fit the field.
-        IntegrationError: If the first trajectory does not exist: the equation blows up, or is ill-posed.
+        IntegrationError: If there is no trajectory through all frames: the equation blows up, is ill-posed, or takes
+            more steps than it may.
     """
     config = config or TrajectoryConfig()
     boundary, most = config.method.boundary, config.most_modes
@@ -151,6 +152,8 @@ def _begun(problem: TrajectoryProblem, parameters: np.ndarray, config: Trajector
         part = problem.until(count)
         try:
             part.residual(parameters[: part.size])
+        except StepLimitError:
+            raise
         except IntegrationError:
             # No longer than before, or too short for a fit.
             if count <= max(longest * GROWTH, FEWEST_FRAMES):

@@ -1,0 +1,138 @@
+"""A known equation and noise -> what the pixels say at best, beside what rows and trajectories say.
+
+The oracle knows the likelihood of the pixels: the equation integrated from an unknown state, which is integrated over.
+It compares the true terms with every change of one term. The bound is that of Cramér and Rao at the true coefficients
+and state.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import bayespde as bp
+from bayespde.core.errors import BayespdeError
+from bayespde.model.priors import complexity_logits
+from bayespde.refinement import recording_of
+from bayespde.results.equations import closed_form
+from bayespde.smooth.smooth_field import SmoothField
+from bayespde.solve.recording import Recording
+from bayespde.solve.state_basis import as_smooth, state_basis
+from bayespde.solve.trajectory import NEGLIGIBLE, Trajectory, TrajectoryConfig, fit_trajectory
+from bayespde.solve.trajectory_problem import TrajectoryProblem
+from laboratory.experiments import LIBRARY
+from laboratory.known import clean
+from laboratory.measure import SPLINE
+
+CONFIG = TrajectoryConfig()
+
+
+class Case:
+    """One noisy field of a known equation, its rows, and trajectories of any terms.
+
+    Attributes:
+        truth: Coefficient by term.
+        true: True spins.
+        statistics: The rows.
+    """
+
+    def __init__(self, name: str, noise: float, seed: int) -> None:
+        self.clean, self.truth = clean(name)
+        self.field = bp.add_noise(self.clean, noise, seed=seed)
+        self.true = LIBRARY.spins(list(self.truth))
+        self.smooth: SmoothField = bp.fit_field(self.field, options=SPLINE)
+        self.statistics = bp.assemble(LIBRARY, self.field, smooth=self.smooth)
+        self.pilot, self.draws, self.recording = recording_of(self.field, self.smooth)
+
+    @property
+    def wanted(self) -> np.ndarray:
+        """True coefficients in the order of the library."""
+        return np.array([self.truth[n] for n in LIBRARY.names if n in self.truth])
+
+    def trajectory(self, spins: np.ndarray) -> Trajectory | None:
+        """Of a set of terms, begun at the coefficients that the rows give them; None if there is none."""
+        begin = bp.Equation(LIBRARY.chosen(spins).terms, tuple(self.statistics.least_squares(spins)[spins]), "u_t", "u")
+        given = {"pilot": self.pilot, "draws": self.draws, "recording": self.recording}
+        try:
+            return fit_trajectory(begin, self.field, config=CONFIG, **given)
+        except BayespdeError:
+            return None
+
+    def bound(self) -> np.ndarray:
+        """Cramér-Rao bound of the standard deviations of the true coefficients."""
+        scale = float(self.recording.size)
+        start: xr.DataArray = self.clean.isel(time=0, drop=True)
+        basis = state_basis(self.pilot.values, boundary="periodic", error=scale, most=CONFIG.most_modes)
+        basis = as_smooth(basis, self.pilot.values, self.draws, error=NEGLIGIBLE * scale / np.sqrt(len(self.field)))
+        equation = bp.Equation(LIBRARY.chosen(self.true).terms, tuple(self.wanted), "u_t", "u")
+        problem = TrajectoryProblem.of(equation, self.field, basis, Recording(scale), CONFIG.method)
+        parameters = problem.start(start.values)
+        curvature = problem.linearised(parameters, problem.residual(parameters)).curvature
+        covariance = np.linalg.inv(curvature + np.diag(problem.prior()))
+        return np.sqrt(np.diag(covariance))[: problem.terms] * problem.scale
+
+
+def coefficients(name: str, noise: float, seed: int) -> dict[str, Any]:
+    """Errors of rows and trajectory given the true terms, and the bound."""
+    case = Case(name, noise, seed)
+    rows, rows_sd, *_ = closed_form(case.statistics, case.true)
+    start = time.process_time()
+    found = case.trajectory(case.true)
+    seconds = time.process_time() - start
+    result = {
+        "terms": [n for n in LIBRARY.names if n in case.truth],
+        "truth": case.wanted.tolist(),
+        "rows": rows.tolist(),
+        "rows_sd": rows_sd.tolist(),
+        "bound": case.bound().tolist(),
+        "seconds": seconds,
+    }
+    if found is None:
+        return result | {"trajectory": None}
+    return result | {
+        "trajectory": list(found.equation.coefficients),
+        "trajectory_sd": found.sd.tolist(),
+        "converged": found.converged,
+        "noise_share": found.noise_share,
+    }
+
+
+def odds(name: str, noise: float, seed: int) -> dict[str, Any]:
+    """Log odds of every term given the others right: of the pixels, and of the rows; and inclusion by the rows.
+
+    An equation without a trajectory through the pixels has no odds.
+    """
+    case = Case(name, noise, seed)
+    model = bp.SpinModel(case.statistics, LIBRARY)
+    exact = bp.enumerate_models(model)
+    prior = complexity_logits(LIBRARY.complexities)
+    at_truth = case.trajectory(case.true)
+    result = {}
+    for k, term in enumerate(LIBRARY.names):
+        flipped = case.true.copy()
+        flipped[k] = not flipped[k]
+        sign = 1 if case.true[k] else -1
+        pair = np.stack([case.true, flipped])
+        ours = float(np.diff(_log_posterior(model, pair))[0]) * -sign
+        other = case.trajectory(flipped) if flipped.any() else None
+        best = None
+        if at_truth is not None and other is not None:
+            best = sign * (at_truth.log_evidence - other.log_evidence) + float(prior[k])
+        result[term] = {
+            "true": bool(case.true[k]),
+            "pixels": best,
+            "rows": ours,
+            "inclusion": float(exact.inclusion_probability[k]),
+        }
+    chosen = exact.spins[np.argmax(exact.probability)]
+    return {"terms": result, "tpr": float((chosen & case.true).sum() / (chosen | case.true).sum())}
+
+
+def _log_posterior(model: bp.SpinModel, spins: np.ndarray) -> np.ndarray:
+    import torch
+
+    given = torch.from_numpy(spins)
+    return (model.log_prior(given) + model.log_likelihood(given)).numpy()

@@ -1,0 +1,158 @@
+"""Results of the laboratory -> tables of what was claimed against what was true, and the reliability diagram."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from laboratory.calibration import Calibration, Estimate, brier, calibration, log_score, mean_of
+from laboratory.experiments import NOISE, draw
+from laboratory.store import Store
+
+# Of a normal distribution: the half-width of a 90 % interval in standard deviations.
+NINETY = 1.6449
+# As `bp.refine` has it: beyond, it says to keep the estimate of the rows.
+COMB = 0.3
+
+Results = dict[int, dict[str, Any]]
+
+
+def claims(results: Results) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities of all terms, whether these were true, and the experiments: `[n]` each."""
+    seeds = list(results)
+    terms = len(results[seeds[0]]["inclusion"])
+    probability = np.concatenate([results[s]["inclusion"] for s in seeds])
+    return probability, np.concatenate([draw(s).true for s in seeds]), np.repeat(seeds, terms)
+
+
+def groups(results: Results) -> Iterator[tuple[str, Results]]:
+    """Experiments by the kind of their noise, by its level, by whether a check of fit failed, and all."""
+    conditions: dict[str, Callable[[int], bool]] = {k: lambda s, k=k: draw(s).kind == k for k in NOISE}
+    for low, high in ((0.02, 0.06), (0.06, 0.17), (0.17, 0.5)):
+        conditions[f"{low:.0%} to {high:.0%}"] = lambda s, a=low, b=high: a <= draw(s).level < b
+    conditions["checks passed"] = lambda s: not results[s].get("failed", [])
+    conditions["a check failed"] = lambda s: bool(results[s].get("failed", []))
+    conditions["all"] = lambda _: True
+    for name, holds in conditions.items():
+        chosen = {s: r for s, r in results.items() if holds(s)}
+        if chosen:
+            yield name, chosen
+
+
+def probabilities(results: Results) -> str:
+    """Table of how good probabilities are, by group."""
+    lines = [
+        "| experiments | | Brier | log score | in the middle | excess | slope | best is right |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, some in groups(results):
+        given = claims(some)
+        found = calibration(*given)
+        right = np.mean([set(r["best"]) == set(draw(s).truth) for s, r in some.items()])
+        lines.append(
+            f"| {name} | {len(some)} | {brier(*given)} | {log_score(*given)} | {found.count} | {found.excess} | "
+            f"{found.slope} | {right:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def intervals(rows: Results, trajectories: Results) -> str:
+    """Table of the share of 90 % intervals that hold the true coefficient, given the true terms, by group."""
+    lines = ["| experiments | rows | | trajectories | | trajectory over rows, sd |", "|---|---|---|---|---|---|"]
+    for name, some in groups(rows):
+        by_rows = _held(some, range_of=lambda r: (np.array(r["lower"]), np.array(r["upper"])))
+        usable = {s: t for s in some if (t := trajectories.get(s)) and is_usable(t)}
+        by_trajectory = _held(usable, range_of=_normal_range)
+        ratio = [np.median(np.array(t["sd"]) / some[s]["sd"]) for s, t in usable.items()]
+        shares = " | ".join(f"{share} | {count}" for share, count in (by_rows, by_trajectory))
+        lines.append(f"| {name} | {shares} | {np.median(ratio):.2f} |")
+    return "\n".join(lines)
+
+
+def is_usable(trajectory: dict[str, Any]) -> bool:
+    """Whether a trajectory exists, has converged, and is no tooth of a comb."""
+    return "failed" not in trajectory and trajectory["converged"] and trajectory["noise_share"] < COMB
+
+
+def fates(trajectories: Results) -> str:
+    """How many trajectories there were, and why not."""
+    failed = sum("failed" in t for t in trajectories.values())
+    rest = [t for t in trajectories.values() if "failed" not in t]
+    lost = sum(not t["converged"] for t in rest)
+    combs = sum(t["converged"] and t["noise_share"] >= COMB for t in rest)
+    seconds = [t["seconds"] for t in trajectories.values()]
+    return (
+        f"{len(trajectories)} trajectories: {failed} did not exist, {lost} did not converge, {combs} are combs; "
+        f"median {np.median(seconds):.1f} s, at most {max(seconds):.0f} s"
+    )
+
+
+def _normal_range(result: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    mean, half = np.array(result["coefficients"]), NINETY * np.array(result["sd"])
+    return mean - half, mean + half
+
+
+def _held(
+    results: Results, *, range_of: Callable[[dict[str, Any]], tuple[np.ndarray, np.ndarray]]
+) -> tuple[Estimate, int]:
+    inside, experiment = [], []
+    for seed, result in results.items():
+        truth = np.array(list(draw(seed).truth.values()))
+        lower, upper = range_of(result)
+        inside += ((lower <= truth) & (truth <= upper)).tolist()
+        experiment += [seed] * len(truth)
+    if not inside:
+        return Estimate(np.nan, np.nan), 0
+    return mean_of(np.array(inside, dtype=float), np.array(experiment)), len(inside)
+
+
+def residuals(rows: Results) -> str:
+    """Quantiles of the squared residual per row over what is expected, and of sandwich over stated errors."""
+    lines = ["| experiments | squared residual per row: 10, 50, 90 % | sandwich over stated errors |", "|---|---|---|"]
+    for name, some in groups(rows):
+        chi2 = np.quantile([r["chi2"] for r in some.values()], [0.1, 0.5, 0.9])
+        ratio = np.quantile(np.concatenate([r["sandwich"] for r in some.values()]), [0.1, 0.5, 0.9])
+        lines.append(f"| {name} | {', '.join(f'{v:.2f}' for v in chi2)} | {', '.join(f'{v:.2f}' for v in ratio)} |")
+    return "\n".join(lines)
+
+
+def diagram(found: dict[str, Calibration]) -> plt.Figure:
+    """Shares of true terms over the probabilities that were claimed, with two standard errors of independent terms."""
+    figure, axes = plt.subplots(figsize=(5, 4.5), layout="constrained")
+    axes.plot([0, 1], [0, 1], color="0.7", lw=1)
+    for name, one in found.items():
+        claimed, true, count = one.bins.T
+        error = 2 * np.sqrt(np.maximum(true * (1 - true), 0.25 / count) / count)
+        axes.errorbar(claimed, true, yerr=error, fmt="o-", ms=4, lw=1, capsize=2, label=name)
+    axes.set(xlabel="claimed probability", ylabel="share that was true", xlim=(0, 1), ylim=(0, 1))
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def main(folder: Path, picture: Path | None) -> None:
+    """Print all tables, and draw the diagram."""
+    store = Store(folder)
+    rows, bagging, trajectories = (store.results(m) for m in ("rows", "bagging", "trajectory"))
+    print(probabilities(rows), "\n")
+    if bagging:
+        given = claims(bagging)
+        print(f"bagging: {len(bagging)} experiments, Brier {brier(*given)}, log score {log_score(*given)}\n")
+    print(intervals(rows, trajectories), "\n")
+    if trajectories:
+        print(fates(trajectories), "\n")
+    print(residuals(rows))
+    if picture is not None:
+        both = {"bayespde": rows} | ({"bagged SINDy": bagging} if bagging else {})
+        diagram({k: calibration(*claims(r)) for k, r in both.items()}).savefig(picture, dpi=130)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--picture", type=Path)
+    given = parser.parse_args()
+    main(given.folder, given.picture)
