@@ -12,8 +12,9 @@ from bayespde.core.errors import ConfigError, IntegrationError
 from bayespde.core.field import check_field
 from bayespde.core.posterior import Posterior
 from bayespde.library.noise_model import estimate_noise
+from bayespde.library.rescore import contenders
 from bayespde.model.priors import complexity_logits
-from bayespde.results.equations import RankedEquation, equations
+from bayespde.results.equations import RankedEquation, equations_of
 from bayespde.smooth.alignment import align, is_displaced
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.solve.recording import Recording
@@ -39,6 +40,7 @@ class Refined:
     Attributes:
         trajectories: One per equation that could be integrated, most probable first.
         probability: Posterior probabilities among these equations, `[n]`: complexity prior times trajectory evidence.
+        terms: The library.
         first: The same equations as the posterior over rows has them.
         failed: Terms of equations that have no trajectory, and why.
         recording: Noise of the pixels and jitter of the frames, as the residuals of the smooth field show them.
@@ -46,9 +48,16 @@ class Refined:
 
     trajectories: tuple[Trajectory, ...]
     probability: np.ndarray
+    terms: tuple[str, ...]
     first: tuple[RankedEquation, ...]
     failed: tuple[tuple[tuple[str, ...], str], ...]
     recording: Recording
+
+    @property
+    def inclusion_probability(self) -> xr.DataArray:
+        """Probability of every term, `(term,)`, among the equations that have a trajectory."""
+        on = np.array([[name in t.equation.names for name in self.terms] for t in self.trajectories])
+        return xr.DataArray(self.probability @ on, dims="term", coords={"term": list(self.terms)})
 
     def __str__(self) -> str:
         lines = [f"noise of a pixel by the smooth field: {self.recording}"]
@@ -69,14 +78,18 @@ def refine(
     field: xr.DataArray,
     *,
     smooth: SmoothField,
-    top: int = 3,
+    top: int = 8,
     config: TrajectoryConfig | None = None,
     progress: bool = False,
 ) -> Refined:
     """Fit the leading equations to the pixels themselves: coefficients without the bias of rows, and their odds.
 
+    The most probable equation comes first, then it without each of its terms, the best that lacks each of them, the
+    best of every size, and then the next most probable: where rows have confirmed a wrong equation, the right one need
+    not be near it, nor probable.
+
     Args:
-        posterior: Whose most probable equations are taken, with their coefficients as a start.
+        posterior: Whose leading equations are taken, with their coefficients as a start.
         field: The raw field.
         smooth: The smooth field made from it: pilot of the initial state, and of the noise: independent pixels, a
             variance that grows with the value, neighbours that hang together, frames that jitter.
@@ -93,14 +106,12 @@ def refine(
         ConfigError: If `top` is not positive, the smooth field has another grid, or no equation has a trajectory.
     """
     field, config = check_field(field), config or TrajectoryConfig()
-    ranked = equations(posterior, top=top)
     _check_belongs(field, smooth)
+    ranked = equations_of(posterior, _leading(posterior, top))
     pilot, draws, recording = recording_of(field, smooth)
     fitted: list[tuple[Trajectory, RankedEquation]] = []
     failed = []
     for one in tqdm(ranked, desc="trajectories", disable=not progress):
-        if not one.names:
-            continue
         start = one.equation(posterior.library)
         try:
             fitted.append(
@@ -121,10 +132,21 @@ def refine(
     return Refined(
         trajectories=tuple(fitted[k][0] for k in order),
         probability=probability[order] / probability.sum(),
+        terms=posterior.library.names,
         first=tuple(fitted[k][1] for k in order),
         failed=tuple(failed),
         recording=recording,
     )
+
+
+def _leading(posterior: Posterior, top: int) -> np.ndarray:
+    """Configurations worth a trajectory, `[<= top, K]`, bool."""
+    if top < 1:
+        raise ConfigError("No equation is asked for.", got=f"top={top}", wanted="1 or more", fix="top=8")
+    spins, probability = posterior.configurations()
+    order = np.argsort(-probability, kind="stable")
+    order = order[spins[order].any(axis=1)]
+    return contenders(spins[order], probability[order], top) if len(order) else spins[:0]
 
 
 def recording_of(field: xr.DataArray, smooth: SmoothField) -> tuple[xr.DataArray, np.ndarray, Recording]:
