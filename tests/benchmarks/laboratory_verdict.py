@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from laboratory.store import Store
 NINETY = 1.6449
 # As `bp.refine` has it: beyond, it says to keep the estimate of the rows.
 COMB = 0.3
+EDGES = (0.0, 0.002, 0.01, 0.05, 0.2, 0.8, 0.98, 0.998, 1.01)
 
 Results = dict[int, dict[str, Any]]
 
@@ -57,6 +59,17 @@ def probabilities(results: Results) -> str:
             f"| {name} | {len(some)} | {brier(*given)} | {log_score(*given)} | {found.count} | {found.excess} | "
             f"{found.slope} | {right:.2f} |"
         )
+    return "\n".join(lines)
+
+
+def counts(results: Results) -> str:
+    """Table of how many terms of each range of probabilities were true, and how many should have been."""
+    probability, truth, _ = claims(results)
+    lines = ["| claimed | terms | expected | true |", "|---|---|---|---|"]
+    for low, high in itertools.pairwise(EDGES):
+        here = (probability >= low) & (probability < high)
+        expected, true = probability[here].sum(), truth[here].sum()
+        lines.append(f"| {low:g}-{min(high, 1):g} | {here.sum()} | {expected:.1f} | {true} |")
     return "\n".join(lines)
 
 
@@ -138,6 +151,8 @@ def main(folder: Path, picture: Path | None) -> None:
     store = Store(folder)
     rows, bagging, trajectories = (store.results(m) for m in ("rows", "bagging", "trajectory"))
     print(probabilities(rows), "\n")
+    print(counts(rows), "\n")
+    print("checks passed\n" + counts({s: r for s, r in rows.items() if not r["failed"]}), "\n")
     if bagging:
         given = claims(bagging)
         print(f"bagging: {len(bagging)} experiments, Brier {brier(*given)}, log score {log_score(*given)}\n")

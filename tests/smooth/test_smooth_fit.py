@@ -293,6 +293,7 @@ def test_a_network_claims_errors_where_asked(chosen_on_front):
         np.testing.assert_allclose(dataset[f"{name}_sd"].values.ravel(), sd, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_three_dimensions_of_space():
     """exp(-t) sin(x) cos(y) sin(z) on a small grid, through spline and networks."""
     t, z, y, x = (np.linspace(0, 1.5, n) for n in (9, 10, 11, 12))

@@ -179,6 +179,7 @@ def test_outliers_are_found_and_do_not_spoil_the_field(rng):
     assert np.array_equal(back.spline.coefficients, smooth.spline.coefficients)
 
 
+@pytest.mark.slow
 def test_intervals_of_counts_follow_their_mean(rng):
     mean = np.exp(1.5 + 2.5 * np.exp(-((X - 0.6 * T[:, None]) ** 2) / 0.1))
     field = bp.make_field(rng.poisson(mean).astype(float), t=T, x=X)
