@@ -83,7 +83,7 @@ def assemble(
             wanted="the SmoothField: its rows know the errors of the smoothing already",
             fix="assemble(..., smooth=smooth), or form=Strong()",
         )
-    spline, jitter = smooth.spline, tuple[float, ...]()
+    spline, jitter, settled = smooth.spline, tuple[float, ...](), True
     jitters = _is_front(field, spline, form.noise)
     if jitters and spline.hold_out != "pixels":
         # A front that jitters from frame to frame is displaced, not deformed. Weights that predict whole frames would
@@ -92,9 +92,12 @@ def assemble(
         jitters = _is_front(field, spline, form.noise)
     form = replace(form, noise="front") if jitters else form
     if form.noise == "displaced" or (form.noise == "auto" and is_displaced(field, spline)):
-        field, spline, _, jitter = align(field, config=smooth.spline_config, spline=spline)
+        aligned = align(field, config=smooth.spline_config, spline=spline)
+        if any(aligned.jitter):
+            field, spline, jitter, settled = aligned.field, aligned.spline, aligned.jitter, aligned.settled
     judge = PilotJudge(library, prior, seed)
-    return weak_statistics(library, field, spline, judge, options=form, jitter=jitter, progress=progress)
+    rows = weak_statistics(library, field, spline, judge, options=form, jitter=jitter, progress=progress)
+    return replace(rows, provenance=dict(rows.provenance) | {"frames_settled": int(settled)}) if jitter else rows
 
 
 def _is_front(field: xr.DataArray, spline: SplineFit, noise: str) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from bayespde.core.errors import ConfigError, IntegrationError
+from bayespde.core.errors import ConfigError, FitError, IntegrationError
 from bayespde.core.field import check_field
 from bayespde.core.posterior import Posterior
 from bayespde.library.noise_model import estimate_noise
@@ -117,7 +117,7 @@ def refine(
             fitted.append(
                 (fit_trajectory(start, field, pilot=pilot, draws=draws, recording=recording, config=config), one)
             )
-        except IntegrationError as error:
+        except (FitError, IntegrationError) as error:
             failed.append((one.names, str(error).splitlines()[0]))
     if not fitted:
         raise ConfigError(
@@ -163,7 +163,7 @@ def recording_of(field: xr.DataArray, smooth: SmoothField) -> tuple[xr.DataArray
     """
     spline, jitter, at_rest = smooth.spline, tuple[float, ...](), field
     if is_displaced(field, spline):
-        at_rest, spline, _, jitter = align(field, config=smooth.spline_config, spline=spline)
+        at_rest, spline, _, jitter, _ = align(field, config=smooth.spline_config, spline=spline)
     none = (0,) * field.ndim
     slopes = tuple(spline.evaluate((*none[:a], 1, *none[a + 1 :])) for a in range(1, field.ndim))
     noise = estimate_noise(at_rest.values, spline.evaluate(none), slopes, spline.noise_scale, PIXELS, jitter)

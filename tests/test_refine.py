@@ -60,3 +60,36 @@ def test_equations_without_a_trajectory_are_named(found):
     config = TrajectoryConfig(method=Method(maximum_steps=1))
     with pytest.raises(ConfigError, match="None of the equations"):
         bp.refine(posterior, field, smooth=smooth, top=1, config=config)
+
+
+def test_what_hardly_shows_is_refused_by_name_or_doubted():
+    """A wave of a twentieth of the noise: no foreign error, whatever the equations that rows suggest."""
+    t, x = np.linspace(0, 1, 60), 2 * np.pi * np.arange(48) / 48
+    clean = 0.05 * np.exp(-3 * t[:, None]) * np.sin(x)
+    field = bp.make_field(clean + np.random.default_rng(1).standard_normal(clean.shape), t=t, x=x)
+    library = bp.Library.from_strings(["u", "u_x", "u_xx"])
+    smooth = bp.fit_field(field, method="spline")
+    posterior = bp.sample(bp.SpinModel(bp.assemble(library, field, smooth=smooth), library), method="exact", seed=0)
+    try:
+        refined = bp.refine(posterior, field, smooth=smooth, top=4)
+    except ConfigError as error:
+        assert error.what.startswith("None of the equations")  # noqa: PT017  either is right
+        return
+    assert refined.probability.sum() == pytest.approx(1)
+    assert refined.inclusion_probability.sizes == {"term": 3}
+
+
+def test_terms_have_probabilities_among_the_refined(found):
+    field, smooth, posterior = found
+    refined = bp.refine(posterior, field, smooth=smooth, top=3)
+    inclusion = refined.inclusion_probability
+    for name in posterior.library.names:
+        holding = [
+            p for p, t in zip(refined.probability, refined.trajectories, strict=True) if name in t.equation.names
+        ]
+        assert float(inclusion.sel(term=name)) == pytest.approx(sum(holding))
+    # Parts of the best equation are among those looked at.
+    names = [set(t.equation.names) for t in refined.trajectories] + [set(n) for n, _ in refined.failed]
+    assert any(n < set(refined.trajectories[0].equation.names) for n in names)
+    with pytest.raises(ConfigError, match="No equation is asked for"):
+        bp.refine(posterior, field, smooth=smooth, top=0)

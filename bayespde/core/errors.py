@@ -46,3 +46,7 @@ class IntegrationError(BayespdeError):
 
 class StepLimitError(IntegrationError):
     """An equation could not be integrated in as many steps as it may take."""
+
+
+class FitError(BayespdeError):
+    """An equation cannot be fitted to these pixels; another one may."""

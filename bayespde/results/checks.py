@@ -133,6 +133,14 @@ def _row_checks(provenance: Mapping[str, Any]) -> Iterator[Check]:
             "log odds near 0",
             "the equation at which the rows are whitened did not settle",
         )
+    if "frames_settled" in provenance:
+        yield _upper(
+            "frames",
+            1 - provenance["frames_settled"],
+            0,
+            "intervals and probabilities",
+            "the displacements of the frames did not settle: they are as large as what the field shows",
+        )
     if "log_odds_change_left" in provenance:
         yield _upper(
             "own covariance",

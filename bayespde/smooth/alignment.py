@@ -32,8 +32,8 @@ INDEPENDENT, FEWEST_FRAMES = 0.5, 8
 CORRELATED = 0.3
 NEGLIGIBLE_NOISE = 1e-3
 ROUNDS = 10
-# Change of the displacements, over what they scatter, at which they have settled.
-SETTLED = 1e-3
+# Change of the displacements, over what they scatter, at which they have settled, and at which they nearly have.
+SETTLED, NEARLY = 1e-3, 0.03
 REWEIGHTINGS = 20
 
 
@@ -45,12 +45,14 @@ class Aligned(NamedTuple):
         spline: The spline of it.
         displacements: Of every frame, `[time, axis]`, physical lengths: the frame shows u(x + d).
         jitter: Standard deviation of the displacements per axis, `[axis]`, physical lengths.
+        settled: Whether displacements and spline had stopped changing, and the noise fell on the way.
     """
 
     field: xr.DataArray
     spline: SplineFit
     displacements: np.ndarray
     jitter: tuple[float, ...]
+    settled: bool
 
 
 def is_displaced(field: xr.DataArray, spline: SplineFit) -> bool:
@@ -96,15 +98,18 @@ def align(field: xr.DataArray, *, config: SplineConfig, spline: SplineFit) -> Al
         The aligned field, on the same grid.
     """
     config, moved = replace(config, hold_out="pixels"), np.zeros((len(field), field.ndim - 1))
+    first, step = spline.noise_scale, np.inf
     for _ in range(ROUNDS):
         before, (moved, jitter) = moved, _displacements(field, spline, moved)
         aligned = field.copy(
             data=field.values - _displaced(field, spline, moved)[0] + spline.evaluate((0,) * field.ndim)
         )
         spline = fit_spline(aligned, config=config)
-        if np.sqrt(np.mean((moved - before) ** 2)) <= SETTLED * np.sqrt(np.mean(moved**2)):
+        step = float(np.sqrt(np.mean((moved - before) ** 2)) / max(float(np.sqrt(np.mean(moved**2))), 1e-300))
+        if step <= SETTLED:
             break
-    return Aligned(aligned, spline, moved, tuple(map(float, jitter)))
+    settled = step <= NEARLY and spline.noise_scale < first
+    return Aligned(aligned, spline, moved, tuple(map(float, jitter)), bool(settled))
 
 
 def _orders(dims: int) -> list[tuple[int, ...]]:

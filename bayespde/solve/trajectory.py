@@ -13,16 +13,18 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
-from scipy.linalg import eigvalsh
+from scipy.linalg import LinAlgError, eigvalsh, solve
 
 from bayespde.core.equation import Equation
-from bayespde.core.errors import ConfigError, IntegrationError, StepLimitError
+from bayespde.core.errors import ConfigError, FitError, IntegrationError, StepLimitError
 from bayespde.solve.method import Method
 from bayespde.solve.recording import Recording
 from bayespde.solve.state_basis import as_smooth, state_basis
 from bayespde.solve.trajectory_problem import Linearised, TrajectoryProblem
 
 AFFORDABLE = 2_000
+# Share of the information free of noise below which nothing is known.
+NOTHING = 1e-3
 # Waves whose prior deviation, over that of their mean over all frames, is smaller are left out.
 NEGLIGIBLE = 0.1
 # Frames of a first fit where the start has no trajectory over all: at least so many, each time fewer, and no less more.
@@ -69,9 +71,9 @@ class Trajectory:
         displacements: Of the frames, `[time, axis]`, physical lengths; no axis where frames stay.
         noise_scale: Standard deviation of a pixel, units of the field; root mean square where it varies.
         freedom: Number of pixels less that of fitted parameters.
-        log_likelihood: Of the pixels at the mode.
-        log_evidence: With a unit-information prior on the coefficients; comparable between equations fitted to the
-            same pixels with the same modes and the same recording.
+        log_likelihood: Of the pixels at the mode, the noise as the recording has it.
+        log_evidence: The same, all integrated over, with a unit-information prior on the coefficients; comparable
+            between equations fitted to the same pixels with the same pilot and recording.
         noise_share: Share of the information about coefficients that waves of the state would owe to their own noise;
             left out of the covariance. Where it is large the likelihood is a comb, and the mode one of its teeth.
         converged: Whether the objective had stopped changing.
@@ -123,7 +125,8 @@ def fit_trajectory(
         The posterior.
 
     Raises:
-        ConfigError: If the equation, the boundary or the recording does not fit the field.
+        ConfigError: If the boundary or the recording does not fit the field.
+        FitError: If the pixels say nothing about a coefficient, or it has no place to begin.
         IntegrationError: If there is no trajectory through all frames: the equation blows up, is ill-posed, or takes
             more steps than it may.
     """
@@ -181,14 +184,16 @@ def _gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, config: Tr
     """Damped steps [levenberg1944] until an undamped one would gain next to nothing."""
     damping, prior, residual = DAMPING, np.diag(problem.prior()), problem.residual(parameters)
     for steps in range(config.iterations + 1):
-        around = problem.linearised(parameters, residual)
+        with np.errstate(over="ignore", invalid="ignore"):
+            around = problem.linearised(parameters, residual)
         curvature, gradient = around.curvature + prior, around.gradient
-        _check_slopes(problem, np.diag(curvature))
-        converged = float(gradient @ np.linalg.solve(curvature, gradient)) < 2 * config.tolerance
+        _check_slopes(problem, curvature)
+        gain = float(gradient @ _solved(curvature, gradient))
+        converged = gain < 2 * config.tolerance
         value, following = problem.objective(residual, parameters), None
         while not converged and steps < config.iterations and following is None and damping < STRONGEST:
             damped = curvature + damping * np.diag(np.diag(curvature))
-            moved = parameters + np.linalg.solve(damped, gradient)
+            moved = parameters + _solved(damped, gradient)
             following = _lower(problem, moved, value)
             damping = damping * 10 if following is None else max(damping / 10, WEAKEST)
         if following is not None:
@@ -200,11 +205,31 @@ def _gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, config: Tr
     return _Mode(problem, parameters, residual, around, converged, steps)
 
 
-def _check_slopes(problem: TrajectoryProblem, size: np.ndarray) -> None:
-    if not (np.isfinite(size).all() and (size > 0).all()):
-        raise ConfigError(
+def _solved(curvature: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    try:
+        return np.asarray(solve(curvature, gradient, assume_a="pos"))
+    except LinAlgError:
+        raise FitError(
+            "The coefficients cannot be told apart along the trajectory.",
+            got="a singular curvature",
+            wanted="terms that differ",
+            fix="leave one of them out",
+        ) from None
+
+
+def _check_slopes(problem: TrajectoryProblem, curvature: np.ndarray) -> None:
+    size = np.diag(curvature)[: problem.terms]
+    if not np.isfinite(curvature).all():
+        raise FitError(
+            "The trajectory runs away with the smallest change of its start.",
+            got="slopes that overflow",
+            wanted="an equation that is well-posed over these frames",
+            fix="fewer frames, or check the signs of the coefficients",
+        )
+    if not (size > 0).all():
+        raise FitError(
             "The trajectory does not depend on a coefficient.",
-            got=", ".join(np.array(problem.equation.names)[~(size[: problem.terms] > 0)]),
+            got=", ".join(np.array(problem.equation.names)[~(size > 0)]),
             wanted="terms that are not zero along the trajectory",
             fix="leave the term out, or check the pilot",
         )
@@ -233,7 +258,10 @@ def _quiet(mode: _Mode) -> np.ndarray:
     noise, square = np.bincount(wave, variance), np.bincount(wave, mode.parameters[modes] ** 2)
     parameters = mode.parameters.copy()
     parameters[modes] *= np.sqrt(np.maximum(1 - noise / np.maximum(square, 1e-300), 0.0))[wave]
-    return problem.linearised(parameters, mode.residual).curvature
+    with np.errstate(over="ignore", invalid="ignore"):
+        curvature = problem.linearised(parameters, mode.residual).curvature
+    _check_slopes(problem, curvature)
+    return curvature
 
 
 def _posterior(mode: _Mode, quiet: np.ndarray, data: xr.DataArray) -> Trajectory:
@@ -246,15 +274,18 @@ def _posterior(mode: _Mode, quiet: np.ndarray, data: xr.DataArray) -> Trajectory
     variance = float(np.sum(mode.residual**2)) / freedom
     # All but the priors scales with the noise, which is now known better than the pilot knew it.
     information, noisy = (_information(c, variance * prior, terms) for c in (quiet, curvature))
+    share = _least_share(information, noisy)
     covariance = variance * np.linalg.inv(information) * np.outer(problem.scale, problem.scale)
+    # At the noise of the recording, which all equations share: one that is estimated anew with each of them would turn
+    # an error in the correlations of the noise into evidence.
     likelihood = (
         np.log(problem.weight[problem.seen]).sum()
         + problem.whiten.log_volume
-        - pixels / 2 * math.log(2 * math.pi * variance)
-        - float(np.sum(problem.whiten(mode.residual) ** 2)) / (2 * variance)
+        - pixels / 2 * math.log(2 * math.pi)
+        - float(np.sum(problem.whiten(mode.residual) ** 2)) / 2
     )
     others = mode.parameters[terms:]
-    _, volume = np.linalg.slogdet((curvature / variance + prior)[terms:, terms:])
+    _, volume = np.linalg.slogdet((curvature + prior)[terms:, terms:])
     evidence = likelihood - (float(others @ others) + volume + terms * math.log(pixels)) / 2
     coefficients = tuple(map(float, mode.parameters[:terms] * problem.scale))
     size = np.sqrt(np.mean(1.0 / problem.weight[problem.seen] ** 2))
@@ -270,10 +301,26 @@ def _posterior(mode: _Mode, quiet: np.ndarray, data: xr.DataArray) -> Trajectory
         freedom=freedom,
         log_likelihood=float(likelihood),
         log_evidence=float(evidence),
-        noise_share=max(0.0, 1 - float(eigvalsh(information, noisy)[0])),
+        noise_share=max(0.0, 1 - share),
         converged=mode.converged,
         steps=mode.steps,
     )
+
+
+def _least_share(information: np.ndarray, noisy: np.ndarray) -> float:
+    """Smallest share of the information, in any direction, that does not come from noise."""
+    try:
+        share = float(eigvalsh(information, noisy)[0])
+    except LinAlgError:
+        share = 0.0
+    if not share > NOTHING:
+        raise FitError(
+            "The pixels say nothing about a coefficient.",
+            got="no wave of the initial state is larger than its error, or terms that cannot be told apart",
+            wanted="a field that stands out of its noise, and terms that differ along the trajectory",
+            fix="fewer terms, or less noise",
+        )
+    return share
 
 
 def _information(curvature: np.ndarray, prior: np.ndarray, terms: int) -> np.ndarray:

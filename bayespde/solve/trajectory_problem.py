@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 
 from bayespde.core.equation import Equation
-from bayespde.core.errors import ConfigError
+from bayespde.core.errors import ConfigError, FitError
 from bayespde.core.field import spacings
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.displacement import displaced
@@ -82,11 +82,12 @@ class TrajectoryProblem:
         """Check that the parts fit, and join them; arguments as for `fit_trajectory`.
 
         Raises:
-            ConfigError: If coefficients are zero or not finite, or the field is too large.
+            ConfigError: If the field is too large.
+            FitError: If coefficients are zero or not finite.
         """
         coefficients = np.array(equation.coefficients)
         if not (len(coefficients) and np.isfinite(coefficients).all() and coefficients.all()):
-            raise ConfigError(
+            raise FitError(
                 "The trajectory has no place to begin.",
                 got=f"coefficients {coefficients}",
                 wanted="one or more finite coefficients other than 0",

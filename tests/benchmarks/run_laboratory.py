@@ -2,7 +2,7 @@
 
     python tests/benchmarks/run_laboratory.py --experiments 300 --workers 8
 
-It can be stopped at any time, and goes on from where it was. What the results say: `laboratory/verdict.py`.
+It can be stopped at any time, and goes on from where it was. What the results say: `laboratory_verdict.py`.
 """
 
 import argparse

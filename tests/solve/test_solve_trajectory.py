@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.ndimage import gaussian_filter1d
 from scipy.stats import chi2
 
 import bayespde as bp
-from bayespde.core.errors import ConfigError, IntegrationError
+from bayespde.core.errors import ConfigError, FitError, IntegrationError
 from bayespde.solve.method import Method
 from bayespde.solve.recording import Recording
 from bayespde.solve.state_basis import state_basis
@@ -86,7 +87,7 @@ def test_evidence_integrates_the_state_exactly_where_the_equation_is_linear():
         spectrum = np.fft.rfft(deviation * mode) * np.exp(-rate * waves**2 * T[:, None])
         columns.append(np.fft.irfft(spectrum, POINTS, axis=1).ravel())
     states = np.array(columns)
-    covariance = states.T @ states + found.noise_scale**2 * np.eye(field.size)
+    covariance = states.T @ states + NOISE**2 * np.eye(field.size)
     _, volume = np.linalg.slogdet(2 * np.pi * covariance)
     y = field.values.ravel()
     exact = -0.5 * (y @ np.linalg.solve(covariance, y) + volume)
@@ -272,7 +273,48 @@ def test_what_cannot_be_fitted_is_refused():
     pilot = frame(clean.values[0])
     with pytest.raises(IntegrationError):
         fit_trajectory(bp.Equation.from_string("u_t = 9*u**2"), field, pilot=pilot, recording=Recording(noise))
-    with pytest.raises(ConfigError, match="no place to begin"):
+    with pytest.raises(FitError, match="no place to begin"):
         fit_trajectory(bp.Equation(BURGERS.terms, (np.nan, 1.0)), field, pilot=pilot, recording=Recording(noise))
     with pytest.raises(ConfigError, match="out of range"):
         TrajectoryConfig(iterations=0)
+
+
+def test_noise_is_no_equation(seed):
+    """On pixels that show nothing but noise there is an error, or a coefficient that may as well be zero."""
+    for k in range(3):
+        rng = np.random.default_rng([9, seed, k])
+        field = bp.make_field(rng.standard_normal((len(T), POINTS)), t=T, x=X)
+        pilot = frame(0.3 * rng.standard_normal(POINTS))
+        draws = pilot.values + 0.3 * rng.standard_normal((20, POINTS))
+        given = {"pilot": pilot, "recording": Recording(1.0), "draws": draws}
+        try:
+            found = fit_trajectory(bp.Equation.from_string("u_t = -0.1*u"), field, **given)
+        except (FitError, IntegrationError):
+            continue
+        assert abs(found.equation.coefficients[0]) < 6 * found.sd[0]
+
+
+def test_false_terms_gain_by_their_score_alone(seed):
+    """Noise through a filter of 1.5 pixels, its correlations estimated: evidence is t^2 / 2 less a term's price."""
+    clean, _ = heat(seed)
+    rng, gains = np.random.default_rng([10, seed]), []
+    noise = gaussian_filter1d(rng.standard_normal((200, POINTS)), 1.5, axis=1, mode="wrap")
+    lags = correlated_lags(noise / noise.std())
+    shown = clean + NOISE * noise[: len(T)] / noise.std()
+    field = bp.make_field(shown, t=T, x=X)
+    given = {"pilot": frame(clean[0]), "config": TrajectoryConfig(most_modes=7)}
+    recording = Recording(NOISE, correlation=(lags,))
+    base = fit_trajectory(bp.Equation.from_string("u_t = 0.2*u_xx"), field, recording=recording, **given)
+    for term in ("u_x", "u", "u_xxx"):
+        wider = bp.Equation.from_string(f"u_t = 0.2*u_xx + 0.001*{term}")
+        found = fit_trajectory(wider, field, recording=recording, **given)
+        k = list(found.equation.names).index(term)
+        score = found.equation.coefficients[k] / (found.sd[k] * NOISE / found.noise_scale)
+        gains.append(found.log_evidence - base.log_evidence + 0.5 * math.log(field.size) - score**2 / 2)
+    assert np.abs(gains).max() < 0.75
+
+
+def correlated_lags(noise):
+    """Correlations of neighbours at lags to the first that cannot be seen, as they are estimated from residuals."""
+    found = [float(np.mean(noise * np.roll(noise, lag, axis=1))) for lag in range(8)]
+    return np.append([v for v in found if v > 0.02], 0.0)
