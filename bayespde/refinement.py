@@ -11,6 +11,7 @@ from tqdm import tqdm
 from bayespde.core.errors import ConfigError, FitError, IntegrationError
 from bayespde.core.field import check_field
 from bayespde.core.posterior import Posterior
+from bayespde.core.random import checked_seed
 from bayespde.library.noise_model import estimate_noise
 from bayespde.library.rescore import contenders
 from bayespde.model.priors import complexity_logits
@@ -80,6 +81,7 @@ def refine(
     smooth: SmoothField,
     top: int = 8,
     config: TrajectoryConfig | None = None,
+    seed: int = 0,
     progress: bool = False,
 ) -> Refined:
     """Fit the leading equations to the pixels themselves: coefficients without the bias of rows, and their odds.
@@ -96,6 +98,7 @@ def refine(
         top: How many equations.
         config: Settings; by default the field is periodic in space. `TrajectoryConfig(method=Method(...))` says
             otherwise; held edges stay at the values of the initial state.
+        seed: Of the draws of the first frame that show which of its waves are more than scatter.
         progress: Show a bar.
 
     Returns:
@@ -108,7 +111,7 @@ def refine(
     field, config = check_field(field), config or TrajectoryConfig()
     _check_belongs(field, smooth)
     ranked = equations_of(posterior, _leading(posterior, top))
-    pilot, draws, recording = recording_of(field, smooth)
+    pilot, draws, recording = recording_of(field, smooth, seed=seed)
     fitted: list[tuple[Trajectory, RankedEquation]] = []
     failed = []
     for one in tqdm(ranked, desc="trajectories", disable=not progress):
@@ -149,7 +152,9 @@ def _leading(posterior: Posterior, top: int) -> np.ndarray:
     return contenders(spins[order], probability[order], top) if len(order) else spins[:0]
 
 
-def recording_of(field: xr.DataArray, smooth: SmoothField) -> tuple[xr.DataArray, np.ndarray, Recording]:
+def recording_of(
+    field: xr.DataArray, smooth: SmoothField, *, seed: int = 0
+) -> tuple[xr.DataArray, np.ndarray, Recording]:
     """The first frame of a smooth field, draws of it, and what the residuals show of how the field was recorded.
 
     Both by the spline, as for the rows; where frames are displaced, by that of the frames put back.
@@ -157,6 +162,7 @@ def recording_of(field: xr.DataArray, smooth: SmoothField) -> tuple[xr.DataArray
     Args:
         field: The raw, checked field.
         smooth: The smooth field made from it.
+        seed: Of the draws.
 
     Returns:
         A frame, dims of space; draws of it, `[n, *space]`; and the recording.
@@ -172,7 +178,7 @@ def recording_of(field: xr.DataArray, smooth: SmoothField) -> tuple[xr.DataArray
     most = max(noise.jitter, default=0.0)
     jitter = tuple(max(j, LEAST_JITTER * most) for j in noise.jitter if most > 0)
     first = (field["time"].values[:1], *(field[d].values for d in field.dims[1:]))
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(checked_seed(seed))
     draws = np.stack([spline.draw(generator).evaluate(none, first)[0] for _ in range(DRAWS)])
     return frame, draws, Recording(noise.pixel, noise.correlation[1:], jitter)
 
