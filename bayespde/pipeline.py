@@ -32,7 +32,7 @@ from bayespde.results.equations import RankedEquation, equations
 from bayespde.results.pareto import pareto_front
 from bayespde.results.second import format_estimates
 from bayespde.sampling import check_workers, sample
-from bayespde.smooth.alignment import align, is_displaced
+from bayespde.smooth.alignment import at_rest
 from bayespde.smooth.field_draw import FieldDraw
 from bayespde.smooth.fit import fit_field
 from bayespde.smooth.smooth_field import SmoothField
@@ -83,7 +83,7 @@ def assemble(
             wanted="the SmoothField: its rows know the errors of the smoothing already",
             fix="assemble(..., smooth=smooth), or form=Strong()",
         )
-    spline, jitter, settled = smooth.spline, tuple[float, ...](), True
+    spline = smooth.spline
     jitters = _is_front(field, spline, form.noise)
     if jitters and spline.hold_out != "pixels":
         # A front that jitters from frame to frame is displaced, not deformed. Weights that predict whole frames would
@@ -91,13 +91,15 @@ def assemble(
         spline = fit_spline(field, config=replace(smooth.spline_config, hold_out="pixels"))
         jitters = _is_front(field, spline, form.noise)
     form = replace(form, noise="front") if jitters else form
-    if form.noise == "displaced" or (form.noise == "auto" and is_displaced(field, spline)):
-        aligned = align(field, config=smooth.spline_config, spline=spline)
-        if any(aligned.jitter):
-            field, spline, jitter, settled = aligned.field, aligned.spline, aligned.jitter, aligned.settled
     judge = PilotJudge(library, prior, seed)
-    rows = weak_statistics(library, field, spline, judge, options=form, jitter=jitter, progress=progress)
-    return replace(rows, provenance=dict(rows.provenance) | {"frames_settled": int(settled)}) if jitter else rows
+    if form.noise not in ("auto", "displaced"):
+        return weak_statistics(library, field, spline, judge, options=form, progress=progress)
+    is_known = form.noise == "displaced"
+    rest = at_rest(field, config=smooth.spline_config, spline=spline, is_known=is_known)
+    rows = weak_statistics(library, rest.field, rest.spline, judge, options=form, jitter=rest.jitter, progress=progress)
+    if not rest.jitter:
+        return rows
+    return replace(rows, provenance=dict(rows.provenance) | {"frames_settled": int(rest.settled)})
 
 
 def _is_front(field: xr.DataArray, spline: SplineFit, noise: str) -> bool:

@@ -12,11 +12,11 @@ from bayespde.core.errors import ConfigError, FitError, IntegrationError
 from bayespde.core.field import check_field
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import checked_seed
-from bayespde.library.noise_model import estimate_noise
+from bayespde.library.noise_model import noise_of
 from bayespde.library.rescore import contenders
 from bayespde.model.priors import complexity_logits
 from bayespde.results.equations import RankedEquation, equations_of
-from bayespde.smooth.alignment import align, is_displaced
+from bayespde.smooth.alignment import at_rest
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.solve.recording import Recording
 from bayespde.solve.trajectory import Trajectory, TrajectoryConfig, fit_trajectory
@@ -167,16 +167,12 @@ def recording_of(
     Returns:
         A frame, dims of space; draws of it, `[n, *space]`; and the recording.
     """
-    spline, jitter, at_rest = smooth.spline, tuple[float, ...](), field
-    if is_displaced(field, spline):
-        at_rest, spline, _, jitter, _ = align(field, config=smooth.spline_config, spline=spline)
-    none = (0,) * field.ndim
-    slopes = tuple(spline.evaluate((*none[:a], 1, *none[a + 1 :])) for a in range(1, field.ndim))
-    noise = estimate_noise(at_rest.values, spline.evaluate(none), slopes, spline.noise_scale, PIXELS, jitter)
+    rest = at_rest(field, config=smooth.spline_config, spline=smooth.spline)
+    spline, none = rest.spline, (0,) * field.ndim
+    noise = noise_of(rest.field.values, spline.evaluate, spline.noise_scale, PIXELS, rest.jitter)
     frame = field.isel(time=0, drop=True).copy(data=spline.evaluate(none)[0])
     # An axis along which nothing is displaced still needs a number.
-    most = max(noise.jitter, default=0.0)
-    jitter = tuple(max(j, LEAST_JITTER * most) for j in noise.jitter if most > 0)
+    jitter = tuple(max(j, LEAST_JITTER * max(rest.jitter)) for j in rest.jitter)
     first = (field["time"].values[:1], *(field[d].values for d in field.dims[1:]))
     generator = np.random.default_rng(checked_seed(seed))
     draws = np.stack([spline.draw(generator).evaluate(none, first)[0] for _ in range(DRAWS)])

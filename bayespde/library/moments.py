@@ -13,10 +13,10 @@ from scipy.ndimage import uniform_filter
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, FieldError
 from bayespde.core.field import spacings
-from bayespde.core.terms import derivative_orders, evaluate_expression
+from bayespde.core.terms import derivative_name, derivative_orders, evaluate_expression
 from bayespde.library.atoms import Orders, noise_kernels, weak_atoms
 from bayespde.library.choose import Weak, choose_windows
-from bayespde.library.noise_model import NoiseModel, estimate_noise
+from bayespde.library.noise_model import NoiseModel, noise_of
 from bayespde.library.smoother import GaussianSmoother, Smoother, noise_kept
 from bayespde.library.weak import WeakProblem
 from bayespde.library.windows import Windows
@@ -65,8 +65,9 @@ def weak_problem(
     missing, fill = np.isnan(field.values), fill or smooth
     raw = np.where(missing, fill.evaluate((0,) * field.ndim), field.values) if missing.any() else field.values
     if noise is None:
-        slopes = tuple(values(f"{u}_{d}") for d in (dims[1:] if jitter else dims[-1:]))
-        noise = estimate_noise(field.values, values(u), slopes, smooth.noise_scale, options.noise, jitter)
+        noise = noise_of(
+            field.values, lambda o: values(derivative_name(u, o, dims)), smooth.noise_scale, options.noise, jitter
+        )
     capped: tuple[str, ...] = ()
     if windows is None:
         windows, capped = choose_windows(field, smooth, options, noise)

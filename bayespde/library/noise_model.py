@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -123,6 +124,30 @@ def estimate_noise(
     kind = "auto" if kind == "displaced" else kind
     pixels = _pixel_noise(np.where(missing, np.nan, residual), smooth, noise_scale, kind)
     return replace(pixels, patterns=slopes, jitter=jitter) if jitter else pixels
+
+
+def noise_of(
+    raw: np.ndarray,
+    evaluate: Callable[[tuple[int, ...]], np.ndarray],
+    noise_scale: float,
+    kind: str,
+    jitter: tuple[float, ...] = (),
+) -> NoiseModel:
+    """The same for a smooth field that can be evaluated; of its slopes those that are needed.
+
+    Args:
+        raw: The field, NaN where missing, `[time, (z, y,) x]`.
+        evaluate: A derivative of the smooth field on its grid, by orders.
+        noise_scale: Pixel noise of the smoother.
+        kind: As for `estimate_noise`.
+        jitter: As for `estimate_noise`.
+
+    Returns:
+        The noise model.
+    """
+    axes = range(1 if jitter else raw.ndim - 1, raw.ndim)
+    slopes = tuple(evaluate(tuple(int(i == axis) for i in range(raw.ndim))) for axis in axes)
+    return estimate_noise(raw, evaluate((0,) * raw.ndim), slopes, noise_scale, kind, jitter)
 
 
 def _pixel_noise(residual: np.ndarray, smooth: np.ndarray, noise_scale: float, kind: str) -> NoiseModel:

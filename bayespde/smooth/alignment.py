@@ -19,7 +19,8 @@ import xarray as xr
 
 from bayespde.core.neighbours import neighbour_correlation
 from bayespde.smooth.basis import SplineConfig
-from bayespde.smooth.spline import fit_spline
+from bayespde.smooth.jitter import first_orders, regression, residual_and_gradient
+from bayespde.smooth.spline import CORRELATED, NEGLIGIBLE_NOISE, fit_spline
 from bayespde.smooth.spline_fit import SplineFit
 
 # Share of the squared residuals that displacements must explain, and how often that of a gradient from elsewhere.
@@ -28,9 +29,6 @@ EXPLAINED, LIKELIER = 0.1, 3.0
 ELSEWHERE = (0.12, 0.19, 0.31, 0.44)
 # Correlation from frame to frame above which they are no jitter.
 INDEPENDENT, FEWEST_FRAMES = 0.5, 8
-# Correlation of neighbours in space that counts as hanging together.
-CORRELATED = 0.3
-NEGLIGIBLE_NOISE = 1e-3
 ROUNDS = 10
 # Change of the displacements, over what they scatter, at which they have settled, and at which they nearly have.
 SETTLED, NEARLY = 1e-3, 0.03
@@ -64,16 +62,17 @@ def is_displaced(field: xr.DataArray, spline: SplineFit) -> bool:
     """
     if len(field) < FEWEST_FRAMES or not spline.noise_scale > NEGLIGIBLE_NOISE * spline.scales.amplitude:
         return False
-    residual, gradient = _residual_and_gradient(field, [spline.evaluate(o) for o in _orders(field.ndim)])
-    steps, share = _explained(residual, gradient)
-    z = steps / np.maximum(_errors(gradient), 1e-300)
+    residual, gradient = residual_and_gradient(field.values, [spline.evaluate(o) for o in first_orders(field.ndim)])
+    found = regression(residual, gradient)
+    chance = found.steps.size / residual.size
+    z = found.steps / np.maximum(np.sqrt(_variance(np.linalg.pinv(found.normal, hermitian=True))), 1e-300)
     follows = np.sum(z[1:] * z[:-1]) > INDEPENDENT * np.sum(z**2)
-    if share < EXPLAINED or follows:
+    if found.share - chance < EXPLAINED or follows:
         return False
     axes, places = tuple(range(1, field.ndim)), np.array(field.shape[1:])
     elsewhere = (np.roll(gradient, (places * part).astype(int), axis=axes) for part in ELSEWHERE)
-    by_chance = min(_explained(residual, other)[1] for other in elsewhere)
-    return bool(share > LIKELIER * by_chance) or _is_all(residual, gradient, steps)
+    by_chance = min(regression(residual, other).share for other in elsewhere) - chance
+    return bool(found.share - chance > LIKELIER * by_chance) or _is_all(residual, gradient, found.steps)
 
 
 def _is_all(residual: np.ndarray, gradient: np.ndarray, steps: np.ndarray) -> bool:
@@ -84,6 +83,25 @@ def _is_all(residual: np.ndarray, gradient: np.ndarray, steps: np.ndarray) -> bo
         for values in (residual, residual - moved)
     )
     return before > CORRELATED and after < before / LIKELIER
+
+
+def at_rest(field: xr.DataArray, *, config: SplineConfig, spline: SplineFit, is_known: bool = False) -> Aligned:
+    """The field with its frames put back if they are displaced, and as it is, without jitter, if not.
+
+    Args:
+        field: A checked field; NaN are missing.
+        config: Of the splines.
+        spline: Of the field as it is.
+        is_known: Whether frames are displaced for certain, so that it need not be seen.
+
+    Returns:
+        The field at rest, on the same grid.
+    """
+    if is_known or is_displaced(field, spline):
+        found = align(field, config=config, spline=spline)
+        if any(found.jitter):
+            return found
+    return Aligned(field, spline, np.zeros((len(field), field.ndim - 1)), (), settled=True)
 
 
 def align(field: xr.DataArray, *, config: SplineConfig, spline: SplineFit) -> Aligned:
@@ -112,56 +130,29 @@ def align(field: xr.DataArray, *, config: SplineConfig, spline: SplineFit) -> Al
     return Aligned(aligned, spline, moved, tuple(map(float, jitter)), bool(settled))
 
 
-def _orders(dims: int) -> list[tuple[int, ...]]:
-    """The value, and the first derivative along every axis of space."""
-    return [(0,) * dims, *(tuple(int(i == axis) for i in range(dims)) for axis in range(1, dims))]
-
-
 def _displaced(field: xr.DataArray, spline: SplineFit, moved: np.ndarray) -> list[np.ndarray]:
     """The spline and its gradient where every frame was really taken, field shape each."""
     time, *space = (field[d].values for d in field.dims)
     frames = []
     for t, shift in zip(time, moved, strict=True):
         places = (np.array([t]), *(x + s for x, s in zip(space, shift, strict=True)))
-        frames.append([spline.evaluate(o, places)[0] for o in _orders(field.ndim)])
+        frames.append([spline.evaluate(o, places)[0] for o in first_orders(field.ndim)])
     return [np.stack(parts) for parts in zip(*frames, strict=True)]
 
 
-def _residual_and_gradient(field: xr.DataArray, there: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """What the displaced spline leaves, field shape, and its gradient, `[*field, axis]`; 0 where nothing was seen."""
-    value, *slopes = there
-    seen = ~np.isnan(field.values)
-    return np.where(seen, field.values - value, 0.0), np.stack([np.where(seen, s, 0.0) for s in slopes], axis=-1)
-
-
-def _explained(residual: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, float]:
-    """Least-squares displacements, `[time, axis]`, and their share of the squared residuals beyond chance."""
-    normal, moment = _normal_equations(residual, gradient)
-    steps = np.einsum("tij,tj->ti", np.linalg.pinv(normal, hermitian=True), moment)
-    share = float(np.sum(steps * moment)) / max(float(np.sum(residual**2)), 1e-300)
-    return steps, share - steps.size / residual.size
-
-
-def _errors(gradient: np.ndarray) -> np.ndarray:
-    """Standard deviations of displacements by noise of unit size, `[time, axis]`."""
-    normal, _ = _normal_equations(gradient[..., 0], gradient)
-    return np.sqrt(np.diagonal(np.linalg.pinv(normal, hermitian=True), axis1=1, axis2=2))
-
-
-def _normal_equations(residual: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Squared gradients of every frame `[time, axis, axis]`, and their products with the residual `[time, axis]`."""
-    flat = gradient.reshape(len(gradient), -1, gradient.shape[-1])
-    return np.einsum("tpi,tpj->tij", flat, flat), np.einsum("tpi,tp->ti", flat, residual.reshape(len(residual), -1))
+def _variance(inverse: np.ndarray) -> np.ndarray:
+    """Of displacements, `[time, axis]`, by the inverse of their normal equations, `[time, axis, axis]`."""
+    return np.diagonal(inverse, axis1=1, axis2=2)
 
 
 def _displacements(field: xr.DataArray, spline: SplineFit, moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A better estimate of all displacements, normal with the jitter that they show, and that jitter, `[axis]`."""
-    normal, moment = _normal_equations(*_residual_and_gradient(field, _displaced(field, spline, moved)))
-    normal, moment = normal / spline.noise_scale**2, moment / spline.noise_scale**2
-    moment = moment + np.einsum("tij,tj->ti", normal, moved)
+    found = regression(*residual_and_gradient(field.values, _displaced(field, spline, moved)))
+    normal = found.normal / spline.noise_scale**2
+    moment = found.moment / spline.noise_scale**2 + np.einsum("tij,tj->ti", normal, moved)
     inverse = np.linalg.pinv(normal, hermitian=True)
     alone = np.einsum("tij,tj->ti", inverse, moment)
-    jitter = _jitter(alone, np.diagonal(inverse, axis1=1, axis2=2))
+    jitter = _jitter(alone, _variance(inverse))
     prior = np.diag(1.0 / np.maximum(jitter, 1e-150) ** 2)
     return np.einsum("tij,tj->ti", np.linalg.inv(normal + prior), moment), jitter
 

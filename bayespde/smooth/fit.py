@@ -14,7 +14,7 @@ from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.contest import Contest, penalty_scales
 from bayespde.smooth.ensemble import NetworkEnsemble
 from bayespde.smooth.hold_out import held_out_mask
-from bayespde.smooth.jitter import displacement
+from bayespde.smooth.jitter import displacement, first_orders
 from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.noise import FAMILIES, MOST_RESIDUALS, NoiseModel, check_family, choose_noise, evenly
 from bayespde.smooth.observations import Observations, observations
@@ -118,7 +118,7 @@ def fit_field(
     spline = data.fit(config)
     choice: dict[str, Any] = {"hold_out": spline.hold_out, "held_out_rmse": {"spline": spline.score}}
     if spline.hold_out == "frames":
-        derivatives = [spline.evaluate(o) for o in _first_orders(data.field.ndim)]
+        derivatives = [spline.evaluate(o) for o in first_orders(data.field.ndim)]
         choice["displacement"] = displacement(data.field.values, derivatives)
     if options.method == "spline":
         choice["reason"] = "asked for; its rmse is by generalised cross-validation"
@@ -228,8 +228,3 @@ def _attempt(
         observed=observed,
         mean=observed - networks.residuals * scales.amplitude,
     )
-
-
-def _first_orders(dimensions: int) -> list[tuple[int, ...]]:
-    """The value, and the first derivative along every axis of space."""
-    return [tuple(int(axis == k) for axis in range(dimensions)) for k in (-1, *range(1, dimensions))]

@@ -3,14 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 
+class Regression(NamedTuple):
+    """Residuals of every frame regressed on the gradient of the field.
+
+    Attributes:
+        steps: Least-squares displacements d of frames that show u(x + d), `[time, axis]`.
+        normal: Squared gradients, `[time, axis, axis]`.
+        moment: Products of gradient and residual, `[time, axis]`.
+        share: Of the squared residuals that the displacements explain, by chance too.
+    """
+
+    steps: np.ndarray
+    normal: np.ndarray
+    moment: np.ndarray
+    share: float
+
+
+def first_orders(dims: int) -> list[tuple[int, ...]]:
+    """The value, and the first derivative along every axis of space, of so many dimensions, time first."""
+    return [tuple(int(axis == k) for axis in range(dims)) for k in (-1, *range(1, dims))]
+
+
+def residual_and_gradient(observed: np.ndarray, derivatives: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """What a smooth field leaves, and its gradient; 0 where nothing was seen.
+
+    Args:
+        observed: The field, time first; NaN where missing.
+        derivatives: The smooth field, and its first derivative along every axis of space, in the same shape.
+
+    Returns:
+        The residual, field shape, and the gradient, `[*field, axis]`.
+    """
+    mean, *slopes = derivatives
+    seen = ~np.isnan(observed)
+    return np.where(seen, observed - mean, 0.0), np.stack([np.where(seen, s, 0.0) for s in slopes], axis=-1)
+
+
+def regression(residual: np.ndarray, gradient: np.ndarray) -> Regression:
+    """Regress the residual of every frame on its gradient, as `residual_and_gradient` has them."""
+    flat, values = gradient.reshape(len(gradient), -1, gradient.shape[-1]), residual.reshape(len(residual), -1)
+    normal, moment = np.einsum("tpi,tpj->tij", flat, flat), np.einsum("tpi,tp->ti", flat, values)
+    steps = np.einsum("tij,tj->ti", np.linalg.pinv(normal, hermitian=True), moment)
+    share = float(np.sum(steps * moment)) / max(float(np.sum(residual**2)), 1e-300)
+    return Regression(steps, normal, moment, share)
+
+
 def displacement(observed: np.ndarray, derivatives: Sequence[np.ndarray]) -> dict[str, float | list[float]]:
     """Regress the residual of every frame on the gradient of its mean.
-
-    A frame that is shifted by d differs from its mean by -d times the gradient, to first order.
 
     Args:
         observed: The field, time first; NaN where missing.
@@ -20,14 +64,7 @@ def displacement(observed: np.ndarray, derivatives: Sequence[np.ndarray]) -> dic
         `share` of the squared residuals that shifts of single frames explain, beyond what as many free numbers explain
         by chance, and `scale`: root mean square shift per axis, in its unit.
     """
-    mean, *slopes = derivatives
-    residual = np.where(np.isnan(observed), 0.0, observed - mean)
-    gradient = np.stack([np.where(np.isnan(observed), 0.0, slope) for slope in slopes], axis=-1)
-    gradient, residual = gradient.reshape(len(mean), -1, len(slopes)), residual.reshape(len(mean), -1)
-    normal = np.einsum("tpi,tpj->tij", gradient, gradient)
-    moment = np.einsum("tpi,tp->ti", gradient, residual)
-    shifts = -np.einsum("tij,tj->ti", np.linalg.pinv(normal, hermitian=True), moment)
-    explained = -float(np.sum(shifts * moment)) / max(float(np.sum(residual**2)), 1e-300)
-    chance = shifts.size / max(int((~np.isnan(observed)).sum()), 1)
-    share = max((explained - chance) / (1 - chance), 0.0) if chance < 1 else 0.0
-    return {"share": share, "scale": [float(np.sqrt(np.mean(s**2))) for s in shifts.T]}
+    found = regression(*residual_and_gradient(observed, derivatives))
+    chance = found.steps.size / max(int((~np.isnan(observed)).sum()), 1)
+    share = max((found.share - chance) / (1 - chance), 0.0) if chance < 1 else 0.0
+    return {"share": share, "scale": [float(np.sqrt(np.mean(s**2))) for s in found.steps.T]}

@@ -1,35 +1,32 @@
 """Equation + noisy field -> the coefficients and initial state whose trajectory passes through it, and their posterior.
 
 The exact likelihood of the pixels: no rows, no smoothing, and with it no bias from noise in the terms. The state at the
-first time is unknown and integrated along, and so are the displacements of frames that jitter; Gauss-Newton with
-sensitivities from a batch of neighbouring trajectories, which share their steps, so that differences between them are
-free of the integrator's choices.
+first time is unknown and integrated along, and so are the displacements of frames that jitter; all but the coefficients
+is integrated over as in a linear model around the mode.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
-from scipy.linalg import LinAlgError, eigvalsh, solve
+from scipy.linalg import LinAlgError, eigvalsh
 
 from bayespde.core.equation import Equation
-from bayespde.core.errors import ConfigError, FitError, IntegrationError, StepLimitError
+from bayespde.core.errors import ConfigError, FitError
 from bayespde.solve.method import Method
 from bayespde.solve.recording import Recording
-from bayespde.solve.state_basis import as_smooth, state_basis
-from bayespde.solve.trajectory_problem import Linearised, TrajectoryProblem
+from bayespde.solve.state_basis import StateBasis, as_smooth, state_basis
+from bayespde.solve.trajectory_mode import Mode, check_slopes, find_mode
+from bayespde.solve.trajectory_problem import TrajectoryProblem
 
 AFFORDABLE = 2_000
 # Share of the information free of noise below which nothing is known.
 NOTHING = 1e-3
 # Waves whose prior deviation, over that of their mean over all frames, is smaller are left out.
 NEGLIGIBLE = 0.1
-# Frames of a first fit where the start has no trajectory over all: at least so many, each time fewer, and no less more.
-FEWEST_FRAMES, SHORTER, GROWTH, FIRST_STEPS = 8, 0.8, 1.05, 5
-DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
 
 
 @dataclass(frozen=True)
@@ -131,120 +128,23 @@ def fit_trajectory(
             more steps than it may.
     """
     config = config or TrajectoryConfig()
-    boundary, most = config.method.boundary, config.most_modes
-    basis = state_basis(pilot.values, boundary=boundary, error=recording.size, most=most)
-    if draws is not None:
-        error = NEGLIGIBLE * recording.size / math.sqrt(len(field))
-        basis = as_smooth(basis, pilot.values, draws, error=error)
+    basis = basis_of(pilot.values, draws, recording, len(field), config)
     problem = TrajectoryProblem.of(equation, field, basis, recording, config.method)
-    mode = _gauss_newton(problem, _begun(problem, problem.start(pilot.values), config), config)
+    mode = find_mode(problem, problem.start(pilot.values), iterations=config.iterations, tolerance=config.tolerance)
     return _posterior(mode, _quiet(mode), field)
 
 
-def _begun(problem: TrajectoryProblem, parameters: np.ndarray, config: TrajectoryConfig) -> np.ndarray:
-    """Parameters that have a trajectory over all frames, by fits to the first frames, more and more of them.
-
-    Where a state below zero runs away, noise of the pilot is enough; pixels that are seen for longer put that right.
-
-    Raises:
-        IntegrationError: If the trajectory cannot be made longer.
-    """
-    frames, count, few = len(problem.times), len(problem.times), replace(config, iterations=FIRST_STEPS)
-    longest = 0
-    while True:
-        part = problem.until(count)
-        try:
-            part.residual(parameters[: part.size])
-        except StepLimitError:
-            raise
-        except IntegrationError:
-            # No longer than before, or too short for a fit.
-            if count <= max(longest * GROWTH, FEWEST_FRAMES):
-                raise
-            count = max(int(count * SHORTER), FEWEST_FRAMES)
-            continue
-        if count == frames:
-            return parameters
-        longest, found = count, _gauss_newton(part, parameters[: part.size], few).parameters
-        parameters = problem.continued(found)
-        count = frames
+def basis_of(
+    pilot: np.ndarray, draws: np.ndarray | None, recording: Recording, frames: int, config: TrajectoryConfig
+) -> StateBasis:
+    """Waves that the first state may have, by a pilot `[*space]` of it and draws; as for `fit_trajectory`."""
+    basis = state_basis(pilot, boundary=config.method.boundary, error=recording.size, most=config.most_modes)
+    if draws is None:
+        return basis
+    return as_smooth(basis, pilot, draws, error=NEGLIGIBLE * recording.size / math.sqrt(frames))
 
 
-@dataclass(frozen=True, eq=False)
-class _Mode:
-    problem: TrajectoryProblem
-    parameters: np.ndarray
-    residual: np.ndarray
-    around: Linearised
-    converged: bool
-    steps: int
-
-
-def _gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, config: TrajectoryConfig) -> _Mode:
-    """Damped steps [levenberg1944] until an undamped one would gain next to nothing."""
-    damping, prior, residual = DAMPING, np.diag(problem.prior()), problem.residual(parameters)
-    for steps in range(config.iterations + 1):
-        with np.errstate(over="ignore", invalid="ignore"):
-            around = problem.linearised(parameters, residual)
-        curvature, gradient = around.curvature + prior, around.gradient
-        _check_slopes(problem, curvature)
-        gain = float(gradient @ _solved(curvature, gradient))
-        converged = gain < 2 * config.tolerance
-        value, following = problem.objective(residual, parameters), None
-        while not converged and steps < config.iterations and following is None and damping < STRONGEST:
-            damped = curvature + damping * np.diag(np.diag(curvature))
-            moved = parameters + _solved(damped, gradient)
-            following = _lower(problem, moved, value)
-            damping = damping * 10 if following is None else max(damping / 10, WEAKEST)
-        if following is not None:
-            parameters, residual = moved, following
-        elif not converged and steps < config.iterations and (tighter := problem.tighter()) is not None:
-            problem, damping = tighter, DAMPING
-        else:
-            break
-    return _Mode(problem, parameters, residual, around, converged, steps)
-
-
-def _solved(curvature: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    try:
-        return np.asarray(solve(curvature, gradient, assume_a="pos"))
-    except LinAlgError:
-        raise FitError(
-            "The coefficients cannot be told apart along the trajectory.",
-            got="a singular curvature",
-            wanted="terms that differ",
-            fix="leave one of them out",
-        ) from None
-
-
-def _check_slopes(problem: TrajectoryProblem, curvature: np.ndarray) -> None:
-    size = np.diag(curvature)[: problem.terms]
-    if not np.isfinite(curvature).all():
-        raise FitError(
-            "The trajectory runs away with the smallest change of its start.",
-            got="slopes that overflow",
-            wanted="an equation that is well-posed over these frames",
-            fix="fewer frames, or check the signs of the coefficients",
-        )
-    if not (size > 0).all():
-        raise FitError(
-            "The trajectory does not depend on a coefficient.",
-            got=", ".join(np.array(problem.equation.names)[~(size > 0)]),
-            wanted="terms that are not zero along the trajectory",
-            fix="leave the term out, or check the pilot",
-        )
-
-
-def _lower(problem: TrajectoryProblem, parameters: np.ndarray, value: float) -> np.ndarray | None:
-    """The residual, if there is a trajectory and its objective is below a value."""
-    try:
-        residual = problem.residual(parameters)
-    except IntegrationError:
-        return None
-    return residual if problem.objective(residual, parameters) < value else None
-
-
-def _quiet(mode: _Mode) -> np.ndarray:
+def _quiet(mode: Mode) -> np.ndarray:
     """Curvature where no wave of the state is larger than it is without its noise, `[n, n]`.
 
     What a wave says about coefficients grows with its square, and the square of a fitted wave is that of the wave plus
@@ -260,11 +160,11 @@ def _quiet(mode: _Mode) -> np.ndarray:
     parameters[modes] *= np.sqrt(np.maximum(1 - noise / np.maximum(square, 1e-300), 0.0))[wave]
     with np.errstate(over="ignore", invalid="ignore"):
         curvature = problem.linearised(parameters, mode.residual).curvature
-    _check_slopes(problem, curvature)
+    check_slopes(problem, curvature)
     return curvature
 
 
-def _posterior(mode: _Mode, quiet: np.ndarray, data: xr.DataArray) -> Trajectory:
+def _posterior(mode: Mode, quiet: np.ndarray, data: xr.DataArray) -> Trajectory:
     """Laplace around the mode: all but the coefficients integrated over by the Schur complement."""
     problem, curvature = mode.problem, mode.around.curvature
     terms, prior = problem.terms, np.diag(problem.prior())

@@ -14,10 +14,10 @@ from laboratory.calibration import Calibration, Estimate, brier, calibration, lo
 from laboratory.experiments import NOISE, draw
 from laboratory.store import Store
 
+from bayespde.refinement import COMB
+
 # Of a normal distribution: the half-width of a 90 % interval in standard deviations.
 NINETY = 1.6449
-# As `bp.refine` has it: beyond, it says to keep the estimate of the rows.
-COMB = 0.3
 EDGES = (0.0, 0.002, 0.01, 0.05, 0.2, 0.8, 0.98, 0.998, 1.01)
 
 Results = dict[int, dict[str, Any]]

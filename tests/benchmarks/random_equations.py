@@ -39,15 +39,20 @@ def draw(seed):
 def spec_of(seed, points=POINTS):
     """What to simulate."""
     truth, rest = draw(seed)
-    right = " ".join(f"{'-' if v < 0 else '+'} {abs(v)}*{n}" for n, v in truth.items())
     return bp.SimulationSpec(
-        equation="u_t = " + right.removeprefix("+ ").replace("- ", "-", right.startswith("- ")),
+        equation=text_of(truth),
         extent={"x": rest["period"]},
         points={"x": points},
         times={"start": 0.0, "stop": rest["duration"], "frames": FRAMES},
         initial={"kind": "random_waves", "modes": rest["modes"], "seed": seed},
         method=Method(rtol=1e-7, maximum_steps=12_000 if points == POINTS else 3_000),
     )
+
+
+def text_of(truth):
+    """An equation as text, of the coefficient of every term."""
+    right = " ".join(f"{'-' if v < 0 else '+'} {abs(v)}*{n}" for n, v in truth.items())
+    return "u_t = " + right.removeprefix("+ ").replace("- ", "-", right.startswith("- "))
 
 
 @lru_cache(maxsize=32)

@@ -88,13 +88,8 @@ def supports(rows):
     """The distinct supports that STLSQ finds over the thresholds, the largest threshold last: bool `[K]` each."""
     design = rows.design / np.sqrt(np.mean(rows.design**2, axis=0))
     target = rows.target / np.sqrt(np.mean(rows.target**2))
-    found = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for threshold in THRESHOLDS:
-            on = ps.STLSQ(threshold=threshold).fit(design, target[:, None]).coef_[0] != 0
-            found[on.tobytes()] = on
-    return list(found.values())
+    found = (_kept(design, target, threshold) for threshold in THRESHOLDS)
+    return list({on.tobytes(): on for on in found}.values())
 
 
 def refit(rows, on):

@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from random_equations import LIBRARY, text_of
 from scipy.ndimage import gaussian_filter1d
 
 import bayespde as bp
 from bayespde.core.errors import BayespdeError
 from bayespde.solve.method import Method
 
-LIBRARY = bp.polynomial_library("u", space=1)
 EXPECTED_TERMS = 3
 SIZES = (0.05, 2.0)
 LEVELS = (0.02, 0.5)
@@ -100,10 +100,9 @@ def draw(seed: int) -> Experiment:
 
 def spec(experiment: Experiment, points: int = FINE, **changes: Any) -> bp.SimulationSpec:
     """What to simulate; `changes` are those of the method."""
-    terms = " ".join(f"{'-' if v < 0 else '+'} {abs(v)}*{n}" for n, v in experiment.truth.items())
     start = {"modes": experiment.modes, "seed": experiment.seed, "offset": experiment.offset}
     return bp.SimulationSpec(
-        equation="u_t = " + terms.removeprefix("+ ").replace("- ", "-", terms.startswith("- ")),
+        equation=text_of(experiment.truth),
         extent={"x": experiment.period},
         points={"x": points},
         times={"start": 0.0, "stop": experiment.duration, "frames": experiment.frames},

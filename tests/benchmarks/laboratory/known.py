@@ -5,12 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import smoothing_sets
 import xarray as xr
 
 import bayespde as bp
-from bayespde.solve.method import Method
-
-EXACT = Method(rtol=1e-9, atol=1e-11)
 
 
 def _start(values: np.ndarray, x: np.ndarray) -> xr.DataArray:
@@ -19,8 +17,8 @@ def _start(values: np.ndarray, x: np.ndarray) -> xr.DataArray:
 
 def burgers() -> tuple[str, xr.DataArray, np.ndarray]:
     """A pulse that steepens: 101 frames of 256 pixels."""
-    x = -8 + 16 * np.arange(256) / 256
-    return "u_t = -u*u_x + 0.1*u_xx", _start(np.exp(-((x + 2) ** 2)), x), np.linspace(0, 10, 101)
+    text, start, times, _ = smoothing_sets.burgers()
+    return text, start, times
 
 
 def kdv() -> tuple[str, xr.DataArray, np.ndarray]:
@@ -61,5 +59,5 @@ def clean(name: str) -> tuple[xr.DataArray, dict[str, float]]:
     """A field without noise, and the coefficient of every true term."""
     text, start, times = SETS[name]()
     equation = bp.Equation.from_string(text)
-    frames = bp.integrate(equation, start, times, method=EXACT)
+    frames = bp.integrate(equation, start, times, method=smoothing_sets.TOLERANCE)
     return bp.make_field(frames.values, t=times, x=start["x"].values), dict(equation.as_dict())

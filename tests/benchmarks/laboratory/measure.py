@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 import bayespde as bp
 from bayespde.core.errors import BayespdeError
@@ -26,11 +27,8 @@ def rows(seed: int, store: Store) -> dict[str, Any]:
     The rows are made from the spline whichever smoother is chosen for the derivatives, so that no network is trained.
     """
     experiment, start = draw(seed), time.process_time()
-    field = observed(experiment)
-    statistics = bp.assemble(LIBRARY, field, smooth=bp.fit_field(field, options=SPLINE))
-    model = bp.SpinModel(statistics, LIBRARY)
-    posterior = bp.sample(model, config=SAMPLER, exact_terms=len(LIBRARY), seed=0)
-    seconds = time.process_time() - start
+    _, posterior = sampled(observed(experiment))
+    seconds, statistics = time.process_time() - start, posterior.statistics
     exact, true = posterior.exact, experiment.true
     found, expected = squared_residual_per_row(posterior)
     return {
@@ -42,6 +40,14 @@ def rows(seed: int, store: Store) -> dict[str, Any]:
         "noise": statistics.provenance["noise"],
         "seconds": seconds,
     } | given_true_terms(statistics, true)
+
+
+def sampled(field: xr.DataArray) -> tuple[bp.SmoothField, bp.Posterior]:
+    """The spline of a field, and the posterior over its rows."""
+    smooth = bp.fit_field(field, options=SPLINE)
+    statistics = bp.assemble(LIBRARY, field, smooth=smooth)
+    model = bp.SpinModel(statistics, LIBRARY)
+    return smooth, bp.sample(model, config=SAMPLER, exact_terms=len(LIBRARY), seed=0)
 
 
 def given_true_terms(statistics: bp.SufficientStatistics, true: np.ndarray) -> dict[str, Any]:
@@ -105,9 +111,7 @@ def trajectory(seed: int, store: Store) -> dict[str, Any]:
 def refined(seed: int, store: Store) -> dict[str, Any]:
     """`bp.refine`: leading equations by the likelihood of the pixels; without a trajectory, what the rows say."""
     field, start = observed(draw(seed)), time.process_time()
-    smooth = bp.fit_field(field, options=SPLINE)
-    statistics = bp.assemble(LIBRARY, field, smooth=smooth)
-    posterior = bp.sample(bp.SpinModel(statistics, LIBRARY), config=SAMPLER, exact_terms=len(LIBRARY), seed=0)
+    smooth, posterior = sampled(field)
     earlier = store.read("rows", seed)
     try:
         found = bp.refine(posterior, field, smooth=smooth)

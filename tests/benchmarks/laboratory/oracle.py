@@ -20,8 +20,7 @@ from bayespde.refinement import recording_of
 from bayespde.results.equations import closed_form
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.solve.recording import Recording
-from bayespde.solve.state_basis import as_smooth, state_basis
-from bayespde.solve.trajectory import NEGLIGIBLE, Trajectory, TrajectoryConfig, fit_trajectory
+from bayespde.solve.trajectory import Trajectory, TrajectoryConfig, basis_of, fit_trajectory
 from bayespde.solve.trajectory_problem import TrajectoryProblem
 from laboratory.experiments import LIBRARY
 from laboratory.known import clean
@@ -65,8 +64,7 @@ class Case:
         """Cramér-Rao bound of the standard deviations of the true coefficients."""
         scale = float(self.recording.size)
         start: xr.DataArray = self.clean.isel(time=0, drop=True)
-        basis = state_basis(self.pilot.values, boundary="periodic", error=scale, most=CONFIG.most_modes)
-        basis = as_smooth(basis, self.pilot.values, self.draws, error=NEGLIGIBLE * scale / np.sqrt(len(self.field)))
+        basis = basis_of(self.pilot.values, self.draws, self.recording, len(self.field), CONFIG)
         equation = bp.Equation(LIBRARY.chosen(self.true).terms, tuple(self.wanted), "u_t", "u")
         problem = TrajectoryProblem.of(equation, self.field, basis, Recording(scale), CONFIG.method)
         parameters = problem.start(start.values)

@@ -1,0 +1,151 @@
+"""A least-squares problem over trajectories -> where its posterior is largest.
+
+Gauss-Newton with sensitivities from a batch of neighbouring trajectories, which share their steps, so that differences
+between them are free of the integrator's choices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import LinAlgError, solve
+
+from bayespde.core.errors import FitError, IntegrationError, StepLimitError
+from bayespde.solve.trajectory_problem import Linearised, TrajectoryProblem
+
+# Frames of a first fit where the start has no trajectory over all: at least so many, each time fewer, and no less more.
+FEWEST_FRAMES, SHORTER, GROWTH, FIRST_STEPS = 8, 0.8, 1.05, 5
+DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
+
+
+@dataclass(frozen=True, eq=False)
+class Mode:
+    """Where the posterior of a trajectory is largest.
+
+    Attributes:
+        problem: With slopes as exact as they had to be.
+        parameters: At the mode, `[n]`.
+        residual: In units of the noise, `[time, pixels]`.
+        around: The problem linearised there.
+        converged: Whether the objective had stopped changing.
+        steps: Gauss-Newton steps that were taken.
+    """
+
+    problem: TrajectoryProblem
+    parameters: np.ndarray
+    residual: np.ndarray
+    around: Linearised
+    converged: bool
+    steps: int
+
+
+def find_mode(problem: TrajectoryProblem, start: np.ndarray, *, iterations: int, tolerance: float) -> Mode:
+    """Find the mode of a trajectory's posterior.
+
+    Args:
+        problem: Of all frames.
+        start: Parameters to begin at, `[n]`.
+        iterations: Most Gauss-Newton steps.
+        tolerance: Change of the objective, in nats, below which it has converged.
+
+    Returns:
+        The mode, or where the search ended.
+
+    Raises:
+        IntegrationError: If there is no trajectory through all frames.
+        FitError: If it does not depend on a coefficient, or on each alike.
+    """
+    return _gauss_newton(problem, _begun(problem, start, tolerance), iterations=iterations, tolerance=tolerance)
+
+
+def _begun(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float) -> np.ndarray:
+    """Parameters that have a trajectory over all frames, by fits to the first frames, more and more of them.
+
+    Where a state below zero runs away, noise of the pilot is enough; pixels that are seen for longer put that right.
+
+    Raises:
+        IntegrationError: If the trajectory cannot be made longer.
+    """
+    frames = count = len(problem.times)
+    longest = 0
+    while True:
+        part = problem if count == frames else problem.until(count)
+        try:
+            part.residual(parameters[: part.size])
+        except StepLimitError:
+            raise
+        except IntegrationError:
+            # No longer than before, or too short for a fit.
+            if count <= max(longest * GROWTH, FEWEST_FRAMES):
+                raise
+            count = max(int(count * SHORTER), FEWEST_FRAMES)
+            continue
+        if count == frames:
+            return parameters
+        found = _gauss_newton(part, parameters[: part.size], iterations=FIRST_STEPS, tolerance=tolerance)
+        parameters, longest, count = problem.continued(found.parameters), count, frames
+
+
+def _gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, *, iterations: int, tolerance: float) -> Mode:
+    """Damped steps [levenberg1944] until an undamped one would gain next to nothing."""
+    damping, prior, residual = DAMPING, np.diag(problem.prior()), problem.residual(parameters)
+    for steps in range(iterations + 1):
+        with np.errstate(over="ignore", invalid="ignore"):
+            around = problem.linearised(parameters, residual)
+        curvature, gradient = around.curvature + prior, around.gradient
+        check_slopes(problem, curvature)
+        converged = float(gradient @ _solved(curvature, gradient)) < 2 * tolerance
+        value, following = problem.objective(residual, parameters), None
+        while not converged and steps < iterations and following is None and damping < STRONGEST:
+            damped = curvature + damping * np.diag(np.diag(curvature))
+            moved = parameters + _solved(damped, gradient)
+            following = _lower(problem, moved, value)
+            damping = damping * 10 if following is None else max(damping / 10, WEAKEST)
+        if following is not None:
+            parameters, residual = moved, following
+        elif not converged and steps < iterations and (tighter := problem.tighter()) is not None:
+            problem, damping = tighter, DAMPING
+        else:
+            break
+    return Mode(problem, parameters, residual, around, converged, steps)
+
+
+def _solved(curvature: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    try:
+        return np.asarray(solve(curvature, gradient, assume_a="pos"))
+    except LinAlgError:
+        raise FitError(
+            "The coefficients cannot be told apart along the trajectory.",
+            got="a singular curvature",
+            wanted="terms that differ",
+            fix="leave one of them out",
+        ) from None
+
+
+def check_slopes(problem: TrajectoryProblem, curvature: np.ndarray) -> None:
+    """Raise a `FitError` if a curvature, `[n, n]`, is not finite, or flat along a coefficient."""
+    size = np.diag(curvature)[: problem.terms]
+    if not np.isfinite(curvature).all():
+        raise FitError(
+            "The trajectory runs away with the smallest change of its start.",
+            got="slopes that overflow",
+            wanted="an equation that is well-posed over these frames",
+            fix="fewer frames, or check the signs of the coefficients",
+        )
+    if not (size > 0).all():
+        raise FitError(
+            "The trajectory does not depend on a coefficient.",
+            got=", ".join(np.array(problem.equation.names)[~(size > 0)]),
+            wanted="terms that are not zero along the trajectory",
+            fix="leave the term out, or check the pilot",
+        )
+
+
+def _lower(problem: TrajectoryProblem, parameters: np.ndarray, value: float) -> np.ndarray | None:
+    """The residual, if there is a trajectory and its objective is below a value."""
+    try:
+        residual = problem.residual(parameters)
+    except IntegrationError:
+        return None
+    return residual if problem.objective(residual, parameters) < value else None
