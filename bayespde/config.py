@@ -24,6 +24,7 @@ from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.penalty import Penalty
 
 SLABS = {"hyper-g": HyperGSlab, "g-prior": GPriorSlab, "isotropic": IsotropicSlab, "plug-in": PlugInSlab}
+REFINE = ("auto", "always", "never")
 FORMS = {"weak": Weak, "strong": Strong}
 PENALTY_KEYS = {"kind", "axis_weights", "mixed", "isotropic", "chosen"}
 
@@ -63,6 +64,8 @@ class DiscoverConfig:
         prior: STATISTICS -> TARGET.
         sampler: TARGET -> PARTICLES.
         exact_terms: Largest library that is enumerated besides being sampled.
+        refine: Whether equations are judged by the pixels themselves at the end (`bayespde.refine`): "auto", where that
+            is affordable and the field has a boundary that can be integrated; "always"; or "never".
     """
 
     smoothing: Smoothing = field(default_factory=Smoothing)
@@ -70,8 +73,16 @@ class DiscoverConfig:
     prior: Prior = field(default_factory=Prior)
     sampler: SMCConfig = field(default_factory=SMCConfig)
     exact_terms: int = 23
+    refine: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.refine not in REFINE:
+            raise ConfigError(
+                "Whether to refine is not known.",
+                got=repr(self.refine),
+                wanted=", ".join(map(repr, REFINE)),
+                fix="refine='auto'",
+            )
         if (
             isinstance(self.exact_terms, bool)
             or not isinstance(self.exact_terms, int)
@@ -86,12 +97,12 @@ class DiscoverConfig:
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> DiscoverConfig:
-        """Read the sections `smooth`, `form`, `prior`, `sample` and the key `exact_terms`.
+        """Read the sections `smooth`, `form`, `prior`, `sample` and the keys `exact_terms` and `refine`.
 
         Raises:
             ConfigError: If a section or key is unknown, or a value is out of range.
         """
-        check_keys(settings, {"smooth", "form", "prior", "sample", "exact_terms"}, "the declaration")
+        check_keys(settings, {"smooth", "form", "prior", "sample", "exact_terms", "refine"}, "the declaration")
         prior = dict(as_table(settings.get("prior", {}), "prior"))
         slab = _of_kind(prior.pop("slab", {}), SLABS, "hyper-g", "prior.slab")
         return cls(
@@ -100,6 +111,7 @@ class DiscoverConfig:
             prior=dataclasses.replace(build(Prior, prior, "prior"), slab=slab),
             sampler=build(SMCConfig, settings.get("sample", {}), "sample"),
             exact_terms=settings.get("exact_terms", 23),
+            refine=settings.get("refine", "auto"),
         )
 
     def as_json(self) -> str:

@@ -55,13 +55,13 @@ class RunFolder:
             lambda p: SufficientStatistics.from_dataset(_read(p)),
         )
 
+    def rows(self, key: str, compute: Callable[[], Posterior]) -> Posterior:
+        """The posterior over rows, from `rows.nc` if that was made under `key`; an interrupted one is made anew."""
+        return self._stage("rows.nc", key, compute, save, load, finished=_is_complete)
+
     def posterior(self, key: str, compute: Callable[[], Posterior]) -> Posterior:
         """The posterior, from `posterior.nc` if that was made under `key`; an interrupted one is made anew."""
-
-        def finished(found: Posterior) -> bool:
-            return bool(found.provenance.get("complete", True))
-
-        return self._stage("posterior.nc", key, compute, save, load, finished=finished)
+        return self._stage("posterior.nc", key, compute, save, load, finished=_is_complete)
 
     def _stage(
         self,
@@ -101,6 +101,10 @@ class RunFolder:
         }
         with atomic_path(path / RECORD) as temporary:
             temporary.write_text(json.dumps(record, indent=2), encoding="utf-8")
+
+
+def _is_complete(found: Posterior) -> bool:
+    return bool(found.provenance.get("complete", True))
 
 
 def stage_key(*parts: Any) -> str:

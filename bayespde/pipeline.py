@@ -26,6 +26,7 @@ from bayespde.library.front import is_front
 from bayespde.library.rows import weak_statistics
 from bayespde.library.strong import Strong, strong_statistics
 from bayespde.model.spin import SpinModel
+from bayespde.refine_stage import refined_or_rows
 from bayespde.results.checks import check_fit, format_checks
 from bayespde.results.diagnostics import run_agreement, squared_residual_per_row
 from bayespde.results.equations import RankedEquation, equations
@@ -115,17 +116,23 @@ class Discovery:
 
     Attributes:
         smooth: The smooth field.
-        statistics: The compressed rows.
-        model: The target.
-        posterior: The posterior over equations.
+        posterior: The posterior over equations: by the pixels where they could be asked, else by the rows;
+            `posterior.provenance["refinement"]` says which, and why.
+        rows: The posterior by the rows.
+        model: The target that the posterior is of.
         folder: Where it is on disk, if anywhere.
     """
 
     smooth: SmoothField
-    statistics: SufficientStatistics
-    model: SpinModel
     posterior: Posterior
+    rows: Posterior
+    model: SpinModel
     folder: Path | None = None
+
+    @property
+    def statistics(self) -> SufficientStatistics:
+        """The compressed rows that the posterior is of: of test functions, or along a trajectory."""
+        return self.posterior.statistics
 
     def equations(self, *, top: int = 10, level: float = 0.9) -> tuple[RankedEquation, ...]:
         """The most probable equations, best first, with intervals in physical units."""
@@ -160,7 +167,7 @@ class Discovery:
             check += f"\ninterrupted: {len(self.posterior.log_evidence)} of {wanted} runs; run again to finish"
         return "\n".join(
             [
-                "Discovery",
+                f"Discovery by {_judged_by(self.posterior)}",
                 format_estimates(self.posterior, self.equations(top=3)),
                 "inclusion probability",
                 *lines,
@@ -204,7 +211,7 @@ def discover(
     library = library or polynomial_library(str(field.name), space=field.ndim - 1)
     check_library(library, field)
     check_workers(workers)
-    smooth_seed, sample_seed, pilot_seed = spawn_seeds(seed, 3)
+    smooth_seed, sample_seed, pilot_seed, refine_seed = spawn_seeds(seed, 4)
     run = RunFolder(Path(folder) if folder is not None else None)
     data = stage_key(field_hash(field), field.name, units_of(field))
     smooth = run.smooth(
@@ -224,17 +231,38 @@ def discover(
             progress=progress,
         ),
     )
-    model = SpinModel(statistics, library, **{f.name: getattr(config.prior, f.name) for f in fields(Prior)})
 
-    posterior = run.posterior(
-        keys["posterior"],
-        lambda: _sampled(model, field, config, (seed, sample_seed), workers=workers, progress=progress),
-    )
-    return Discovery(smooth, statistics, model, posterior, run.path)
+    def by_rows() -> Posterior:
+        seeds = (seed, sample_seed)
+        return _sampled(statistics, library, field, config, seeds, workers=workers, progress=progress)
+
+    def by_pixels() -> Posterior:
+        return refined_or_rows(rows, field, smooth, config=config, seed=refine_seed, workers=workers, progress=progress)
+
+    if config.refine == "never":
+        rows = posterior = run.posterior(keys["rows"], by_rows)
+    else:
+        rows = run.rows(keys["rows"], by_rows)
+        posterior = run.posterior(stage_key(keys["rows"], config.refine, refine_seed), by_pixels)
+    return Discovery(smooth, posterior, rows, _model(posterior.statistics, library, config), run.path)
+
+
+def _model(statistics: SufficientStatistics, library: Library, config: DiscoverConfig) -> SpinModel:
+    return SpinModel(statistics, library, **{f.name: getattr(config.prior, f.name) for f in fields(Prior)})
+
+
+def _judged_by(posterior: Posterior) -> str:
+    """What the equations were judged by, in words."""
+    refinement = posterior.provenance.get("refinement", {})
+    if refinement.get("by") == "pixels":
+        along = " + ".join(posterior.statistics.provenance["along"])
+        return f"the pixels along a trajectory of {along}, {refinement['boundary']} in space"
+    return "rows" + (f", as {refinement['because']}" if refinement.get("because") else "")
 
 
 def _sampled(
-    model: SpinModel,
+    statistics: SufficientStatistics,
+    library: Library,
     field: xr.DataArray,
     config: DiscoverConfig,
     seeds: tuple[int, int],
@@ -244,7 +272,7 @@ def _sampled(
 ) -> Posterior:
     """The posterior, with what it was made from; `seeds` are the user's and the sampler's."""
     found = sample(
-        model,
+        _model(statistics, library, config),
         config=config.sampler,
         seed=seeds[1],
         exact_terms=config.exact_terms,
@@ -270,5 +298,5 @@ def _stage_keys(
     terms = [(t.name, t.complexity) for t in library]
     drawn = pilot_seed if len(library) > EXACT_TERMS else None
     statistics = stage_key(data, smoother, config.form, config.prior, terms, library.target, drawn)
-    posterior = stage_key(statistics, config.sampler, config.exact_terms, sample_seed)
-    return {"statistics": statistics, "posterior": posterior}
+    rows = stage_key(statistics, config.sampler, config.exact_terms, sample_seed)
+    return {"statistics": statistics, "rows": rows}

@@ -1,77 +1,76 @@
-"""Leading equations of a posterior + the field -> their trajectories through all pixels, and their odds by these."""
+"""Leading equations of a posterior + the field -> their trajectories, and all equations judged by the pixels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import xarray as xr
-from tqdm import tqdm
 
-from bayespde.core.errors import ConfigError, FitError, IntegrationError
+from bayespde.config import Prior
+from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field
 from bayespde.core.posterior import Posterior
-from bayespde.core.random import checked_seed
+from bayespde.core.random import checked_seed, spawn_seeds
+from bayespde.judge import EXACT_TERMS
 from bayespde.library.noise_model import noise_of
 from bayespde.library.rescore import contenders
-from bayespde.model.priors import complexity_logits
-from bayespde.results.equations import RankedEquation, equations_of
+from bayespde.model.spin import SpinModel
+from bayespde.results.checks import check_fit, format_checks
+from bayespde.results.equations import equations, format_equations
+from bayespde.sampling import sample
+from bayespde.smc.base import SMCConfig
 from bayespde.smooth.alignment import at_rest
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.solve.recording import Recording
-from bayespde.solve.trajectory import Trajectory, TrajectoryConfig, fit_trajectory
+from bayespde.solve.trajectory import Trajectory, TrajectoryConfig
+from bayespde.trajectory_search import Search
 
 # Looks for noise of pixels; the random walk of a front is none.
 PIXELS = "displaced"
 LEAST_JITTER = 1e-3
 # Of the first frame, for the scatter of its waves.
 DRAWS = 20
-# Noise left by a trajectory over that of the smooth field: beyond, the equation or its boundary does not fit.
-MISFIT = 1.05
-
-
-# Share of the information that waves owe to noise, beyond which other teeth are as good.
-COMB = 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """Trajectory posteriors of leading equations.
+    """All equations of a library by the likelihood of the pixels, and trajectories of those that lead.
 
     Attributes:
-        trajectories: One per equation that could be integrated, most probable first.
-        probability: Posterior probabilities among these equations, `[n]`: complexity prior times trajectory evidence.
-        terms: The library.
-        first: The same equations as the posterior over rows has them.
+        posterior: Over all equations: the pixels along the trajectory of the best one, `statistics.provenance` says
+            which. `check_fit` says what not to trust.
+        trajectories: One per equation that was fitted, by their own evidence, the best first.
+        probability: Of these equations among themselves, each by its own trajectory, `[n]`.
         failed: Terms of equations that have no trajectory, and why.
         recording: Noise of the pixels and jitter of the frames, as the residuals of the smooth field show them.
     """
 
+    posterior: Posterior
     trajectories: tuple[Trajectory, ...]
     probability: np.ndarray
-    terms: tuple[str, ...]
-    first: tuple[RankedEquation, ...]
     failed: tuple[tuple[tuple[str, ...], str], ...]
     recording: Recording
 
     @property
+    def is_trusted(self) -> bool:
+        """Whether the best trajectory has converged, is no comb, and leaves nothing but noise."""
+        failed = {c.name for c in check_fit(self.posterior) if not c.passed}
+        return not failed & {"trajectory", "comb", "excess noise", "slow residual"}
+
+    @property
     def inclusion_probability(self) -> xr.DataArray:
-        """Probability of every term, `(term,)`, among the equations that have a trajectory."""
-        on = np.array([[name in t.equation.names for name in self.terms] for t in self.trajectories])
-        return xr.DataArray(self.probability @ on, dims="term", coords={"term": list(self.terms)})
+        """Probability of every term, `(term,)`."""
+        return self.posterior.inclusion_probability
 
     def __str__(self) -> str:
         lines = [f"noise of a pixel by the smooth field: {self.recording}"]
+        lines += [format_equations(equations(self.posterior, top=3)), "trajectories, among themselves"]
         for probability, found in zip(self.probability, self.trajectories, strict=True):
             errors = ", ".join(f"{n} {s:.2g}" for n, s in zip(found.equation.names, found.sd, strict=True))
-            doubts = "" if found.converged else "; not converged: do not trust it"
-            if found.noise_share > COMB:
-                doubts += "; short waves make a comb of its likelihood: keep the first estimate"
-            if found.noise_scale > MISFIT * self.recording.size:
-                doubts += "; misses the pixels: do not trust its errors"
-            lines.append(f"{probability:.3f} {found.equation} (sd {errors}; noise {found.noise_scale:.4g}{doubts})")
+            lines.append(f"{probability:.3f} {found.equation} (sd {errors}; noise {found.noise_scale:.4g})")
         lines += [f"no trajectory: {' + '.join(names)}: {why}" for names, why in self.failed]
-        return "\n".join(lines)
+        return "\n".join([*lines, format_checks(check_fit(self.posterior))])
 
 
 def refine(
@@ -80,64 +79,65 @@ def refine(
     *,
     smooth: SmoothField,
     top: int = 8,
+    prior: Prior | None = None,
+    sampler: SMCConfig | None = None,
+    exact_terms: int = EXACT_TERMS,
     config: TrajectoryConfig | None = None,
     seed: int = 0,
+    workers: int = 1,
     progress: bool = False,
 ) -> Refined:
-    """Fit the leading equations to the pixels themselves: coefficients without the bias of rows, and their odds.
+    """Judge all equations by the pixels themselves: coefficients without the bias of rows, and true odds.
 
-    The most probable equation comes first, then it without each of its terms, the best that lacks each of them, the
-    best of every size, and then the next most probable: where rows have confirmed a wrong equation, the right one need
-    not be near it, nor probable.
+    The leading equations of the posterior are integrated from an unknown initial state and fitted to the pixels: the
+    most probable, it without each of its terms, the best that lacks each of them, the best of every size, and the
+    next most probable; where rows have confirmed a wrong equation, the right one need not be near it. Along the
+    trajectory of the best all other terms are tried (`trajectory_rows`); what then leads is fitted too, until the best
+    stays the best.
 
     Args:
         posterior: Whose leading equations are taken, with their coefficients as a start.
         field: The raw field.
         smooth: The smooth field made from it: pilot of the initial state, and of the noise: independent pixels, a
             variance that grows with the value, neighbours that hang together, frames that jitter.
-        top: How many equations.
+        top: How many equations to begin with.
+        prior: Of the spin model; best the one that the posterior was made with.
+        sampler: Settings of sampling.
+        exact_terms: Enumerate as well where the library has at most so many terms.
         config: Settings; by default the field is periodic in space. `TrajectoryConfig(method=Method(...))` says
             otherwise; held edges stay at the values of the initial state.
-        seed: Of the draws of the first frame that show which of its waves are more than scatter.
-        progress: Show a bar.
+        seed: Of sampling, and of the draws of the first frame that show which of its waves are more than scatter.
+        workers: Sampler runs at a time.
+        progress: Show bars.
 
     Returns:
-        The trajectories. A chaotic or unstable equation has no fit over many of its own time scales.
+        The posterior and the trajectories. A chaotic or unstable equation has no fit over many of its own time scales.
 
     Raises:
-        FieldError: If the field does not satisfy its schema.
         ConfigError: If `top` is not positive, the smooth field has another grid, or no equation has a trajectory.
     """
-    field, config = check_field(field), config or TrajectoryConfig()
+    field, config, prior = check_field(field), config or TrajectoryConfig(), prior or Prior()
     _check_belongs(field, smooth)
-    ranked = equations_of(posterior, _leading(posterior, top))
-    pilot, draws, recording = recording_of(field, smooth, seed=seed)
-    fitted: list[tuple[Trajectory, RankedEquation]] = []
-    failed = []
-    for one in tqdm(ranked, desc="trajectories", disable=not progress):
-        start = one.equation(posterior.library)
-        try:
-            fitted.append(
-                (fit_trajectory(start, field, pilot=pilot, draws=draws, recording=recording, config=config), one)
-            )
-        except (FitError, IntegrationError) as error:
-            failed.append((one.names, str(error).splitlines()[0]))
-    if not fitted:
-        raise ConfigError(
-            "None of the equations has a trajectory through the field.",
-            got="; ".join(f"{' + '.join(names)}: {why}" for names, why in failed) or "equations without a term",
-            wanted="an equation that can be integrated from the first to the last frame",
-            fix="fewer frames, field.isel(time=slice(0, 40)), or a method whose boundary is that of the field",
-        )
-    log_mass = np.array([t.log_evidence + _log_prior(posterior, one.names) for t, one in fitted])
-    probability = np.exp(log_mass - log_mass.max())
-    order = np.argsort(-probability, kind="stable")
+    draw_seed, sample_seed = spawn_seeds(seed, 2)
+    pilot, draws, recording = recording_of(field, smooth, seed=draw_seed)
+    search = Search(posterior.library, prior, field, pilot, draws, recording, config, progress)
+    search.until_one_fits(_leading(posterior, top), posterior.statistics)
+    model = SpinModel(search.settled(), posterior.library, **{f.name: getattr(prior, f.name) for f in fields(Prior)})
+    found = sample(
+        model,
+        config=sampler,
+        seed=sample_seed,
+        exact_terms=exact_terms,
+        workers=workers,
+        progress=progress,
+    )
+    kept = {k: posterior.provenance[k] for k in ("seed", "units", "data", "settings") if k in posterior.provenance}
+    trajectories, probability = search.ranked()
     return Refined(
-        trajectories=tuple(fitted[k][0] for k in order),
-        probability=probability[order] / probability.sum(),
-        terms=posterior.library.names,
-        first=tuple(fitted[k][1] for k in order),
-        failed=tuple(failed),
+        posterior=replace(found, provenance=dict(found.provenance) | kept),
+        trajectories=trajectories,
+        probability=probability,
+        failed=tuple(search.failed.items()),
         recording=recording,
     )
 
@@ -190,11 +190,3 @@ def _check_belongs(field: xr.DataArray, smooth: SmoothField) -> None:
             wanted="the same dimensions and coordinates",
             fix="smooth=bayespde.fit_field(field), or refine(posterior, smooth.field, smooth=smooth)",
         )
-
-
-def _log_prior(posterior: Posterior, names: tuple[str, ...]) -> float:
-    """Of a set of terms, up to a constant."""
-    expected = posterior.provenance.get("expected_terms", "default")
-    wanted = None if expected == "default" else float(expected)
-    logits = complexity_logits(posterior.library.complexities, expected_terms=wanted)
-    return float(logits[posterior.library.spins(names)].sum())

@@ -22,7 +22,19 @@ from bayespde.core.files import existing_file
 from bayespde.pipeline import Discovery, discover
 from bayespde.solve.simulate import SimulationSpec, simulate
 
-SECTIONS = {"title", "seed", "simulate", "data", "library", "smooth", "form", "prior", "sample", "exact_terms"}
+SECTIONS = {
+    "title",
+    "seed",
+    "simulate",
+    "data",
+    "library",
+    "smooth",
+    "form",
+    "prior",
+    "sample",
+    "exact_terms",
+    "refine",
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ class Declaration:
     @property
     def config(self) -> DiscoverConfig:
         """Settings of all stages."""
-        keys = ("smooth", "form", "prior", "sample", "exact_terms")
+        keys = SECTIONS - {"title", "seed", "simulate", "data", "library"}
         return DiscoverConfig.from_mapping({k: self.settings[k] for k in keys if k in self.settings})
 
     def run(

@@ -24,6 +24,11 @@ PILOT_CHANGE = 0.05
 CONDITION = 1e3
 BLINDNESS = 3.0
 ROWS_PER_TERM = 10.0
+# Of a trajectory: the share of its information that waves owe to their noise, the noise it leaves over that of the
+# smooth field, and the score by which what it leaves is slower than noise.
+COMB = 0.3
+EXCESS_NOISE = 1.05
+SLOW = 4.0
 # Share of noise in the variance of the rows below which it is no part of what they are judged by.
 NOISE_MATTERS = 0.5
 
@@ -90,6 +95,8 @@ def _form_checks(posterior: Posterior) -> Iterator[Check]:
             "which terms are in",
             "rows at points inherit the bias of the smoother, and with noise they select wrong terms",
         )
+    if "trajectory" in statistics.provenance:
+        yield from _trajectory_checks(statistics.provenance["trajectory"])
     share = terms * ROWS_PER_TERM / max(statistics.rows, 1e-300)
     yield _upper(
         "effective rows",
@@ -97,6 +104,38 @@ def _form_checks(posterior: Posterior) -> Iterator[Check]:
         1.0,
         "probabilities near 0 or 1",
         f"{statistics.rows:.0f} effective rows are few for {terms} candidate terms",
+    )
+
+
+def _trajectory_checks(found: Mapping[str, Any]) -> Iterator[Check]:
+    yield _upper("trajectory", 1 - found["converged"], 0, "anything along this trajectory", "its fit did not converge")
+    yield _upper(
+        "comb",
+        found["noise_share"],
+        COMB,
+        "coefficients and odds along this trajectory",
+        f"{found['noise_share']:.0%} of what it says comes from waves lost in noise: its likelihood is a comb",
+    )
+    yield _upper(
+        "excess noise",
+        found["excess_noise"],
+        EXCESS_NOISE,
+        "the equation, or its boundary",
+        f"the trajectory leaves {found['excess_noise']:.2f} times the noise that the smooth field leaves",
+    )
+    yield _upper(
+        "slow residual",
+        found["slow_residual"],
+        SLOW,
+        "the equation, or its boundary",
+        f"what the trajectory leaves is slower than noise ({found['slow_residual']:.1f} standard deviations)",
+    )
+    yield _upper(
+        "own trajectory",
+        found["log_odds_change_left"],
+        LOG_ODDS_CHANGE,
+        "the odds between the leading equations",
+        f"along their own trajectories they change by {found['log_odds_change_left']:.1f} nats",
     )
 
 

@@ -44,7 +44,7 @@ class TrajectoryConfig:
     method: Method = field(default_factory=lambda: Method(maximum_steps=AFFORDABLE))
     most_modes: int = 300
     iterations: int = 30
-    tolerance: float = 1e-3
+    tolerance: float = 1e-2
 
     def __post_init__(self) -> None:
         if self.most_modes < 1 or self.iterations < 1 or not self.tolerance > 0:
@@ -75,6 +75,7 @@ class Trajectory:
             left out of the covariance. Where it is large the likelihood is a comb, and the mode one of its teeth.
         converged: Whether the objective had stopped changing.
         steps: Gauss-Newton steps that were taken.
+        mode: Around which all this holds, for `trajectory_rows`.
     """
 
     equation: Equation
@@ -89,11 +90,17 @@ class Trajectory:
     noise_share: float
     converged: bool
     steps: int
+    mode: Mode
 
     @property
     def sd(self) -> np.ndarray:
         """Standard deviations of the coefficients, `[k]`, physical units."""
         return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def variance(self) -> float:
+        """Of the residuals, in units of what the recording says."""
+        return float(np.sum(self.mode.residual**2)) / self.freedom
 
 
 def fit_trajectory(
@@ -204,6 +211,7 @@ def _posterior(mode: Mode, quiet: np.ndarray, data: xr.DataArray) -> Trajectory:
         noise_share=max(0.0, 1 - share),
         converged=mode.converged,
         steps=mode.steps,
+        mode=mode,
     )
 
 

@@ -123,9 +123,8 @@ def _solved(curvature: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         ) from None
 
 
-def check_slopes(problem: TrajectoryProblem, curvature: np.ndarray) -> None:
-    """Raise a `FitError` if a curvature, `[n, n]`, is not finite, or flat along a coefficient."""
-    size = np.diag(curvature)[: problem.terms]
+def check_finite(curvature: np.ndarray) -> None:
+    """Raise a `FitError` if a curvature, `[n, n]`, is not finite."""
     if not np.isfinite(curvature).all():
         raise FitError(
             "The trajectory runs away with the smallest change of its start.",
@@ -133,6 +132,12 @@ def check_slopes(problem: TrajectoryProblem, curvature: np.ndarray) -> None:
             wanted="an equation that is well-posed over these frames",
             fix="fewer frames, or check the signs of the coefficients",
         )
+
+
+def check_slopes(problem: TrajectoryProblem, curvature: np.ndarray) -> None:
+    """Raise a `FitError` if a curvature, `[n, n]`, is not finite, or flat along a coefficient."""
+    check_finite(curvature)
+    size = np.diag(curvature)[: problem.terms]
     if not (size > 0).all():
         raise FitError(
             "The trajectory does not depend on a coefficient.",

@@ -183,7 +183,7 @@ class TrajectoryProblem:
 
     def residual(self, parameters: np.ndarray) -> np.ndarray:
         """Observed minus shown, in units of the noise, 0 where missing, `[time, pixels]`."""
-        shown = self._moved(self._frames(parameters[None], self.method), parameters)[0]
+        shown = self._moved(self.frames(parameters[None], self.method), parameters)[0]
         return (self.observed - shown) * self.weight
 
     def objective(self, residual: np.ndarray, parameters: np.ndarray) -> float:
@@ -192,7 +192,7 @@ class TrajectoryProblem:
 
     def linearised(self, parameters: np.ndarray, residual: np.ndarray) -> Linearised:
         """The problem around parameters and their residual."""
-        common, own = self._slopes(parameters)
+        common, own = self.slopes(parameters)
         white = [self.whiten(s) for s in (residual[..., None], common, own)]
         gradient = np.concatenate(
             [
@@ -204,7 +204,7 @@ class TrajectoryProblem:
         spread = curvature if white[1] is common else _normal(common, own)
         return Linearised(curvature, gradient - self.prior() * parameters, spread)
 
-    def _slopes(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def slopes(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Slopes in what frames share, `[time, pixels, k]`, and in displacements of their own, `[time, pixels, a]`."""
         method = replace(self.method, rtol=max(self.method.rtol, self.slope_tolerance))
         most = max(1, MOST_VALUES // (4 * self.observed.size))
@@ -213,14 +213,14 @@ class TrajectoryProblem:
             some = np.arange(first, min(first + most, self.shared))
             batch = np.tile(parameters, (len(some) + 1, 1))
             batch[np.arange(len(some)), some] += STEP
-            frames = self._frames(batch, method)
+            frames = self.frames(batch, method)
             found[..., some] = np.moveaxis(self._moved(frames[:-1] - frames[-1], parameters) / STEP, 0, -1)
         found *= self.weight[..., None]
         last = frames[-1:]
         own = [self._moved(last, parameters, axis)[0] * j * self.weight for axis, j in enumerate(self.jitter)]
         return found, np.stack(own, axis=-1) if own else np.zeros((*self.observed.shape, 0))
 
-    def _frames(self, parameters: np.ndarray, method: Method) -> np.ndarray:
+    def frames(self, parameters: np.ndarray, method: Method) -> np.ndarray:
         """Trajectories `[B, time, *space]` of parameters `[B, n]`, which share steps; no frame displaced."""
         coefficients = torch.from_numpy(parameters[:, : self.terms] * self.scale)
         states = parameters[:, self.terms : self.shared] * self.basis.deviation @ self.basis.modes.T

@@ -14,7 +14,7 @@ from laboratory.calibration import Calibration, Estimate, brier, calibration, lo
 from laboratory.experiments import NOISE, draw
 from laboratory.store import Store
 
-from bayespde.refinement import COMB
+from bayespde.results.checks import COMB
 
 # Of a normal distribution: the half-width of a 90 % interval in standard deviations.
 NINETY = 1.6449

@@ -109,25 +109,30 @@ def trajectory(seed: int, store: Store) -> dict[str, Any]:
 
 
 def refined(seed: int, store: Store) -> dict[str, Any]:
-    """`bp.refine`: leading equations by the likelihood of the pixels; without a trajectory, what the rows say."""
+    """`bp.refine`: all equations by the likelihood of the pixels; what the rows say where that cannot be trusted."""
     field, start = observed(draw(seed)), time.process_time()
     smooth, posterior = sampled(field)
-    earlier = store.read("rows", seed)
+    earlier = {name: store.read("rows", seed)[name] for name in ("inclusion", "best", "failed")}
     try:
-        found = bp.refine(posterior, field, smooth=smooth)
+        found = bp.refine(posterior, field, smooth=smooth, sampler=SAMPLER)
     except BayespdeError as error:
-        kept = {name: earlier[name] for name in ("inclusion", "best")}
-        return kept | {"failed": str(error).splitlines()[0], "seconds": time.process_time() - start}
-    return {
+        return earlier | {"kept": str(error).splitlines()[0], "seconds": time.process_time() - start}
+    exact, true, provenance = found.posterior.exact, draw(seed).true, found.posterior.statistics.provenance
+    of_pixels = {
         "inclusion": found.inclusion_probability.values.tolist(),
-        "best": list(found.trajectories[0].equation.names),
-        "converged": found.trajectories[0].converged,
-        "noise_share": found.trajectories[0].noise_share,
-        "equations": [list(t.equation.names) for t in found.trajectories],
-        "log_evidence": [t.log_evidence for t in found.trajectories],
+        "best": [n for n, on in zip(LIBRARY.names, exact.spins[np.argmax(exact.probability)], strict=True) if on],
+        "failed": [c.name for c in bp.check_fit(found.posterior) if not c.passed],
+    }
+    about = {
+        "trajectory": provenance["trajectory"] | {"along": provenance["along"]},
+        "trajectories": len(found.trajectories),
         "without": len(found.failed),
+        "pixels": of_pixels,
         "seconds": time.process_time() - start,
     }
+    if not found.is_trusted:
+        return earlier | about | {"kept": ", ".join(of_pixels["failed"])}
+    return of_pixels | about | given_true_terms(found.posterior.statistics, true)
 
 
 METHODS = {f.__name__: f for f in (rows, bagging, trajectory, refined)}

@@ -1,0 +1,121 @@
+"""The mode of a trajectory + a library -> rows for all terms: what the pixels say of each, along this trajectory.
+
+Around its mode the likelihood of a trajectory is that of a linear problem in the coefficients of *all* terms, those of
+absent ones at zero. With the first state and the displacements of frames profiled out, as in a linear model with their
+normal prior, what is left are white rows: the spin model takes them as it takes any, and compares 2^K equations at the
+price of K more slopes. They hold for equations near the one that was fitted, which are those that contend with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from bayespde.core.equation import Equation, Library
+from bayespde.core.statistics import SufficientStatistics
+from bayespde.solve.stencils import right_hand_side
+from bayespde.solve.trajectory_mode import Mode, check_finite
+from bayespde.solve.trajectory_problem import TrajectoryProblem
+
+# Frames by which the size of a term is seen.
+LOOKS = 16
+SMALLEST = 1e-12
+
+
+def trajectory_rows(mode: Mode, library: Library, *, variance: float = 1.0) -> SufficientStatistics:
+    """Compress what pixels say of all terms near the mode of a trajectory.
+
+    Args:
+        mode: Of an equation whose terms are all in the library.
+        library: The candidate terms.
+        variance: Of the residuals, in units of what the recording says: as well known as the pixels are many.
+
+    Returns:
+        The statistics, physical units, one row per pixel.
+
+    Raises:
+        FitError: If the trajectory runs away with the smallest share of a term.
+        IntegrationError: If there is no trajectory beside this one.
+    """
+    problem, parameters = _with_all_terms(mode, library)
+    terms, shared = problem.terms, problem.shared
+    with np.errstate(over="ignore", invalid="ignore"):
+        common, own = problem.slopes(parameters)
+        common, own, left = (problem.whiten(s) for s in (common, own, mode.residual[..., None]))
+        check_finite(np.einsum("tpk,tpk->k", common, common))
+    rows, believed = _at_rest(np.concatenate([common, left], axis=-1), own, parameters[shared:])
+    # What is believed of the first state before anything is seen is a row as well.
+    state = np.column_stack([np.eye(shared)[terms:], -parameters[terms:shared]])
+    everything = _free_of(np.vstack([state, believed, rows[problem.seen]]), slice(terms, shared))
+    design, residual = everything[:, :terms], everything[:, -1]
+    return SufficientStatistics.from_rows(
+        design / problem.scale,
+        residual + design @ parameters[:terms],
+        names=library.names,
+        log_jacobian=np.log(problem.weight[problem.seen]).sum() + problem.whiten.log_volume,
+        pilot_variance=variance,
+        pilot_rows=float(len(design)),
+        floor=0.0,
+        target_name=library.target,
+        provenance={"form": "trajectory", "along": list(mode.problem.equation.names)},
+    )
+
+
+def _with_all_terms(mode: Mode, library: Library) -> tuple[TrajectoryProblem, np.ndarray]:
+    """The problem with every term of a library, and where its mode would be if the absent ones are zero."""
+    problem, names = mode.problem, library.names
+    place = [names.index(n) for n in problem.equation.names]
+    coefficients, scale = np.zeros(len(names)), _sizes(mode, library)
+    coefficients[place] = mode.parameters[: problem.terms] * problem.scale
+    scale[place] = problem.scale
+    equation = Equation(library.terms, tuple(coefficients), problem.equation.target, problem.equation.variable)
+    return replace(problem, equation=equation, scale=scale), np.concatenate(
+        [coefficients / scale, mode.parameters[problem.terms :]]
+    )
+
+
+def _sizes(mode: Mode, library: Library) -> np.ndarray:
+    """Coefficient at which each term is as large as the right-hand side, `[K]`, physical units."""
+    problem = mode.problem
+    frames = torch.from_numpy(problem.frames(mode.parameters[None], problem.method)[0])
+    frames = frames[:: max(1, len(frames) // LOOKS)]
+    everything = Equation(library.terms, (1.0,) * len(library), problem.equation.target, problem.equation.variable)
+    one_by_one = right_hand_side(
+        everything, problem.grid, method=problem.method, coefficients=torch.eye(len(library), dtype=torch.float64)
+    )
+    values = one_by_one.full(frames[:, None]).numpy()
+    size = np.sqrt(np.mean(values**2, axis=(0, *range(2, values.ndim))))
+    right = np.sqrt(np.mean(_right(mode, frames) ** 2))
+    # A term that is zero along the trajectory has no size, and a column of zeros.
+    return np.asarray(right / np.where(size > SMALLEST * size.max(), size, right))
+
+
+def _right(mode: Mode, frames: torch.Tensor) -> np.ndarray:
+    problem = mode.problem
+    coefficients = torch.from_numpy(mode.parameters[: problem.terms] * problem.scale)
+    compiled = right_hand_side(problem.equation, problem.grid, method=problem.method, coefficients=coefficients)
+    return np.asarray(compiled.full(frames).numpy())
+
+
+def _at_rest(rows: np.ndarray, own: np.ndarray, displaced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows `[time, pixels, k]` with every frame's own displacements profiled out, and the rows of their prior.
+
+    Displacement d of a frame with slopes O and prior N(0, 1): its best value given all else is (O'O + 1)^-1 (O'y - d),
+    and what that leaves of the prior are rows too.
+    """
+    frames, _, axes = own.shape
+    if not axes:
+        return rows, np.empty((0, rows.shape[-1]))
+    moved = np.zeros((frames, axes, rows.shape[-1]))
+    moved[..., -1] = -displaced.reshape(frames, axes)
+    inner = np.einsum("tpa,tpb->tab", own, own) + np.eye(axes)
+    best = np.linalg.solve(inner, np.einsum("tpa,tpk->tak", own, rows) + moved)
+    return rows - np.einsum("tpa,tak->tpk", own, best), (moved - best).reshape(-1, rows.shape[-1])
+
+
+def _free_of(rows: np.ndarray, nuisance: slice) -> np.ndarray:
+    """Rows `[n, k]` with some of their columns profiled out of the others."""
+    others = np.delete(rows, nuisance, axis=1)
+    return np.asarray(others - rows[:, nuisance] @ np.linalg.lstsq(rows[:, nuisance], others, rcond=None)[0])
