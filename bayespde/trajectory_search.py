@@ -24,7 +24,7 @@ from bayespde.solve.trajectory_rows import trajectory_rows
 # Times that the best equation may give way to one that leads along its trajectory.
 ROUNDS = 4
 # What leads: more probable than this, and so many.
-LIKELY, FEW = 0.05, 4
+LIKELY, FEW = 0.2, 3
 # What contends: with so much less probability by its own trajectory, in nats.
 CONTENDS = 5.0
 # Steps by which an equation that fits is known from one that does not.
@@ -89,7 +89,7 @@ class Search:
             for on in _leading(*judge.average(rows)):
                 start = self._begun(on, rows)
                 if start.names not in self.found and start.names not in self.failed:
-                    self._fit(start, self.config)
+                    self._fit(start, replace(self.config, patient=False))
             if self.ranked()[0][0] is best:
                 break
         return replace(rows, provenance=dict(rows.provenance) | {"trajectory": self._record(best, rows)})

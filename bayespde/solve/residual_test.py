@@ -1,7 +1,7 @@
 """What a trajectory leaves of the pixels -> whether some of it is slow, as noise of frames cannot be.
 
 Noise of frames is independent in time, so that for every wave of space its slow and its fast part in time have one
-variance: their ratio has Fisher's distribution [fisher1924] however the noise hangs together in space and however
+variance: their ratio has Fisher's distribution however the noise hangs together in space and however
 large it is. What an equation cannot follow is slow.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.fft import dctn
-from scipy.stats import f, norm
+from scipy.stats import chi2, f, norm
 
 # Shares of the waves in time that are slow, and the share that is fast.
 SLOW, FAST = (32, 16, 8), 2
 FEWEST = 3
-# Of a normal deviate: beyond, a tail probability is no number.
-LARGEST = 37.0
+# Logarithm of a tail probability, below which there is no number.
+LEAST = -700.0
 
 
 def slow_residual(residual: np.ndarray, shape: tuple[int, ...]) -> float:
@@ -41,8 +41,8 @@ def slow_residual(residual: np.ndarray, shape: tuple[int, ...]) -> float:
 
 
 def _score(waves: np.ndarray, noise: np.ndarray, fast: int) -> float:
-    """Largest normal score [stouffer1949] of slow waves, `[time, space]`, the longest first."""
-    tail = f.sf(waves.mean(axis=0) / noise, len(waves), fast)
-    score = np.clip(norm.isf(tail), -LARGEST, LARGEST)
-    counts = np.unique([*(2 ** np.arange(int(np.log2(len(score))) + 1)), len(score)])
-    return float(max(score[:c].sum() / np.sqrt(c) for c in counts))
+    """Normal score of slow waves, `[time, space]`, the longest first, with p-values combined [fisher1932]."""
+    logs = -2 * np.maximum(f.logsf(waves.mean(axis=0) / noise, len(waves), fast), LEAST)
+    counts = np.unique([*(2 ** np.arange(int(np.log2(len(logs))) + 1)), len(logs)])
+    tails = chi2.logsf(np.cumsum(logs)[counts - 1], 2 * counts)
+    return float(norm.isf(np.exp(max(tails.min(), LEAST))))

@@ -39,12 +39,15 @@ class TrajectoryConfig:
         most_modes: Most modes of the initial state.
         iterations: Most Gauss-Newton steps.
         tolerance: Change of the objective, in nats, below which it has converged.
+        patient: Whether an equation that has no trajectory through all frames at its start is fitted to the first ones
+            first.
     """
 
     method: Method = field(default_factory=lambda: Method(maximum_steps=AFFORDABLE))
     most_modes: int = 300
     iterations: int = 30
-    tolerance: float = 1e-2
+    tolerance: float = 3e-3
+    patient: bool = True
 
     def __post_init__(self) -> None:
         if self.most_modes < 1 or self.iterations < 1 or not self.tolerance > 0:
@@ -137,7 +140,8 @@ def fit_trajectory(
     config = config or TrajectoryConfig()
     basis = basis_of(pilot.values, draws, recording, len(field), config)
     problem = TrajectoryProblem.of(equation, field, basis, recording, config.method)
-    mode = find_mode(problem, problem.start(pilot.values), iterations=config.iterations, tolerance=config.tolerance)
+    start = problem.start(pilot.values)
+    mode = find_mode(problem, start, iterations=config.iterations, tolerance=config.tolerance, patient=config.patient)
     return _posterior(mode, _quiet(mode), field)
 
 
@@ -152,22 +156,10 @@ def basis_of(
 
 
 def _quiet(mode: Mode) -> np.ndarray:
-    """Curvature where no wave of the state is larger than it is without its noise, `[n, n]`.
-
-    What a wave says about coefficients grows with its square, and the square of a fitted wave is that of the wave plus
-    the variance of its error. Where waves turn quickly, as in dispersive equations, many that hardly are there would
-    seem to say more than all others.
-    """
-    problem = mode.problem
-    modes = slice(problem.terms, problem.shared)
-    _, wave = np.unique(problem.basis.wave, return_inverse=True)
-    variance = np.diag(np.linalg.inv(mode.around.curvature + np.diag(problem.prior())))[modes]
-    noise, square = np.bincount(wave, variance), np.bincount(wave, mode.parameters[modes] ** 2)
-    parameters = mode.parameters.copy()
-    parameters[modes] *= np.sqrt(np.maximum(1 - noise / np.maximum(square, 1e-300), 0.0))[wave]
+    """Curvature where no wave of the state is larger than it is without its noise, `[n, n]`."""
     with np.errstate(over="ignore", invalid="ignore"):
-        curvature = problem.linearised(parameters, mode.residual).curvature
-    check_slopes(problem, curvature)
+        curvature = mode.problem.linearised(mode.quiet, mode.residual).curvature
+    check_slopes(mode.problem, curvature)
     return curvature
 
 

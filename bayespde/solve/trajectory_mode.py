@@ -7,6 +7,7 @@ between them are free of the integrator's choices.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import LinAlgError, solve
@@ -14,8 +15,9 @@ from scipy.linalg import LinAlgError, solve
 from bayespde.core.errors import FitError, IntegrationError, StepLimitError
 from bayespde.solve.trajectory_problem import Linearised, TrajectoryProblem
 
-# Frames of a first fit where the start has no trajectory over all: at least so many, each time fewer, and no less more.
-FEWEST_FRAMES, SHORTER, GROWTH, FIRST_STEPS = 8, 0.8, 1.05, 5
+# Frames of a first fit where the start has no trajectory over all: at least so many, each time fewer, and no less more,
+# in at most so many fits of so many steps.
+FEWEST_FRAMES, SHORTER, GROWTH, MOST_FITS, FIRST_STEPS = 8, 0.8, 1.05, 10, 5
 DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
 
 
@@ -39,8 +41,27 @@ class Mode:
     converged: bool
     steps: int
 
+    @cached_property
+    def quiet(self) -> np.ndarray:
+        """Parameters where no wave of the state is larger than it is without its noise, `[n]`.
 
-def find_mode(problem: TrajectoryProblem, start: np.ndarray, *, iterations: int, tolerance: float) -> Mode:
+        What a wave says about coefficients grows with its square, and the square of a fitted wave is that of the wave
+        plus the variance of its error. Where waves turn or decay quickly, many that hardly are there would seem to say
+        more than all others.
+        """
+        problem = self.problem
+        modes = slice(problem.terms, problem.shared)
+        _, wave = np.unique(problem.basis.wave, return_inverse=True)
+        variance = np.diag(np.linalg.inv(self.around.curvature + np.diag(problem.prior())))[modes]
+        noise, square = np.bincount(wave, variance), np.bincount(wave, self.parameters[modes] ** 2)
+        parameters = self.parameters.copy()
+        parameters[modes] *= np.sqrt(np.maximum(1 - noise / np.maximum(square, 1e-300), 0.0))[wave]
+        return parameters
+
+
+def find_mode(
+    problem: TrajectoryProblem, start: np.ndarray, *, iterations: int, tolerance: float, patient: bool = True
+) -> Mode:
     """Find the mode of a trajectory's posterior.
 
     Args:
@@ -48,6 +69,7 @@ def find_mode(problem: TrajectoryProblem, start: np.ndarray, *, iterations: int,
         start: Parameters to begin at, `[n]`.
         iterations: Most Gauss-Newton steps.
         tolerance: Change of the objective, in nats, below which it has converged.
+        patient: Whether first frames may be fitted first.
 
     Returns:
         The mode, or where the search ended.
@@ -56,7 +78,8 @@ def find_mode(problem: TrajectoryProblem, start: np.ndarray, *, iterations: int,
         IntegrationError: If there is no trajectory through all frames.
         FitError: If it does not depend on a coefficient, or on each alike.
     """
-    return _gauss_newton(problem, _begun(problem, start, tolerance), iterations=iterations, tolerance=tolerance)
+    start = _begun(problem, start, tolerance) if patient else start
+    return _gauss_newton(problem, start, iterations=iterations, tolerance=tolerance)
 
 
 def _begun(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float) -> np.ndarray:
@@ -68,7 +91,7 @@ def _begun(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float)
         IntegrationError: If the trajectory cannot be made longer.
     """
     frames = count = len(problem.times)
-    longest = 0
+    longest = fits = 0
     while True:
         part = problem if count == frames else problem.until(count)
         try:
@@ -76,15 +99,15 @@ def _begun(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float)
         except StepLimitError:
             raise
         except IntegrationError:
-            # No longer than before, or too short for a fit.
-            if count <= max(longest * GROWTH, FEWEST_FRAMES):
+            # No longer than before, too short for a fit, or too slow.
+            if count <= max(longest * GROWTH, FEWEST_FRAMES) or fits == MOST_FITS:
                 raise
             count = max(int(count * SHORTER), FEWEST_FRAMES)
             continue
         if count == frames:
             return parameters
         found = _gauss_newton(part, parameters[: part.size], iterations=FIRST_STEPS, tolerance=tolerance)
-        parameters, longest, count = problem.continued(found.parameters), count, frames
+        parameters, longest, count, fits = problem.continued(found.parameters), count, frames, fits + 1
 
 
 def _gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, *, iterations: int, tolerance: float) -> Mode:

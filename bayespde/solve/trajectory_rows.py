@@ -22,6 +22,9 @@ from bayespde.solve.trajectory_problem import TrajectoryProblem
 # Frames by which the size of a term is seen.
 LOOKS = 16
 SMALLEST = 1e-12
+# Share of the right-hand side that a term gets as a unit: of a term that is ill-posed the slope exists, but next to the
+# trajectory there is hardly another.
+UNIT = 1e-3
 
 
 def trajectory_rows(mode: Mode, library: Library, *, variance: float = 1.0) -> SufficientStatistics:
@@ -39,20 +42,20 @@ def trajectory_rows(mode: Mode, library: Library, *, variance: float = 1.0) -> S
         FitError: If the trajectory runs away with the smallest share of a term.
         IntegrationError: If there is no trajectory beside this one.
     """
-    problem, parameters = _with_all_terms(mode, library)
-    terms, shared = problem.terms, problem.shared
+    problem, coefficients = _with_all_terms(mode, library)
+    terms, modes, others = problem.terms, problem.shared - problem.terms, mode.parameters[mode.problem.terms :]
     with np.errstate(over="ignore", invalid="ignore"):
-        common, own = problem.slopes(parameters)
+        common, own = problem.slopes(np.concatenate([coefficients, mode.quiet[mode.problem.terms :]]))
         common, own, left = (problem.whiten(s) for s in (common, own, mode.residual[..., None]))
         check_finite(np.einsum("tpk,tpk->k", common, common))
-    rows, believed = _at_rest(np.concatenate([common, left], axis=-1), own, parameters[shared:])
+    rows, believed = _at_rest(np.concatenate([common, left], axis=-1), own, others[modes:])
     # What is believed of the first state before anything is seen is a row as well.
-    state = np.column_stack([np.eye(shared)[terms:], -parameters[terms:shared]])
-    everything = _free_of(np.vstack([state, believed, rows[problem.seen]]), slice(terms, shared))
+    state = np.column_stack([np.zeros((modes, terms)), np.eye(modes), -others[:modes]])
+    everything = _free_of(np.vstack([state, believed, rows[problem.seen]]), slice(terms, problem.shared))
     design, residual = everything[:, :terms], everything[:, -1]
     return SufficientStatistics.from_rows(
         design / problem.scale,
-        residual + design @ parameters[:terms],
+        residual + design @ coefficients,
         names=library.names,
         log_jacobian=np.log(problem.weight[problem.seen]).sum() + problem.whiten.log_volume,
         pilot_variance=variance,
@@ -64,22 +67,19 @@ def trajectory_rows(mode: Mode, library: Library, *, variance: float = 1.0) -> S
 
 
 def _with_all_terms(mode: Mode, library: Library) -> tuple[TrajectoryProblem, np.ndarray]:
-    """The problem with every term of a library, and where its mode would be if the absent ones are zero."""
+    """The problem with every term of a library, and its coefficients at the mode in units of their scale, `[K]`."""
     problem, names = mode.problem, library.names
     place = [names.index(n) for n in problem.equation.names]
     coefficients, scale = np.zeros(len(names)), _sizes(mode, library)
-    coefficients[place] = mode.parameters[: problem.terms] * problem.scale
-    scale[place] = problem.scale
-    equation = Equation(library.terms, tuple(coefficients), problem.equation.target, problem.equation.variable)
-    return replace(problem, equation=equation, scale=scale), np.concatenate(
-        [coefficients / scale, mode.parameters[problem.terms :]]
-    )
+    coefficients[place], scale[place] = mode.parameters[: problem.terms], problem.scale
+    equation = Equation(library.terms, tuple(coefficients * scale), problem.equation.target, library.variable)
+    return replace(problem, equation=equation, scale=scale), coefficients
 
 
 def _sizes(mode: Mode, library: Library) -> np.ndarray:
-    """Coefficient at which each term is as large as the right-hand side, `[K]`, physical units."""
+    """Coefficient at which each term is a small share of the right-hand side, `[K]`, physical units."""
     problem = mode.problem
-    frames = torch.from_numpy(problem.frames(mode.parameters[None], problem.method)[0])
+    frames = torch.from_numpy(problem.frames(mode.quiet[None], problem.method)[0])
     frames = frames[:: max(1, len(frames) // LOOKS)]
     everything = Equation(library.terms, (1.0,) * len(library), problem.equation.target, problem.equation.variable)
     one_by_one = right_hand_side(
@@ -89,7 +89,7 @@ def _sizes(mode: Mode, library: Library) -> np.ndarray:
     size = np.sqrt(np.mean(values**2, axis=(0, *range(2, values.ndim))))
     right = np.sqrt(np.mean(_right(mode, frames) ** 2))
     # A term that is zero along the trajectory has no size, and a column of zeros.
-    return np.asarray(right / np.where(size > SMALLEST * size.max(), size, right))
+    return np.asarray(UNIT * right / np.where(size > SMALLEST * size.max(), size, right))
 
 
 def _right(mode: Mode, frames: torch.Tensor) -> np.ndarray:
