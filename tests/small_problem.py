@@ -17,7 +17,9 @@ SPEC = {
     "units": UNITS,
 }
 CONFIG = bp.DiscoverConfig(
-    smoothing=bp.Smoothing(method="spline"), sampler=SMCConfig(particles=256, runs=4, final_rounds=4)
+    smoothing=bp.Smoothing(method="spline"),
+    sampler=SMCConfig(particles=256, runs=4, final_rounds=4),
+    refine="never",
 )
 
 

@@ -35,8 +35,10 @@ def _is_seamless(values: np.ndarray) -> bool:
 
 
 def _is_flat(values: np.ndarray) -> bool:
-    steps = _size(np.diff(values, axis=1))
-    return bool(max(steps[0], steps[-1]) <= SMALL * np.sqrt(np.mean(steps**2)))
+    steps = np.diff(values, axis=1)
+    # Half a pixel outside, where the mirror stands.
+    walls = _size(2 * steps[:, [0, -1]] - steps[:, [1, -2]])
+    return bool(walls.max() <= SMALL * np.sqrt(np.mean(steps**2)))
 
 
 def _is_held(values: np.ndarray) -> bool:

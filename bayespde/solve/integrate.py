@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -20,6 +19,8 @@ from bayespde.solve.steppers import Stepper, etd_stepper, explicit_stepper, imex
 
 SMALLEST_STEP = 1e-12
 STIFF = 50.0
+# Of a time, relative to the latest: what equally spaced times may differ by.
+ROUNDING = 4 * np.finfo(np.float64).eps
 PATIENCE = 10
 _STEPPERS = {"explicit": explicit_stepper, "etd": etd_stepper, "imex": imex_stepper}
 
@@ -97,11 +98,10 @@ def evolve(
     frames = [start]
     pace = _Pace(float(times[1] - times[0]), 0, method.maximum_steps)
     smallest = SMALLEST_STEP * float(times[-1] - times[0])
-    pairs = itertools.pairwise(map(float, times))
-    for begin, end in tqdm(pairs, total=len(times) - 1, desc="integrate", disable=not progress):
+    for interval in tqdm(_intervals(times), desc="integrate", disable=not progress):
         # Entering modes anew from real values keeps round-off from growing in modes that no real field has.
         state = stepper.enter(frames[-1])
-        state, pace = _advance(stepper, state, (begin, end), pace, smallest, method)
+        state, pace = _advance(stepper, state, interval, pace, smallest, method)
         frames.append(stepper.leave(state))
     return torch.stack([start.expand(frames[-1].shape), *frames[1:]])
 
@@ -114,9 +114,9 @@ def _advance(
     smallest: float,
     method: Method,
 ) -> tuple[torch.Tensor, _Pace]:
-    """Step through one output interval, whose step is its length over two to the power of `level`."""
+    """Step through one output interval, its begin and length; a step is the length over two to the power of `level`."""
     size, wait, left = pace
-    begin, length = interval[0], interval[1] - interval[0]
+    begin, length = interval
     level = max(0, math.ceil(math.log2(length / size) - 1e-9))
     position = 0
     while position < 2**level:
@@ -135,6 +135,14 @@ def _advance(
         if not wait and level and position % 2 == 0 and error * 2**stepper.error_order < 0.5:
             level, position = level - 1, position // 2
     return state, _Pace(length / 2**level, wait, left)
+
+
+def _intervals(times: np.ndarray) -> list[tuple[float, float]]:
+    """Begin and length of every output interval; lengths that differ by rounding are one, and so are steps."""
+    lengths = np.diff(times)
+    usual = float(np.median(lengths))
+    same = np.abs(lengths - usual) <= ROUNDING * np.abs(times).max()
+    return list(zip(times[:-1].tolist(), np.where(same, usual, lengths).tolist(), strict=True))
 
 
 def _halvings(error: float, error_order: int) -> int:

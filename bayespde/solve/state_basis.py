@@ -14,8 +14,8 @@ from bayespde.core.errors import ConfigError
 WIDER = 3.0
 # Modes whose prior deviation is below this share of the pilot's error are zero.
 NEGLIGIBLE = 0.1
-# Power of a wave over that of its scatter above which it is seen: a seam that does not quite close gives all waves a few
-# times their scatter.
+# Power of a wave over that of its scatter above which it is seen: a seam that does not quite close gives all waves a
+# few times their scatter.
 STANDS_OUT = 25.0
 # Waves beyond those by which the decay of the spectrum is seen.
 BEYOND = 2

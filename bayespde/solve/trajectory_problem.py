@@ -204,13 +204,17 @@ class TrajectoryProblem:
         spread = curvature if white[1] is common else _normal(common, own)
         return Linearised(curvature, gradient - self.prior() * parameters, spread)
 
-    def slopes(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes in what frames share, `[time, pixels, k]`, and in displacements of their own, `[time, pixels, a]`."""
+    def slopes(self, parameters: np.ndarray, count: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Slopes in what frames share, `[time, pixels, k]`, and in displacements of their own, `[time, pixels, a]`.
+
+        `count` is how many of the shared parameters are wanted, from the first; all by default.
+        """
+        count = self.shared if count is None else count
         method = replace(self.method, rtol=max(self.method.rtol, self.slope_tolerance))
         most = max(1, MOST_VALUES // (4 * self.observed.size))
-        found = np.empty((*self.observed.shape, self.shared))
-        for first in range(0, self.shared, most):
-            some = np.arange(first, min(first + most, self.shared))
+        found = np.empty((*self.observed.shape, count))
+        for first in range(0, count, most):
+            some = np.arange(first, min(first + most, count))
             batch = np.tile(parameters, (len(some) + 1, 1))
             batch[np.arange(len(some)), some] += STEP
             frames = self.frames(batch, method)

@@ -45,7 +45,9 @@ def trajectory_rows(mode: Mode, library: Library, *, variance: float = 1.0) -> S
     problem, coefficients = _with_all_terms(mode, library)
     terms, modes, others = problem.terms, problem.shared - problem.terms, mode.parameters[mode.problem.terms :]
     with np.errstate(over="ignore", invalid="ignore"):
-        common, own = problem.slopes(np.concatenate([coefficients, mode.quiet[mode.problem.terms :]]))
+        of_terms, _ = problem.slopes(np.concatenate([coefficients, mode.quiet[mode.problem.terms :]]), terms)
+        of_state, own = mode.problem.slopes(mode.quiet)
+        common = np.concatenate([of_terms, of_state[..., mode.problem.terms :]], axis=-1)
         common, own, left = (problem.whiten(s) for s in (common, own, mode.residual[..., None]))
         check_finite(np.einsum("tpk,tpk->k", common, common))
     rows, believed = _at_rest(np.concatenate([common, left], axis=-1), own, others[modes:])
@@ -79,17 +81,23 @@ def _with_all_terms(mode: Mode, library: Library) -> tuple[TrajectoryProblem, np
 def _sizes(mode: Mode, library: Library) -> np.ndarray:
     """Coefficient at which each term is a small share of the right-hand side, `[K]`, physical units."""
     problem = mode.problem
-    frames = torch.from_numpy(problem.frames(mode.quiet[None], problem.method)[0])
+    frames = problem.frames(mode.quiet[None], problem.method)[0]
     frames = frames[:: max(1, len(frames) // LOOKS)]
     everything = Equation(library.terms, (1.0,) * len(library), problem.equation.target, problem.equation.variable)
     one_by_one = right_hand_side(
         everything, problem.grid, method=problem.method, coefficients=torch.eye(len(library), dtype=torch.float64)
     )
-    values = one_by_one.full(frames[:, None]).numpy()
-    size = np.sqrt(np.mean(values**2, axis=(0, *range(2, values.ndim))))
-    right = np.sqrt(np.mean(_right(mode, frames) ** 2))
-    # A term that is zero along the trajectory has no size, and a column of zeros.
-    return np.asarray(UNIT * right / np.where(size > SMALLEST * size.max(), size, right))
+    # The largest that a term can be, in any units: of a frame as large and as rough as the grid allows.
+    rough = np.cos(np.indices(frames.shape[1:]).astype(float) ** 2).prod(axis=0) * np.sqrt(np.mean(frames**2))
+    size, largest = (_mean_size(one_by_one.full(torch.from_numpy(f)[:, None])) for f in (frames, rough[None]))
+    right = UNIT * float(np.sqrt(np.mean(_right(mode, torch.from_numpy(frames)) ** 2)))
+    # A term that is zero along the trajectory has a column of zeros, whatever its unit.
+    return np.asarray(right / np.where(size > SMALLEST * largest, size, largest))
+
+
+def _mean_size(values: torch.Tensor) -> np.ndarray:
+    """Root mean square of every term, `[K]`, of `[time, K, *space]`."""
+    return np.asarray((values**2).mean(dim=(0, *range(2, values.ndim))).sqrt().numpy())
 
 
 def _right(mode: Mode, frames: torch.Tensor) -> np.ndarray:

@@ -1,0 +1,30 @@
+"""What the edges of a field look like: fields whose boundary is known."""
+
+import numpy as np
+import pytest
+
+from bayespde.smooth.edges import boundary_like
+
+T = np.linspace(0, 1, 20)[:, None]
+X = np.arange(64) / 64
+WALLS = (np.arange(64) + 0.5) / 64
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        (np.sin(2 * np.pi * (X - T)) + 3, "periodic"),
+        (np.exp(-T) * np.cos(np.pi * WALLS) + np.exp(-4 * T) * np.cos(2 * np.pi * WALLS), "no-flux"),
+        (1 + X + np.exp(-T) * np.sin(np.pi * np.linspace(0, 1, 64)), "fixed"),
+        (np.exp(X - T), None),
+        (np.ones((20, 64)), "periodic"),
+    ],
+)
+def test_boundaries_are_told_by_their_edges(values, wanted):
+    assert boundary_like(values) == wanted
+
+
+def test_all_axes_must_look_alike():
+    wave, ramp = np.sin(2 * np.pi * X), np.exp(X)
+    assert boundary_like(np.exp(-T)[..., None] * np.multiply.outer(wave, wave)) == "periodic"
+    assert boundary_like(np.exp(-T)[..., None] * np.multiply.outer(wave, ramp)) is None
