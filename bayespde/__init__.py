@@ -39,6 +39,7 @@ _HOME = {
     "enumerate_models": "bayespde.sampling",
     "discover": "bayespde.pipeline",
     "refine": "bayespde.refinement",
+    "power_scaling": "bayespde.sensitivity",
     "Discovery": "bayespde.pipeline",
     "equations": "bayespde.results.equations",
     "check_fit": "bayespde.results.checks",

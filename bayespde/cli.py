@@ -62,9 +62,7 @@ def discover(
     field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u.")],
     output: Output = Path("runs/discovery"),
     terms: Annotated[str | None, typer.Option(help="Candidate terms, separated by commas.")] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML with the sections library, smooth, form, prior, sample.")
-    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML: library, smooth, form, prior, sample, refine.")] = None,
     variable: Variable = None,
     seed: Seed = 0,
     workers: Annotated[int, typer.Option(help="Sampler runs at a time.")] = 1,

@@ -27,6 +27,8 @@ ROUNDS = 4
 LIKELY, FEW = 0.2, 3
 # What contends: with so much less probability by its own trajectory, in nats.
 CONTENDS = 5.0
+# Score of what is left beyond which the best is so far off that nothing along it can be believed.
+HOPELESS = 20.0
 # Steps by which an equation that fits is known from one that does not.
 FIRST_STEPS = 12
 
@@ -84,7 +86,7 @@ class Search:
         for _ in range(ROUNDS):
             best = self.ranked()[0][0]
             rows = trajectory_rows(best.mode, self.library, variance=best.variance)
-            if _slow(best) >= SLOW:
+            if _slow(best) >= HOPELESS:
                 break
             for on in _leading(*judge.average(rows)):
                 start = self._begun(on, rows)

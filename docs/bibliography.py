@@ -2,7 +2,7 @@
 
 import re
 
-ACCENTS = {'{\\"a}': "ä", "{\\'e}": "é", "\\_": "_", "--": "–"}
+ACCENTS = {'{\\"a}': "ä", '{\\"u}': "ü", "{\\'e}": "é", "\\_": "_", "--": "–"}
 
 
 def entries(text: str) -> dict[str, dict[str, str]]:

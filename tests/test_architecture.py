@@ -24,7 +24,7 @@ PUBLIC = {
     "TemperedGibbsConfig", "Weak", "__version__", "add_noise", "assemble", "check_field", "check_fit", "compare",
     "differentiate", "discover", "enumerate_models", "equations", "figures", "fit_field", "from_inference_data",
     "integrate", "make_field", "make_samples", "named_library", "pareto_front", "polynomial_library", "read_field",
-    "refine", "sample", "samples_of", "second_estimate", "simulate", "smc", "to_inference_data",
+    "power_scaling", "refine", "sample", "samples_of", "second_estimate", "simulate", "smc", "to_inference_data",
 }  # fmt: skip
 
 

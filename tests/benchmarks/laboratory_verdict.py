@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,6 @@ from laboratory.calibration import Calibration, Estimate, brier, calibration, lo
 from laboratory.experiments import NOISE, draw
 from laboratory.store import Store
 
-from bayespde.results.checks import COMB
-
-# Of a normal distribution: the half-width of a 90 % interval in standard deviations.
-NINETY = 1.6449
 EDGES = (0.0, 0.002, 0.01, 0.05, 0.2, 0.8, 0.98, 0.998, 1.01)
 
 Results = dict[int, dict[str, Any]]
@@ -73,50 +70,38 @@ def counts(results: Results) -> str:
     return "\n".join(lines)
 
 
-def intervals(rows: Results, trajectories: Results) -> str:
+def intervals(rows: Results, refined: Results) -> str:
     """Table of the share of 90 % intervals that hold the true coefficient, given the true terms, by group."""
-    lines = ["| experiments | rows | | trajectories | | trajectory over rows, sd |", "|---|---|---|---|---|---|"]
-    for name, some in groups(rows):
-        by_rows = _held(some, range_of=lambda r: (np.array(r["lower"]), np.array(r["upper"])))
-        usable = {s: t for s in some if (t := trajectories.get(s)) and is_usable(t)}
-        by_trajectory = _held(usable, range_of=_normal_range)
-        ratio = [np.median(np.array(t["sd"]) / some[s]["sd"]) for s, t in usable.items()]
-        shares = " | ".join(f"{share} | {count}" for share, count in (by_rows, by_trajectory))
-        lines.append(f"| {name} | {shares} | {np.median(ratio):.2f} |")
+    lines = [
+        "| experiments | rows, all | | by pixels | rows, the same | pixels | | pixels over rows, sd |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, some in groups({s: r for s, r in rows.items() if s in refined}):
+        pixels = {s: refined[s] for s in some if "kept" not in refined[s]}
+        same = {s: some[s] for s in pixels}
+        ratio = np.median(np.concatenate([np.array(p["sd"]) / same[s]["sd"] for s, p in pixels.items()] or [[np.nan]]))
+        shares = [_held(r) for r in (some, same, pixels)]
+        lines.append(
+            f"| {name} | {shares[0][0]} | {shares[0][1]} | {len(pixels)} | {shares[1][0]} | {shares[2][0]} | "
+            f"{shares[2][1]} | {ratio:.2f} |"
+        )
     return "\n".join(lines)
 
 
-def is_usable(trajectory: dict[str, Any]) -> bool:
-    """Whether a trajectory exists, has converged, and is no tooth of a comb."""
-    return "failed" not in trajectory and trajectory["converged"] and trajectory["noise_share"] < COMB
+def fates(refined: Results) -> str:
+    """How many experiments were judged by pixels, and why the others were not; what it took."""
+    kept = Counter(r["kept"].split(" at time ")[0] for r in refined.values() if "kept" in r)
+    seconds = [r["seconds"] for r in refined.values()]
+    lines = [f"{len(refined)} experiments, {len(refined) - sum(kept.values())} by pixels"]
+    lines += [f"  {count} by rows: {why}" for why, count in kept.most_common()]
+    return "\n".join([*lines, f"median {np.median(seconds):.0f} s with the rows, at most {max(seconds):.0f} s"])
 
 
-def fates(trajectories: Results) -> str:
-    """How many trajectories there were, and why not."""
-    failed = sum("failed" in t for t in trajectories.values())
-    rest = [t for t in trajectories.values() if "failed" not in t]
-    lost = sum(not t["converged"] for t in rest)
-    combs = sum(t["converged"] and t["noise_share"] >= COMB for t in rest)
-    seconds = [t["seconds"] for t in trajectories.values()]
-    return (
-        f"{len(trajectories)} trajectories: {failed} did not exist, {lost} did not converge, {combs} are combs; "
-        f"median {np.median(seconds):.1f} s, at most {max(seconds):.0f} s"
-    )
-
-
-def _normal_range(result: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    mean, half = np.array(result["coefficients"]), NINETY * np.array(result["sd"])
-    return mean - half, mean + half
-
-
-def _held(
-    results: Results, *, range_of: Callable[[dict[str, Any]], tuple[np.ndarray, np.ndarray]]
-) -> tuple[Estimate, int]:
+def _held(results: Results) -> tuple[Estimate, int]:
     inside, experiment = [], []
     for seed, result in results.items():
         truth = np.array(list(draw(seed).truth.values()))
-        lower, upper = range_of(result)
-        inside += ((lower <= truth) & (truth <= upper)).tolist()
+        inside += ((np.array(result["lower"]) <= truth) & (truth <= np.array(result["upper"]))).tolist()
         experiment += [seed] * len(truth)
     if not inside:
         return Estimate(np.nan, np.nan), 0
@@ -149,20 +134,20 @@ def diagram(found: dict[str, Calibration]) -> plt.Figure:
 def main(folder: Path, picture: Path | None) -> None:
     """Print all tables, and draw the diagram."""
     store = Store(folder)
-    rows, bagging, trajectories = (store.results(m) for m in ("rows", "bagging", "trajectory"))
-    print(probabilities(rows), "\n")
-    print(counts(rows), "\n")
-    print("checks passed\n" + counts({s: r for s, r in rows.items() if not r["failed"]}), "\n")
+    rows, bagging, refined = (store.results(m) for m in ("rows", "bagging", "refined"))
+    for name, results in (("rows", rows), ("pixels where they are trusted, else rows", refined)):
+        if results:
+            print(f"{name}\n{probabilities(results)}\n\n{counts(results)}\n")
+            print(f"checks passed\n{counts({s: r for s, r in results.items() if not r['failed']})}\n")
     if bagging:
         given = claims(bagging)
         print(f"bagging: {len(bagging)} experiments, Brier {brier(*given)}, log score {log_score(*given)}\n")
-    print(intervals(rows, trajectories), "\n")
-    if trajectories:
-        print(fates(trajectories), "\n")
+    if refined:
+        print(f"{intervals(rows, refined)}\n\n{fates(refined)}\n")
     print(residuals(rows))
     if picture is not None:
-        both = {"bayespde": rows} | ({"bagged SINDy": bagging} if bagging else {})
-        diagram({k: calibration(*claims(r)) for k, r in both.items()}).savefig(picture, dpi=130)
+        all_of_them = {"by pixels or rows": refined, "by rows": rows, "bagged SINDy": bagging}
+        diagram({k: calibration(*claims(r)) for k, r in all_of_them.items() if r}).savefig(picture, dpi=130)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import numpy as np
 
 # Probabilities nearer to 0 or 1 are judged by the scores only: hardly any experiment could tell .99 from .999.
 MIDDLE = (0.02, 0.98)
+# Probabilities for a slope.
+FEWEST = 20
 STEPS = 50
 
 
@@ -47,6 +49,8 @@ def mean_of(values: np.ndarray, experiment: np.ndarray) -> Estimate:
         values: `[n]`.
         experiment: Which experiment each belongs to, `[n]`.
     """
+    if not len(values):
+        return Estimate(np.nan, np.nan)
     _, group = np.unique(experiment, return_inverse=True)
     mean, count = float(np.mean(values)), int(group.max()) + 1
     sums = np.bincount(group, values - mean)
@@ -73,6 +77,8 @@ def calibration(probability: np.ndarray, truth: np.ndarray, experiment: np.ndarr
 
 def _slope(claimed: np.ndarray, truth: np.ndarray, experiment: np.ndarray) -> Estimate:
     """Newton's method, and the sandwich of sums over experiments."""
+    if len(truth) < FEWEST or truth.all() or not truth.any():
+        return Estimate(np.nan, np.nan)
     design = np.column_stack([np.ones_like(claimed), claimed])
     fit = np.array([0.0, 1.0])
     for _ in range(STEPS):

@@ -10,10 +10,8 @@ import xarray as xr
 
 import bayespde as bp
 from bayespde.core.errors import BayespdeError
-from bayespde.refinement import recording_of
 from bayespde.results.diagnostics import squared_residual_per_row
 from bayespde.results.equations import closed_form
-from bayespde.solve.trajectory import fit_trajectory
 from laboratory.experiments import LIBRARY, draw, observed
 from laboratory.store import Store
 
@@ -82,32 +80,6 @@ def bagging(seed: int, store: Store) -> dict[str, Any]:
     return {"inclusion": [by_name[n] for n in LIBRARY.names], "seconds": time.process_time() - start}
 
 
-def trajectory(seed: int, store: Store) -> dict[str, Any]:
-    """The trajectory posterior of the true terms, begun at the coefficients that the rows gave them."""
-    field, start = observed(draw(seed)), time.process_time()
-    smooth = bp.fit_field(field, options=SPLINE)
-    terms = LIBRARY.chosen(draw(seed).true)
-    begin = bp.Equation(terms.terms, tuple(store.read("rows", seed)["coefficients"]), LIBRARY.target, "u")
-    pilot, draws, recording = recording_of(field, smooth)
-    try:
-        found = fit_trajectory(begin, field, pilot=pilot, draws=draws, recording=recording)
-    except BayespdeError as error:
-        return {"failed": str(error).splitlines()[0], "seconds": time.process_time() - start}
-    return {
-        "coefficients": list(found.equation.coefficients),
-        "sd": found.sd.tolist(),
-        "covariance": found.covariance.tolist(),
-        "noise": found.noise_scale,
-        "recording": str(recording),
-        "jitter": list(recording.jitter),
-        "log_evidence": found.log_evidence,
-        "noise_share": found.noise_share,
-        "converged": found.converged,
-        "steps": found.steps,
-        "seconds": time.process_time() - start,
-    }
-
-
 def refined(seed: int, store: Store) -> dict[str, Any]:
     """`bp.refine`: all equations by the likelihood of the pixels; what the rows say where that cannot be trusted."""
     field, start = observed(draw(seed)), time.process_time()
@@ -135,4 +107,4 @@ def refined(seed: int, store: Store) -> dict[str, Any]:
     return of_pixels | about | given_true_terms(found.posterior.statistics, true)
 
 
-METHODS = {f.__name__: f for f in (rows, bagging, trajectory, refined)}
+METHODS = {f.__name__: f for f in (rows, bagging, refined)}
