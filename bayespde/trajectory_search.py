@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy.stats import kurtosis
 from tqdm import tqdm
 
 from bayespde.config import Prior
@@ -62,7 +63,7 @@ class Search:
     failed: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def until_one_fits(self, spins: np.ndarray, statistics: SufficientStatistics) -> None:
-        """Fit configurations `[n, K]` one by one until what one leaves is noise, then the best to its end.
+        """Fit configurations `[n, K]` one by one until what one leaves is noise, then the best to its end if it is near.
 
         Whatever else explains the pixels as well shares its trajectory, and will be found along it.
         """
@@ -71,7 +72,7 @@ class Search:
             self._fit(self._begun(on, statistics), few)
             if any(_slow(t) < SLOW for t in self.found.values()):
                 break
-        if self.found and not (best := self.ranked()[0][0]).converged:
+        if self.found and not (best := self.ranked()[0][0]).converged and _slow(best) < HOPELESS:
             self._fit(best.equation, self.config)
 
     def settled(self) -> SufficientStatistics:
@@ -141,6 +142,7 @@ class Search:
             "noise_share": best.noise_share,
             "excess_noise": best.noise_scale / self.recording.size,
             "slow_residual": _slow(best),
+            "excess_kurtosis": float(kurtosis(best.mode.residual[best.mode.problem.seen])),
             "log_odds_change_left": change,
         }
 

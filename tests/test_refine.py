@@ -57,7 +57,7 @@ def test_all_terms_are_judged_along_the_trajectory(found, refined):
     assert np.all((inclusion.values[~true] > 0) & (inclusion.values[~true] < 0.5))
     assert refined.posterior.exact.visited == 2 ** len(inclusion)
     assert "u*u_x" in str(refined)
-    assert "all 8 checks of fit passed" in str(refined)
+    assert "all 9 checks of fit passed" in str(refined)
     assert set(refined.posterior.statistics.provenance["along"]) == set(TRUTH)
 
 
@@ -70,6 +70,15 @@ def test_a_missing_term_is_seen(found):
     refined = bp.refine(poor, field, smooth=smooth, top=1)
     assert not refined.is_trusted
     assert "slow residual" in [c.name for c in bp.check_fit(refined.posterior) if not c.passed]
+
+
+def test_pixels_that_are_far_off_are_seen(found):
+    field, smooth, posterior = found
+    rng = np.random.default_rng(0)
+    hit = rng.random(field.shape) < 0.02
+    struck = field.copy(data=np.where(hit, field.values + 8 * smooth.noise_scale, field.values))
+    refined = bp.refine(posterior, struck, smooth=bp.fit_field(struck, method="spline"), top=1)
+    assert [c.name for c in bp.check_fit(refined.posterior) if not c.passed] == ["tails"]
 
 
 def test_rows_that_are_wrong_lead_to_the_truth(found):

@@ -29,6 +29,8 @@ ROWS_PER_TERM = 10.0
 COMB = 0.3
 EXCESS_NOISE = 1.05
 SLOW = 4.0
+# Excess kurtosis of its residuals; counts of a few electrons have less.
+TAILS = 1.0
 # Share of noise in the variance of the rows below which it is no part of what they are judged by.
 NOISE_MATTERS = 0.5
 
@@ -129,6 +131,13 @@ def _trajectory_checks(found: Mapping[str, Any]) -> Iterator[Check]:
         SLOW,
         "the equation, or its boundary",
         f"what the trajectory leaves is slower than noise ({found['slow_residual']:.1f} standard deviations)",
+    )
+    yield _upper(
+        "tails",
+        found["excess_kurtosis"],
+        TAILS,
+        "intervals and probabilities",
+        f"some pixels are far off (excess kurtosis {found['excess_kurtosis']:.1f}): mask them",
     )
     yield _upper(
         "own trajectory",

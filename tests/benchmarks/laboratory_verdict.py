@@ -29,12 +29,15 @@ def claims(results: Results) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def groups(results: Results) -> Iterator[tuple[str, Results]]:
-    """Experiments by the kind of their noise, by its level, by whether a check of fit failed, and all."""
+    """Experiments by the kind of their noise, its level, whether a check of fit failed, what judged, and all."""
     conditions: dict[str, Callable[[int], bool]] = {k: lambda s, k=k: draw(s).kind == k for k in NOISE}
     for low, high in ((0.02, 0.06), (0.06, 0.17), (0.17, 0.5)):
         conditions[f"{low:.0%} to {high:.0%}"] = lambda s, a=low, b=high: a <= draw(s).level < b
     conditions["checks passed"] = lambda s: not results[s].get("failed", [])
     conditions["a check failed"] = lambda s: bool(results[s].get("failed", []))
+    if any("kept" in r for r in results.values()):
+        conditions["by pixels"] = lambda s: "kept" not in results[s]
+        conditions["by rows"] = lambda s: "kept" in results[s]
     conditions["all"] = lambda _: True
     for name, holds in conditions.items():
         chosen = {s: r for s, r in results.items() if holds(s)}

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from laboratory.calibration import brier, calibration, log_score, mean_of
 from laboratory.experiments import EXPECTED_TERMS, LARGEST, LIBRARY, NOISE, READOUT, clean, draw, observed, taken
+from laboratory.misspecified import WAYS
 from laboratory.store import Store, fill
+from laboratory_verdict import fates, intervals
 
 
 def claims(rng, count=400, terms=6, *, confidence=1.0):
@@ -98,3 +100,38 @@ def test_a_laboratory_goes_on_where_it_stopped(tmp_path):
     # A partial file is never taken for a result.
     (tmp_path / "squares" / "9.123").write_text(json.dumps({"square": 0}))
     assert 9 not in store.results("squares")
+
+
+def test_spoiled_experiments_are_spoiled_as_they_say():
+    experiment = draw(136)
+    field = clean(136)
+    white = field.values + 0.0
+    missing, library = WAYS["a_missing_term"](experiment)
+    assert set(experiment.truth) - set(library.names) == {"u_xxx"}
+    assert np.array_equal(missing.values, observed(experiment).values)
+    memory, _ = WAYS["noise_with_memory"](experiment)
+    noise = memory.values - white
+    assert noise.std() == pytest.approx(experiment.level * float(field.std()), rel=1e-6)
+    assert np.mean(noise[1:] * noise[:-1]) > 0.8 * noise.var()
+    struck, _ = WAYS["struck_pixels"](experiment)
+    far = np.abs(struck.values - white) > 6 * experiment.level * float(field.std())
+    assert 0.01 < far.mean() < 0.03
+    drifted, _ = WAYS["a_bent_drift"](experiment)
+    size = experiment.level * float(field.std())
+    assert np.abs(drifted.values[0] - white[0]).max() < 6 * size
+    assert np.abs(drifted.values[-1] - white[-1]).max() > 10 * size
+    assert WAYS["a_wrong_boundary"](experiment)[0].sizes["x"] == 2 * experiment.points // 3
+
+
+def test_the_verdict_counts_what_pixels_judged_and_what_rows_kept():
+    truth = [list(draw(s).truth.values()) for s in (130, 136)]
+    rows = {
+        s: {"failed": [], "lower": [v - 1 for v in t], "upper": [v + 1 for v in t], "sd": [0.5] * len(t)}
+        for s, t in zip((130, 136), truth, strict=True)
+    }
+    by_pixels = {"lower": [v + 0.1 for v in truth[0]], "upper": [v + 1 for v in truth[0]], "sd": [0.1] * len(truth[0])}
+    refined = {130: by_pixels | {"seconds": 2.0}, 136: {"kept": "It stopped at time 3.2", "seconds": 4.0}}
+    last = intervals(rows, refined).splitlines()[-1]
+    assert [cell.split()[0] for cell in last.strip("| ").split("|")[3:5]] == ["1", "1.000"]
+    assert last.endswith("| 0.000 ± 0.000 | 1 | 0.20 |")
+    assert "2 experiments, 1 by pixels\n  1 by rows: It stopped\nmedian 3 s" in fates(refined)

@@ -111,6 +111,7 @@ def test_a_wrong_pilot_is_found_out():
             assert not found.suspects
 
 
+@pytest.mark.slow  # four videos, each judged at pilots of their own
 def test_assembly_escapes_the_trap_or_says_that_the_odds_depend_on_the_pilot(seed):
     library, escaped = bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxxx", "u*u_x"]), []
     for draw in range(4):
