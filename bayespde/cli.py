@@ -186,7 +186,7 @@ def _show(found: Discovery, folder: Path) -> None:
     for group, mass in group_masses(found.posterior):
         typer.echo(f"interchangeable here: {group.describe()}, together with probability {mass:.3f}")
     typer.echo("\nwritten:")
-    for path in [folder / n for n in ("smooth.nc", "statistics.nc", "posterior.nc")] + list(paths.values()):
+    for path in [folder / n for n in ("smooth.nc", "statistics.nc", "rows.nc", "posterior.nc")] + list(paths.values()):
         typer.echo(f"  {path}")
 
 

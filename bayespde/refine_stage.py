@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import xarray as xr
 
 from bayespde.config import DiscoverConfig
@@ -20,6 +21,8 @@ from bayespde.solve.trajectory import AFFORDABLE, TrajectoryConfig
 # Pixels of a field in one dimension of space whose trajectories take seconds.
 MOST_PIXELS = 100_000
 TOLERANCE = 1e-9
+# Of the smooth field, for the scatter of its edges.
+DRAWS = 4
 
 
 def refined_or_rows(
@@ -46,9 +49,8 @@ def refined_or_rows(
     Returns:
         A posterior; `provenance["refinement"]` says which (`by`: "pixels" or "rows") and, for rows, why (`because`).
     """
-    boundary = boundary_like(smooth.spline.evaluate((0,) * field.ndim))
-    because = _not_affordable(rows, field) if config.refine == "auto" else ""
-    if boundary is None:
+    because, boundary = _not_affordable(rows, field) if config.refine == "auto" else "", None
+    if not because and (boundary := _boundary(smooth, field, seed)) is None:
         because = "the edges of the field look like no boundary that can be integrated"
     found = rows
     if not because and boundary is not None:
@@ -85,6 +87,12 @@ def _not_affordable(rows: Posterior, field: xr.DataArray) -> str:
     if field.size > MOST_PIXELS:
         return f"{field.size} pixels take long; refine='always' tries them"
     return ""
+
+
+def _boundary(smooth: SmoothField, field: xr.DataArray, seed: int) -> str | None:
+    generator, none = np.random.default_rng(seed), (0,) * field.ndim
+    draws = np.stack([smooth.spline.draw(generator).evaluate(none) for _ in range(DRAWS)])
+    return boundary_like(smooth.spline.evaluate(none), draws)
 
 
 def _method(boundary: str, field: xr.DataArray) -> TrajectoryConfig:

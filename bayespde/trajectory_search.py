@@ -63,7 +63,7 @@ class Search:
     failed: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def until_one_fits(self, spins: np.ndarray, statistics: SufficientStatistics) -> None:
-        """Fit configurations `[n, K]` one by one until what one leaves is noise, then the best to its end if it is near.
+        """Fit configurations `[n, K]` until what one leaves is noise, then the best to its end if it is near.
 
         Whatever else explains the pixels as well shares its trajectory, and will be found along it.
         """

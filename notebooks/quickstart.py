@@ -122,6 +122,6 @@ az.summary(idata, var_names=["coefficient"], coords={"term": list(best.names)}, 
 # The statistics record how the rows were made: windows, noise, and the pilot equation at which they were whitened.
 
 # %%
-provenance = found.statistics.provenance
+provenance = found.rows.statistics.provenance
 print({k: provenance[k] for k in ("rows", "half_widths", "capped", "noise", "noise_scale")})
 print("pilot:", {name: round(value, 4) for name, value in provenance["pilot"].items() if abs(value) > 1e-3})

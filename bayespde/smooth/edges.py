@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-# The seam of a periodic field is a step like any other, slopes at walls and changes of held edges are small against
-# others: by these factors, over the largest and the root mean square.
-STEP, SMALL = 1.5, 0.1
+# The seam of a periodic field bends no more than any other place, slopes at walls and changes of held edges are small
+# against others: by these factors, over the largest and the root mean square.
+BEND, SMALL = 1.5, 0.1
+# Of the scatter of the smooth field, within which it may miss that.
+SCATTER = 3.0
 
 
-def boundary_like(values: np.ndarray) -> str | None:
+def boundary_like(values: np.ndarray, draws: np.ndarray) -> str | None:
     """The boundary of a smooth field by its edges.
 
     Args:
         values: `[time, *space]`, float64.
+        draws: The same from its posterior, `[n, time, *space]`, one or more.
 
     Returns:
         "periodic", "no-flux" or "fixed" if all edges look like that, the first that does; None if none does.
     """
-    axes = [np.moveaxis(values, axis, 1) for axis in range(1, values.ndim)]
-    for name, looks in (("periodic", _is_seamless), ("no-flux", _is_flat), ("fixed", _is_held)):
-        if all(looks(a) for a in axes):
+    errors = draws - values
+    axes = [(np.moveaxis(values, a, 1), np.moveaxis(errors, a + 1, 2)) for a in range(1, values.ndim)]
+    for name, misfit in (("periodic", _bend), ("no-flux", _slope), ("fixed", _change)):
+        if all(_within(misfit, *both) for both in axes):
             return name
     return None
+
+
+def _within(misfit: Callable[[np.ndarray], tuple[np.ndarray, float]], values: np.ndarray, errors: np.ndarray) -> bool:
+    edge, allowed = misfit(values)
+    scatter = np.sqrt(np.mean([misfit(e)[0] ** 2 for e in errors], axis=0))
+    return bool(np.all(edge <= np.hypot(allowed, SCATTER * scatter)))
 
 
 def _size(values: np.ndarray) -> np.ndarray:
@@ -30,17 +42,19 @@ def _size(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.mean(values**2, axis=tuple(a for a in range(values.ndim) if a != 1))))
 
 
-def _is_seamless(values: np.ndarray) -> bool:
-    return bool(_size(values[:, :1] - values[:, -1:])[0] <= STEP * _size(np.diff(values, axis=1)).max())
+def _bend(values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Second differences across the seam, and what they may be."""
+    around = np.concatenate([values[:, -2:], values[:, :2]], axis=1)
+    return _size(np.diff(around, 2, axis=1)), BEND * float(_size(np.diff(values, 2, axis=1)).max())
 
 
-def _is_flat(values: np.ndarray) -> bool:
+def _slope(values: np.ndarray) -> tuple[np.ndarray, float]:
+    """First differences half a pixel outside, where the mirror stands, and what they may be."""
     steps = np.diff(values, axis=1)
-    # Half a pixel outside, where the mirror stands.
-    walls = _size(2 * steps[:, [0, -1]] - steps[:, [1, -2]])
-    return bool(walls.max() <= SMALL * np.sqrt(np.mean(steps**2)))
+    return _size(2 * steps[:, [0, -1]] - steps[:, [1, -2]]), SMALL * float(np.sqrt(np.mean(steps**2)))
 
 
-def _is_held(values: np.ndarray) -> bool:
+def _change(values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Changes of the edges since the first frame, and what they may be."""
     moved = _size(values - values[:1])
-    return bool(max(moved[0], moved[-1]) <= SMALL * np.sqrt(np.mean(moved**2)))
+    return moved[[0, -1]], SMALL * float(np.sqrt(np.mean(moved**2)))

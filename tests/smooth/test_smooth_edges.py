@@ -21,10 +21,19 @@ WALLS = (np.arange(64) + 0.5) / 64
     ],
 )
 def test_boundaries_are_told_by_their_edges(values, wanted):
-    assert boundary_like(values) == wanted
+    assert boundary_like(values, values[None]) == wanted
 
 
 def test_all_axes_must_look_alike():
     wave, ramp = np.sin(2 * np.pi * X), np.exp(X)
-    assert boundary_like(np.exp(-T)[..., None] * np.multiply.outer(wave, wave)) == "periodic"
-    assert boundary_like(np.exp(-T)[..., None] * np.multiply.outer(wave, ramp)) is None
+    both = np.exp(-T)[..., None] * np.multiply.outer(wave, wave)
+    one = np.exp(-T)[..., None] * np.multiply.outer(wave, ramp)
+    assert boundary_like(both, both[None]) == "periodic"
+    assert boundary_like(one, one[None]) is None
+
+
+def test_what_the_field_does_not_know_is_not_held_against_it(rng):
+    values = np.sin(2 * np.pi * (X - T)) + 0.1 * X
+    surer, unsure = (values + s * rng.standard_normal((4, *values.shape)) for s in (1e-3, 0.05))
+    assert boundary_like(values, surer) is None
+    assert boundary_like(values, unsure) == "periodic"
