@@ -186,7 +186,8 @@ def _show(found: Discovery, folder: Path) -> None:
     for group, mass in group_masses(found.posterior):
         typer.echo(f"interchangeable here: {group.describe()}, together with probability {mass:.3f}")
     typer.echo("\nwritten:")
-    for path in [folder / n for n in ("smooth.nc", "statistics.nc", "rows.nc", "posterior.nc")] + list(paths.values()):
+    stages = [folder / name for name in ("smooth.nc", "statistics.nc", "rows.nc", "posterior.nc")]
+    for path in [*filter(Path.is_file, stages), *paths.values()]:
         typer.echo(f"  {path}")
 
 

@@ -115,6 +115,8 @@ def refine(
 
     Raises:
         ConfigError: If `top` is not positive, the smooth field has another grid, or no equation has a trajectory.
+        FitError: If the best trajectory runs away with the smallest share of another term.
+        IntegrationError: If there is no trajectory beside it.
     """
     field, config, prior = check_field(field), config or TrajectoryConfig(), prior or Prior()
     _check_belongs(field, smooth)

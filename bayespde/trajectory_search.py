@@ -36,7 +36,7 @@ FIRST_STEPS = 12
 
 @dataclass(eq=False)
 class Search:
-    """Trajectories of one field, each fitted once.
+    """Trajectories of one field.
 
     Attributes:
         library: The candidate terms.
@@ -107,7 +107,8 @@ class Search:
                 start, self.data, pilot=self.pilot, draws=self.draws, recording=self.recording, config=config
             )
         except (FitError, IntegrationError) as error:
-            self.failed[start.names] = str(error).splitlines()[0]
+            if start.names not in self.found:
+                self.failed[start.names] = str(error).splitlines()[0]
 
     def ranked(self) -> tuple[tuple[Trajectory, ...], np.ndarray]:
         """Trajectories by evidence and prior, the best first, and their probabilities among themselves.

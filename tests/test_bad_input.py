@@ -12,7 +12,7 @@ from bayespde.core.errors import FieldError, FileError, TermError
 
 T, X, Y = np.linspace(0, 2, 24), np.linspace(0, 6, 30), np.linspace(0, 1, 6)
 U = np.sin(X - T[:, None]) + 0.1 * np.cos(2 * X + T[:, None])
-SPLINE = bp.DiscoverConfig(smoothing=bp.Smoothing(method="spline"))
+SPLINE = bp.DiscoverConfig(refine="never", smoothing=bp.Smoothing(method="spline"))
 
 
 def array(values=U, t=T, x=X, dims=("time", "x")):

@@ -14,6 +14,7 @@ from bayespde import cli
 
 CONFIG = """
 exact_terms = 10
+refine = "never"
 [library]
 terms = ["u", "u**2", "u_x", "u_xx", "u*u_x", "u*u_xx"]
 [smooth]
@@ -38,7 +39,7 @@ heights = [1.0, -0.7]
 widths = [1.0, 0.8]
 """
 REFERENCE = '{"coefficients": {"u*u_x": %s, "u_xx": 0.1}, "relative_tolerance": 0.05, "sd_tolerance": 4, "source": "x"}'
-ANSWERS = {"smooth.nc", "statistics.nc", "rows.nc", "posterior.nc", "provenance.json", "equations.txt", "inclusion.csv"}
+ANSWERS = {"smooth.nc", "statistics.nc", "posterior.nc", "provenance.json", "equations.txt", "inclusion.csv"}
 ANSWERS |= {"pareto.csv", "derivatives.nc", "inclusion.png", "pareto.png", "field.png"}
 
 

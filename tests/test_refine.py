@@ -124,6 +124,7 @@ def test_equations_without_a_trajectory_are_named(found):
         bp.refine(posterior, field, smooth=smooth, top=1, config=config)
 
 
+@pytest.mark.slow  # every equation that rows suggest is tried
 def test_what_hardly_shows_is_refused_by_name_or_doubted():
     """A wave of a twentieth of the noise: no foreign error, whatever the equations that rows suggest."""
     t, x = np.linspace(0, 1, 60), 2 * np.pi * np.arange(48) / 48

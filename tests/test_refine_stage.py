@@ -65,7 +65,7 @@ def test_both_posteriors_are_kept_and_resumed(field, found, tmp_path, monkeypatc
     assert np.array_equal(again.rows.coefficients, found.rows.coefficients)
 
 
-@pytest.mark.parametrize(("length", "time", "size"), [(1e3, 1.0, 1e-6), (2.5e-7, 60.0, 1e4)])
+@pytest.mark.parametrize(("length", "time", "size"), [(2.5e-7, 60.0, 1e-6)])
 def test_units_change_nothing_but_units(field, found, length, time, size):
     scaled = bp.make_field(size * field.values, t=time * field.time.values, x=length * field.x.values)
     other = discover(scaled)

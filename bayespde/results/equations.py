@@ -102,27 +102,6 @@ def equations(posterior: Posterior, *, top: int = 10, level: float = 0.9) -> tup
     return tuple(_rank(posterior, spins[i], float(probability[i]), float(log_odds[i]), level) for i in order)
 
 
-def equations_of(posterior: Posterior, spins: np.ndarray, *, level: float = 0.9) -> tuple[RankedEquation, ...]:
-    """The same for given configurations, as they come.
-
-    Args:
-        posterior: What sampling or enumeration returned.
-        spins: `[n, K]`, bool; one that the posterior does not hold has probability 0.
-        level: Mass of the equal-tailed intervals, in (0, 1).
-
-    Returns:
-        Equations in the same order; coefficients in the units of `posterior.provenance["units"]`.
-    """
-    known, probability = posterior.configurations()
-    held = dict(zip(map(bytes, np.packbits(known, axis=1)), probability, strict=True))
-    found = np.array([held.get(bytes(on), 0.0) for on in np.packbits(spins, axis=1)])
-    with np.errstate(divide="ignore"):
-        log_odds = np.log(found) - np.log(probability.max())
-    return tuple(
-        _rank(posterior, on, float(p), float(odds), level) for on, p, odds in zip(spins, found, log_odds, strict=True)
-    )
-
-
 def format_equations(ranked: Sequence[RankedEquation]) -> str:
     """Write ranked equations as a table for people, with the intervals and units of the first below it."""
     if not ranked:

@@ -87,10 +87,13 @@ def test_noise_that_cannot_be_taken_out_is_left_in_and_said():
     assert found["coefficients"] == pytest.approx(plain)
 
 
+@pytest.mark.slow  # a whole discovery
 def test_it_is_there_for_people_and_for_the_checks():
     field = waves(np.random.default_rng(3), 0.1)
     library = bp.Library.from_strings(["u", "u_x", "u_xx"])
-    found = bp.discover(field, library=library, config=bp.DiscoverConfig(smoothing=bp.Smoothing(method="spline")))
+    found = bp.discover(
+        field, library=library, config=bp.DiscoverConfig(smoothing=bp.Smoothing(method="spline"), refine="never")
+    )
     second = bp.second_estimate(found.posterior)
     assert second.names == ("u", "u_xx")
     assert np.all(second.scores < 6)
