@@ -13,10 +13,12 @@ from typing import Any
 from bayespde.core.equation import Library
 from bayespde.core.errors import BayespdeError, ConfigError
 from bayespde.core.files import existing_file
+from bayespde.core.statistics import SufficientStatistics
 from bayespde.library.candidates import named_library, polynomial_library
 from bayespde.library.choose import Weak
 from bayespde.library.strong import Strong
 from bayespde.model.priors import GPriorSlab, HyperGSlab, IsotropicSlab, PlugInSlab, Slab
+from bayespde.model.spin import SpinModel
 from bayespde.smc.base import SMCConfig
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.fit import Smoothing
@@ -42,6 +44,10 @@ class Prior:
     expected_terms: float | None = None
     slab: Slab = field(default_factory=HyperGSlab)
     pivot_tolerance: float = 1e-10
+
+    def model(self, statistics: SufficientStatistics, library: Library) -> SpinModel:
+        """The spin model of rows under this prior."""
+        return SpinModel(statistics, library, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
 
     def __post_init__(self) -> None:
         numbers = [self.pivot_tolerance, 1.0 if self.expected_terms is None else self.expected_terms]

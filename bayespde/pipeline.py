@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -244,11 +244,7 @@ def discover(
     else:
         rows = run.rows(keys["rows"], by_rows)
         posterior = run.posterior(stage_key(keys["rows"], config.refine, refine_seed), by_pixels)
-    return Discovery(smooth, posterior, rows, _model(posterior.statistics, library, config), run.path)
-
-
-def _model(statistics: SufficientStatistics, library: Library, config: DiscoverConfig) -> SpinModel:
-    return SpinModel(statistics, library, **{f.name: getattr(config.prior, f.name) for f in fields(Prior)})
+    return Discovery(smooth, posterior, rows, config.prior.model(posterior.statistics, library), run.path)
 
 
 def _judged_by(posterior: Posterior) -> str:
@@ -272,7 +268,7 @@ def _sampled(
 ) -> Posterior:
     """The posterior, with what it was made from; `seeds` are the user's and the sampler's."""
     found = sample(
-        _model(statistics, library, config),
+        config.prior.model(statistics, library),
         config=config.sampler,
         seed=seeds[1],
         exact_terms=config.exact_terms,

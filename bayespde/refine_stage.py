@@ -10,7 +10,6 @@ import xarray as xr
 from bayespde.config import DiscoverConfig
 from bayespde.core.errors import BayespdeError
 from bayespde.core.posterior import Posterior
-from bayespde.library.choose import Weak
 from bayespde.refinement import refine
 from bayespde.results.checks import check_fit
 from bayespde.smooth.edges import boundary_like
@@ -49,39 +48,57 @@ def refined_or_rows(
     Returns:
         A posterior; `provenance["refinement"]` says which (`by`: "pixels" or "rows") and, for rows, why (`because`).
     """
-    because, boundary = _not_affordable(rows, field) if config.refine == "auto" else "", None
-    if not because and (boundary := _boundary(smooth, field, seed)) is None:
-        because = "the edges of the field look like no boundary that can be integrated"
-    found = rows
-    if not because and boundary is not None:
-        try:
-            refined = refine(
-                rows,
-                field,
-                smooth=smooth,
-                prior=config.prior,
-                sampler=config.sampler,
-                exact_terms=config.exact_terms,
-                config=_method(boundary, field),
-                seed=seed,
-                workers=workers,
-                progress=progress,
-            )
-        except BayespdeError as error:
-            because = str(error).splitlines()[0]
-        else:
-            found = refined.posterior
-            because = "" if refined.is_trusted else "; ".join(c.because for c in check_fit(found) if not c.passed)
-    chosen, by = (rows, "rows") if because else (found, "pixels")
-    about = {"by": by, "because": because, "boundary": boundary}
-    return replace(chosen, provenance=dict(chosen.provenance) | {"refinement": about})
+    found, boundary = rows, None
+    because = _not_affordable(rows, field) if config.refine == "auto" else ""
+    if not because:
+        boundary = _boundary(smooth, field, seed)
+        because = "" if boundary else "the edges of the field look like no boundary that can be integrated"
+    if boundary:
+        given = _method(boundary, field)
+        found, because = _by_pixels(
+            rows, field, smooth, given, config=config, seed=seed, workers=workers, progress=progress
+        )
+    about = {"by": "rows" if because else "pixels", "because": because, "boundary": boundary}
+    return replace(found, provenance=dict(found.provenance) | {"refinement": about})
+
+
+def _by_pixels(
+    rows: Posterior,
+    field: xr.DataArray,
+    smooth: SmoothField,
+    method: TrajectoryConfig,
+    *,
+    config: DiscoverConfig,
+    seed: int,
+    workers: int,
+    progress: bool,
+) -> tuple[Posterior, str]:
+    """The posterior by pixels; or the one by rows, and why the pixels are not trusted."""
+    try:
+        refined = refine(
+            rows,
+            field,
+            smooth=smooth,
+            prior=config.prior,
+            sampler=config.sampler,
+            exact_terms=config.exact_terms,
+            config=method,
+            seed=seed,
+            workers=workers,
+            progress=progress,
+        )
+    except BayespdeError as error:
+        return rows, str(error).splitlines()[0]
+    if refined.is_trusted:
+        return refined.posterior, ""
+    return rows, "; ".join(c.because for c in check_fit(refined.posterior) if not c.passed)
 
 
 def _not_affordable(rows: Posterior, field: xr.DataArray) -> str:
     """Why trajectories are not tried of themselves; empty if they are."""
     provenance = rows.statistics.provenance
     if provenance.get("form") != "weak" or provenance.get("noise") == "front":
-        return f"{Weak.__name__.lower()} rows of noise in pixels are needed"
+        return "weak rows of noise in pixels are needed"
     if field.ndim > 2:
         return "trajectories in two dimensions take long; refine='always' tries them"
     if field.size > MOST_PIXELS:

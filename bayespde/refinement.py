@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -15,7 +15,6 @@ from bayespde.core.random import checked_seed, spawn_seeds
 from bayespde.judge import EXACT_TERMS
 from bayespde.library.noise_model import noise_of
 from bayespde.library.rescore import contenders
-from bayespde.model.spin import SpinModel
 from bayespde.results.checks import check_fit, format_checks
 from bayespde.results.equations import equations, format_equations
 from bayespde.sampling import sample
@@ -124,9 +123,8 @@ def refine(
     pilot, draws, recording = recording_of(field, smooth, seed=draw_seed)
     search = Search(posterior.library, prior, field, pilot, draws, recording, config, progress)
     search.until_one_fits(_leading(posterior, top), posterior.statistics)
-    model = SpinModel(search.settled(), posterior.library, **{f.name: getattr(prior, f.name) for f in fields(Prior)})
     found = sample(
-        model,
+        prior.model(search.settled(), posterior.library),
         config=sampler,
         seed=sample_seed,
         exact_terms=exact_terms,

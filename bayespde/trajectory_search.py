@@ -18,7 +18,6 @@ from bayespde.judge import PilotJudge
 from bayespde.model.priors import complexity_logits
 from bayespde.results.checks import SLOW
 from bayespde.solve.recording import Recording
-from bayespde.solve.residual_test import slow_residual
 from bayespde.solve.trajectory import Trajectory, TrajectoryConfig, fit_trajectory
 from bayespde.solve.trajectory_rows import trajectory_rows
 
@@ -70,9 +69,9 @@ class Search:
         few = replace(self.config, iterations=min(FIRST_STEPS, self.config.iterations))
         for on in tqdm(spins, desc="trajectories", disable=not self.progress):
             self._fit(self._begun(on, statistics), few)
-            if any(_slow(t) < SLOW for t in self.found.values()):
+            if any(t.mode.slow_residual < SLOW for t in self.found.values()):
                 break
-        if self.found and not (best := self.ranked()[0][0]).converged and _slow(best) < HOPELESS:
+        if self.found and not (best := self.ranked()[0][0]).converged and best.mode.slow_residual < HOPELESS:
             self._fit(best.equation, self.config)
 
     def settled(self) -> SufficientStatistics:
@@ -87,7 +86,7 @@ class Search:
         for _ in range(ROUNDS):
             best = self.ranked()[0][0]
             rows = trajectory_rows(best.mode, self.library, variance=best.variance)
-            if _slow(best) >= HOPELESS:
+            if best.mode.slow_residual >= HOPELESS:
                 break
             for on in _leading(*judge.average(rows)):
                 start = self._begun(on, rows)
@@ -142,7 +141,7 @@ class Search:
             "converged": best.converged,
             "noise_share": best.noise_share,
             "excess_noise": best.noise_scale / self.recording.size,
-            "slow_residual": _slow(best),
+            "slow_residual": best.mode.slow_residual,
             "excess_kurtosis": float(kurtosis(best.mode.residual[best.mode.problem.seen])),
             "log_odds_change_left": change,
         }
@@ -151,10 +150,6 @@ class Search:
 def _leading(spins: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """Configurations along a trajectory that may be better than it."""
     return np.asarray(spins[(probability > LIKELY) & spins.any(axis=1)][:FEW])
-
-
-def _slow(one: Trajectory) -> float:
-    return slow_residual(one.mode.residual, one.mode.problem.grid.points)
 
 
 def _loss(one: Trajectory, best: Trajectory) -> float:

@@ -29,3 +29,7 @@ def library():
 
 def video():
     return bp.simulate(bp.SimulationSpec.from_mapping(SPEC))
+
+
+def discover(field, **settings):
+    return bp.discover(field, **({"library": library(), "config": CONFIG} | settings))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import small_problem
+from small_problem import discover
 
 import bayespde as bp
 from bayespde import pipeline
@@ -23,10 +24,6 @@ def field():
 @pytest.fixture(scope="module")
 def found(field):
     return discover(field)
-
-
-def discover(field, **settings):
-    return bp.discover(field, **({"library": small_problem.library(), "config": small_problem.CONFIG} | settings))
 
 
 def same(a, b):

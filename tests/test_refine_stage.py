@@ -14,7 +14,7 @@ CONFIG = replace(small_problem.CONFIG, refine="auto")
 
 
 def discover(field, config=CONFIG, **settings):
-    return bp.discover(field, **({"library": small_problem.library(), "config": config} | settings))
+    return small_problem.discover(field, config=config, **settings)
 
 
 @pytest.fixture(scope="module")

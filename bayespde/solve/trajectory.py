@@ -70,6 +70,7 @@ class Trajectory:
         fitted: What pixels show of the trajectory at the mode, as the field.
         displacements: Of the frames, `[time, axis]`, physical lengths; no axis where frames stay.
         noise_scale: Standard deviation of a pixel, units of the field; root mean square where it varies.
+        variance: Of the residuals, in units of what the recording says.
         freedom: Number of pixels less that of fitted parameters.
         log_likelihood: Of the pixels at the mode, the noise as the recording has it.
         log_evidence: The same, all integrated over, with a unit-information prior on the coefficients; comparable
@@ -87,6 +88,7 @@ class Trajectory:
     fitted: xr.DataArray
     displacements: np.ndarray
     noise_scale: float
+    variance: float
     freedom: float
     log_likelihood: float
     log_evidence: float
@@ -99,11 +101,6 @@ class Trajectory:
     def sd(self) -> np.ndarray:
         """Standard deviations of the coefficients, `[k]`, physical units."""
         return np.sqrt(np.diag(self.covariance))
-
-    @property
-    def variance(self) -> float:
-        """Of the residuals, in units of what the recording says."""
-        return float(np.sum(self.mode.residual**2)) / self.freedom
 
 
 def fit_trajectory(
@@ -197,6 +194,7 @@ def _posterior(mode: Mode, quiet: np.ndarray, data: xr.DataArray) -> Trajectory:
         fitted=data.copy(data=shown.reshape(data.shape)),
         displacements=problem.displacements(mode.parameters),
         noise_scale=float(size) * math.sqrt(variance),
+        variance=variance,
         freedom=freedom,
         log_likelihood=float(likelihood),
         log_evidence=float(evidence),

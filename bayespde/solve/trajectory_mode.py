@@ -13,6 +13,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, solve
 
 from bayespde.core.errors import FitError, IntegrationError, StepLimitError
+from bayespde.solve.residual_test import slow_residual
 from bayespde.solve.trajectory_problem import Linearised, TrajectoryProblem
 
 # Frames of a first fit where the start has no trajectory over all: at least so many, each time fewer, and no less more,
@@ -40,6 +41,11 @@ class Mode:
     around: Linearised
     converged: bool
     steps: int
+
+    @cached_property
+    def slow_residual(self) -> float:
+        """Score by which the residual is slower than noise."""
+        return slow_residual(self.residual, self.problem.grid.points)
 
     @cached_property
     def quiet(self) -> np.ndarray:

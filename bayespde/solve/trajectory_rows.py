@@ -72,13 +72,15 @@ def _with_all_terms(mode: Mode, library: Library) -> tuple[TrajectoryProblem, np
     """The problem with every term of a library, and its coefficients at the mode in units of their scale, `[K]`."""
     problem, names = mode.problem, library.names
     place = [names.index(n) for n in problem.equation.names]
-    coefficients, scale = np.zeros(len(names)), _sizes(mode, library)
-    coefficients[place], scale[place] = mode.parameters[: problem.terms], problem.scale
-    equation = Equation(library.terms, tuple(coefficients * scale), problem.equation.target, library.variable)
-    return replace(problem, equation=equation, scale=scale), coefficients
+    physical = np.zeros(len(names))
+    physical[place] = mode.parameters[: problem.terms] * problem.scale
+    scale = _sizes(mode, library, physical)
+    scale[place] = problem.scale
+    equation = Equation(library.terms, tuple(physical), problem.equation.target, library.variable)
+    return replace(problem, equation=equation, scale=scale), physical / scale
 
 
-def _sizes(mode: Mode, library: Library) -> np.ndarray:
+def _sizes(mode: Mode, library: Library, coefficients: np.ndarray) -> np.ndarray:
     """Coefficient at which each term is a small share of the right-hand side, `[K]`, physical units."""
     problem = mode.problem
     frames = problem.frames(mode.quiet[None], problem.method)[0]
@@ -89,22 +91,16 @@ def _sizes(mode: Mode, library: Library) -> np.ndarray:
     )
     # The largest that a term can be, in any units: of a frame as large and as rough as the grid allows.
     rough = np.cos(np.indices(frames.shape[1:]).astype(float) ** 2).prod(axis=0) * np.sqrt(np.mean(frames**2))
-    size, largest = (_mean_size(one_by_one.full(torch.from_numpy(f)[:, None])) for f in (frames, rough[None]))
-    right = UNIT * float(np.sqrt(np.mean(_right(mode, torch.from_numpy(frames)) ** 2)))
+    terms, roughest = (one_by_one.full(torch.from_numpy(f)[:, None]).numpy() for f in (frames, rough[None]))
+    size, largest = _mean_size(terms), _mean_size(roughest)
+    right = UNIT * float(np.sqrt(np.mean(np.einsum("k,tk...->t...", coefficients, terms) ** 2)))
     # A term that is zero along the trajectory has a column of zeros, whatever its unit.
     return np.asarray(right / np.where(size > SMALLEST * largest, size, largest))
 
 
-def _mean_size(values: torch.Tensor) -> np.ndarray:
+def _mean_size(values: np.ndarray) -> np.ndarray:
     """Root mean square of every term, `[K]`, of `[time, K, *space]`."""
-    return np.asarray((values**2).mean(dim=(0, *range(2, values.ndim))).sqrt().numpy())
-
-
-def _right(mode: Mode, frames: torch.Tensor) -> np.ndarray:
-    problem = mode.problem
-    coefficients = torch.from_numpy(mode.parameters[: problem.terms] * problem.scale)
-    compiled = right_hand_side(problem.equation, problem.grid, method=problem.method, coefficients=coefficients)
-    return np.asarray(compiled.full(frames).numpy())
+    return np.asarray(np.sqrt(np.mean(values**2, axis=(0, *range(2, values.ndim)))))
 
 
 def _at_rest(rows: np.ndarray, own: np.ndarray, displaced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from laboratory.experiments import taken
 from laboratory.measure import METHODS
+from laboratory.misspecified import misspecified
 from laboratory.store import Store, fill
 
 FOLDER = Path(__file__).parents[2] / ".benchmarks" / "laboratory"
 DRAWS_AT_A_TIME = 100
+ALL = METHODS | {misspecified.__name__: misspecified}
 
 
 def experiments(store: Store, wanted: int, workers: int) -> list[int]:
@@ -33,9 +35,9 @@ if __name__ == "__main__":
     parser.add_argument("--experiments", type=int, default=300)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(ALL))
     given = parser.parse_args()
     kept = Store(given.folder)
     chosen = experiments(kept, given.experiments, given.workers)
     for name in given.methods:
-        fill(kept, name, METHODS[name], chosen, workers=given.workers)
+        fill(kept, name, ALL[name], chosen, workers=given.workers)

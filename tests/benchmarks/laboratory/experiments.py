@@ -163,14 +163,22 @@ def correlated(field: xr.DataArray, level: float, rng: np.random.Generator) -> n
 
 def jitter(field: xr.DataArray, level: float, rng: np.random.Generator) -> np.ndarray:
     """Frames displaced as a whole, each on its own, under white readout noise of 2 %."""
-    waves = 2j * np.pi * np.fft.rfftfreq(field.sizes["x"], d=float(field.x[1] - field.x[0]))
-    spectrum = np.fft.rfft(field.values, axis=1)
-    slope = np.fft.irfft(waves * spectrum, field.sizes["x"], axis=1)
+    slope = np.fft.irfft(_waves(field) * np.fft.rfft(field.values, axis=1), field.sizes["x"], axis=1)
     shift = (
         level * float(field.std()) / max(float(np.sqrt(np.mean(slope**2))), 1e-300) * rng.standard_normal(len(field))
     )
-    moved = np.fft.irfft(spectrum * np.exp(waves * shift[:, None]), field.sizes["x"], axis=1)
-    return moved + READOUT * float(field.std()) * rng.standard_normal(field.shape)
+    return moved_by(field, shift) + READOUT * float(field.std()) * rng.standard_normal(field.shape)
+
+
+def moved_by(field: xr.DataArray, shift: np.ndarray) -> np.ndarray:
+    """Every frame of a periodic field displaced by a length of its own, `[time]`."""
+    spectrum = np.fft.rfft(field.values, axis=1)
+    return np.fft.irfft(spectrum * np.exp(_waves(field) * shift[:, None]), field.sizes["x"], axis=1)
+
+
+def _waves(field: xr.DataArray) -> np.ndarray:
+    """What a derivative along x multiplies the waves of a frame with, `[waves]`."""
+    return 2j * np.pi * np.fft.rfftfreq(field.sizes["x"], d=float(field.x[1] - field.x[0]))
 
 
 def poisson(field: xr.DataArray, level: float, rng: np.random.Generator) -> np.ndarray:

@@ -32,20 +32,31 @@ def rows(seed: int, store: Store) -> dict[str, Any]:
     return {
         "inclusion": posterior.inclusion_probability.values.tolist(),
         "probability": float(exact.probability[(exact.spins == true).all(axis=1)].sum()),
-        "best": [n for n, on in zip(LIBRARY.names, exact.spins[np.argmax(exact.probability)], strict=True) if on],
+        "best": best_of(posterior),
         "chi2": found / expected,
-        "failed": [c.name for c in bp.check_fit(posterior) if not c.passed],
+        "failed": failed(posterior),
         "noise": statistics.provenance["noise"],
         "seconds": seconds,
     } | given_true_terms(statistics, true)
 
 
-def sampled(field: xr.DataArray) -> tuple[bp.SmoothField, bp.Posterior]:
+def sampled(field: xr.DataArray, library: bp.Library = LIBRARY) -> tuple[bp.SmoothField, bp.Posterior]:
     """The spline of a field, and the posterior over its rows."""
     smooth = bp.fit_field(field, options=SPLINE)
-    statistics = bp.assemble(LIBRARY, field, smooth=smooth)
-    model = bp.SpinModel(statistics, LIBRARY)
-    return smooth, bp.sample(model, config=SAMPLER, exact_terms=len(LIBRARY), seed=0)
+    statistics = bp.assemble(library, field, smooth=smooth)
+    model = bp.SpinModel(statistics, library)
+    return smooth, bp.sample(model, config=SAMPLER, exact_terms=len(library), seed=0)
+
+
+def best_of(posterior: bp.Posterior) -> list[str]:
+    """Terms of the most probable equation."""
+    spins, probability = posterior.configurations()
+    return [n for n, on in zip(posterior.library.names, spins[np.argmax(probability)], strict=True) if on]
+
+
+def failed(posterior: bp.Posterior) -> list[str]:
+    """Names of the checks of fit that failed."""
+    return [c.name for c in bp.check_fit(posterior) if not c.passed]
 
 
 def given_true_terms(statistics: bp.SufficientStatistics, true: np.ndarray) -> dict[str, Any]:
@@ -89,11 +100,11 @@ def refined(seed: int, store: Store) -> dict[str, Any]:
         found = bp.refine(posterior, field, smooth=smooth, sampler=SAMPLER)
     except BayespdeError as error:
         return earlier | {"kept": str(error).splitlines()[0], "seconds": time.process_time() - start}
-    exact, true, provenance = found.posterior.exact, draw(seed).true, found.posterior.statistics.provenance
+    true, provenance = draw(seed).true, found.posterior.statistics.provenance
     of_pixels = {
         "inclusion": found.inclusion_probability.values.tolist(),
-        "best": [n for n, on in zip(LIBRARY.names, exact.spins[np.argmax(exact.probability)], strict=True) if on],
-        "failed": [c.name for c in bp.check_fit(found.posterior) if not c.passed],
+        "best": best_of(found.posterior),
+        "failed": failed(found.posterior),
     }
     about = {
         "trajectory": provenance["trajectory"] | {"along": provenance["along"]},

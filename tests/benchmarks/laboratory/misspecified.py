@@ -19,8 +19,8 @@ from bayespde.solve.derivatives import Grid
 from bayespde.solve.method import Method
 from bayespde.solve.stencils import right_hand_side
 from bayespde.solve.trajectory import TrajectoryConfig
-from laboratory.experiments import LIBRARY, Experiment, clean, draw, observed, white
-from laboratory.measure import SAMPLER, SPLINE
+from laboratory.experiments import LIBRARY, Experiment, clean, draw, moved_by, observed, white
+from laboratory.measure import SAMPLER, failed, sampled
 from laboratory.store import Store
 
 # Of the noise of frames that hang together, in frames; of pixels struck, their share and size in noise; of a drift, in
@@ -64,9 +64,7 @@ def struck_pixels(experiment: Experiment) -> tuple[xr.DataArray, bp.Library]:
 def a_bent_drift(experiment: Experiment) -> tuple[xr.DataArray, bp.Library]:
     """The stage drifts ever faster; a steady drift would be a true `u_x`."""
     field, rng = clean(experiment.seed), np.random.default_rng([10, experiment.seed])
-    waves = 2j * np.pi * np.fft.rfftfreq(field.sizes["x"], d=float(field.x[1] - field.x[0]))
-    shift = DRIFT * experiment.period / experiment.modes * np.linspace(0, 1, len(field))[:, None] ** 2
-    moved = np.fft.irfft(np.fft.rfft(field.values, axis=1) * np.exp(waves * shift), field.sizes["x"], axis=1)
+    moved = moved_by(field, DRIFT * experiment.period / experiment.modes * np.linspace(0, 1, len(field)) ** 2)
     return field.copy(data=white(field.copy(data=moved), experiment.level, rng)), LIBRARY
 
 
@@ -88,10 +86,8 @@ def misspecified(seed: int, store: Store) -> dict[str, Any]:
 def objections(field: xr.DataArray, library: bp.Library) -> dict[str, Any]:
     """Checks that failed: of the rows, and of the pixels where these could be asked."""
     start = time.process_time()
-    smooth = bp.fit_field(field, options=SPLINE)
-    statistics = bp.assemble(library, field, smooth=smooth)
-    posterior = bp.sample(bp.SpinModel(statistics, library), config=SAMPLER, exact_terms=len(library), seed=0)
-    found = {"rows": [c.name for c in bp.check_fit(posterior) if not c.passed]}
+    smooth, posterior = sampled(field, library)
+    found = {"rows": failed(posterior)}
     try:
         refined = bp.refine(
             posterior,
@@ -103,5 +99,8 @@ def objections(field: xr.DataArray, library: bp.Library) -> dict[str, Any]:
         )
     except BayespdeError as error:
         return found | {"pixels": [str(error).splitlines()[0]], "seconds": time.process_time() - start}
-    failed = [c.name for c in bp.check_fit(refined.posterior) if not c.passed]
-    return found | {"pixels": failed, "trusted": refined.is_trusted, "seconds": time.process_time() - start}
+    return found | {
+        "pixels": failed(refined.posterior),
+        "trusted": refined.is_trusted,
+        "seconds": time.process_time() - start,
+    }
