@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,7 +13,7 @@ from bayespde.core.errors import BayespdeError
 from bayespde.core.posterior import Posterior
 from bayespde.refinement import refine
 from bayespde.results.checks import check_fit
-from bayespde.smooth.edges import boundary_like
+from bayespde.smooth.edges import boundaries_like
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.solve.method import Method
 from bayespde.solve.trajectory import AFFORDABLE, TrajectoryConfig
@@ -20,6 +21,8 @@ from bayespde.solve.trajectory import AFFORDABLE, TrajectoryConfig
 # Pixels of a field in one dimension of space whose trajectories take seconds.
 MOST_PIXELS = 100_000
 TOLERANCE = 1e-9
+# Noise, over the deviation of the field, below which residuals of a smooth field are those of its splines.
+LEAST_NOISE = 1e-3
 # Of the smooth field, for the scatter of its edges.
 DRAWS = 4
 
@@ -34,7 +37,7 @@ def refined_or_rows(
     workers: int = 1,
     progress: bool = False,
 ) -> Posterior:
-    """Judge all equations by the pixels, with the boundary that the smooth field looks like.
+    """Judge all equations by the pixels, with the boundary that the smooth field looks like and the pixels prefer.
 
     Args:
         rows: The posterior over rows.
@@ -48,17 +51,15 @@ def refined_or_rows(
     Returns:
         A posterior; `provenance["refinement"]` says which (`by`: "pixels" or "rows") and, for rows, why (`because`).
     """
-    found, boundary = rows, None
-    because = _not_affordable(rows, field) if config.refine == "auto" else ""
-    if not because:
-        boundary = _boundary(smooth, field, seed)
-        because = "" if boundary else "the edges of the field look like no boundary that can be integrated"
-    if boundary:
-        given = _method(boundary, field)
-        found, because = _by_pixels(
-            rows, field, smooth, given, config=config, seed=seed, workers=workers, progress=progress
+    because = _not_tried(rows, field, smooth) if config.refine == "auto" else ""
+    guesses = () if because else _guesses(smooth, field, seed)
+    if guesses:
+        found, about = _by_pixels(
+            rows, field, smooth, guesses, config=config, seed=seed, workers=workers, progress=progress
         )
-    about = {"by": "rows" if because else "pixels", "because": because, "boundary": boundary}
+    else:
+        because = because or "the edges of the field look like no boundary that can be integrated"
+        found, about = rows, {"by": "rows", "because": because, "boundary": None}
     return replace(found, provenance=dict(found.provenance) | {"refinement": about})
 
 
@@ -66,14 +67,14 @@ def _by_pixels(
     rows: Posterior,
     field: xr.DataArray,
     smooth: SmoothField,
-    method: TrajectoryConfig,
+    guesses: tuple[TrajectoryConfig, ...],
     *,
     config: DiscoverConfig,
     seed: int,
     workers: int,
     progress: bool,
-) -> tuple[Posterior, str]:
-    """The posterior by pixels; or the one by rows, and why the pixels are not trusted."""
+) -> tuple[Posterior, dict[str, Any]]:
+    """The posterior by pixels, or the one by rows; and which it is, why, and with which boundary."""
     try:
         refined = refine(
             rows,
@@ -82,19 +83,21 @@ def _by_pixels(
             prior=config.prior,
             sampler=config.sampler,
             exact_terms=config.exact_terms,
-            config=method,
+            config=guesses,
             seed=seed,
             workers=workers,
             progress=progress,
         )
     except BayespdeError as error:
-        return rows, str(error).splitlines()[0]
+        return rows, {"by": "rows", "because": str(error).splitlines()[0], "boundary": guesses[0].method.boundary}
+    boundary = refined.config.method.boundary
     if refined.is_trusted:
-        return refined.posterior, ""
-    return rows, "; ".join(c.because for c in check_fit(refined.posterior) if not c.passed)
+        return refined.posterior, {"by": "pixels", "because": "", "boundary": boundary}
+    because = "; ".join(c.because for c in check_fit(refined.posterior) if not c.passed)
+    return rows, {"by": "rows", "because": because, "boundary": boundary}
 
 
-def _not_affordable(rows: Posterior, field: xr.DataArray) -> str:
+def _not_tried(rows: Posterior, field: xr.DataArray, smooth: SmoothField) -> str:
     """Why trajectories are not tried of themselves; empty if they are."""
     provenance = rows.statistics.provenance
     if provenance.get("form") != "weak" or provenance.get("noise") == "front":
@@ -103,16 +106,18 @@ def _not_affordable(rows: Posterior, field: xr.DataArray) -> str:
         return "trajectories in two dimensions take long; refine='always' tries them"
     if field.size > MOST_PIXELS:
         return f"{field.size} pixels take long; refine='always' tries them"
+    if smooth.noise_scale < LEAST_NOISE * float(field.std()):
+        return "the pixels have hardly any noise, and rows know enough"
     return ""
 
 
-def _boundary(smooth: SmoothField, field: xr.DataArray, seed: int) -> str | None:
+def _guesses(smooth: SmoothField, field: xr.DataArray, seed: int) -> tuple[TrajectoryConfig, ...]:
+    """Ways to integrate with every boundary that the smooth field looks like."""
     generator, none = np.random.default_rng(seed), (0,) * field.ndim
     draws = np.stack([smooth.spline.draw(generator).evaluate(none) for _ in range(DRAWS)])
-    return boundary_like(smooth.spline.evaluate(none), draws)
-
-
-def _method(boundary: str, field: xr.DataArray) -> TrajectoryConfig:
-    space = {"space": "fourier"} if boundary == "periodic" else {"space": "difference", "order": 4}
     size = TOLERANCE * float(field.std())
-    return TrajectoryConfig(method=Method(boundary=boundary, maximum_steps=AFFORDABLE, atol=size, **space))
+    found = []
+    for boundary in boundaries_like(smooth.spline.evaluate(none), draws):
+        space = {"space": "fourier"} if boundary == "periodic" else {"space": "difference", "order": 4}
+        found.append(TrajectoryConfig(method=Method(boundary=boundary, maximum_steps=AFFORDABLE, atol=size, **space)))
+    return tuple(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +24,7 @@ from bayespde.smooth.alignment import at_rest
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.solve.recording import Recording
 from bayespde.solve.trajectory import Trajectory, TrajectoryConfig
-from bayespde.trajectory_search import Search
+from bayespde.trajectory_search import Search, best_begun
 
 # Looks for noise of pixels; the random walk of a front is none.
 PIXELS = "displaced"
@@ -43,6 +44,7 @@ class Refined:
         probability: Of these equations among themselves, each by its own trajectory, `[n]`.
         failed: Terms of equations that have no trajectory, and why.
         recording: Noise of the pixels and jitter of the frames, as the residuals of the smooth field show them.
+        config: Settings, with the boundary that was chosen.
     """
 
     posterior: Posterior
@@ -50,6 +52,7 @@ class Refined:
     probability: np.ndarray
     failed: tuple[tuple[tuple[str, ...], str], ...]
     recording: Recording
+    config: TrajectoryConfig
 
     @property
     def is_trusted(self) -> bool:
@@ -81,7 +84,7 @@ def refine(
     prior: Prior | None = None,
     sampler: SMCConfig | None = None,
     exact_terms: int = EXACT_TERMS,
-    config: TrajectoryConfig | None = None,
+    config: TrajectoryConfig | Sequence[TrajectoryConfig] | None = None,
     seed: int = 0,
     workers: int = 1,
     progress: bool = False,
@@ -104,7 +107,8 @@ def refine(
         sampler: Settings of sampling.
         exact_terms: Enumerate as well where the library has at most so many terms.
         config: Settings; by default the field is periodic in space. `TrajectoryConfig(method=Method(...))` says
-            otherwise; held edges stay at the values of the initial state.
+            otherwise; held edges stay at the values of the initial state. Of several, the one with which the most
+            probable equation explains the pixels best.
         seed: Of sampling, and of the draws of the first frame that show which of its waves are more than scatter.
         workers: Sampler runs at a time.
         progress: Show bars.
@@ -117,12 +121,18 @@ def refine(
         FitError: If the best trajectory runs away with the smallest share of another term.
         IntegrationError: If there is no trajectory beside it.
     """
-    field, config, prior = check_field(field), config or TrajectoryConfig(), prior or Prior()
+    field, prior = check_field(field), prior or Prior()
     _check_belongs(field, smooth)
     draw_seed, sample_seed = spawn_seeds(seed, 2)
     pilot, draws, recording = recording_of(field, smooth, seed=draw_seed)
-    search = Search(posterior.library, prior, field, pilot, draws, recording, config, progress)
-    search.until_one_fits(_leading(posterior, top), posterior.statistics)
+    config = TrajectoryConfig() if config is None else config
+    leading, configs = _leading(posterior, top), [config] if isinstance(config, TrajectoryConfig) else config
+    search = best_begun(
+        [Search(posterior.library, prior, field, pilot, draws, recording, c, progress) for c in configs],
+        leading[:1],
+        posterior.statistics,
+    )
+    search.until_one_fits(leading, posterior.statistics)
     found = sample(
         prior.model(search.settled(), posterior.library),
         config=sampler,
@@ -139,6 +149,7 @@ def refine(
         probability=probability,
         failed=tuple(search.failed.items()),
         recording=recording,
+        config=search.config,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -68,7 +69,9 @@ class Search:
         """
         few = replace(self.config, iterations=min(FIRST_STEPS, self.config.iterations))
         for on in tqdm(spins, desc="trajectories", disable=not self.progress):
-            self._fit(self._begun(on, statistics), few)
+            start = self._begun(on, statistics)
+            if start.names not in self.found and start.names not in self.failed:
+                self._fit(start, few)
             if any(t.mode.slow_residual < SLOW for t in self.found.values()):
                 break
         if self.found and not (best := self.ranked()[0][0]).converged and best.mode.slow_residual < HOPELESS:
@@ -145,6 +148,22 @@ class Search:
             "excess_kurtosis": float(kurtosis(best.mode.residual[best.mode.problem.seen])),
             "log_odds_change_left": change,
         }
+
+
+def best_begun(searches: Sequence[Search], spins: np.ndarray, statistics: SufficientStatistics) -> Search:
+    """Of searches over one field, the one in which first configurations `[n, K]` explain the pixels best.
+
+    Raises:
+        ConfigError: If there is no search.
+    """
+    if not searches:
+        raise ConfigError(
+            "There is no way to integrate.", got="config=()", wanted="one or more", fix="config=TrajectoryConfig()"
+        )
+    if len(searches) > 1:
+        for search in searches:
+            search.until_one_fits(spins, statistics)
+    return max(searches, key=lambda s: max((t.log_evidence for t in s.found.values()), default=-np.inf))
 
 
 def _leading(spins: np.ndarray, probability: np.ndarray) -> np.ndarray:

@@ -114,6 +114,12 @@ def test_what_takes_long_is_left_to_the_user(field, monkeypatch):
     assert asked.posterior.provenance["refinement"]["by"] == "pixels"
 
 
+def test_exact_pixels_are_left_to_the_rows():
+    """What a smooth field leaves of them is no noise, by which a trajectory could be judged."""
+    spec = bp.SimulationSpec.from_mapping(small_problem.SPEC | {"noise": 0.0})
+    assert "hardly any noise" in reason(discover(bp.simulate(spec)))
+
+
 def test_other_words_are_refused():
     with pytest.raises(ConfigError, match="Whether to refine"):
         bp.DiscoverConfig(refine="sometimes")

@@ -1,4 +1,4 @@
-"""A smooth field -> the boundary that its edges look like: a guess, to be judged by the trajectory that it gives."""
+"""A smooth field -> the boundaries that its edges look like: guesses, to be judged by the trajectories they give."""
 
 from __future__ import annotations
 
@@ -13,22 +13,20 @@ BEND, SMALL = 1.5, 0.1
 SCATTER = 3.0
 
 
-def boundary_like(values: np.ndarray, draws: np.ndarray) -> str | None:
-    """The boundary of a smooth field by its edges.
+def boundaries_like(values: np.ndarray, draws: np.ndarray) -> tuple[str, ...]:
+    """What the boundary of a smooth field may be, by its edges.
 
     Args:
         values: `[time, *space]`, float64.
         draws: The same from its posterior, `[n, time, *space]`, one or more.
 
     Returns:
-        "periodic", "no-flux" or "fixed" if all edges look like that, the first that does; None if none does.
+        Those of "periodic", "no-flux" and "fixed" that all edges look like.
     """
     errors = draws - values
     axes = [(np.moveaxis(values, a, 1), np.moveaxis(errors, a + 1, 2)) for a in range(1, values.ndim)]
-    for name, misfit in (("periodic", _bend), ("no-flux", _slope), ("fixed", _change)):
-        if all(_within(misfit, *both) for both in axes):
-            return name
-    return None
+    looks = {"periodic": _bend, "no-flux": _slope, "fixed": _change}
+    return tuple(name for name, misfit in looks.items() if all(_within(misfit, *both) for both in axes))
 
 
 def _within(misfit: Callable[[np.ndarray], tuple[np.ndarray, float]], values: np.ndarray, errors: np.ndarray) -> bool:

@@ -46,9 +46,9 @@ class StateBasis:
 def state_basis(pilot: np.ndarray, *, boundary: str, error: float, most: int) -> StateBasis:
     """Modes that an initial state may have, by a pilot estimate of it.
 
-    Modes are those of the boundary (Fourier, or cosines). Each has a normal prior of mean zero, three times as wide as
-    the largest pilot coefficient at its wave number or above: an envelope, so that the pilot says how rough the state
-    may be and hardly anything else.
+    Modes are those of the boundary (Fourier; cosines; a line and sines). Each has a normal prior of mean zero, three
+    times as wide as the largest pilot coefficient at its wave number or above: an envelope, so that the pilot says how
+    rough the state may be and hardly anything else.
 
     Args:
         pilot: `[*points]`, a smooth estimate of the first frame.
@@ -118,7 +118,12 @@ def as_smooth(basis: StateBasis, pilot: np.ndarray, draws: np.ndarray, *, error:
 
 def _modes(points: int, boundary: str) -> tuple[np.ndarray, np.ndarray]:
     """Orthonormal modes `[points, points]` of one axis, and their wave numbers."""
-    if boundary != "periodic":
+    if boundary == "fixed":
+        # Edges at any value, and sines, which vanish there.
+        place = np.linspace(0.0, 1.0, points)[:, None]
+        sines = np.sin(np.pi * place * np.arange(1, points - 1))
+        return np.linalg.qr(np.hstack([place**0, place, sines]))[0], np.arange(float(points))
+    if boundary == "no-flux":
         return np.asarray(scipy.fft.idct(np.eye(points), type=2, norm="ortho", axis=0)), np.arange(float(points))
     angle = 2 * np.pi * np.outer(np.arange(points), np.arange(points // 2 + 1)) / points
     pairs = np.stack([np.cos(angle), np.sin(angle)], axis=-1).reshape(points, -1)

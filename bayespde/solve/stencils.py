@@ -186,7 +186,8 @@ def _compiled(
     expressions: list[sympy.Expr], names: list[str], columns: list[torch.Tensor]
 ) -> Callable[[list[torch.Tensor], torch.Tensor], torch.Tensor]:
     """`sum_k coefficient_k expression_k` as a torch function of the named derivatives, added to zeros."""
-    weights = [sympy.Dummy(f"c{k}") for k in range(len(expressions))]
+    # No dummies: lambdify would number them, and multiply in the order of these numbers as words: 100 before 99.
+    weights = [sympy.Symbol(f"coefficient_{k}", real=True) for k in range(len(expressions))]
     inputs = [sympy.Symbol(n, real=True) for n in names]
     total = sympy.Add(*(w * e.evalf(17) for w, e in zip(weights, expressions, strict=True)))
     function = sympy.lambdify([*weights, *inputs], total, modules=[_FUNCTIONS], cse=True)

@@ -6,11 +6,12 @@ between them are free of the integrator's choices.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import LinAlgError, solve
+from scipy.linalg import LinAlgError, LinAlgWarning, solve
 
 from bayespde.core.errors import FitError, IntegrationError, StepLimitError
 from bayespde.solve.residual_test import slow_residual
@@ -19,6 +20,8 @@ from bayespde.solve.trajectory_problem import Linearised, TrajectoryProblem
 # Frames of a first fit where the start has no trajectory over all: at least so many, each time fewer, and no less more,
 # in at most so many fits of so many steps.
 FEWEST_FRAMES, SHORTER, GROWTH, MOST_FITS, FIRST_STEPS = 8, 0.8, 1.05, 10, 5
+# Norm of the difference, in units of the noise, that more points may make.
+FAITHFUL = 0.3
 DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
 
 
@@ -45,7 +48,7 @@ class Mode:
     @cached_property
     def slow_residual(self) -> float:
         """Score by which the residual is slower than noise."""
-        return slow_residual(self.residual, self.problem.grid.points)
+        return slow_residual(self.residual, self.problem.basis.shape)
 
     @cached_property
     def quiet(self) -> np.ndarray:
@@ -68,7 +71,10 @@ class Mode:
 def find_mode(
     problem: TrajectoryProblem, start: np.ndarray, *, iterations: int, tolerance: float, patient: bool = True
 ) -> Mode:
-    """Find the mode of a trajectory's posterior.
+    """Find the mode of a trajectory's posterior, with states at as many points as it needs.
+
+    The mode is believed when half as many points again show the same: no parameter is off by a larger share of its
+    standard deviation than all pixels together are of their noise.
 
     Args:
         problem: Of all frames.
@@ -84,8 +90,28 @@ def find_mode(
         IntegrationError: If there is no trajectory through all frames.
         FitError: If it does not depend on a coefficient, or on each alike.
     """
-    start = _begun(problem, start, tolerance) if patient else start
-    return _gauss_newton(problem, start, iterations=iterations, tolerance=tolerance)
+    while True:
+        finer = problem.finer()
+        try:
+            begun = _begun(problem, start, tolerance) if patient else start
+            mode = _gauss_newton(problem, begun, iterations=iterations, tolerance=tolerance)
+        except StepLimitError:
+            raise
+        except IntegrationError:
+            # What steepens may run away for want of points.
+            if finer is None:
+                raise
+        else:
+            if finer is None or not mode.converged or _difference(mode, finer) < FAITHFUL:
+                return mode
+            start, patient = mode.parameters, False
+        problem = finer
+
+
+def _difference(mode: Mode, finer: TrajectoryProblem) -> float:
+    """Norm of what the pixels show otherwise, in units of their noise."""
+    other = finer.residual(mode.parameters) - mode.residual
+    return float(np.linalg.norm(finer.whiten(other)))
 
 
 def _begun(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float) -> np.ndarray:
@@ -141,9 +167,13 @@ def _gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, *, iterati
 
 
 def _solved(curvature: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    # To a unit diagonal: that precisions differ by twenty digits, as those of exact pixels and of a prior do, is no
+    # trouble; that directions agree is.
+    size = np.sqrt(np.diag(curvature))
     try:
-        return np.asarray(solve(curvature, gradient, assume_a="pos"))
-    except LinAlgError:
+        with warnings.catch_warnings(action="error", category=LinAlgWarning):
+            return np.asarray(solve(curvature / np.outer(size, size), gradient / size, assume_a="pos")) / size
+    except (LinAlgError, LinAlgWarning):
         raise FitError(
             "The coefficients cannot be told apart along the trajectory.",
             got="a singular curvature",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +12,12 @@ import xarray as xr
 
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FitError
-from bayespde.core.field import spacings
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.displacement import displaced
 from bayespde.solve.integrate import evolve
 from bayespde.solve.method import Method
 from bayespde.solve.recording import Recording, Whitener
+from bayespde.solve.resolution import Resolution
 from bayespde.solve.state_basis import StateBasis
 from bayespde.solve.stencils import right_hand_side
 
@@ -49,7 +50,7 @@ class TrajectoryProblem:
 
     Attributes:
         equation: With the coefficients where the search begins.
-        grid: Of the states.
+        resolution: Grid of the states, and how pixels see them.
         times: Of the frames.
         observed: `[time, pixels]`, 0 where missing.
         weight: One over the standard deviation of every pixel, 0 where missing, the same shape.
@@ -57,13 +58,12 @@ class TrajectoryProblem:
         basis: Of the first state.
         scale: Of the coefficients, physical units.
         recording: Noise of the pixels, and jitter of the frames.
-        spacing: Of the pixels, per axis.
         method: How to integrate.
         slope_tolerance: Relative error per step of the trajectories that slopes are taken from.
     """
 
     equation: Equation
-    grid: Grid
+    resolution: Resolution
     times: np.ndarray
     observed: np.ndarray
     weight: np.ndarray
@@ -71,7 +71,6 @@ class TrajectoryProblem:
     basis: StateBasis
     scale: np.ndarray
     recording: Recording
-    spacing: tuple[float, ...]
     method: Method
     slope_tolerance: float = SLOPE_TOLERANCE
 
@@ -100,11 +99,11 @@ class TrajectoryProblem:
                 wanted=f"at most {MOST_SLOPES:.0e} slopes, pixels times modes",
                 fix="fewer frames or pixels, field.isel(...), or TrajectoryConfig(most_modes=...)",
             )
-        seen = ~np.isnan(field.values)
+        grid, seen = Grid.of(field.isel(time=0, drop=True).fillna(0.0)), ~np.isnan(field.values)
         weight = np.where(seen, 1.0 / np.broadcast_to(recording.scale, field.shape), 0.0).reshape(len(field), -1)
         return cls(
             equation=equation,
-            grid=Grid.of(field.isel(time=0, drop=True).fillna(0.0)),
+            resolution=Resolution.for_waves(grid, method.boundary, float(basis.wave.max())),
             times=field["time"].values,
             observed=np.where(seen, field.values, 0.0).reshape(len(field), -1),
             weight=weight,
@@ -112,7 +111,6 @@ class TrajectoryProblem:
             basis=basis,
             scale=np.abs(coefficients),
             recording=recording,
-            spacing=spacings(field)[1:],
             method=method,
         )
 
@@ -135,6 +133,17 @@ class TrajectoryProblem:
     def seen(self) -> np.ndarray:
         """Which pixels were observed, `[time, pixels]`."""
         return self.weight > 0
+
+    @cached_property
+    def modes(self) -> np.ndarray:
+        """Of the first state, at the points of the states, `[points, M]`."""
+        modes = self.resolution.at_points(self.basis.modes.T.reshape(-1, *self.basis.shape))
+        return modes.reshape(len(modes), -1).T
+
+    def finer(self) -> TrajectoryProblem | None:
+        """The same with states at more points, if there are more."""
+        resolution = self.resolution.finer()
+        return None if resolution is None else replace(self, resolution=resolution)
 
     def tighter(self) -> TrajectoryProblem | None:
         """The same with more exact slopes, if they can be."""
@@ -173,9 +182,8 @@ class TrajectoryProblem:
         return np.repeat([0.0, 1.0], [self.terms, self.size - self.terms])
 
     def first_state(self, parameters: np.ndarray) -> np.ndarray:
-        """State at the first time, shape of space."""
-        state = parameters[self.terms : self.shared] * self.basis.deviation
-        return np.asarray((self.basis.modes @ state).reshape(self.basis.shape))
+        """State at the first time, at the pixels, `[*pixels]`."""
+        return self.resolution.at_pixels(self._starts(parameters[None]))[0]
 
     def displacements(self, parameters: np.ndarray) -> np.ndarray:
         """Of every frame, `[time, axis]`, physical lengths; no axis if frames stay."""
@@ -187,8 +195,9 @@ class TrajectoryProblem:
         return (self.observed - shown) * self.weight
 
     def objective(self, residual: np.ndarray, parameters: np.ndarray) -> float:
-        """Minus the log posterior, up to a constant."""
-        return float(np.sum(self.whiten(residual) ** 2) + self.prior() @ parameters**2) / 2
+        """Minus the log posterior, up to a constant; not finite where a trajectory is about to run away."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(np.sum(self.whiten(residual) ** 2) + self.prior() @ parameters**2) / 2
 
     def linearised(self, parameters: np.ndarray, residual: np.ndarray) -> Linearised:
         """The problem around parameters and their residual."""
@@ -225,20 +234,28 @@ class TrajectoryProblem:
         return found, np.stack(own, axis=-1) if own else np.zeros((*self.observed.shape, 0))
 
     def frames(self, parameters: np.ndarray, method: Method) -> np.ndarray:
-        """Trajectories `[B, time, *space]` of parameters `[B, n]`, which share steps; no frame displaced."""
+        """Trajectories `[B, time, *pixels]` of parameters `[B, n]`, which share steps; no frame displaced."""
+        return self.resolution.at_pixels(self.states(parameters, method))
+
+    def states(self, parameters: np.ndarray, method: Method) -> np.ndarray:
+        """The same at the points of the states, `[B, time, *points]`."""
         coefficients = torch.from_numpy(parameters[:, : self.terms] * self.scale)
-        states = parameters[:, self.terms : self.shared] * self.basis.deviation @ self.basis.modes.T
-        start = torch.from_numpy(states.reshape(-1, *self.basis.shape))
-        compiled = right_hand_side(self.equation, self.grid, method=method, coefficients=coefficients)
+        start = torch.from_numpy(self._starts(parameters))
+        compiled = right_hand_side(self.equation, self.resolution.grid, method=method, coefficients=coefficients)
         with torch.no_grad():
-            frames = evolve(compiled, start, self.times, method=method)
-        return np.asarray(frames.movedim(1, 0).numpy())
+            states = evolve(compiled, start, self.times, method=method)
+        return np.asarray(states.movedim(1, 0).numpy())
+
+    def _starts(self, parameters: np.ndarray) -> np.ndarray:
+        """First states of parameters `[B, n]`, `[B, *points]`."""
+        states = parameters[:, self.terms : self.shared] * self.basis.deviation @ self.modes.T
+        return states.reshape(-1, *self.resolution.grid.points)
 
     def _moved(self, frames: np.ndarray, parameters: np.ndarray, derivative: int | None = None) -> np.ndarray:
         """Frames where they were taken, `[B, time, pixels]`, or the slope in one axis of the displacement."""
         if len(self.jitter):
             moved = self.displacements(parameters)
-            frames = displaced(frames, moved, self.spacing, self.method.boundary, derivative)
+            frames = displaced(frames, moved, self.resolution.pixels.steps, self.method.boundary, derivative)
         return frames.reshape(*frames.shape[:2], -1)
 
 

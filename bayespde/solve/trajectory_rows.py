@@ -83,11 +83,14 @@ def _with_all_terms(mode: Mode, library: Library) -> tuple[TrajectoryProblem, np
 def _sizes(mode: Mode, library: Library, coefficients: np.ndarray) -> np.ndarray:
     """Coefficient at which each term is a small share of the right-hand side, `[K]`, physical units."""
     problem = mode.problem
-    frames = problem.frames(mode.quiet[None], problem.method)[0]
+    frames = problem.states(mode.quiet[None], problem.method)[0]
     frames = frames[:: max(1, len(frames) // LOOKS)]
     everything = Equation(library.terms, (1.0,) * len(library), problem.equation.target, problem.equation.variable)
     one_by_one = right_hand_side(
-        everything, problem.grid, method=problem.method, coefficients=torch.eye(len(library), dtype=torch.float64)
+        everything,
+        problem.resolution.grid,
+        method=problem.method,
+        coefficients=torch.eye(len(library), dtype=torch.float64),
     )
     # The largest that a term can be, in any units: of a frame as large and as rough as the grid allows.
     rough = np.cos(np.indices(frames.shape[1:]).astype(float) ** 2).prod(axis=0) * np.sqrt(np.mean(frames**2))

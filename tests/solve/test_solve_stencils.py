@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sympy
 import torch
 
 from bayespde.core.equation import Equation, Library
@@ -118,3 +119,11 @@ def test_an_equation_without_terms_stands_still():
 def test_equations_that_do_not_fit_are_refused(text, method):
     with pytest.raises((ConfigError, TermError)):
         compiled(text, method)
+
+
+@pytest.mark.parametrize("number", [7, 96, 98, 997])
+def test_values_do_not_depend_on_what_was_compiled_before(monkeypatch, rng, number):
+    u = torch.from_numpy(rng.standard_normal(POINTS))
+    first = compiled("u_t = -1.1*u*u_x + 0.7*u**2*u_xxx").full(u)
+    monkeypatch.setattr(sympy.Dummy, "_count", number)
+    assert torch.equal(compiled("u_t = -1.1*u*u_x + 0.7*u**2*u_xxx").full(u), first)

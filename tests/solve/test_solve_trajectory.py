@@ -14,6 +14,7 @@ from bayespde.solve.method import Method
 from bayespde.solve.recording import Recording
 from bayespde.solve.state_basis import state_basis
 from bayespde.solve.trajectory import TrajectoryConfig, fit_trajectory
+from bayespde.solve.trajectory_problem import TrajectoryProblem
 
 POINTS, LENGTH = 32, 2 * np.pi
 X = LENGTH * np.arange(POINTS) / POINTS
@@ -176,6 +177,30 @@ def test_sine_and_cosine_of_a_wave_number_come_together():
     pilot = np.outer(np.cos(X), 1 + np.sin(X))
     basis = state_basis(pilot, boundary="periodic", error=0.1, most=200)
     np.testing.assert_allclose((basis.modes @ basis.coefficients(pilot)).reshape(pilot.shape), pilot, atol=1e-9)
+
+
+def test_pixels_without_noise_are_no_trouble():
+    """Precisions of pixels and of the prior differ by sixteen digits; nothing warns, and the answer is exact."""
+    clean, _ = heat(0)
+    found = fit_trajectory(
+        bp.Equation.from_string("u_t = 0.3*u_xx"),
+        bp.make_field(clean, t=T, x=X),
+        pilot=frame(clean[0]),
+        recording=Recording(1e-8),
+        config=TrajectoryConfig(most_modes=7),
+    )
+    assert found.equation.coefficients[0] == pytest.approx(0.2, rel=1e-5)
+
+
+def test_a_step_that_runs_away_is_no_improvement():
+    clean, field = heat(0)
+    basis = state_basis(clean[0], boundary="periodic", error=NOISE, most=7)
+    equation = bp.Equation.from_string("u_t = 0.2*u_xx")
+    problem = TrajectoryProblem.of(equation, field, basis, Recording(NOISE), Method())
+    start = problem.start(clean[0])
+    best = problem.objective(problem.residual(start), start)
+    assert np.isfinite(best)
+    assert not problem.objective(np.full(clean.shape, 1e232), start) < best
 
 
 def test_missing_pixels_say_nothing():
