@@ -111,6 +111,16 @@ def test_a_wrong_boundary_is_seen(found):
     assert "do not trust the equation, or its boundary" in str(refined)
 
 
+def test_the_pixels_choose_between_boundaries(found):
+    field, smooth, posterior = found
+    walls = TrajectoryConfig(method=Method(space="difference", order=4, boundary="no-flux", rtol=1e-5), most_modes=12)
+    refined = bp.refine(posterior, field, smooth=smooth, config=[walls, TrajectoryConfig()])
+    assert refined.config.method.boundary == "periodic"
+    assert refined.is_trusted
+    with pytest.raises(ConfigError, match="no way to integrate"):
+        bp.refine(posterior, field, smooth=smooth, config=[])
+
+
 def test_a_field_and_its_smooth_must_belong_together(found):
     field, smooth, posterior = found
     with pytest.raises(ConfigError, match="not made from this field"):

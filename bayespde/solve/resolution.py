@@ -22,7 +22,7 @@ FEWEST = 24
 # A finer grid has that many times the points; steps of a term of third order grow with their third power.
 FINER = 1.5
 # A grid with more than this share of all pixels saves nothing.
-COARSE = 0.7
+COARSE = 0.8
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ between them are free of the integrator's choices.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,8 +20,10 @@ from bayespde.solve.trajectory_problem import Linearised, TrajectoryProblem
 # Frames of a first fit where the start has no trajectory over all: at least so many, each time fewer, and no less more,
 # in at most so many fits of so many steps.
 FEWEST_FRAMES, SHORTER, GROWTH, MOST_FITS, FIRST_STEPS = 8, 0.8, 1.05, 10, 5
-# Norm of the difference, in units of the noise, that more points may make.
-FAITHFUL = 0.3
+# Norm of the difference that more points may make: at a mode in units of the noise, before it over the residual's.
+FAITHFUL, ROUGH = 0.3, 0.03
+# Times the steps of a fit that a look at more points may take.
+PATIENCE = 4
 DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
 
 
@@ -90,6 +92,7 @@ def find_mode(
         IntegrationError: If there is no trajectory through all frames.
         FitError: If it does not depend on a coefficient, or on each alike.
     """
+    problem = _resolved(problem, start)
     while True:
         finer = problem.finer()
         try:
@@ -102,16 +105,35 @@ def find_mode(
             if finer is None:
                 raise
         else:
-            if finer is None or not mode.converged or _difference(mode, finer) < FAITHFUL:
+            allowed = FAITHFUL if mode.converged else ROUGH * np.linalg.norm(mode.residual)
+            if finer is None or _difference(mode.residual, _patient(finer), mode.parameters) < allowed:
                 return mode
             start, patient = mode.parameters, False
         problem = finer
 
 
-def _difference(mode: Mode, finer: TrajectoryProblem) -> float:
-    """Norm of what the pixels show otherwise, in units of their noise."""
-    other = finer.residual(mode.parameters) - mode.residual
-    return float(np.linalg.norm(finer.whiten(other)))
+def _resolved(problem: TrajectoryProblem, start: np.ndarray) -> TrajectoryProblem:
+    """With as many points as a fit can begin with: more change little of what it has to explain."""
+    while (finer := problem.finer()) is not None:
+        try:
+            residual = problem.residual(start)
+            if _difference(residual, finer, start) < ROUGH * np.linalg.norm(residual):
+                break
+        except IntegrationError:
+            break
+        problem = finer
+    return problem
+
+
+def _patient(problem: TrajectoryProblem) -> TrajectoryProblem:
+    """The same, for one look: a single trajectory takes a small part of the time of all that a step of a fit needs."""
+    return replace(problem, method=replace(problem.method, maximum_steps=PATIENCE * problem.method.maximum_steps))
+
+
+def _difference(residual: np.ndarray, finer: TrajectoryProblem, parameters: np.ndarray) -> float:
+    """Norm of what the pixels show otherwise on a finer grid, in units of their noise."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.linalg.norm(finer.whiten(finer.residual(parameters) - residual)))
 
 
 def _begun(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float) -> np.ndarray:
@@ -150,11 +172,12 @@ def _gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, *, iterati
             around = problem.linearised(parameters, residual)
         curvature, gradient = around.curvature + prior, around.gradient
         check_slopes(problem, curvature)
-        converged = float(gradient @ _solved(curvature, gradient)) < 2 * tolerance
+        distance = float(gradient @ solved(curvature, gradient))
+        converged = distance < 2 * tolerance
         value, following = problem.objective(residual, parameters), None
         while not converged and steps < iterations and following is None and damping < STRONGEST:
             damped = curvature + damping * np.diag(np.diag(curvature))
-            moved = parameters + _solved(damped, gradient)
+            moved = parameters + solved(damped, gradient)
             following = _lower(problem, moved, value)
             damping = damping * 10 if following is None else max(damping / 10, WEAKEST)
         if following is not None:
@@ -163,16 +186,23 @@ def _gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, *, iterati
             problem, damping = tighter, DAMPING
         else:
             break
-    return Mode(problem, parameters, residual, around, converged, steps)
+    # Where no step goes down although one should, the errors of the integrator are larger than what is left to gain.
+    return Mode(problem, parameters, residual, around, converged or distance < FAITHFUL**2, steps)
 
 
-def _solved(curvature: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+def solved(curvature: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solution of a positive definite system `[n, n]` for right-hand sides `[n]` or `[n, k]`.
+
+    Raises:
+        FitError: If there is none.
+    """
     # To a unit diagonal: that precisions differ by twenty digits, as those of exact pixels and of a prior do, is no
     # trouble; that directions agree is.
     size = np.sqrt(np.diag(curvature))
     try:
         with warnings.catch_warnings(action="error", category=LinAlgWarning):
-            return np.asarray(solve(curvature / np.outer(size, size), gradient / size, assume_a="pos")) / size
+            scaled = solve(curvature / np.outer(size, size), (right.T / size).T, assume_a="pos")
+            return np.asarray((scaled.T / size).T)
     except (LinAlgError, LinAlgWarning):
         raise FitError(
             "The coefficients cannot be told apart along the trajectory.",

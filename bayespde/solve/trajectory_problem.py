@@ -213,21 +213,23 @@ class TrajectoryProblem:
         spread = curvature if white[1] is common else _normal(common, own)
         return Linearised(curvature, gradient - self.prior() * parameters, spread)
 
-    def slopes(self, parameters: np.ndarray, count: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def slopes(self, parameters: np.ndarray, wanted: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Slopes in what frames share, `[time, pixels, k]`, and in displacements of their own, `[time, pixels, a]`.
 
-        `count` is how many of the shared parameters are wanted, from the first; all by default.
+        `wanted` are those of the shared parameters; all by default.
         """
-        count = self.shared if count is None else count
+        places = np.arange(self.shared)[wanted]
         method = replace(self.method, rtol=max(self.method.rtol, self.slope_tolerance))
         most = max(1, MOST_VALUES // (4 * self.observed.size))
-        found = np.empty((*self.observed.shape, count))
-        for first in range(0, count, most):
-            some = np.arange(first, min(first + most, count))
+        found = np.empty((*self.observed.shape, len(places)))
+        for first in range(0, len(places), most):
+            some = places[first : first + most]
             batch = np.tile(parameters, (len(some) + 1, 1))
             batch[np.arange(len(some)), some] += STEP
             frames = self.frames(batch, method)
-            found[..., some] = np.moveaxis(self._moved(frames[:-1] - frames[-1], parameters) / STEP, 0, -1)
+            found[..., first : first + most] = np.moveaxis(
+                self._moved(frames[:-1] - frames[-1], parameters) / STEP, 0, -1
+            )
         found *= self.weight[..., None]
         last = frames[-1:]
         own = [self._moved(last, parameters, axis)[0] * j * self.weight for axis, j in enumerate(self.jitter)]

@@ -16,7 +16,7 @@ import torch
 from bayespde.core.equation import Equation, Library
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.solve.stencils import right_hand_side
-from bayespde.solve.trajectory_mode import Mode, check_finite
+from bayespde.solve.trajectory_mode import Mode, check_finite, solved
 from bayespde.solve.trajectory_problem import TrajectoryProblem
 
 # Frames by which the size of a term is seen.
@@ -45,15 +45,18 @@ def trajectory_rows(mode: Mode, library: Library, *, variance: float = 1.0) -> S
     problem, coefficients = _with_all_terms(mode, library)
     terms, modes, others = problem.terms, problem.shared - problem.terms, mode.parameters[mode.problem.terms :]
     with np.errstate(over="ignore", invalid="ignore"):
-        of_terms, _ = problem.slopes(np.concatenate([coefficients, mode.quiet[mode.problem.terms :]]), terms)
-        of_state, own = mode.problem.slopes(mode.quiet)
-        common = np.concatenate([of_terms, of_state[..., mode.problem.terms :]], axis=-1)
-        common, own, left = (problem.whiten(s) for s in (common, own, mode.residual[..., None]))
-        check_finite(np.einsum("tpk,tpk->k", common, common))
-    rows, believed = _at_rest(np.concatenate([common, left], axis=-1), own, others[modes:])
-    # What is believed of the first state before anything is seen is a row as well.
-    state = np.column_stack([np.zeros((modes, terms)), np.eye(modes), -others[:modes]])
-    everything = _free_of(np.vstack([state, believed, rows[problem.seen]]), slice(terms, problem.shared))
+        of_terms, own = problem.slopes(np.concatenate([coefficients, mode.quiet[mode.problem.terms :]]), slice(terms))
+        of_state, _ = mode.problem.slopes(mode.quiet, slice(mode.problem.terms, None))
+        wanted = np.concatenate([of_terms, mode.residual[..., None]], axis=-1)
+        wanted, of_state, own = (problem.whiten(s) for s in (wanted, of_state, own))
+        check_finite(np.concatenate([np.einsum("tpk,tpk->k", s, s) for s in (wanted, of_state)]))
+    # What is believed of displacements and of the first state before anything is seen are rows as well.
+    wanted, still = _at_rest(wanted, own, others[modes:])
+    of_state, state_still = _at_rest(of_state, own, np.zeros(len(others) - modes))
+    before = np.column_stack([np.zeros((modes, terms)), -others[:modes]])
+    rows = [before, still, wanted.reshape(-1, terms + 1)]
+    left = _free_of(rows, [np.eye(modes), state_still, of_state.reshape(-1, modes)])
+    everything = np.vstack([*left[:2], left[2][problem.seen.ravel()]])
     design, residual = everything[:, :terms], everything[:, -1]
     return SufficientStatistics.from_rows(
         design / problem.scale,
@@ -110,7 +113,7 @@ def _at_rest(rows: np.ndarray, own: np.ndarray, displaced: np.ndarray) -> tuple[
     """Rows `[time, pixels, k]` with every frame's own displacements profiled out, and the rows of their prior.
 
     Displacement d of a frame with slopes O and prior N(0, 1): its best value given all else is (O'O + 1)^-1 (O'y - d),
-    and what that leaves of the prior are rows too.
+    and what that leaves of the prior are rows too. The last column is that of the residual.
     """
     frames, _, axes = own.shape
     if not axes:
@@ -122,7 +125,11 @@ def _at_rest(rows: np.ndarray, own: np.ndarray, displaced: np.ndarray) -> tuple[
     return rows - np.einsum("tpa,tak->tpk", own, best), (moved - best).reshape(-1, rows.shape[-1])
 
 
-def _free_of(rows: np.ndarray, nuisance: slice) -> np.ndarray:
-    """Rows `[n, k]` with some of their columns profiled out of the others."""
-    others = np.delete(rows, nuisance, axis=1)
-    return np.asarray(others - rows[:, nuisance] @ np.linalg.lstsq(rows[:, nuisance], others, rcond=None)[0])
+def _free_of(rows: list[np.ndarray], nuisance: list[np.ndarray]) -> list[np.ndarray]:
+    """Rows `[n, k]` in parts, with columns that are not wanted, `[n, m]` in the same parts, profiled out of them."""
+    curvature = sum(n.T @ n for n in nuisance)
+    # The second time takes what rounding left.
+    for _ in range(2):
+        best = solved(curvature, sum(n.T @ r for n, r in zip(nuisance, rows, strict=True)))
+        rows = [r - n @ best for n, r in zip(nuisance, rows, strict=True)]
+    return rows

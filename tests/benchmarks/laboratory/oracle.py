@@ -67,6 +67,8 @@ class Case:
         basis = basis_of(self.pilot.values, self.draws, self.recording, len(self.field), CONFIG)
         equation = bp.Equation(LIBRARY.chosen(self.true).terms, tuple(self.wanted), "u_t", "u")
         problem = TrajectoryProblem.of(equation, self.field, basis, Recording(scale), CONFIG.method)
+        while (finer := problem.finer()) is not None:
+            problem = finer
         parameters = problem.start(start.values)
         curvature = problem.linearised(parameters, problem.residual(parameters)).curvature
         covariance = np.linalg.inv(curvature + np.diag(problem.prior()))
