@@ -23,6 +23,10 @@ MOST_PIXELS = 100_000
 TOLERANCE = 1e-9
 # Noise, over the deviation of the field, below which residuals of a smooth field are those of its splines.
 LEAST_NOISE = 1e-3
+# Of a window, in windows; the pixels choose.
+MARGINS = (0.5, 1.0, 2.0)
+# The check that fails where the boundary is another.
+MISFIT = "slow residual"
 # Of the smooth field, for the scatter of its edges.
 DRAWS = 4
 
@@ -52,14 +56,15 @@ def refined_or_rows(
         A posterior; `provenance["refinement"]` says which (`by`: "pixels" or "rows") and, for rows, why (`because`).
     """
     because = _not_tried(rows, field, smooth) if config.refine == "auto" else ""
-    guesses = () if because else _guesses(smooth, field, seed)
-    if guesses:
-        found, about = _by_pixels(
-            rows, field, smooth, guesses, config=config, seed=seed, workers=workers, progress=progress
-        )
-    else:
-        because = because or "the edges of the field look like no boundary that can be integrated"
+    if because:
         found, about = rows, {"by": "rows", "because": because, "boundary": None}
+    else:
+        for guesses in _guesses(smooth, field, seed):
+            found, about, is_over = _by_pixels(
+                rows, field, smooth, guesses, config=config, seed=seed, workers=workers, progress=progress
+            )
+            if is_over:
+                break
     return replace(found, provenance=dict(found.provenance) | {"refinement": about})
 
 
@@ -73,8 +78,8 @@ def _by_pixels(
     seed: int,
     workers: int,
     progress: bool,
-) -> tuple[Posterior, dict[str, Any]]:
-    """The posterior by pixels, or the one by rows; and which it is, why, and with which boundary."""
+) -> tuple[Posterior, dict[str, Any], bool]:
+    """The posterior by pixels or by rows; which it is, why, with which boundary; and whether that is not to blame."""
     try:
         refined = refine(
             rows,
@@ -89,12 +94,13 @@ def _by_pixels(
             progress=progress,
         )
     except BayespdeError as error:
-        return rows, {"by": "rows", "because": str(error).splitlines()[0], "boundary": guesses[0].method.boundary}
-    boundary = refined.config.method.boundary
+        return rows, {"by": "rows", "because": str(error).splitlines()[0], "boundary": guesses[0].boundary}, True
+    boundary = refined.config.boundary
     if refined.is_trusted:
-        return refined.posterior, {"by": "pixels", "because": "", "boundary": boundary}
-    because = "; ".join(c.because for c in check_fit(refined.posterior) if not c.passed)
-    return rows, {"by": "rows", "because": because, "boundary": boundary}
+        return refined.posterior, {"by": "pixels", "because": "", "boundary": boundary}, True
+    failed = [c for c in check_fit(refined.posterior) if not c.passed]
+    because = "; ".join(c.because for c in failed)
+    return rows, {"by": "rows", "because": because, "boundary": boundary}, MISFIT not in {c.name for c in failed}
 
 
 def _not_tried(rows: Posterior, field: xr.DataArray, smooth: SmoothField) -> str:
@@ -111,13 +117,14 @@ def _not_tried(rows: Posterior, field: xr.DataArray, smooth: SmoothField) -> str
     return ""
 
 
-def _guesses(smooth: SmoothField, field: xr.DataArray, seed: int) -> tuple[TrajectoryConfig, ...]:
-    """Ways to integrate with every boundary that the smooth field looks like."""
+def _guesses(smooth: SmoothField, field: xr.DataArray, seed: int) -> list[tuple[TrajectoryConfig, ...]]:
+    """Ways to integrate, one lot after the other: with boundaries that the smooth field looks like, and as a window."""
     generator, none = np.random.default_rng(seed), (0,) * field.ndim
     draws = np.stack([smooth.spline.draw(generator).evaluate(none) for _ in range(DRAWS)])
-    size = TOLERANCE * float(field.std())
-    found = []
-    for boundary in boundaries_like(smooth.spline.evaluate(none), draws):
-        space = {"space": "fourier"} if boundary == "periodic" else {"space": "difference", "order": 4}
-        found.append(TrajectoryConfig(method=Method(boundary=boundary, maximum_steps=AFFORDABLE, atol=size, **space)))
-    return tuple(found)
+    periodic = Method(maximum_steps=AFFORDABLE, atol=TOLERANCE * float(field.std()))
+    walls = replace(periodic, space="difference", order=4, boundary="no-flux")
+    methods = {"periodic": periodic, "no-flux": walls, "fixed": replace(walls, boundary="fixed")}
+    likely = boundaries_like(smooth.spline.evaluate(none), draws)
+    whole = tuple(TrajectoryConfig(method=methods[boundary]) for boundary in likely)
+    window = tuple(TrajectoryConfig(method=periodic, margin=margin) for margin in MARGINS)
+    return [guesses for guesses in (whole, window) if guesses]

@@ -107,8 +107,9 @@ def refine(
         sampler: Settings of sampling.
         exact_terms: Enumerate as well where the library has at most so many terms.
         config: Settings; by default the field is periodic in space. `TrajectoryConfig(method=Method(...))` says
-            otherwise; held edges stay at the values of the initial state. Of several, the one with which the most
-            probable equation explains the pixels best.
+            otherwise; held edges stay at the values of the initial state. `TrajectoryConfig(margin=1.0)` takes it for a
+            window out of a larger field. Of several, the one with which the most probable equation explains the pixels
+            best.
         seed: Of sampling, and of the draws of the first frame that show which of its waves are more than scatter.
         workers: Sampler runs at a time.
         progress: Show bars.

@@ -20,6 +20,7 @@ from bayespde.model.priors import complexity_logits
 from bayespde.results.checks import SLOW
 from bayespde.solve.recording import Recording
 from bayespde.solve.trajectory import Trajectory, TrajectoryConfig, fit_trajectory
+from bayespde.solve.trajectory_mode import HOPELESS
 from bayespde.solve.trajectory_rows import trajectory_rows
 
 # Times that the best equation may give way to one that leads along its trajectory.
@@ -28,8 +29,6 @@ ROUNDS = 4
 LIKELY, FEW = 0.2, 3
 # What contends: with so much less probability by its own trajectory, in nats.
 CONTENDS = 5.0
-# Score of what is left beyond which the best is so far off that nothing along it can be believed.
-HOPELESS = 20.0
 # Steps by which an equation that fits is known from one that does not.
 FIRST_STEPS = 12
 
@@ -75,7 +74,7 @@ class Search:
             if any(t.mode.slow_residual < SLOW for t in self.found.values()):
                 break
         if self.found and not (best := self.ranked()[0][0]).converged and best.mode.slow_residual < HOPELESS:
-            self._fit(best.equation, self.config)
+            self._fit(best.equation, self.config, near=best)
 
     def settled(self) -> SufficientStatistics:
         """Rows along the trajectory of the best equation, when none that leads there is better.
@@ -94,7 +93,7 @@ class Search:
             for on in _leading(*judge.average(rows)):
                 start = self._begun(on, rows)
                 if start.names not in self.found and start.names not in self.failed:
-                    self._fit(start, replace(self.config, patient=False))
+                    self._fit(start, self.config, near=best)
             if self.ranked()[0][0] is best:
                 break
         return replace(rows, provenance=dict(rows.provenance) | {"trajectory": self._record(best, rows)})
@@ -103,14 +102,25 @@ class Search:
         """The equation of a configuration, with the coefficients that rows give it."""
         return Equation.from_library(self.library, rows.least_squares(on))
 
-    def _fit(self, start: Equation, config: TrajectoryConfig) -> None:
+    def _fit(self, start: Equation, config: TrajectoryConfig, near: Trajectory | None = None) -> None:
         try:
             self.found[start.names] = fit_trajectory(
-                start, self.data, pilot=self.pilot, draws=self.draws, recording=self.recording, config=config
+                start,
+                self.data,
+                pilot=self.pilot,
+                draws=self.draws,
+                recording=self.recording,
+                near=near,
+                config=config,
             )
         except (FitError, IntegrationError) as error:
             if start.names not in self.found:
                 self.failed[start.names] = str(error).splitlines()[0]
+
+    @property
+    def log_evidence(self) -> float:
+        """Of the equation that explains the pixels best, whatever its prior; -inf if none has a trajectory."""
+        return max((t.log_evidence for t in self.found.values()), default=-np.inf)
 
     def ranked(self) -> tuple[tuple[Trajectory, ...], np.ndarray]:
         """Trajectories by evidence and prior, the best first, and their probabilities among themselves.
@@ -153,6 +163,8 @@ class Search:
 def best_begun(searches: Sequence[Search], spins: np.ndarray, statistics: SufficientStatistics) -> Search:
     """Of searches over one field, the one in which first configurations `[n, K]` explain the pixels best.
 
+    Margins of a window are tried, narrow ones first, until a wider one explains no more.
+
     Raises:
         ConfigError: If there is no search.
     """
@@ -160,10 +172,15 @@ def best_begun(searches: Sequence[Search], spins: np.ndarray, statistics: Suffic
         raise ConfigError(
             "There is no way to integrate.", got="config=()", wanted="one or more", fix="config=TrajectoryConfig()"
         )
-    if len(searches) > 1:
-        for search in searches:
-            search.until_one_fits(spins, statistics)
-    return max(searches, key=lambda s: max((t.log_evidence for t in s.found.values()), default=-np.inf))
+    best = searches[0]
+    for search in searches if len(searches) > 1 else ():
+        search.until_one_fits(spins, statistics)
+        if search.log_evidence > best.log_evidence:
+            best = search
+        elif search is not best and search.config.margin and np.isfinite(best.log_evidence):
+            # What was so far beyond was not seen; wider margins cost more.
+            break
+    return best
 
 
 def _leading(spins: np.ndarray, probability: np.ndarray) -> np.ndarray:

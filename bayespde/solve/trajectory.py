@@ -8,7 +8,7 @@ is integrated over as in a linear model around the mode.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
@@ -16,6 +16,7 @@ from scipy.linalg import LinAlgError, eigvalsh
 
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FitError
+from bayespde.solve.margin import beyond
 from bayespde.solve.method import Method
 from bayespde.solve.recording import Recording
 from bayespde.solve.state_basis import StateBasis, as_smooth, state_basis
@@ -27,6 +28,8 @@ AFFORDABLE = 2_000
 NOTHING = 1e-3
 # Waves whose prior deviation, over that of their mean over all frames, is smaller are left out.
 NEGLIGIBLE = 0.1
+# Margin of a window, in windows.
+WIDEST = 10.0
 
 
 @dataclass(frozen=True)
@@ -36,27 +39,40 @@ class TrajectoryConfig:
     Attributes:
         method: Space discretisation, boundary, tolerances, and how many steps a trajectory may take: by default few, as
             hundreds of trajectories are integrated.
+        margin: Of a window out of a larger field: points beyond the window, per point of it, whose state influences
+            what is seen. The same law holds there, the first state is unknown, and the domain is periodic around all. 0
+            for a field that is seen as a whole.
         most_modes: Most modes of the initial state.
         iterations: Most Gauss-Newton steps.
         tolerance: Change of the objective, in nats, below which it has converged.
-        patient: Whether an equation that has no trajectory through all frames at its start is fitted to the first ones
-            first.
     """
 
     method: Method = field(default_factory=lambda: Method(maximum_steps=AFFORDABLE))
+    margin: float = 0.0
     most_modes: int = 300
     iterations: int = 30
     tolerance: float = 3e-3
-    patient: bool = True
 
     def __post_init__(self) -> None:
-        if self.most_modes < 1 or self.iterations < 1 or not self.tolerance > 0:
+        if self.most_modes < 1 or self.iterations < 1 or not (self.tolerance > 0 and 0 <= self.margin <= WIDEST):
             raise ConfigError(
                 "The settings of the trajectory are out of range.",
                 got=self,
-                wanted="most_modes >= 1, iterations >= 1, tolerance > 0",
+                wanted=f"most_modes >= 1, iterations >= 1, tolerance > 0, margin from 0 to {WIDEST:g}",
                 fix="TrajectoryConfig()",
             )
+        if self.margin and self.method.boundary != "periodic":
+            raise ConfigError(
+                "A window has no boundary of its own.",
+                got=f"margin={self.margin}, boundary={self.method.boundary!r}",
+                wanted="boundary='periodic', around window and margin",
+                fix="TrajectoryConfig(margin=0.5), or margin=0",
+            )
+
+    @property
+    def boundary(self) -> str:
+        """Of the field: that of the method, or "open" for a window."""
+        return "open" if self.margin else self.method.boundary
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +126,7 @@ def fit_trajectory(
     pilot: xr.DataArray,
     recording: Recording,
     draws: np.ndarray | None = None,
+    near: Trajectory | None = None,
     config: TrajectoryConfig | None = None,
 ) -> Trajectory:
     """Fit coefficients and initial state of an equation to all pixels of a field.
@@ -123,23 +140,43 @@ def fit_trajectory(
         pilot: Smooth estimate of the first frame, dims of space; where the search begins, and how rough it may be.
         draws: Of the first frame, from the pilot's posterior, `[n, *space]`; if absent, the pilot is sure of all waves.
         recording: Pilot of the noise, whose overall scale is estimated once more, and of the jitter of frames.
+        near: Of another equation and all else the same: the search begins at its state, and not at the pilot.
         config: Settings.
 
     Returns:
         The posterior.
 
     Raises:
-        ConfigError: If the boundary or the recording does not fit the field.
-        FitError: If the pixels say nothing about a coefficient, or it has no place to begin.
+        ConfigError: If boundary or recording do not fit the field, or the trajectory nearby has another state.
+        FitError: If the pixels say nothing about a coefficient, or it has no place to begin; if what enters a window
+            cannot have been beyond it.
         IntegrationError: If there is no trajectory through all frames: the equation blows up, is ill-posed, or takes
             more steps than it may.
     """
     config = config or TrajectoryConfig()
-    basis = basis_of(pilot.values, draws, recording, len(field), config)
+    first = beyond(pilot.values, config.margin, dims=pilot.ndim)
+    scatter = None if draws is None else beyond(draws - pilot.values, config.margin, dims=pilot.ndim)
+    basis = basis_of(first, None if scatter is None else first + scatter, recording, len(field), config)
     problem = TrajectoryProblem.of(equation, field, basis, recording, config.method)
-    start = problem.start(pilot.values)
-    mode = find_mode(problem, start, iterations=config.iterations, tolerance=config.tolerance, patient=config.patient)
+    start = problem.start(first)
+    if near is not None:
+        start = _with_state_of(near, start, problem.terms)
+        problem = replace(problem, resolution=near.mode.problem.resolution)
+    mode = find_mode(problem, start, iterations=config.iterations, tolerance=config.tolerance, patient=near is None)
     return _posterior(mode, _quiet(mode), field)
+
+
+def _with_state_of(near: Trajectory, start: np.ndarray, terms: int) -> np.ndarray:
+    """Parameters with first state and displacements of another trajectory."""
+    others = near.mode.parameters[near.mode.problem.terms :]
+    if len(others) != len(start) - terms:
+        raise ConfigError(
+            "The trajectory nearby has another state.",
+            got=f"{len(others)} parameters of it",
+            wanted=f"{len(start) - terms}, as of this field, pilot, recording and config",
+            fix="fit both with the same arguments",
+        )
+    return np.concatenate([start[:terms], others])
 
 
 def basis_of(

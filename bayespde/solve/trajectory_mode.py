@@ -6,6 +6,7 @@ between them are free of the integrator's choices.
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +21,11 @@ from bayespde.solve.trajectory_problem import Linearised, TrajectoryProblem
 # Frames of a first fit where the start has no trajectory over all: at least so many, each time fewer, and no less more,
 # in at most so many fits of so many steps.
 FEWEST_FRAMES, SHORTER, GROWTH, MOST_FITS, FIRST_STEPS = 8, 0.8, 1.05, 10, 5
+# Frames of a first fit to a window, by how many times they grow; most steps of each, nats and score that may be left.
+WINDOW_FRAMES, WINDOW_GROWTH = 10, 1.3
+WINDOW_STEPS, WINDOW_TOLERANCE, WINDOW_SCORE = 8, 0.5, 8.0
+# Score of what is left beyond which a trajectory is so far off that nothing along it can be believed.
+HOPELESS = 20.0
 # Norm of the difference that more points may make: at a mode in units of the noise, before it over the residual's.
 FAITHFUL, ROUGH = 0.3, 0.03
 # Times the steps of a fit that a look at more points may take.
@@ -50,7 +56,7 @@ class Mode:
     @cached_property
     def slow_residual(self) -> float:
         """Score by which the residual is slower than noise."""
-        return slow_residual(self.residual, self.problem.basis.shape)
+        return slow_residual(self.residual, self.problem.window)
 
     @cached_property
     def quiet(self) -> np.ndarray:
@@ -63,7 +69,10 @@ class Mode:
         problem = self.problem
         modes = slice(problem.terms, problem.shared)
         _, wave = np.unique(problem.basis.wave, return_inverse=True)
-        variance = np.diag(np.linalg.inv(self.around.curvature + np.diag(problem.prior())))[modes]
+        # Where only a window is seen, ignorance of what is beyond is no noise.
+        whole = problem.everywhere()
+        around = self.around if whole is problem else whole.linearised(self.parameters, np.zeros_like(whole.observed))
+        variance = np.diag(np.linalg.inv(around.curvature + np.diag(problem.prior())))[modes]
         noise, square = np.bincount(wave, variance), np.bincount(wave, self.parameters[modes] ** 2)
         parameters = self.parameters.copy()
         parameters[modes] *= np.sqrt(np.maximum(1 - noise / np.maximum(square, 1e-300), 0.0))[wave]
@@ -90,13 +99,16 @@ def find_mode(
 
     Raises:
         IntegrationError: If there is no trajectory through all frames.
-        FitError: If it does not depend on a coefficient, or on each alike.
+        FitError: If it does not depend on a coefficient, or on each alike; if what enters a window cannot have been
+            beyond it.
     """
     problem = _resolved(problem, start)
     while True:
         finer = problem.finer()
         try:
-            begun = _begun(problem, start, tolerance) if patient else start
+            begun = start
+            if patient:
+                begun = _entered(problem, start) if problem.is_window else _begun(problem, start, tolerance)
             mode = _gauss_newton(problem, begun, iterations=iterations, tolerance=tolerance)
         except StepLimitError:
             raise
@@ -162,6 +174,28 @@ def _begun(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float)
             return parameters
         found = _gauss_newton(part, parameters[: part.size], iterations=FIRST_STEPS, tolerance=tolerance)
         parameters, longest, count, fits = problem.continued(found.parameters), count, frames, fits + 1
+
+
+def _entered(problem: TrajectoryProblem, parameters: np.ndarray) -> np.ndarray:
+    """Parameters of a window by fits to more and more frames: what was far beyond enters late.
+
+    Raises:
+        FitError: If that leaves what is no noise.
+        IntegrationError: If the trajectory cannot be made longer.
+    """
+    frames, count = len(problem.times), WINDOW_FRAMES
+    while count < frames:
+        part = problem.until(count)
+        found = _gauss_newton(part, parameters[: part.size], iterations=WINDOW_STEPS, tolerance=WINDOW_TOLERANCE)
+        if found.slow_residual > WINDOW_SCORE:
+            raise FitError(
+                "What enters the window cannot have been beyond it.",
+                got=f"{found.slow_residual:.0f} standard deviations left after {count} frames",
+                wanted="noise",
+                fix="a wider TrajectoryConfig(margin=...), or another equation",
+            )
+        parameters, count = problem.continued(found.parameters), math.ceil(WINDOW_GROWTH * count)
+    return parameters
 
 
 def _gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, *, iterations: int, tolerance: float) -> Mode:

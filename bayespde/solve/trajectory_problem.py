@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -51,6 +52,7 @@ class TrajectoryProblem:
     Attributes:
         equation: With the coefficients where the search begins.
         resolution: Grid of the states, and how pixels see them.
+        window: Pixels per dimension that were looked at: the first ones of the domain, or all.
         times: Of the frames.
         observed: `[time, pixels]`, 0 where missing.
         weight: One over the standard deviation of every pixel, 0 where missing, the same shape.
@@ -64,6 +66,7 @@ class TrajectoryProblem:
 
     equation: Equation
     resolution: Resolution
+    window: tuple[int, ...]
     times: np.ndarray
     observed: np.ndarray
     weight: np.ndarray
@@ -99,11 +102,13 @@ class TrajectoryProblem:
                 wanted=f"at most {MOST_SLOPES:.0e} slopes, pixels times modes",
                 fix="fewer frames or pixels, field.isel(...), or TrajectoryConfig(most_modes=...)",
             )
-        grid, seen = Grid.of(field.isel(time=0, drop=True).fillna(0.0)), ~np.isnan(field.values)
+        window, seen = Grid.of(field.isel(time=0, drop=True).fillna(0.0)), ~np.isnan(field.values)
+        domain = replace(window, points=basis.shape)
         weight = np.where(seen, 1.0 / np.broadcast_to(recording.scale, field.shape), 0.0).reshape(len(field), -1)
         return cls(
             equation=equation,
-            resolution=Resolution.for_waves(grid, method.boundary, float(basis.wave.max())),
+            resolution=Resolution.for_waves(domain, method.boundary, float(basis.wave.max())),
+            window=field.shape[1:],
             times=field["time"].values,
             observed=np.where(seen, field.values, 0.0).reshape(len(field), -1),
             weight=weight,
@@ -158,7 +163,7 @@ class TrajectoryProblem:
 
     def until(self, count: int) -> TrajectoryProblem:
         """The same for the first so many frames; its parameters are the first ones of these."""
-        seen = self.seen[:count].reshape(-1, *self.basis.shape)
+        seen = self.seen[:count].reshape(-1, *self.window)
         return replace(
             self,
             times=self.times[:count],
@@ -167,12 +172,32 @@ class TrajectoryProblem:
             whiten=Whitener.of(self.recording, seen),
         )
 
+    @property
+    def is_window(self) -> bool:
+        """Whether there is more to the domain than was looked at."""
+        return self.window != self.resolution.pixels.points
+
+    def everywhere(self) -> TrajectoryProblem:
+        """The same if all of the domain were looked at, with the mean noise."""
+        if not self.is_window:
+            return self
+        domain = self.resolution.pixels.points
+        shape = (len(self.times), math.prod(domain))
+        recording = replace(self.recording, scale=self.recording.size)
+        return replace(
+            self,
+            window=domain,
+            observed=np.zeros(shape),
+            weight=np.full(shape, 1.0 / self.recording.size),
+            whiten=Whitener.of(recording, np.ones((len(self.times), *domain), dtype=bool)),
+        )
+
     def continued(self, parameters: np.ndarray) -> np.ndarray:
         """Parameters of the first frames, and further frames at rest."""
         return np.pad(parameters, (0, self.size - len(parameters)))
 
     def start(self, pilot: np.ndarray) -> np.ndarray:
-        """Parameters of the given coefficients and first frame, no frame displaced."""
+        """Parameters of the given coefficients and first frame, `[*domain]`, no frame displaced."""
         state = self.basis.coefficients(pilot) / self.basis.deviation
         coefficients = np.array(self.equation.coefficients) / self.scale
         return self.continued(np.concatenate([coefficients, state]))
@@ -183,7 +208,7 @@ class TrajectoryProblem:
 
     def first_state(self, parameters: np.ndarray) -> np.ndarray:
         """State at the first time, at the pixels, `[*pixels]`."""
-        return self.resolution.at_pixels(self._starts(parameters[None]))[0]
+        return self._looked_at(self.resolution.at_pixels(self._starts(parameters[None])))[0]
 
     def displacements(self, parameters: np.ndarray) -> np.ndarray:
         """Of every frame, `[time, axis]`, physical lengths; no axis if frames stay."""
@@ -258,7 +283,13 @@ class TrajectoryProblem:
         if len(self.jitter):
             moved = self.displacements(parameters)
             frames = displaced(frames, moved, self.resolution.pixels.steps, self.method.boundary, derivative)
-        return frames.reshape(*frames.shape[:2], -1)
+        return self._looked_at(frames).reshape(*frames.shape[:2], -1)
+
+    def _looked_at(self, frames: np.ndarray) -> np.ndarray:
+        """Of frames `[..., *domain]` the window, `[..., *pixels]`."""
+        for axis, points in enumerate(self.window, start=frames.ndim - len(self.window)):
+            frames = np.moveaxis(np.moveaxis(frames, axis, 0)[:points], 0, axis)
+        return frames
 
 
 def _normal(common: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -99,7 +99,9 @@ def _sizes(mode: Mode, library: Library, coefficients: np.ndarray) -> np.ndarray
     rough = np.cos(np.indices(frames.shape[1:]).astype(float) ** 2).prod(axis=0) * np.sqrt(np.mean(frames**2))
     terms, roughest = (one_by_one.full(torch.from_numpy(f)[:, None]).numpy() for f in (frames, rough[None]))
     size, largest = _mean_size(terms), _mean_size(roughest)
-    right = UNIT * float(np.sqrt(np.mean(np.einsum("k,tk...->t...", coefficients, terms) ** 2)))
+    right = float(np.sqrt(np.mean(np.einsum("k,tk...->t...", coefficients, terms) ** 2)))
+    # Where next to nothing moves, what pixels would just see in the end.
+    right = UNIT * max(right, problem.recording.size / float(np.ptp(problem.times)))
     # A term that is zero along the trajectory has a column of zeros, whatever its unit.
     return np.asarray(right / np.where(size > SMALLEST * largest, size, largest))
 

@@ -155,3 +155,20 @@ def test_a_term_that_is_zero_along_the_trajectory_is_never_in():
     zero = LIBRARY.spins(["u_x", "u_xx", "u_xxx"])
     assert np.all(exact.inclusion_probability[zero] == 0)
     assert np.all(exact.inclusion_probability[~zero] > 0)
+
+
+def test_a_drift_is_seen_along_a_state_at_rest(seed):
+    """Displaced frames can take it up: next to nothing moves, and the unit of a term must not vanish with that."""
+    rng = np.random.default_rng(seed)
+    x, times, speed, jitter, noise = 2 * np.pi * np.arange(64) / 64, np.linspace(0, 4, 61), 0.05, 0.05, 0.02
+    place = x[None] - speed * times[:, None] + jitter * rng.standard_normal((61, 1))
+    values = np.sin(place) + 0.5 * np.cos(2 * place) + noise * rng.standard_normal(place.shape)
+    still = fit_trajectory(
+        bp.Equation.from_string("u_t = 1e-6*u_xx"),
+        bp.make_field(values, t=times, x=x),
+        pilot=xr.DataArray(np.sin(x) + 0.5 * np.cos(2 * x), dims="x", coords={"x": x}, name="u"),
+        recording=Recording(noise, jitter=(jitter,)),
+    )
+    rows = trajectory_rows(still.mode, bp.Library.from_strings(["u_x", "u_xx"]), variance=still.variance)
+    found = rows.least_squares(np.array([True, False]))[0]
+    assert abs(found + speed) < 5 * jitter / (np.std(times) * np.sqrt(len(times)))

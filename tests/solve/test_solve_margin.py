@@ -1,0 +1,152 @@
+"""Windows out of larger fields: the bridge beyond them, and trajectories of what enters."""
+
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayespde as bp
+from bayespde.core.errors import ConfigError, FitError
+from bayespde.solve.margin import beyond
+from bayespde.solve.method import Method
+from bayespde.solve.recording import Recording
+from bayespde.solve.trajectory import TrajectoryConfig, basis_of, fit_trajectory
+
+STEP, PIXELS, NOISE = 0.1, 60, 0.1
+T = np.linspace(0, 4, 41)
+
+
+def frame(values):
+    return xr.DataArray(values, dims="x", coords={"x": STEP * np.arange(len(values))}, name="u")
+
+
+def window_of(text, seed, *, noise=NOISE, jitter=0.0, points=160, first=70):
+    """A larger periodic field, its first frame within the window, and the noisy window."""
+    rng = np.random.default_rng(seed)
+    x, length = STEP * np.arange(points), STEP * points
+    waves = [rng.normal() * np.cos(2 * np.pi * k * x / length + rng.uniform(0, 6)) for k in range(1, 9)]
+    start = frame(np.sum(waves, axis=0) / 2)
+    clean = bp.integrate(bp.Equation.from_string(text), start, T, method=Method(rtol=1e-9)).values
+    moved = jitter * rng.standard_normal(len(T))
+    phase = np.exp(2j * np.pi * np.fft.rfftfreq(points, STEP) * moved[:, None])
+    seen = np.fft.irfft(np.fft.rfft(clean, axis=1) * phase, points, axis=1)[:, first : first + PIXELS]
+    noisy = seen + noise * rng.standard_normal(seen.shape)
+    field = bp.make_field(noisy, t=T, x=STEP * np.arange(PIXELS))
+    return frame(clean[0, first : first + PIXELS]), field, moved
+
+
+def test_the_bridge_is_the_smoothest(rng):
+    """By least squares on the energies of the waves of all of the domain."""
+    values = np.cumsum(rng.standard_normal(40))
+    found = beyond(values, 0.5, dims=1)
+    length = np.std(values) / math.sqrt(np.mean(np.diff(values) ** 2))
+    waves = 2 * np.pi * np.fft.fftfreq(len(found))
+    energy = (np.abs(waves) * (1 + (length * waves) ** 2))[:, None] * np.fft.fft(np.eye(len(found)), axis=0)
+    energy = np.vstack([energy.real, energy.imag])
+    bridge = np.linalg.lstsq(energy[:, 40:], -energy[:, :40] @ values, rcond=None)[0]
+    assert len(found) == 60
+    np.testing.assert_array_equal(found[:40], values)
+    np.testing.assert_allclose(found[40:], bridge, atol=1e-6 * np.ptp(values))
+
+
+def test_the_bridge_keeps_constants_and_overshoots_little():
+    np.testing.assert_allclose(beyond(np.full((2, 30), 3.0), 1.0, dims=1), 3.0)
+    step = np.tanh((np.arange(50) - 25) / 4)
+    assert np.abs(beyond(step, 0.5, dims=1)).max() < 1.05
+
+
+def test_planes_are_continued_along_both_axes():
+    y, x = np.meshgrid(np.sin(np.arange(24) / 4), np.cos(np.arange(30) / 5), indexing="ij")
+    found = beyond((y * x)[None], 0.5, dims=2)
+    assert found.shape == (1, 36, 45)
+    along_y, along_x = beyond(y[:, 0], 0.5, dims=1), beyond(x[0], 0.5, dims=1)
+    np.testing.assert_allclose(found[0], np.outer(along_y, along_x), atol=1e-9)
+    assert beyond(y, 0.0, dims=2) is y
+
+
+def test_a_window_of_moving_waves_is_its_closed_form(seed):
+    """u_t = -c u_x moves every wave of the domain: pixels are normal, their covariance a matrix for every c."""
+    first, field, _ = window_of("u_t = -0.5*u_x", seed)
+    config = TrajectoryConfig(margin=1.0, most_modes=13)
+    equation = bp.Equation.from_string("u_t = -0.48*u_x")
+    found = fit_trajectory(equation, field, pilot=first, recording=Recording(NOISE), config=config)
+    basis = basis_of(beyond(first.values, 1.0, dims=1), None, Recording(NOISE), len(T), config)
+    length, x = STEP * 120, STEP * np.arange(PIXELS)
+    waves = np.fft.rfft(basis.modes, axis=0) / len(basis.modes)
+    waves[1:-1] *= 2
+    number = 2 * np.pi * np.arange(len(waves)) / length
+
+    def log_likelihood(speed):
+        place = np.exp(1j * number * (x[None, :, None] - speed * T[:, None, None]))
+        seen = (place @ waves).real.reshape(-1, waves.shape[1]) * basis.deviation / NOISE
+        y = field.values.ravel() / NOISE
+        inner = np.eye(waves.shape[1]) + seen.T @ seen
+        projected = seen.T @ y
+        return (projected @ np.linalg.solve(inner, projected) - np.linalg.slogdet(inner)[1]) / 2
+
+    grid = -found.equation.coefficients[0] + found.sd[0] * np.linspace(-5, 5, 81)
+    logs = np.array([log_likelihood(c) for c in grid])
+    weights = np.exp(logs - logs.max())
+    mean = np.sum(grid * weights) / weights.sum()
+    sd = math.sqrt(np.sum((grid - mean) ** 2 * weights) / weights.sum())
+    assert found.converged
+    assert -found.equation.coefficients[0] == pytest.approx(mean, abs=0.1 * sd)
+    assert found.sd[0] * NOISE / found.noise_scale == pytest.approx(sd, rel=0.05)
+    assert found.start.shape == (PIXELS,)
+    assert found.fitted.shape == field.shape
+
+
+def test_what_enters_a_window_was_beyond_it(seed):
+    """As far as waves come from the margin has to reach: narrower ones are refused, or explain less."""
+    first, field, _ = window_of("u_t = 0.1*u_xx - u_x - 0.5*u*u_x", seed)
+    equation, evidence = bp.Equation.from_string("u_t = 0.09*u_xx - 1.02*u_x - 0.48*u*u_x"), {}
+    for margin in (0.0, 0.2, 1.0):
+        try:
+            config = TrajectoryConfig(margin=margin, iterations=8)
+            found = fit_trajectory(equation, field, pilot=first, recording=Recording(NOISE), config=config)
+            evidence[margin] = found.log_evidence
+        except FitError:
+            evidence[margin] = -np.inf
+    assert max(evidence[0.0], evidence[0.2]) < evidence[1.0] - 10
+    assert found.mode.slow_residual < 4.5
+    error = np.array(found.equation.coefficients) - [0.1, -1.0, -0.5]
+    assert error @ np.linalg.solve(found.covariance, error) < 30
+    assert found.noise_scale == pytest.approx(NOISE, rel=0.1)
+
+
+def test_frames_of_a_window_may_be_displaced(seed):
+    first, field, moved = window_of("u_t = 0.2*u_xx - 0.3*u_x", seed, noise=0.02, jitter=0.05)
+    recording = Recording(0.02, jitter=(0.05,))
+    config = TrajectoryConfig(margin=1.0)
+    equation = bp.Equation.from_string("u_t = 0.18*u_xx - 0.28*u_x")
+    found = fit_trajectory(equation, field, pilot=first, recording=recording, config=config)
+    error = np.array(found.equation.coefficients) - [0.2, -0.3]
+    assert error @ np.linalg.solve(found.covariance, error) < 30
+    # What all of them have in common, and grows with time, is the state's and the equation's.
+    left = found.displacements[:, 0] - moved
+    left -= np.polyval(np.polyfit(T, left, 1), T)
+    assert np.std(left) < 0.3 * 0.05
+
+
+def test_a_search_may_begin_at_another_state(seed):
+    first, field, _ = window_of("u_t = 0.1*u_xx - 0.5*u_x", seed)
+    arguments = {"pilot": first, "recording": Recording(NOISE), "config": TrajectoryConfig(margin=1.0)}
+    other = fit_trajectory(bp.Equation.from_string("u_t = 0.1*u_xx - 0.5*u_x + 0.01*u"), field, **arguments)
+    equation = bp.Equation.from_string("u_t = 0.08*u_xx - 0.45*u_x")
+    found, again = (fit_trajectory(equation, field, near=near, **arguments) for near in (None, other))
+    np.testing.assert_allclose(again.equation.coefficients, found.equation.coefficients, atol=0.1 * found.sd.min())
+    assert again.log_evidence == pytest.approx(found.log_evidence, abs=0.05)
+    with pytest.raises(ConfigError, match="another state"):
+        fit_trajectory(equation, field, near=other, **arguments | {"config": TrajectoryConfig()})
+
+
+@pytest.mark.parametrize("margin", [-0.1, 11.0, math.nan])
+def test_margins_have_a_range(margin):
+    with pytest.raises(ConfigError, match="out of range"):
+        TrajectoryConfig(margin=margin)
+
+
+def test_a_window_has_no_walls():
+    with pytest.raises(ConfigError, match="no boundary of its own"):
+        TrajectoryConfig(margin=0.5, method=Method(space="difference", boundary="no-flux"))
