@@ -56,15 +56,16 @@ def refined_or_rows(
         A posterior; `provenance["refinement"]` says which (`by`: "pixels" or "rows") and, for rows, why (`because`).
     """
     because = _not_tried(rows, field, smooth) if config.refine == "auto" else ""
-    if because:
-        found, about = rows, {"by": "rows", "because": because, "boundary": None}
-    else:
-        for guesses in _guesses(smooth, field, seed):
-            found, about, is_over = _by_pixels(
-                rows, field, smooth, guesses, config=config, seed=seed, workers=workers, progress=progress
-            )
-            if is_over:
-                break
+    found, about = rows, {"by": "rows", "because": because, "boundary": None}
+    for guesses in () if because else _guesses(smooth, field, seed):
+        tried, said, is_over = _by_pixels(
+            rows, field, smooth, guesses, config=config, seed=seed, workers=workers, progress=progress
+        )
+        # What was wrong with the likeliest boundary is what there is to say.
+        if said["by"] == "pixels" or not about["because"]:
+            found, about = tried, said
+        if is_over:
+            break
     return replace(found, provenance=dict(found.provenance) | {"refinement": about})
 
 
