@@ -25,8 +25,8 @@ TOLERANCE = 1e-9
 LEAST_NOISE = 1e-3
 # Of a window, in windows; the pixels choose.
 MARGINS = (0.5, 1.0, 2.0)
-# The check that fails where the boundary is another.
-MISFIT = "slow residual"
+# Checks that fail where the boundary is another.
+MISFITS = {"slow residual", "excess noise"}
 # Of the smooth field, for the scatter of its edges.
 DRAWS = 4
 
@@ -95,13 +95,13 @@ def _by_pixels(
             progress=progress,
         )
     except BayespdeError as error:
-        return rows, {"by": "rows", "because": str(error).splitlines()[0], "boundary": guesses[0].boundary}, True
+        return rows, {"by": "rows", "because": str(error).splitlines()[0], "boundary": guesses[0].boundary}, False
     boundary = refined.config.boundary
     if refined.is_trusted:
         return refined.posterior, {"by": "pixels", "because": "", "boundary": boundary}, True
     failed = [c for c in check_fit(refined.posterior) if not c.passed]
     because = "; ".join(c.because for c in failed)
-    return rows, {"by": "rows", "because": because, "boundary": boundary}, MISFIT not in {c.name for c in failed}
+    return rows, {"by": "rows", "because": because, "boundary": boundary}, not MISFITS & {c.name for c in failed}
 
 
 def _not_tried(rows: Posterior, field: xr.DataArray, smooth: SmoothField) -> str:

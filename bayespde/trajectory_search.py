@@ -172,14 +172,17 @@ def best_begun(searches: Sequence[Search], spins: np.ndarray, statistics: Suffic
         raise ConfigError(
             "There is no way to integrate.", got="config=()", wanted="one or more", fix="config=TrajectoryConfig()"
         )
-    best = searches[0]
-    for search in searches if len(searches) > 1 else ():
+    if len(searches) == 1:
+        return searches[0]
+    best = None
+    for search in sorted(searches, key=lambda s: s.config.margin):
         search.until_one_fits(spins, statistics)
-        if search.log_evidence > best.log_evidence:
+        if best is None or search.log_evidence >= best.log_evidence:
             best = search
-        elif search is not best and search.config.margin and np.isfinite(best.log_evidence):
+        elif best.config.margin and np.isfinite(search.log_evidence):
             # What was so far beyond was not seen; wider margins cost more.
             break
+    assert best is not None
     return best
 
 

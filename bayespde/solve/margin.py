@@ -10,13 +10,14 @@ import math
 
 import numpy as np
 import scipy.fft
+from scipy.linalg import solve_triangular
 
 
 def beyond(frames: np.ndarray, share: float, *, dims: int) -> np.ndarray:
     """Continue frames beyond their last points, and around to the first.
 
     Of all periodic states that agree with the frame, the one of least tension, bending and change of bending, over the
-    length on which the frame varies: it leaves the edges smoothly and is nearly straight between.
+    length on which the frame varies: it leaves the edges smoothly.
 
     Args:
         frames: `[..., *space]`, without gaps.
@@ -44,8 +45,9 @@ def _length(values: np.ndarray) -> float:
 def _bridge(given: int, points: int, length: float) -> np.ndarray:
     """Map from the values within to those beyond, `[points - given, given]`."""
     waves = 2 * np.pi * scipy.fft.rfftfreq(points)
-    spectrum = waves**2 * (1 + (length * waves) ** 2) ** 2
-    column = scipy.fft.irfft(spectrum, points)
+    column = scipy.fft.irfft(waves * (1 + (length * waves) ** 2), points)
     places = np.arange(points)
-    penalty = column[(places[:, None] - places) % points]
-    return np.asarray(np.linalg.solve(penalty[given:, given:], -penalty[given:, :given]))
+    # The root of the energy, and not the energy, whose condition is that of the root squared.
+    root = column[(places[:, None] - places) % points]
+    orthogonal, triangle = np.linalg.qr(root[:, given:])
+    return np.asarray(solve_triangular(triangle, -orthogonal.T @ root[:, :given]))

@@ -160,23 +160,30 @@ def fit_trajectory(
     problem = TrajectoryProblem.of(equation, field, basis, recording, config.method)
     start = problem.start(first)
     if near is not None:
-        start = _with_state_of(near, start, problem.terms)
+        start = _with_state_of(near, start, problem)
         problem = replace(problem, resolution=near.mode.problem.resolution)
     mode = find_mode(problem, start, iterations=config.iterations, tolerance=config.tolerance, patient=near is None)
     return _posterior(mode, _quiet(mode), field)
 
 
-def _with_state_of(near: Trajectory, start: np.ndarray, terms: int) -> np.ndarray:
+def _with_state_of(near: Trajectory, start: np.ndarray, problem: TrajectoryProblem) -> np.ndarray:
     """Parameters with first state and displacements of another trajectory."""
-    others = near.mode.parameters[near.mode.problem.terms :]
-    if len(others) != len(start) - terms:
+    other = near.mode.problem
+    is_same = (
+        (other.window, other.basis.shape) == (problem.window, problem.basis.shape)
+        and np.array_equal(other.basis.deviation, problem.basis.deviation)
+        and np.array_equal(other.observed, problem.observed)
+        and other.jitter.shape == problem.jitter.shape
+        and other.method.boundary == problem.method.boundary
+    )
+    if not is_same:
         raise ConfigError(
             "The trajectory nearby has another state.",
-            got=f"{len(others)} parameters of it",
-            wanted=f"{len(start) - terms}, as of this field, pilot, recording and config",
+            got=f"{len(other.basis.deviation)} waves over {other.basis.shape} points",
+            wanted=f"{len(problem.basis.deviation)} over {problem.basis.shape}, as of this field, pilot, config",
             fix="fit both with the same arguments",
         )
-    return np.concatenate([start[:terms], others])
+    return np.concatenate([start[: problem.terms], near.mode.parameters[other.terms :]])
 
 
 def basis_of(

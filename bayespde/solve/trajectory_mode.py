@@ -21,7 +21,8 @@ from bayespde.solve.trajectory_problem import Linearised, TrajectoryProblem
 # Frames of a first fit where the start has no trajectory over all: at least so many, each time fewer, and no less more,
 # in at most so many fits of so many steps.
 FEWEST_FRAMES, SHORTER, GROWTH, MOST_FITS, FIRST_STEPS = 8, 0.8, 1.05, 10, 5
-# Frames of a first fit to a window, by how many times they grow; most steps of each, nats and score that may be left.
+# Frames of a first fit to a window, by how many times they grow; most steps of each, nats that may be left, and the
+# score with which they grow no more.
 WINDOW_FRAMES, WINDOW_GROWTH = 10, 1.3
 WINDOW_STEPS, WINDOW_TOLERANCE, WINDOW_SCORE = 8, 0.5, 8.0
 # Score of what is left beyond which a trajectory is so far off that nothing along it can be believed.
@@ -118,10 +119,20 @@ def find_mode(
                 raise
         else:
             allowed = FAITHFUL if mode.converged else ROUGH * np.linalg.norm(mode.residual)
-            if finer is None or _difference(mode.residual, _patient(finer), mode.parameters) < allowed:
+            if finer is None or _shows_no_more(mode, finer, allowed):
                 return mode
             start, patient = mode.parameters, False
         problem = finer
+
+
+def _shows_no_more(mode: Mode, finer: TrajectoryProblem, allowed: float) -> bool:
+    """Whether more points make no difference, or cannot be asked at a place that is no mode."""
+    try:
+        return _difference(mode.residual, _patient(finer), mode.parameters) < allowed
+    except IntegrationError:
+        if mode.converged:
+            raise
+        return True
 
 
 def _resolved(problem: TrajectoryProblem, start: np.ndarray) -> TrajectoryProblem:
@@ -187,7 +198,7 @@ def _entered(problem: TrajectoryProblem, parameters: np.ndarray) -> np.ndarray:
     while count < frames:
         part = problem.until(count)
         found = _gauss_newton(part, parameters[: part.size], iterations=WINDOW_STEPS, tolerance=WINDOW_TOLERANCE)
-        if found.slow_residual > WINDOW_SCORE:
+        if found.slow_residual > HOPELESS:
             raise FitError(
                 "What enters the window cannot have been beyond it.",
                 got=f"{found.slow_residual:.0f} standard deviations left after {count} frames",
@@ -195,6 +206,9 @@ def _entered(problem: TrajectoryProblem, parameters: np.ndarray) -> np.ndarray:
                 fix="a wider TrajectoryConfig(margin=...), or another equation",
             )
         parameters, count = problem.continued(found.parameters), math.ceil(WINDOW_GROWTH * count)
+        if found.slow_residual > WINDOW_SCORE:
+            # Another equation: how far off it is shows over all frames.
+            break
     return parameters
 
 

@@ -85,7 +85,7 @@ class TrajectoryProblem:
 
         Raises:
             ConfigError: If the field is too large.
-            FitError: If coefficients are zero or not finite.
+            FitError: If coefficients are zero or not finite, or the first state has no waves.
         """
         coefficients = np.array(equation.coefficients)
         if not (len(coefficients) and np.isfinite(coefficients).all() and coefficients.all()):
@@ -95,12 +95,20 @@ class TrajectoryProblem:
                 wanted="one or more finite coefficients other than 0",
                 fix="take them from bayespde.equations(posterior)",
             )
-        if field.size * (len(coefficients) + len(basis.deviation)) > MOST_SLOPES:
+        pixels = len(field) * math.prod(basis.shape)
+        if pixels * (len(coefficients) + len(basis.deviation)) > MOST_SLOPES:
             raise ConfigError(
                 "The field is too large for trajectories.",
-                got=f"{field.size} pixels and {len(basis.deviation)} modes of the initial state",
+                got=f"{pixels} pixels with what is beyond, and {len(basis.deviation)} modes of the initial state",
                 wanted=f"at most {MOST_SLOPES:.0e} slopes, pixels times modes",
-                fix="fewer frames or pixels, field.isel(...), or TrajectoryConfig(most_modes=...)",
+                fix="fewer frames or pixels, field.isel(...), a narrower margin, or TrajectoryConfig(most_modes=...)",
+            )
+        if not len(basis.deviation):
+            raise FitError(
+                "The first state has no waves.",
+                got=f"none larger than {recording.size:.3g}, the noise of a pixel",
+                wanted="a state that stands out of its noise",
+                fix="begin at a later frame, field.isel(time=slice(5, None))",
             )
         window, seen = Grid.of(field.isel(time=0, drop=True).fillna(0.0)), ~np.isnan(field.values)
         domain = replace(window, points=basis.shape)
@@ -245,7 +253,7 @@ class TrajectoryProblem:
         """
         places = np.arange(self.shared)[wanted]
         method = replace(self.method, rtol=max(self.method.rtol, self.slope_tolerance))
-        most = max(1, MOST_VALUES // (4 * self.observed.size))
+        most = max(1, MOST_VALUES // (4 * len(self.times) * math.prod(self.resolution.pixels.points)))
         found = np.empty((*self.observed.shape, len(places)))
         for first in range(0, len(places), most):
             some = places[first : first + most]

@@ -50,6 +50,16 @@ def test_the_bridge_is_the_smoothest(rng):
     np.testing.assert_allclose(found[40:], bridge, atol=1e-6 * np.ptp(values))
 
 
+@pytest.mark.parametrize("points", [256, 1000])
+def test_long_bridges_are_as_exact(points):
+    """Their energies span twenty digits."""
+    place = np.linspace(-1, 1, points)
+    line = beyond(place, 2.0, dims=1)
+    assert np.abs(line).max() < 1.5
+    # Odd about the middle of the window, and so about that of the bridge.
+    np.testing.assert_allclose(line[points:], -line[points:][::-1], atol=1e-4)
+
+
 def test_the_bridge_keeps_constants_and_overshoots_little():
     np.testing.assert_allclose(beyond(np.full((2, 30), 3.0), 1.0, dims=1), 3.0)
     step = np.tanh((np.arange(50) - 25) / 4)
@@ -137,8 +147,12 @@ def test_a_search_may_begin_at_another_state(seed):
     found, again = (fit_trajectory(equation, field, near=near, **arguments) for near in (None, other))
     np.testing.assert_allclose(again.equation.coefficients, found.equation.coefficients, atol=0.1 * found.sd.min())
     assert again.log_evidence == pytest.approx(found.log_evidence, abs=0.05)
-    with pytest.raises(ConfigError, match="another state"):
-        fit_trajectory(equation, field, near=other, **arguments | {"config": TrajectoryConfig()})
+    for config in (
+        TrajectoryConfig(),
+        TrajectoryConfig(margin=0.5, most_modes=len(other.mode.problem.basis.deviation)),
+    ):
+        with pytest.raises(ConfigError, match="another state"):
+            fit_trajectory(equation, field, near=other, **arguments | {"config": config})
 
 
 @pytest.mark.parametrize("margin", [-0.1, 11.0, math.nan])
