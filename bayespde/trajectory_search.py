@@ -174,15 +174,15 @@ def best_begun(searches: Sequence[Search], spins: np.ndarray, statistics: Suffic
         )
     if len(searches) == 1:
         return searches[0]
-    best = None
-    for search in sorted(searches, key=lambda s: s.config.margin):
+    best, *others = sorted(searches, key=lambda s: s.config.margin)
+    best.until_one_fits(spins, statistics)
+    for search in others:
         search.until_one_fits(spins, statistics)
-        if best is None or search.log_evidence >= best.log_evidence:
+        if search.log_evidence >= best.log_evidence:
             best = search
         elif best.config.margin and np.isfinite(search.log_evidence):
             # What was so far beyond was not seen; wider margins cost more.
             break
-    assert best is not None
     return best
 
 

@@ -118,7 +118,7 @@ def find_mode(
             if finer is None:
                 raise
         else:
-            allowed = FAITHFUL if mode.converged else ROUGH * np.linalg.norm(mode.residual)
+            allowed = FAITHFUL if mode.converged else ROUGH * float(np.linalg.norm(mode.residual))
             if finer is None or _shows_no_more(mode, finer, allowed):
                 return mode
             start, patient = mode.parameters, False
