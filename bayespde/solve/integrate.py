@@ -117,7 +117,8 @@ def _advance(
     """Step through one output interval, its begin and length; a step is the length over two to the power of `level`."""
     size, wait, left = pace
     begin, length = interval
-    level = max(0, math.ceil(math.log2(length / size) - 1e-9))
+    least = max(0, math.ceil(math.log2(length / stepper.longest))) if stepper.longest < length else 0
+    level = max(least, math.ceil(math.log2(length / size) - 1e-9))
     position = 0
     while position < 2**level:
         size = length / 2**level
@@ -132,7 +133,7 @@ def _advance(
             level, position, wait = level + halvings, position << halvings, PATIENCE
             continue
         state, position, wait = following, position + 1, max(wait - 1, 0)
-        if not wait and level and position % 2 == 0 and error * 2**stepper.error_order < 0.5:
+        if not wait and level > least and position % 2 == 0 and error * 2**stepper.error_order < 0.5:
             level, position = level - 1, position // 2
     return state, _Pace(length / 2**level, wait, left)
 

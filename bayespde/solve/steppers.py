@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,6 +21,8 @@ _DORMAND_PRINCE_STAGES = (
     (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
 )
 _DORMAND_PRINCE_ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
+# Step times rate of decay below which errors of the explicit scheme decay too; its stability ends at 3.3.
+STABLE = 3.0
 _CONTOUR_POINTS = 32
 _KEPT_STEP_SIZES = 16
 
@@ -32,16 +35,19 @@ class Stepper(NamedTuple):
         leave: The state to values.
         step: State and step size (time units) to the next state and an estimate of its error, as states.
         error_order: The power of the step size with which the estimate falls.
+        longest: Step, time units, above which errors too small for the estimate would grow until it sees them.
     """
 
     enter: TensorMap
     leave: TensorMap
     step: Callable[[torch.Tensor, float], tuple[torch.Tensor, torch.Tensor]]
     error_order: int
+    longest: float = math.inf
 
 
 def explicit_stepper(equation: RightHandSide) -> Stepper:
     """Dormand-Prince 5(4): the solution of order 5, the error from the embedded 4 [dormandprince1980]."""
+    decay = float(-equation.rates.detach().real.min())
 
     def step(u: torch.Tensor, size: float) -> tuple[torch.Tensor, torch.Tensor]:
         slopes = [equation.full(u)]
@@ -51,7 +57,7 @@ def explicit_stepper(equation: RightHandSide) -> Stepper:
             slopes.append(equation.full(following))
         return following, size * _combine(_DORMAND_PRINCE_ERROR, slopes)
 
-    return Stepper(lambda u: u, lambda u: u, step, error_order=5)
+    return Stepper(lambda u: u, lambda u: u, step, error_order=5, longest=STABLE / decay if decay > 0 else math.inf)
 
 
 def _combine(weights: tuple[float, ...], slopes: list[torch.Tensor]) -> torch.Tensor:

@@ -209,6 +209,22 @@ def test_steps_grow_again_after_a_fast_start():
     np.testing.assert_allclose(found[-1], expected, atol=1e-6)
 
 
+def test_explicit_steps_let_no_difference_grow_that_should_decay():
+    # A zigzag that is too small for the error estimate would grow until it is seen, in a step just past stability.
+    size, steps = 0.1, 60
+    grid = Grid(("x",), (24,), (size,))
+    method = Method(scheme="explicit", space="difference", order=2, boundary="no-flux")
+    wave, zigzag = np.cos(np.pi / 24 * np.outer([1, 23], np.arange(24) + 0.5))
+    decay = 4 / size**2
+    times = np.linspace(0, steps * 4 / decay, steps + 1)
+    start = np.stack([wave, wave + 1e-9 * zigzag])
+    compiled = right_hand_side(Equation.from_string("u_t = u_xx"), grid, method=method)
+    frames = evolve(compiled, torch.from_numpy(start), times, method=method).numpy()
+    difference = np.abs(frames[:, 1] - frames[:, 0]).max(axis=1)
+    assert difference[1] < 0.2 * difference[0]
+    assert difference[20:].max() < 1e-13
+
+
 def test_the_number_of_steps_is_limited():
     x = periodic(64, 1.0)
     start = frame(np.sin(2 * np.pi * x), x=x)
