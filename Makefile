@@ -1,6 +1,8 @@
 # Everything runs in .venv, made from nothing but Python >= 3.11 and make.
 PYTHON ?= python3
 BIN := .venv/bin
+# One process per core with one thread each: threads of two processes would wait for each other.
+SUITE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-all bench bench-peers lint format docs notebooks install clean
 
@@ -31,10 +33,10 @@ demo: .venv/.run ## install, find the equation behind a bundled video, show wher
 	$(BIN)/bayespde run allen_cahn_front --check --output runs/demo
 
 test: .venv/.test ## run the default test suite
-	$(BIN)/python -m pytest -m "not slow"
+	$(SUITE) -m "not slow"
 
 test-slow: .venv/.test ## run only what takes longer
-	$(BIN)/python -m pytest -m slow
+	$(SUITE) -m slow
 
 bench: .venv/.test ## run the benchmarks and print their tables
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -s

@@ -1,6 +1,6 @@
 """Seed -> the same experiment spoiled in five ways, each of which a check of fit ought to object to.
 
-A discovery objects if a check of fit fails, of the rows or of the pixels, or if what the pixels say cannot be trusted.
+A discovery objects if a check of fit fails, or if it keeps the rows because no trajectory leaves noise.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
 import bayespde as bp
-from bayespde.core.errors import BayespdeError
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.method import Method
 from bayespde.solve.stencils import right_hand_side
-from bayespde.solve.trajectory import TrajectoryConfig
 from laboratory.experiments import LIBRARY, Experiment, clean, draw, moved_by, observed, white
-from laboratory.measure import SAMPLER, failed, sampled
+from laboratory.measure import SAMPLER, SPLINE, best_of, failed
 from laboratory.store import Store
 
 # Of the noise of frames that hang together, in frames; of pixels struck, their share and size in noise; of a drift, in
@@ -84,23 +82,13 @@ def misspecified(seed: int, store: Store) -> dict[str, Any]:
 
 
 def objections(field: xr.DataArray, library: bp.Library) -> dict[str, Any]:
-    """Checks that failed: of the rows, and of the pixels where these could be asked."""
+    """What `discover` objects to: checks that failed, of the rows and of what it settles for; and why it keeps rows."""
     start = time.process_time()
-    smooth, posterior = sampled(field, library)
-    found = {"rows": failed(posterior)}
-    try:
-        refined = bp.refine(
-            posterior,
-            field,
-            smooth=smooth,
-            sampler=SAMPLER,
-            top=3,
-            config=TrajectoryConfig(method=Method(maximum_steps=1000)),
-        )
-    except BayespdeError as error:
-        return found | {"pixels": [str(error).splitlines()[0]], "seconds": time.process_time() - start}
-    return found | {
-        "pixels": failed(refined.posterior),
-        "trusted": refined.is_trusted,
+    found = bp.discover(field, library=library, config=bp.DiscoverConfig(smoothing=SPLINE, sampler=SAMPLER))
+    return {
+        "rows": failed(found.rows),
+        "discovery": failed(found.posterior),
+        "best": best_of(found.posterior),
+        **found.posterior.provenance["refinement"],
         "seconds": time.process_time() - start,
     }
