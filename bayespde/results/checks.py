@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayespde.core.posterior import Posterior
+from bayespde.results.block_scatter import block_scatter
 from bayespde.results.equations import group_masses
 from bayespde.results.second import second_estimate
 
@@ -29,6 +30,8 @@ ROWS_PER_TERM = 10.0
 COMB = 0.3
 EXCESS_NOISE = 1.05
 SLOW = 4.0
+# Of the blocks, in standard deviations, and the smallest ratio that matters.
+SCATTER, SCATTER_RATIO = 4.0, 1.25
 # Excess kurtosis of its residuals; counts of a few electrons have less.
 TAILS = 1.0
 # Share of noise in the variance of the rows below which it is no part of what they are judged by.
@@ -81,7 +84,8 @@ def format_checks(checks: tuple[Check, ...]) -> str:
     return "\n".join(failed) if failed else f"all {len(checks)} checks of fit passed"
 
 
-def _upper(name: str, value: float, limit: float, distrust: str, because: str) -> Check:
+def at_most(name: str, value: float, limit: float, distrust: str, because: str) -> Check:
+    """A check that passes up to its limit; a value that is no number fails."""
     return Check(name, float(value), limit, bool(value <= limit), distrust, because)
 
 
@@ -100,7 +104,7 @@ def _form_checks(posterior: Posterior) -> Iterator[Check]:
     if "trajectory" in statistics.provenance:
         yield from _trajectory_checks(statistics.provenance["trajectory"])
     share = terms * ROWS_PER_TERM / max(statistics.rows, 1e-300)
-    yield _upper(
+    yield at_most(
         "effective rows",
         share,
         1.0,
@@ -110,36 +114,36 @@ def _form_checks(posterior: Posterior) -> Iterator[Check]:
 
 
 def _trajectory_checks(found: Mapping[str, Any]) -> Iterator[Check]:
-    yield _upper("trajectory", 1 - found["converged"], 0, "anything along this trajectory", "its fit did not converge")
-    yield _upper(
+    yield at_most("trajectory", 1 - found["converged"], 0, "anything along this trajectory", "its fit did not converge")
+    yield at_most(
         "comb",
         found["noise_share"],
         COMB,
         "coefficients and odds along this trajectory",
         f"{found['noise_share']:.0%} of what it says comes from waves lost in noise: its likelihood is a comb",
     )
-    yield _upper(
+    yield at_most(
         "excess noise",
         found["excess_noise"],
         EXCESS_NOISE,
         "the equation, or its boundary",
         f"the trajectory leaves {found['excess_noise']:.2f} times the noise that the smooth field leaves",
     )
-    yield _upper(
+    yield at_most(
         "slow residual",
         found["slow_residual"],
         SLOW,
         "the equation, or its boundary",
         f"what the trajectory leaves is slower than noise ({found['slow_residual']:.1f} standard deviations)",
     )
-    yield _upper(
+    yield at_most(
         "tails",
         found["excess_kurtosis"],
         TAILS,
         "intervals and probabilities",
         f"some pixels are far off (excess kurtosis {found['excess_kurtosis']:.1f}): mask them",
     )
-    yield _upper(
+    yield at_most(
         "own trajectory",
         found["log_odds_change_left"],
         LOG_ODDS_CHANGE,
@@ -174,7 +178,7 @@ def _row_checks(provenance: Mapping[str, Any]) -> Iterator[Check]:
     if "other_windows" in fit:
         yield _windows_check(fit["other_windows"])
     if "pilot_change" in provenance:
-        yield _upper(
+        yield at_most(
             "pilot",
             provenance["pilot_change"],
             PILOT_CHANGE,
@@ -182,7 +186,7 @@ def _row_checks(provenance: Mapping[str, Any]) -> Iterator[Check]:
             "the equation at which the rows are whitened did not settle",
         )
     if "frames_settled" in provenance:
-        yield _upper(
+        yield at_most(
             "frames",
             1 - provenance["frames_settled"],
             0,
@@ -190,7 +194,7 @@ def _row_checks(provenance: Mapping[str, Any]) -> Iterator[Check]:
             "the displacements of the frames did not settle: they are as large as what the field shows",
         )
     if "log_odds_change_left" in provenance:
-        yield _upper(
+        yield at_most(
             "own covariance",
             provenance["log_odds_change_left"],
             LOG_ODDS_CHANGE,
@@ -217,7 +221,7 @@ def _noise_check(provenance: Mapping[str, Any], found: Mapping[str, float]) -> I
         for (dim, value), known in zip(found.items(), lags, strict=True)
     ]
     value, because = max(left)
-    yield _upper("noise", max(value, 0.0), CORRELATION, "intervals and probabilities", because)
+    yield at_most("noise", max(value, 0.0), CORRELATION, "intervals and probabilities", because)
 
 
 def _windows_check(other: Mapping[str, Any]) -> Check:
@@ -226,7 +230,7 @@ def _windows_check(other: Mapping[str, Any]) -> Check:
     scores = np.abs(np.subtract(*other["coefficients"])) / allowed
     worst = int(np.argmax(scores))
     narrow, wide = (c[worst] for c in other["coefficients"])
-    return _upper(
+    return at_most(
         "windows",
         scores[worst],
         WINDOW_SCORE,
@@ -240,7 +244,7 @@ def _residual_checks(residuals: Mapping[str, Any], *, is_noisy: bool) -> Iterato
     lowest = -np.inf if is_noisy else 0.0
     overall, scores = max(residuals["overall"], lowest), np.maximum(residuals["score"], lowest)
     direction = "more" if overall > 0 else "less"
-    yield _upper(
+    yield at_most(
         "residual",
         abs(overall),
         RESIDUAL_SCORE,
@@ -251,7 +255,7 @@ def _residual_checks(residuals: Mapping[str, Any], *, is_noisy: bool) -> Iterato
     box = np.unravel_index(worst, residuals["shape"])
     dims = ("time", "z", "y", "x")[:1] + ("z", "y", "x")[-(len(box) - 1) :]
     where = ", ".join(f"{d} {i + 1} of {n}" for d, i, n in zip(dims, box, residuals["shape"], strict=True))
-    yield _upper(
+    yield at_most(
         "residual map",
         abs(scores[worst]),
         RESIDUAL_SCORE,
@@ -264,16 +268,25 @@ def _equation_checks(posterior: Posterior) -> Iterator[Check]:
     statistics, best = posterior.statistics, posterior.configurations()[0][0]
     columns = statistics.factor[:, :-1][:, best] / statistics.column_scale[best]
     condition = float(np.linalg.cond(columns)) if best.any() else 1.0
-    yield _upper(
+    yield at_most(
         "condition",
         condition,
         CONDITION,
         "coefficients one by one",
         f"the terms of the equation nearly cancel each other (condition number {condition:.2g})",
     )
+    scatter = block_scatter(statistics, best)
+    yield at_most(
+        "block scatter",
+        scatter.score if scatter.ratio > SCATTER_RATIO else min(scatter.score, SCATTER),
+        SCATTER,
+        "intervals and probabilities",
+        f"blocks of rows scatter {scatter.ratio:.1f} times as much as independent ones ({scatter.score:.1f} standard "
+        "deviations): rows say the same several times",
+    )
     names = {n for n, on in zip(statistics.names, best, strict=True) if on}
     groups = [g for g, _ in group_masses(posterior) if names & set(g.members)]
-    yield _upper(
+    yield at_most(
         "groups",
         len(groups),
         0,
@@ -283,7 +296,7 @@ def _equation_checks(posterior: Posterior) -> Iterator[Check]:
     second = second_estimate(posterior)
     if second is not None:
         worst = int(np.argmax(second.scores))
-        yield _upper(
+        yield at_most(
             "second estimate",
             second.scores[worst],
             SECOND_SCORE,
@@ -293,7 +306,7 @@ def _equation_checks(posterior: Posterior) -> Iterator[Check]:
     g = posterior.provenance.get("g")
     if g is not None:
         left = float(statistics.block_residuals(statistics.least_squares(best)).sum()) / statistics.energy
-        yield _upper(
+        yield at_most(
             "blindness",
             BLINDNESS / g / max(left, 1e-300),
             1.0,

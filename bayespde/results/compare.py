@@ -64,9 +64,12 @@ def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
     )
 
 
-def log_evidence_error(posterior: Posterior) -> float:
-    """Monte Carlo standard error of the pooled log evidence, from the spread between runs; 0 where exact."""
-    if posterior.exact is not None:
+def log_evidence_error(posterior: Posterior, *, sampled: bool = False) -> float:
+    """Monte Carlo standard error of the pooled log evidence, from the spread between runs; 0 where exact.
+
+    With `sampled` that of the runs even where enumeration makes it of no consequence.
+    """
+    if posterior.exact is not None and not sampled:
         return 0.0
     values = np.exp(posterior.log_evidence - posterior.log_evidence.max())
     if len(values) < 2:

@@ -6,9 +6,11 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.posterior import Posterior
+from bayespde.results.arviz_bridge import r_hat_and_ess
 
 STANDARD_ERRORS = 5.0
 ALWAYS_DISAGREES = 0.5
+FEWEST_DRAWS = 4
 
 
 def run_agreement(posterior: Posterior) -> xr.Dataset:
@@ -60,6 +62,44 @@ def run_agreement(posterior: Posterior) -> xr.Dataset:
         coords={"term": list(posterior.library.names), "run": np.arange(len(inclusion))},
         attrs={"estimator": "rao_blackwell", "standard_errors": STANDARD_ERRORS},
     )
+
+
+def scalar_diagnostics(posterior: Posterior) -> xr.Dataset:
+    """R-hat and effective sample size [vehtari2021] of what is not 0 or 1: number of terms, log posterior, noise.
+
+    Particles are in the order of their ancestors, so that R-hat, which halves every run, also sees particles that
+    remember these; and effective sample sizes measure that memory and not the number of particles.
+
+    Where a quantity is the same for all particles of all runs, nothing can disagree: R-hat is 1 and the effective
+    sample size NaN. Where every run is constant, and not all alike, R-hat is infinite.
+
+    Args:
+        posterior: What sampling returned.
+
+    Returns:
+        Over `quantity` (`size`, `lp`, `noise_scale`): `r_hat`, `ess`; NaN for fewer than four particles.
+    """
+    values = {
+        "size": posterior.spins.sum(axis=-1).astype(np.float64),
+        "lp": posterior.log_prior + posterior.log_likelihood,
+        "noise_scale": posterior.noise_scale,
+    }
+    found = np.array([_convergence(v) for v in values.values()])
+    return xr.Dataset(
+        {"r_hat": (("quantity",), found[:, 0]), "ess": (("quantity",), found[:, 1])},
+        coords={"quantity": list(values)},
+    )
+
+
+def _convergence(values: np.ndarray) -> tuple[float, float]:
+    """R-hat and effective sample size of `[R, P]`, where they are defined."""
+    if values.shape[1] < FEWEST_DRAWS:
+        return np.nan, np.nan
+    if np.ptp(values) == 0:
+        return 1.0, np.nan
+    if (np.ptp(values, axis=1) == 0).all():
+        return np.inf, np.nan
+    return r_hat_and_ess(values)
 
 
 def squared_residual_per_row(posterior: Posterior) -> tuple[float, float]:

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 
 import numpy as np
@@ -6,7 +7,17 @@ import xarray as xr
 
 from bayespde.core.errors import FieldError, FileError
 from bayespde.core.field import make_field
-from bayespde.results.figures import plot_field, plot_inclusion, plot_pareto, save_figure
+from bayespde.results.figures import (
+    plot_co_inclusion,
+    plot_configurations,
+    plot_field,
+    plot_genealogy,
+    plot_inclusion,
+    plot_ladder,
+    plot_pareto,
+    plot_runs,
+    save_figure,
+)
 from bayespde.results.pareto import pareto_front
 from bayespde.results.typeset import math_text
 
@@ -158,3 +169,51 @@ def test_unwritable_or_unknown_paths_leave_nothing(burgers, tmp_path):
 )
 def test_terms_are_typeset(text, typeset):
     assert math_text(text) == typeset
+
+
+def test_runs_are_drawn_one_by_one_and_those_that_differ_marked(burgers):
+    inclusion = burgers.estimates["rao_blackwell"].copy()
+    inclusion[:, 4] = [0.9, 0.1, 0.9, 0.1]
+    apart = dataclasses.replace(burgers, estimates={**burgers.estimates, "rao_blackwell": inclusion})
+    axes = plot_runs(apart).axes[0]
+    labels = [t.get_text() for t in axes.get_yticklabels()]
+    assert sum("differs" in t for t in labels) == 1
+    row = next(i for i, t in enumerate(labels) if "differs" in t)
+    runs = [line for line in axes.lines if line.get_label().startswith("run")]
+    assert [line.get_xdata()[row] for line in runs] == [0.9, 0.1, 0.9, 0.1]
+    exact = next(line for line in axes.lines if line.get_label().startswith("exact")).get_xdata()
+    assert sorted(exact) == pytest.approx(sorted(burgers.exact.inclusion_probability))
+
+
+def test_the_ladder_has_a_line_per_run(burgers):
+    figure = plot_ladder(burgers)
+    drawn = [a for a in figure.axes if a.lines]
+    assert [a.get_ylabel() for a in drawn] == ["temperature", "effective sample size"]
+    for run, line in enumerate(drawn[0].lines):
+        np.testing.assert_array_equal(line.get_ydata(), burgers.stages["temperature"][run])
+
+
+def test_the_genealogy_names_ancestors_and_draws(burgers):
+    axes = plot_genealogy(dataclasses.replace(burgers, ancestors=np.zeros_like(burgers.ancestors))).axes[0]
+    assert axes.get_legend().get_texts()[0].get_text() == "run 1: 1 ancestors, at least 1 draws"
+    assert axes.lines[0].get_ydata().tolist() == [1.0]
+
+
+def test_configurations_are_squares_and_bars(burgers):
+    left, right = plot_configurations(burgers, top=3).axes
+    widths = [bar.get_width() for bar in right.patches]
+    np.testing.assert_allclose(widths, burgers.exact.probability[:3])
+    assert len(left.lines[0].get_xdata()) == burgers.exact.spins[:3].sum()
+
+
+def test_terms_that_replace_each_other_are_framed(rng, build, burgers):
+    x = rng.standard_normal((300, 3))
+    x[:, 1] = x[:, 0] + 0.01 * rng.standard_normal(300)
+    twins = build(x, x[:, 0] + 0.3 * rng.standard_normal(300), ["u", "u**2", "u_x"], rng=rng)
+    axes = plot_co_inclusion(twins).axes[0]
+    assert {(p.get_x() + 0.5, p.get_y() + 0.5) for p in axes.patches} == {(0.0, 1.0), (1.0, 0.0)}
+    assert axes.images[0].get_array()[0, 1] < -0.5
+    sure = dataclasses.replace(
+        burgers, exact=dataclasses.replace(burgers.exact, spins=burgers.exact.spins[:1], probability=np.ones(1))
+    )
+    assert "certain" in plot_co_inclusion(sure).axes[0].texts[0].get_text()

@@ -1,0 +1,65 @@
+"""Statistics and a configuration -> whether the blocks scatter as much as their noise says, or more."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from bayespde.core.statistics import SufficientStatistics
+
+
+class BlockScatter(NamedTuple):
+    """How far the scores of the blocks scatter.
+
+    Attributes:
+        ratio: Squared scores over what independent rows leave: about the number of rows that say the same.
+        score: The same in standard deviations of a normal variable.
+    """
+
+    ratio: float
+    score: float
+
+
+def block_scatter(statistics: SufficientStatistics, spins: np.ndarray) -> BlockScatter:
+    """Compare the scatter of the blocks' scores with their information, as a sandwich does [huber1967].
+
+    With whitened blocks X_b, information W_b = A^(-1/2) X_b'X_b A^(-1/2) that adds up to 1, and scores t_b of the
+    least-squares residuals in units of the noise, independent normal rows give t_b covariances W_b - W_b^2 within and
+    -W_b W_c between blocks. The sum of |t_b|^2 then has the mean k - sum tr W_b^2 and the variance
+    2 (sum tr (W_b - W_b^2)^2 + sum_(b != c) tr W_b^2 W_c^2), and is near a multiple of a chi-squared variable with
+    these moments [satterthwaite1946].
+
+    Args:
+        statistics: The compressed rows.
+        spins: The configuration, `[K]`, bool.
+
+    Returns:
+        Ratio and score; 1 and 0 where one block, no term, or nothing left says nothing.
+    """
+    on, rows = np.flatnonzero(spins), statistics.rows - int(np.sum(spins))
+    residual = statistics.factors @ np.append(-statistics.least_squares(spins), 1.0)
+    noise = float(np.sum(residual**2)) / max(rows, 1.0)
+    if not on.size or statistics.blocks < 2 or rows <= 0 or not noise > 0:
+        return BlockScatter(1.0, 0.0)
+    columns = statistics.factors[:, :, on] / statistics.column_scale[on]
+    root = np.linalg.pinv(np.linalg.qr(columns.reshape(-1, on.size), mode="r"), rcond=1e-10)
+    whitened = columns @ root
+    scores = np.einsum("brk,br->bk", whitened, residual)
+    information = np.einsum("brk,brl->bkl", whitened, whitened)
+    squares = information @ information
+    mean = float(np.trace(information - squares, axis1=1, axis2=2).sum())
+    inner = _trace_of_squares(information - squares)
+    between = _trace_of_squares(squares.sum(axis=0)[None]) - _trace_of_squares(squares)
+    variance = 2 * (inner + max(between, 0.0))
+    if not mean > 0 or not variance > 0:
+        return BlockScatter(1.0, 0.0)
+    ratio = float(np.sum(scores**2)) / noise / mean
+    freedom = 2 * mean**2 / variance
+    return BlockScatter(ratio, float(stats.norm.isf(stats.chi2.sf(ratio * freedom, freedom))))
+
+
+def _trace_of_squares(matrices: np.ndarray) -> float:
+    """Sum of tr M^2 over symmetric matrices `[n, k, k]`."""
+    return float(np.einsum("nkl,nlk->", matrices, matrices))

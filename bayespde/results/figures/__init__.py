@@ -1,0 +1,21 @@
+"""Answers -> figures: one function draws one result as a Matplotlib `Figure`, without global state."""
+
+from __future__ import annotations
+
+from bayespde.results.figures.answers import plot_inclusion, plot_pareto
+from bayespde.results.figures.configurations import plot_co_inclusion, plot_configurations
+from bayespde.results.figures.maps import plot_field
+from bayespde.results.figures.sampler import plot_genealogy, plot_ladder, plot_runs
+from bayespde.results.figures.style import save_figure
+
+__all__ = [
+    "plot_co_inclusion",
+    "plot_configurations",
+    "plot_field",
+    "plot_genealogy",
+    "plot_inclusion",
+    "plot_ladder",
+    "plot_pareto",
+    "plot_runs",
+    "save_figure",
+]

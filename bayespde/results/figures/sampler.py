@@ -1,0 +1,124 @@
+"""What runs say, and how their particles came there -> figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayespde.core.posterior import Posterior
+from bayespde.results.diagnostics import run_agreement
+from bayespde.results.figures.style import BLUE, BY_RUN, GREY, LARGEST, ORANGE, SMALL, WIDTH, label_axes, new_figure
+from bayespde.results.ladder import genealogy, tempering_ladder
+from bayespde.results.typeset import math_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ANCESTORS = 60
+HISTORIES = {
+    "temperature": "temperature",
+    "ess": "effective sample size",
+    "flip_rate": "spins flipped per sweep",
+    "distinct_particles": "distinct configurations",
+    "distinct_ancestors": "distinct ancestors",
+}
+
+
+def plot_runs(posterior: Posterior) -> Figure:
+    """Draw what every run says of every term, so that runs that disagree are seen.
+
+    Args:
+        posterior: What sampling returned.
+
+    Returns:
+        Inclusion probability by run, one row per term, forty at most; the bar of a row is the spread that chance allows
+        around the mean, and rows in which the runs differ by more are marked. A cross is the enumerated value.
+    """
+    table = run_agreement(posterior)
+    order = np.argsort(-table["inclusion"].values.mean(axis=0), kind="stable")[:LARGEST]
+    figure = new_figure(0.7 * WIDTH, 1.3 + 0.24 * len(order))
+    axes, rows = figure.add_subplot(), np.arange(len(order))
+    inclusion, disagree = table["inclusion"].values[:, order], table["disagreement"].values[order]
+    half = table["tolerance"].values[order] / 2
+    low, high = np.clip(inclusion.mean(axis=0) - half, 0, 1), np.clip(inclusion.mean(axis=0) + half, 0, 1)
+    colours = np.where(disagree, ORANGE, GREY)
+    axes.barh(rows, high - low, left=low, height=0.6, color=colours, alpha=0.35, label="what chance allows")
+    runs, count = len(inclusion), len(rows)
+    for run, values in enumerate(inclusion):
+        shift = 0.4 * ((run + 0.5) / runs - 0.5)
+        colour = BY_RUN[run % len(BY_RUN)]
+        axes.plot(values, rows + shift, "o", ms=3.5, color=colour, label=f"run {run + 1}" if runs <= 8 else None)
+    if posterior.exact is not None:
+        exact = posterior.exact.inclusion_probability[order]
+        axes.plot(exact, rows, "x", ms=6, color="black", label="exact (enumeration)")
+    names = [math_text(str(table["term"].values[i])) for i in order]
+    axes.set_yticks(rows, [f"{n}  differs" if d else n for n, d in zip(names, disagree, strict=True)])
+    axes.set(xlim=(-0.02, 1.02), ylim=(count - 0.4, -0.6))
+    label_axes(axes, x="inclusion probability by run (dimensionless)", y="term")
+    figure.legend(fontsize=SMALL, frameon=False, loc="outside upper center", ncols=4)
+    return figure
+
+
+def plot_ladder(posterior: Posterior) -> Figure:
+    """Draw the tempering ladder: how every run came from its start to the posterior.
+
+    Args:
+        posterior: From `method="smc"`.
+
+    Returns:
+        Temperature, effective sample size, flips and distinct particles over stages, one line per run.
+
+    Raises:
+        StatisticsError: If the posterior has no history.
+    """
+    ladder = tempering_ladder(posterior)
+    shown = [name for name in HISTORIES if name in ladder]
+    figure = new_figure(WIDTH, 2.3 * -(-len(shown) // 3) + 0.2)
+    grid = figure.subplots(-(-len(shown) // 3), 3, squeeze=False)
+    for axes in grid.ravel()[len(shown) :]:
+        axes.set_axis_off()
+    for axes, name in zip(grid.flat, shown, strict=False):
+        for run, values in enumerate(ladder[name].values):
+            axes.plot(
+                ladder["stage"], values, "o-", ms=3, lw=1, color=BY_RUN[run % len(BY_RUN)], label=f"run {run + 1}"
+            )
+        axes.set_xlim(0.5, ladder.sizes["stage"] + 0.5)
+        if name == "temperature":
+            axes.set_yscale("log")
+            axes.set_ylim(min(0.1, float(ladder[name].min()) / 2), 1.5)
+        elif name != "flip_rate":
+            axes.axhline(ladder.attrs["particles"], color=GREY, lw=0.8, ls="--")
+            axes.set_ylim(bottom=0)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        label_axes(axes, x="stage", y=HISTORIES[name])
+    if ladder.sizes["run"] <= 8:
+        handles, labels = grid.flat[0].get_legend_handles_labels()
+        figure.legend(handles, labels, fontsize=SMALL, frameon=False, loc="outside upper center", ncols=8)
+    return figure
+
+
+def plot_genealogy(posterior: Posterior) -> Figure:
+    """Draw how many of the last particles descend from each of the first.
+
+    Args:
+        posterior: What sampling returned.
+
+    Returns:
+        One panel: shares of the largest families of every run; the legend gives the number of ancestors left, and how
+        many independent draws these would be if particles had never moved.
+    """
+    tree = genealogy(posterior)
+    figure = new_figure(0.75 * WIDTH, 3.0)
+    axes: Axes = figure.add_subplot()
+    for run in range(tree.sizes["run"]):
+        families, least = int(tree["distinct_ancestors"][run]), float(tree["least_draws"][run])
+        share = tree["share"].values[run, :families][:ANCESTORS]
+        text = f"run {run + 1}: {families} ancestors, at least {least:.0f} draws"
+        colour = BY_RUN[run % len(BY_RUN)] if tree.sizes["run"] <= 8 else BLUE
+        axes.plot(np.arange(1, len(share) + 1), share, "o-", ms=3, lw=1, color=colour, label=text if run < 8 else None)
+    axes.set_ylim(bottom=0)
+    label_axes(axes, x="ancestor, by size of its family", y="share of the run's particles")
+    axes.legend(fontsize=SMALL, frameon=False)
+    return figure

@@ -1,0 +1,73 @@
+"""What every figure has in common: colours, sizes, axes, and how it is written."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bayespde.core.errors import FileError
+from bayespde.core.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Apart for those who do not see red or green.
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C8C8C"
+BY_RUN = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9", "#000000", GREY)
+SMALL, NORMAL = 8, 9
+WIDTH = 7.0
+LARGEST = 40
+FORMATS = {".png", ".pdf", ".svg", ".eps"}
+
+
+def save_figure(figure: Figure, path: str | PathLike[str]) -> tuple[Path, ...]:
+    """Write a figure whole or not at all, without a date, so that the same figure gives the same file.
+
+    Args:
+        figure: Any Matplotlib figure.
+        path: Ending in `.png`, `.pdf`, `.svg` or `.eps`; without an ending both `.png` and `.pdf` are
+            written.
+
+    Returns:
+        The files written.
+
+    Raises:
+        FileError: If the ending is unknown or the path cannot be written.
+    """
+    import matplotlib
+
+    base = Path(path)
+    files = (base,) if base.suffix else (base.with_suffix(".png"), base.with_suffix(".pdf"))
+    if not {f.suffix.lower() for f in files} <= FORMATS:
+        raise FileError(
+            "The figure format is unknown.",
+            got=base.suffix,
+            wanted=", ".join(sorted(FORMATS)),
+            fix="figure.png",
+        )
+    undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+    for file in files:
+        with (
+            atomic_path(file) as temporary,
+            matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.hashsalt": "bayespde"}),
+        ):
+            figure.savefig(temporary, dpi=300, metadata=undated.get(file.suffix.lower()))
+    return files
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, inches, that fits its parts into the page."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def label_axes(axes: Axes, *, x: str, y: str) -> None:
+    """Name both axes; no frame at the top and on the right."""
+    axes.set_xlabel(x, fontsize=NORMAL)
+    axes.set_ylabel(y, fontsize=NORMAL)
+    axes.tick_params(labelsize=SMALL)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)

@@ -1,0 +1,40 @@
+"""Name of a check -> what to do where it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+REMEDIES: Mapping[str, str] = {
+    # Of the sampler.
+    "complete": "sample again, without an interrupt",
+    "runs": "sample(model, runs=4)",
+    "agreement": "sample(model, particles=8192), or fewer candidate terms; look at figures.plot_runs",
+    "precision": "sample(model, particles=8192)",
+    "mixing": "SMCConfig(final_rounds=32), or more particles",
+    "evidence": "sample(model, particles=8192, runs=8)",
+    "ladder": "SMCConfig(schedule=()), so that temperatures are placed where they are needed",
+    "enumeration": "sample(model, particles=8192), or method='exact' for draws that are independent",
+    "drift": "SMCConfig(kernel='gibbs'), and please report it",
+    # Of rows and equation.
+    "form": "assemble(..., form=Weak())",
+    "effective rows": "fewer candidate terms, or a longer video",
+    "pilot": "fewer candidate terms, or refine(posterior, field)",
+    "frames": "correct the drift first, or leave out the frames that jump",
+    "own covariance": "refine(posterior, field), which needs no covariance of rows",
+    "noise": "Weak(noise='correlated'), or bin the pixels that hang together",
+    "windows": "refine(posterior, field), or Weak with wider test functions",
+    "residual": "a library with more terms, or another noise in Weak(noise=...)",
+    "residual map": "cut the video there, or mask that part: set it to NaN",
+    "block scatter": "lower the power of the rows, or model what correlates them",
+    "condition": "leave one of the terms out",
+    "groups": "read the group as one, or record a video in which its members differ",
+    "second estimate": "trust neither beyond their difference; refine(posterior, field)",
+    "blindness": "slab=HyperGSlab()",
+    # Of a trajectory.
+    "trajectory": "keep the rows: found.rows, or DiscoverConfig(refine='never')",
+    "comb": "keep the rows: found.rows",
+    "excess noise": "another boundary, or a window: TrajectoryConfig(margin=0.5)",
+    "slow residual": "a library with more terms, or another boundary",
+    "tails": "mask the pixels that are far off: set them to NaN",
+    "own trajectory": "refine(posterior, field, top=16)",
+}
