@@ -9,7 +9,7 @@ import xarray as xr
 
 from bayespde.core.files import atomic_path
 from bayespde.pipeline import Discovery
-from bayespde.results.checks import check_fit, format_checks
+from bayespde.results.diagnose import diagnose
 from bayespde.results.second import format_estimates
 from bayespde.smooth.differentiate import differentiate
 
@@ -37,7 +37,7 @@ def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Pa
         "equations.txt": "\n\n".join(
             [
                 format_estimates(found.posterior, ranked),
-                format_checks(check_fit(found.posterior)),
+                str(diagnose(found.posterior)),
                 found.smooth.summary() + "\n",
             ]
         ),

@@ -27,8 +27,8 @@ from bayespde.library.rows import weak_statistics
 from bayespde.library.strong import Strong, strong_statistics
 from bayespde.model.spin import SpinModel
 from bayespde.refine_stage import refined_or_rows
-from bayespde.results.checks import check_fit, format_checks
-from bayespde.results.diagnostics import run_agreement, squared_residual_per_row
+from bayespde.results.diagnose import diagnose
+from bayespde.results.diagnostics import squared_residual_per_row
 from bayespde.results.equations import RankedEquation, equations
 from bayespde.results.pareto import pareto_front
 from bayespde.results.second import format_estimates
@@ -157,14 +157,7 @@ class Discovery:
             self.posterior.inclusion_probability.to_series().round(9).sort_values(ascending=False, kind="stable")
         )
         lines = [f"{name:>14} {value:.3f}" for name, value in inclusion.items() if value >= 0.01]
-        agreement = run_agreement(self.posterior)
         found, expected = squared_residual_per_row(self.posterior)
-        check = f"largest spread between runs {float(agreement['spread'].max()):.3f}"
-        if self.posterior.exact is not None:
-            check = f"largest deviation of sampling from enumeration {float(abs(agreement['deviation']).max()):.3f}"
-        if not self.posterior.provenance.get("complete", True):
-            wanted = self.posterior.provenance["sampler"]["runs"]
-            check += f"\ninterrupted: {len(self.posterior.log_evidence)} of {wanted} runs; run again to finish"
         return "\n".join(
             [
                 f"Discovery by {_judged_by(self.posterior)}",
@@ -172,8 +165,7 @@ class Discovery:
                 "inclusion probability",
                 *lines,
                 f"squared residual per row {found:.2f} ({expected:.2f} expected of a correct equation)",
-                check,
-                format_checks(check_fit(self.posterior)),
+                str(diagnose(self.posterior)),
             ]
         )
 

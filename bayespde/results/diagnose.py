@@ -109,8 +109,13 @@ def _to_do(check: Check) -> str:
 def _sampler_checks(posterior: Posterior) -> Iterator[Check]:
     provenance, runs = posterior.provenance, len(posterior.spins)
     is_complete = provenance.get("complete", True)
+    wanted = provenance.get("sampler", {}).get("runs", "more")
     yield at_most(
-        "complete", 1 - is_complete, 0, "Monte Carlo errors", "sampling was interrupted, some runs are missing"
+        "complete",
+        1 - is_complete,
+        0,
+        "Monte Carlo errors",
+        f"interrupted: {runs} of {wanted} runs",
     )
     if provenance.get("method") == "exact":
         return
