@@ -51,6 +51,7 @@ _HOME = {
     "check_fit": "bayespde.results.checks",
     "second_estimate": "bayespde.results.second",
     "compare": "bayespde.results.compare",
+    "block_elpd": "bayespde.results.elpd",
     "pareto_front": "bayespde.results.pareto",
     "to_inference_data": "bayespde.results.arviz_bridge",
     "from_inference_data": "bayespde.results.inference_data",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from bayespde.core.posterior import Posterior
-from bayespde.results.inference_data import to_tree
+from bayespde.results.inference_data import SAMPLE, to_tree
 
 
 def to_inference_data(posterior: Posterior) -> Any:
@@ -24,9 +26,7 @@ def to_inference_data(posterior: Posterior) -> Any:
     Returns:
         An `arviz.InferenceData` with ArviZ 0.x, an `xarray.DataTree` with ArviZ 1 or later.
     """
-    arviz = _arviz()
-    tree = to_tree(posterior)
-    return tree if int(arviz.__version__.split(".")[0]) >= 1 else arviz.from_datatree(tree)
+    return _native(to_tree(posterior))
 
 
 def r_hat_and_ess(values: np.ndarray) -> tuple[float, float]:
@@ -35,6 +35,43 @@ def r_hat_and_ess(values: np.ndarray) -> tuple[float, float]:
     # Runs of which a half is constant divide by 0; infinite is then the answer.
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(arviz.rhat(values)), float(arviz.ess(values))
+
+
+def psis_loo(density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Leave-one-out log predictive densities and Pareto k, `[B]` each, of log likelihoods `[chain, draw, B]`."""
+    found = _loo(density)
+    pointwise = found.elpd_i if hasattr(found, "elpd_i") else found.loo_i
+    return np.asarray(pointwise, dtype=np.float64), np.asarray(found.pareto_k, dtype=np.float64)
+
+
+def stacking_weights(densities: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Weights of models whose mixture predicts best [yao2018], from log likelihoods `[chain, draw, B]` of each."""
+    with warnings.catch_warnings():
+        # What is unreliable is said by `block_elpd`; what ArviZ 0.x calls in other libraries is nobody's business here.
+        warnings.simplefilter("ignore")
+        table = _arviz().compare({name: _loo(density) for name, density in densities.items()}, method="stacking")
+    return {name: float(table.loc[name, "weight"]) for name in densities}
+
+
+def _loo(density: np.ndarray) -> Any:
+    """What ArviZ says of a posterior of which it sees nothing but log likelihoods."""
+    arviz = _arviz()
+    coords = {d: np.arange(n) for d, n in zip((*SAMPLE, "block"), density.shape, strict=True)}
+    groups = {
+        "posterior": xr.Dataset({"nothing": (SAMPLE, np.zeros(density.shape[:2]))}),
+        "log_likelihood": xr.Dataset({"rows": ((*SAMPLE, "block"), density)}),
+    }
+    tree = xr.DataTree.from_dict({k: g.assign_coords({d: coords[d] for d in g.sizes}) for k, g in groups.items()})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        # Particles are taken for independent: how they are ordered says nothing about how much they know.
+        return arviz.loo(_native(tree), pointwise=True, var_name="rows", reff=1.0)
+
+
+def _native(tree: xr.DataTree) -> Any:
+    """A tree as what the installed ArviZ takes."""
+    arviz = _arviz()
+    return tree if int(arviz.__version__.split(".")[0]) >= 1 else arviz.from_datatree(tree)
 
 
 def _arviz() -> Any:

@@ -1,4 +1,4 @@
-"""Several posteriors of the same rows -> log evidence with its Monte Carlo error, and log Bayes factors."""
+"""Several posteriors of the same rows -> evidence and Bayes factors, predictive densities and stacking weights."""
 
 from __future__ import annotations
 
@@ -9,23 +9,77 @@ import xarray as xr
 
 from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
+from bayespde.results.arviz_bridge import stacking_weights
+from bayespde.results.elpd import block_elpd
+from bayespde.results.inference_data import block_log_likelihood
 
 
 def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
-    """Compare libraries or priors by evidence, on identical rows only.
+    """Compare libraries or priors on identical rows: by evidence, and by how well unseen blocks are predicted.
+
+    Evidence asks how well a model with its prior foretold all rows; the predictive density (`block_elpd`) how well it
+    foretells a block once it has learnt from the others. Where the two disagree, a prior is at work: the first pays for
+    every term that was thought possible, the second hardly.
 
     Args:
         posteriors: Posteriors by name.
 
     Returns:
-        Over `model`, best first: `log_evidence`, `log_evidence_error` (Monte Carlo; 0 where enumeration
-        ran, NaN for a single run); over `model, against`: `log_bayes_factor`, positive where `model` is
-        favoured.
+        Over `model`, highest evidence first: `log_evidence`, `log_evidence_error` (Monte Carlo; 0 where enumeration
+        ran, NaN for a single run); `elpd`, `elpd_difference` from the best predictor and its standard error
+        `elpd_difference_se` over blocks, `elpd_monte_carlo_se`, `unreliable_blocks`, and `stacking_weight` [yao2018],
+        all NaN where rows were tempered; over `model, against`: `log_bayes_factor`, positive where `model` is favoured.
 
     Raises:
         StatisticsError: If nothing is given, or the posteriors saw other rows, another target or another
             power, or one has no evidence.
     """
+    identity = _check_same_rows(posteriors)
+    evidence = np.array([p.log_evidence_pooled for p in posteriors.values()])
+    if np.isnan(evidence).any():
+        raise StatisticsError(
+            "A posterior has no evidence.",
+            got=", ".join(n for n, value in zip(posteriors, evidence, strict=True) if np.isnan(value)),
+            wanted="posteriors from method='smc' or method='exact'",
+            fix="sample(model, method='smc')",
+        )
+    errors = np.array([log_evidence_error(p) for p in posteriors.values()])
+    variables = {"log_evidence": evidence, "log_evidence_error": errors} | _predictive(posteriors)
+    order = np.argsort(-evidence, kind="stable")
+    names, evidence = [list(posteriors)[i] for i in order], evidence[order]
+    return xr.Dataset(
+        {
+            **{name: (("model",), values[order]) for name, values in variables.items()},
+            "log_bayes_factor": (("model", "against"), evidence[:, None] - evidence),
+        },
+        coords={"model": names, "against": names},
+        attrs=identity,
+    )
+
+
+def format_comparison(table: xr.Dataset) -> str:
+    """Write what `compare` returned as a table for people, with a line that says where its two columns disagree."""
+    rows = [f"{'model':<20} {'log evidence':>18} {'elpd difference':>20} {'stacking':>9}"]
+    for name in table["model"].values:
+        one = table.sel(model=name)
+        difference = f"{float(one['elpd_difference']):.1f} +- {float(one['elpd_difference_se']):.1f}"
+        evidence = f"{float(one['log_evidence']):.2f} +- {float(one['log_evidence_error']):.2f}"
+        rows.append(f"{name!s:<20} {evidence:>18} {difference:>20} {float(one['stacking_weight']):>9.2f}")
+    difference, error = table["elpd_difference"].values, table["elpd_difference_se"].values
+    if difference[0] < -2 * error[0]:
+        best = str(table["model"].values[int(np.argmax(difference))])
+        rows.append(
+            f"{best} predicts unseen blocks better than the model of highest evidence: look at the priors of both, "
+            "and at their checks of fit"
+        )
+    unreliable = [str(n) for n in table["model"].values if float(table["unreliable_blocks"].sel(model=n)) > 0]
+    if unreliable:
+        rows.append(f"predictive densities of {', '.join(unreliable)} rest on too few particles for some blocks")
+    return "\n".join(rows)
+
+
+def _check_same_rows(posteriors: Mapping[str, Posterior]) -> dict[str, str | float]:
+    """What identifies the rows that all have seen."""
     if not posteriors:
         raise StatisticsError(
             "There is nothing to compare.",
@@ -41,27 +95,30 @@ def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
             wanted="the same hash of the target and the same power",
             fix="assemble the union of the libraries once and give each model statistics.select(library.names)",
         )
-    evidence = np.array([p.log_evidence_pooled for p in posteriors.values()])
-    if np.isnan(evidence).any():
-        raise StatisticsError(
-            "A posterior has no evidence.",
-            got=", ".join(n for n, value in zip(posteriors, evidence, strict=True) if np.isnan(value)),
-            wanted="posteriors from method='smc' or method='exact'",
-            fix="sample(model, method='smc')",
-        )
-    errors = np.array([log_evidence_error(p) for p in posteriors.values()])
-    order = np.argsort(-evidence, kind="stable")
-    names = [list(posteriors)[i] for i in order]
-    evidence, errors = evidence[order], errors[order]
-    return xr.Dataset(
-        {
-            "log_evidence": (("model",), evidence),
-            "log_evidence_error": (("model",), errors),
-            "log_bayes_factor": (("model", "against"), evidence[:, None] - evidence),
-        },
-        coords={"model": names, "against": names},
-        attrs={"target_hash": next(iter(rows.values()))[0], "power": next(iter(rows.values()))[1]},
+    key, power = next(iter(rows.values()))
+    return {"target_hash": key, "power": power}
+
+
+def _predictive(posteriors: Mapping[str, Posterior]) -> dict[str, np.ndarray]:
+    """Predictive densities of blocks, and what follows from them; NaN where they are not defined."""
+    first = next(iter(posteriors.values())).statistics
+    names = ("elpd", "elpd_difference", "elpd_difference_se", "elpd_monte_carlo_se", "unreliable_blocks")
+    if first.power < 1 or first.blocks < 2:
+        return {name: np.full(len(posteriors), np.nan) for name in (*names, "stacking_weight")}
+    found = [block_elpd(p) for p in posteriors.values()]
+    blocks = np.stack([f["elpd"].values for f in found])
+    apart = blocks - blocks[int(np.argmax(blocks.sum(axis=1)))]
+    columns = (
+        blocks.sum(axis=1),
+        apart.sum(axis=1),
+        apart.std(axis=1, ddof=1) * np.sqrt(blocks.shape[1]),
+        np.array([float(f["monte_carlo_se"]) for f in found]),
+        np.array([float(f["unreliable"]) for f in found]),
     )
+    weights = dict.fromkeys(posteriors, 1.0)
+    if len(posteriors) > 1:
+        weights = stacking_weights({n: block_log_likelihood(p) for n, p in posteriors.items()})
+    return dict(zip(names, columns, strict=True)) | {"stacking_weight": np.array([weights[n] for n in posteriors])}
 
 
 def log_evidence_error(posterior: Posterior, *, sampled: bool = False) -> float:

@@ -1,0 +1,58 @@
+"""Posterior -> how well it predicts a block of rows that it has not seen, without fitting it again."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.errors import StatisticsError
+from bayespde.core.posterior import Posterior
+from bayespde.results.arviz_bridge import psis_loo
+from bayespde.results.inference_data import block_log_likelihood
+
+# Of the smoothed tail of the importance weights, beyond which their mean is not to be believed [vehtari2024].
+HIGHEST_K = 0.7
+
+
+def block_elpd(posterior: Posterior) -> xr.Dataset:
+    """Expected log predictive density of blocks, each left out by importance sampling [vehtari2017].
+
+    A block is some consecutive whitened rows: predicting one is extrapolation to a part of the video. Leaving out
+    single rows or pixels would mean nothing, as their neighbours know them.
+
+    Args:
+        posterior: Of sampling or `refine`, rows of power 1, two blocks or more.
+
+    Returns:
+        Over `block`: `elpd`, `pareto_k`; scalars `total`, its standard error `total_se` between blocks and
+        `monte_carlo_se` between runs (NaN for one run), `effective_parameters`, and `unreliable`, the number of blocks
+        whose k is above 0.7. Nats; comparable between posteriors of the same rows.
+
+    Raises:
+        StatisticsError: If the rows were tempered, or there is one block only.
+    """
+    statistics = posterior.statistics
+    if statistics.power < 1 or statistics.blocks < 2:
+        raise StatisticsError(
+            "These rows have no predictive density of blocks.",
+            got=f"power {statistics.power:g}, {statistics.blocks} block(s)",
+            wanted="power 1, whose likelihood is that of the rows, and two blocks or more",
+            fix="assemble(..., form=Weak()); forms and powers are compared by frames that are held out",
+        )
+    density = block_log_likelihood(posterior)
+    elpd, k = psis_loo(density)
+    by_run = np.array([psis_loo(run[None])[0].sum() for run in density]) if len(density) > 1 else np.array([np.nan])
+    inside = np.logaddexp.reduce(density.reshape(-1, statistics.blocks), axis=0) - np.log(density[..., 0].size)
+    return xr.Dataset(
+        {
+            "elpd": (("block",), elpd),
+            "pareto_k": (("block",), k),
+            "total": ((), float(elpd.sum())),
+            "total_se": ((), float(elpd.std(ddof=1) * np.sqrt(len(elpd)))),
+            "monte_carlo_se": ((), float(by_run.std(ddof=1) / np.sqrt(len(by_run))) if len(by_run) > 1 else np.nan),
+            "effective_parameters": ((), float((inside - elpd).sum())),
+            "unreliable": ((), int((k > HIGHEST_K).sum())),
+        },
+        coords={"block": np.arange(statistics.blocks)},
+        attrs={"target_hash": statistics.target_hash, "units": "nat"},
+    )
