@@ -61,7 +61,9 @@ def _loo(density: np.ndarray) -> Any:
         "posterior": xr.Dataset({"nothing": (SAMPLE, np.zeros(density.shape[:2]))}),
         "log_likelihood": xr.Dataset({"rows": ((*SAMPLE, "block"), density)}),
     }
-    tree = xr.DataTree.from_dict({k: g.assign_coords({d: coords[d] for d in g.sizes}) for k, g in groups.items()})
+    tree = xr.DataTree.from_dict(
+        {k: g.assign_coords({str(d): coords[str(d)] for d in g.sizes}) for k, g in groups.items()}
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         # Particles are taken for independent: how they are ordered says nothing about how much they know.

@@ -10,8 +10,8 @@ import xarray as xr
 from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
 from bayespde.results.arviz_bridge import stacking_weights
+from bayespde.results.draws import block_log_likelihood
 from bayespde.results.elpd import block_elpd
-from bayespde.results.inference_data import block_log_likelihood
 
 
 def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
@@ -65,9 +65,9 @@ def format_comparison(table: xr.Dataset) -> str:
         difference = f"{float(one['elpd_difference']):.1f} +- {float(one['elpd_difference_se']):.1f}"
         evidence = f"{float(one['log_evidence']):.2f} +- {float(one['log_evidence_error']):.2f}"
         rows.append(f"{name!s:<20} {evidence:>18} {difference:>20} {float(one['stacking_weight']):>9.2f}")
-    difference, error = table["elpd_difference"].values, table["elpd_difference_se"].values
-    if difference[0] < -2 * error[0]:
-        best = str(table["model"].values[int(np.argmax(difference))])
+    behind = table["elpd_difference"].values
+    if behind[0] < -2 * float(table["elpd_difference_se"][0]):
+        best = str(table["model"].values[int(np.argmax(behind))])
         rows.append(
             f"{best} predicts unseen blocks better than the model of highest evidence: look at the priors of both, "
             "and at their checks of fit"

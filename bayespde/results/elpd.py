@@ -8,7 +8,7 @@ import xarray as xr
 from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
 from bayespde.results.arviz_bridge import psis_loo
-from bayespde.results.inference_data import block_log_likelihood
+from bayespde.results.draws import block_log_likelihood
 
 # Of the smoothed tail of the importance weights, beyond which their mean is not to be believed [vehtari2024].
 HIGHEST_K = 0.7

@@ -18,6 +18,7 @@ from bayespde.core.files import atomic_path, existing_file
 from bayespde.core.posterior import ExactTable, Posterior
 from bayespde.core.scales import coefficient_unit
 from bayespde.core.statistics import SufficientStatistics
+from bayespde.results.draws import block_log_likelihood, prior_spins, replicated_energy
 
 SAMPLE = ("chain", "draw")
 ESTIMATOR = "inclusion_"
@@ -33,9 +34,9 @@ def to_tree(posterior: Posterior) -> xr.DataTree:
         posterior: What sampling or enumeration returned.
 
     Returns:
-        Groups `posterior`, `sample_stats`, `smc_stats`, `log_likelihood`, `log_prior`, `observed_data`,
-        `constant_data`, and `exact` where enumeration ran. Every attribute is text or a number, so that
-        netCDF holds it.
+        Groups `posterior`, `sample_stats`, `smc_stats`, `log_prior`, `observed_data`, `constant_data`; `prior`, draws
+        of the spins, where the prior is known; `log_likelihood` and `posterior_predictive` where rows were not
+        tempered; `exact` where enumeration ran. Every attribute is text or a number, so that netCDF holds it.
     """
     groups = {
         "posterior": _posterior_group(posterior),
@@ -51,6 +52,11 @@ def to_tree(posterior: Posterior) -> xr.DataTree:
     if posterior.statistics.power == 1:
         rows = block_log_likelihood(posterior)
         groups["log_likelihood"] = xr.Dataset({"rows": ((*SAMPLE, "block"), rows)})
+        groups["posterior_predictive"] = xr.Dataset({"rows": ((*SAMPLE, "block"), replicated_energy(posterior))})
+    if "prior_inclusion" in posterior.provenance:
+        spins = prior_spins(posterior)
+        drawn = {"spin": ((*SAMPLE, "term"), spins.astype(np.int8)), "size": (SAMPLE, spins.sum(axis=-1))}
+        groups["prior"] = xr.Dataset(drawn)
     if posterior.exact is not None:
         groups["exact"] = _exact_group(posterior.exact)
     created, described = _creation(posterior), _description(posterior)
@@ -124,18 +130,6 @@ def load(path: str | PathLike[str]) -> Posterior:
         ) from error
 
 
-def block_log_likelihood(posterior: Posterior) -> np.ndarray:
-    """Gaussian log-likelihood of each block at each particle's coefficients and noise scale, `[R, P, B]`."""
-    statistics = posterior.statistics
-    terms = posterior.coefficients.shape[-1]
-    flat = posterior.coefficients.reshape(-1, terms)
-    weights = np.column_stack([-flat, np.ones(len(flat))])
-    squares = np.stack([np.sum((weights @ f.T) ** 2, axis=1) for f in statistics.factors], axis=-1)
-    variance = posterior.noise_scale.reshape(-1, 1) ** 2
-    log_density = -0.5 * (statistics.effective_rows * np.log(2 * np.pi * variance) + squares / variance)
-    return (log_density + statistics.log_jacobian).reshape(*posterior.noise_scale.shape, -1)
-
-
 def _posterior_group(posterior: Posterior) -> xr.Dataset:
     group = xr.Dataset(
         {
@@ -180,6 +174,8 @@ def _constant_data(posterior: Posterior) -> xr.Dataset:
     group = statistics.to_dataset()
     group["column_scale"] = (("term",), statistics.column_scale)
     group["complexity"] = (("term",), posterior.library.complexities)
+    if "prior_inclusion" in posterior.provenance:
+        group["prior_inclusion"] = (("term",), np.asarray(posterior.provenance["prior_inclusion"]))
     group["coefficient_unit"] = (("term",), list(_units(posterior).values()))
     return group
 

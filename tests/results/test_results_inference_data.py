@@ -9,8 +9,9 @@ import xarray as xr
 from scipy import stats
 
 from bayespde.core.errors import FileError
+from bayespde.results.draws import block_log_likelihood, replicated_energy
 from bayespde.results.equations import equations
-from bayespde.results.inference_data import block_log_likelihood, from_inference_data, load, save, to_tree
+from bayespde.results.inference_data import from_inference_data, load, save, to_tree
 from bayespde.results.pareto import pareto_front
 
 ARRAYS = [
@@ -74,6 +75,7 @@ def test_groups_and_types_follow_the_layout(burgers):
         "log_likelihood",
         "log_prior",
         "observed_data",
+        "posterior_predictive",
         "constant_data",
         "exact",
     }
@@ -161,3 +163,43 @@ def test_a_failed_write_keeps_the_old_file(burgers, tmp_path, monkeypatch):
         save(burgers, path)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["posterior.nc"]
+
+
+@pytest.mark.parametrize("blocks", [8, 100])
+def test_replicated_blocks_have_the_moments_of_their_rows(burgers_rows, build, rng, blocks):
+    """Sum of squares of X b + s z over n rows: mean |X b|^2 + n s^2, variance 4 s^2 |X b|^2 + 2 n s^4."""
+    design, target, names = burgers_rows
+    posterior = build(design, target, names, rng=rng, runs=1, particles=4000, blocks=blocks)
+    coefficients, noise = posterior.coefficients[0, 0], posterior.noise_scale[0, 0]
+    fixed = dataclasses.replace(
+        posterior,
+        coefficients=np.broadcast_to(coefficients, posterior.coefficients.shape),
+        noise_scale=np.full_like(posterior.noise_scale, noise),
+    )
+    found = replicated_energy(fixed)[0]
+    edges = np.linspace(0, len(target), blocks + 1).round().astype(int)
+    for b, (start, stop) in enumerate(pairwise(edges)):
+        mean = np.sum((design[start:stop] @ coefficients) ** 2)
+        expected, rows = mean + (stop - start) * noise**2, stop - start
+        variance = 4 * noise**2 * mean + 2 * rows * noise**4
+        assert abs(found[:, b].mean() - expected) < 6 * np.sqrt(variance / len(found))
+        assert found[:, b].var() == pytest.approx(variance, rel=0.3)
+
+
+def test_prior_draws_have_the_prior_probabilities(burgers):
+    prior = [0.1, 0.3, 0.5, 0.7, 0.9]
+    known = dataclasses.replace(burgers, provenance={**burgers.provenance, "prior_inclusion": prior})
+    tree = to_tree(known)
+    spins = tree["prior/spin"].values.reshape(-1, 5)
+    assert tree["prior/spin"].dtype == np.int8
+    np.testing.assert_array_equal(tree["prior/size"], tree["prior/spin"].sum("term"))
+    error = np.sqrt(np.array(prior) * (1 - np.array(prior)) / len(spins))
+    assert (np.abs(spins.mean(axis=0) - prior) < 5 * error).all()
+    np.testing.assert_array_equal(tree["constant_data/prior_inclusion"], prior)
+    assert tree["prior/spin"].identical(to_tree(known)["prior/spin"])
+    assert_identical(known, from_inference_data(tree))
+
+
+def test_tempered_rows_have_neither_density_nor_replicates(burgers):
+    tempered = dataclasses.replace(burgers, statistics=dataclasses.replace(burgers.statistics, power=0.5))
+    assert not {"log_likelihood", "posterior_predictive"} & set(to_tree(tempered).children)
