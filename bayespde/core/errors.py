@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class BayespdeError(ValueError):
     """Base of every error that bayespde raises on purpose.
@@ -41,7 +43,13 @@ class FileError(BayespdeError):
 
 
 class IntegrationError(BayespdeError):
-    """An equation could not be integrated: it blew up, or the step size vanished."""
+    """An equation could not be integrated: it blew up, or the step size vanished.
+
+    Attributes:
+        time: How far it came, in the unit of its times; NaN if it did not begin.
+    """
+
+    time = math.nan
 
 
 class StepLimitError(IntegrationError):

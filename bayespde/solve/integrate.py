@@ -193,7 +193,7 @@ def _field(frames: np.ndarray, start: xr.DataArray, times: Any, name: str) -> xr
 
 def _failure(time: float, size: float, values: torch.Tensor, limit: int | None) -> IntegrationError:
     kind = StepLimitError if limit else IntegrationError
-    return kind(
+    error = kind(
         f"The integration stopped at time {time:.6g}.",
         got=f"step {size:.3g}, largest |u| {float(values.abs().max()):.3g}"
         + (f", after {limit} steps" if limit else ", step vanishing"),
@@ -201,3 +201,5 @@ def _failure(time: float, size: float, values: torch.Tensor, limit: int | None) 
         fix="end earlier, check the signs of the coefficients, or use a coarser grid or looser rtol"
         + (", or raise maximum_steps" if limit else ""),
     )
+    error.time = time
+    return error

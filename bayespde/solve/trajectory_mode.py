@@ -175,11 +175,12 @@ def _begun(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float)
             part.residual(parameters[: part.size])
         except StepLimitError:
             raise
-        except IntegrationError:
-            # No longer than before, too short for a fit, or too slow.
-            if count <= max(longest * GROWTH, FEWEST_FRAMES) or fits == MOST_FITS:
+        except IntegrationError as error:
+            # No longer than before, too short for a fit, or too slow; the same start would come no further again.
+            reached = int(np.searchsorted(problem.times, error.time))
+            if count <= max(longest * GROWTH, FEWEST_FRAMES) or fits == MOST_FITS or reached < FEWEST_FRAMES:
                 raise
-            count = max(int(count * SHORTER), FEWEST_FRAMES)
+            count = max(min(int(count * SHORTER), reached), FEWEST_FRAMES)
             continue
         if count == frames:
             return parameters

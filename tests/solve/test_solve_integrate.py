@@ -189,6 +189,7 @@ def test_blowing_up_raises_near_the_time_of_the_singularity(scheme):
         solve("u_t = u**2", start, [0.0, 0.5, 3.0], scheme=scheme, dealias=False)
     time = float(str(caught.value).split("at time ")[1].split()[0].rstrip("."))
     assert time == pytest.approx(1 / 1.1, abs=1e-3)
+    assert caught.value.time == pytest.approx(time, rel=1e-5)
 
 
 def test_an_exploding_linear_equation_raises_instead_of_returning_infinities():

@@ -343,3 +343,25 @@ def correlated_lags(noise):
     """Correlations of neighbours at lags to the first that cannot be seen, as they are estimated from residuals."""
     found = [float(np.mean(noise * np.roll(noise, lag, axis=1))) for lag in range(8)]
     return np.append([v for v in found if v > 0.02], 0.0)
+
+
+def test_a_start_that_ends_at_once_is_not_tried_over_and_over(monkeypatch):
+    """Fewer frames of the same start come no further."""
+    tried = []
+    residual = TrajectoryProblem.residual
+
+    def counted(problem, parameters):
+        tried.append(len(problem.times))
+        return residual(problem, parameters)
+
+    monkeypatch.setattr(TrajectoryProblem, "residual", counted)
+    clean, field = heat(0)
+    with pytest.raises(IntegrationError) as caught:
+        fit_trajectory(
+            bp.Equation.from_string("u_t = -u_xx + u**3*u_xx"),
+            field,
+            pilot=frame(5 * clean[0]),
+            recording=Recording(NOISE),
+        )
+    assert 0 < caught.value.time < T[1]
+    assert set(tried) == {len(T)}
