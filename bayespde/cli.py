@@ -12,6 +12,7 @@ import typer
 from bayespde.core.errors import BayespdeError
 
 if TYPE_CHECKING:
+    from bayespde.core.posterior import Posterior
     from bayespde.pipeline import Discovery
 
 app = typer.Typer(
@@ -114,6 +115,32 @@ def smooth(
 
 
 @app.command()
+def diagnose(
+    posterior: Annotated[Path, typer.Argument(help="A run folder, or a posterior.nc.")],
+) -> None:
+    """Say whether a posterior can be believed, and what to do if not. Exits with 1 unless it is sound."""
+    from bayespde.results.diagnose import diagnose as diagnose_posterior
+
+    found = diagnose_posterior(_posterior(posterior))
+    typer.echo(found)
+    if found.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    posteriors: Annotated[list[Path], typer.Argument(help="Run folders, or files, of the same rows.")],
+) -> None:
+    """Compare libraries or priors: evidence, predictive densities of blocks, stacking weights."""
+    from bayespde.results.compare import compare as compare_posteriors
+    from bayespde.results.compare import format_comparison
+
+    names = [str(path) for path in posteriors]
+    found = {name: _posterior(path) for name, path in zip(names, posteriors, strict=True)}
+    typer.echo(format_comparison(compare_posteriors(found)))
+
+
+@app.command()
 def simulate(
     model: Annotated[str, typer.Argument(help="A declaration with a [simulate] section.")],
     output: Output = Path("field.nc"),
@@ -175,6 +202,13 @@ def check_models(names: Annotated[list[str] | None, typer.Argument(help="All by 
         failed += bool(complaints)
     if failed:
         raise typer.Exit(1)
+
+
+def _posterior(path: Path) -> Posterior:
+    """Of a run folder, or a file."""
+    from bayespde.results.inference_data import load
+
+    return load(path / "posterior.nc" if path.is_dir() else path)
 
 
 def _show(found: Discovery, folder: Path) -> None:

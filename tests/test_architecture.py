@@ -21,11 +21,12 @@ FUNCTIONS = [(p, node) for p, tree in TREES.items() for node in ast.walk(tree) i
 PUBLIC = {
     "BayespdeError", "DiscoverConfig", "Discovery", "Equation", "Library", "Posterior", "SMCConfig", "SimulationSpec",
     "SmoothField", "Smoothing", "SpinModel", "Strong", "SufficientStatistics", "TemperedGibbsConfig", "Weak",
-    "__version__", "add_noise", "assemble", "check_field", "check_fit", "co_inclusion", "compare",
+    "__version__", "add_noise", "assemble", "block_elpd", "check_field", "check_fit", "co_inclusion", "compare",
     "configuration_table", "diagnose", "differentiate", "discover", "enumerate_models", "equations", "figures",
-    "fit_field", "from_inference_data", "genealogy", "integrate", "make_field", "make_samples", "named_library",
-    "pareto_front", "polynomial_library", "power_scaling", "read_field", "refine", "run_agreement", "sample",
-    "samples_of", "second_estimate", "simulate", "smc", "tempering_ladder", "to_inference_data",
+    "fit_field", "format_comparison", "from_inference_data", "genealogy", "inclusion_bayes_factors", "integrate",
+    "log_posterior_odds", "make_field", "make_samples", "named_library", "pareto_front", "polynomial_library",
+    "power_scaling", "read_field", "refine", "run_agreement", "sample", "samples_of", "second_estimate", "simulate",
+    "smc", "tempering_ladder", "to_inference_data",
 }  # fmt: skip
 
 

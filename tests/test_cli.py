@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import xarray as xr
 
 import bayespde as bp
 from bayespde import cli
+from bayespde.results.inference_data import save
 
 CONFIG = """
 exact_terms = 10
@@ -285,3 +287,47 @@ def test_in_a_process_of_its_own_an_error_is_a_message(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("error: The file cannot be read.")
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def posteriors(tmp_path, rng):
+    """Two runs over the same rows, and one over others, as files."""
+    names = ("u", "u_x", "u_xx")
+    for name, noise in (("first", 0.3), ("second", 0.3), ("others", 0.4)):
+        design = np.random.default_rng(1).standard_normal((200, 3))
+        target = design[:, 2] + noise * np.random.default_rng(2).standard_normal(200)
+        statistics = bp.SufficientStatistics.from_rows(design, target, names=names, target_name="u_t")
+        expected = 1.0 if name == "second" else None
+        model = bp.SpinModel(statistics, bp.Library.from_strings(list(names)), expected_terms=expected)
+        (tmp_path / name).mkdir()
+        save(bp.sample(model, particles=128, seed=int(rng.integers(99))), tmp_path / name / "posterior.nc")
+    return tmp_path
+
+
+def test_diagnose_says_sound_or_exits_with_one(command, posteriors):
+    code, out, _ = command("diagnose", posteriors / "first")
+    assert (code, out.splitlines()[0][:6]) == (0, "Sound:")
+    file = posteriors / "first" / "posterior.nc"
+    posterior = bp.from_inference_data(file)
+    inclusion = posterior.estimates["rao_blackwell"].copy()
+    inclusion[:2, 0] = 1 - inclusion[:2, 0]
+    frozen = replace(posterior, estimates={**posterior.estimates, "rao_blackwell": inclusion})
+    save(frozen, file)
+    code, out, _ = command("diagnose", file)
+    assert code == 1
+    assert out.startswith("NOT SAMPLED")
+    assert "To do:" in out
+
+
+def test_compare_ranks_what_saw_the_same_rows_and_refuses_others(command, posteriors):
+    code, out, _ = command("compare", posteriors / "first", posteriors / "second")
+    assert code == 0
+    assert len([line for line in out.splitlines() if line.startswith(str(posteriors))]) == 2
+    # A prior that expects fewer terms has the higher evidence where there is one.
+    assert out.splitlines()[1].startswith(str(posteriors / "second"))
+    code, _, error = command("compare", posteriors / "first", posteriors / "others")
+    assert code == 2
+    assert "identical rows only" in error
+    code, _, error = command("diagnose", posteriors / "nowhere.nc")
+    assert code == 2
+    assert "nowhere.nc" in error

@@ -71,6 +71,15 @@ def test_how_to_runs_from_top_to_bottom(monkeypatch, tmp_path):
     assert any("wanted:" in text and "fix:" in text for text, _ in printed)
 
 
+def test_diagnosis_runs_from_top_to_bottom(monkeypatch, tmp_path):
+    namespace, printed = run_python(DOCS / "diagnosis.md", monkeypatch, tmp_path)
+    assert printed[0][0] == printed[0][1]
+    assert namespace["table"]["model"].values.tolist()[-1] == "short"
+    assert {p.name for p in tmp_path.glob("*.png")} >= {"runs.png", "ladder.png", "co_inclusion.png"}
+    odds = printed[-1][0].splitlines()[-1]
+    assert float(odds) > 100
+
+
 @pytest.mark.slow
 def test_tutorial_prints_what_it_says(monkeypatch, tmp_path):
     field = bp.simulate(bp.SimulationSpec.from_mapping(_declared("allen_cahn_front")))

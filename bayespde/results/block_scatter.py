@@ -27,7 +27,7 @@ def block_scatter(statistics: SufficientStatistics, spins: np.ndarray) -> BlockS
 
     With whitened blocks X_b, information W_b = A^(-1/2) X_b'X_b A^(-1/2) that adds up to 1, and scores t_b of the
     least-squares residuals in units of the noise, independent normal rows give t_b covariances W_b - W_b^2 within and
-    -W_b W_c between blocks. The sum of |t_b|^2 then has the mean k - sum tr W_b^2 and the variance
+    -W_b W_c between blocks. The sum of the squares of t_b then has the mean k - sum tr W_b^2 and the variance
     2 (sum tr (W_b - W_b^2)^2 + sum_(b != c) tr W_b^2 W_c^2), and is near a multiple of a chi-squared variable with
     these moments [satterthwaite1946].
 

@@ -13,6 +13,9 @@ from bayespde.results.arviz_bridge import stacking_weights
 from bayespde.results.draws import block_log_likelihood
 from bayespde.results.elpd import block_elpd
 
+# Nats by which predictive densities differ at all.
+LEAST = 1.0
+
 
 def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
     """Compare libraries or priors on identical rows: by evidence, and by how well unseen blocks are predicted.
@@ -59,14 +62,15 @@ def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
 
 def format_comparison(table: xr.Dataset) -> str:
     """Write what `compare` returned as a table for people, with a line that says where its two columns disagree."""
-    rows = [f"{'model':<20} {'log evidence':>18} {'elpd difference':>20} {'stacking':>9}"]
+    width = max(len(str(n)) for n in ["model", *table["model"].values])
+    rows = [f"{'model':<{width}} {'log evidence':>18} {'elpd difference':>20} {'stacking':>9}"]
     for name in table["model"].values:
         one = table.sel(model=name)
         difference = f"{float(one['elpd_difference']):.1f} +- {float(one['elpd_difference_se']):.1f}"
         evidence = f"{float(one['log_evidence']):.2f} +- {float(one['log_evidence_error']):.2f}"
-        rows.append(f"{name!s:<20} {evidence:>18} {difference:>20} {float(one['stacking_weight']):>9.2f}")
+        rows.append(f"{name!s:<{width}} {evidence:>18} {difference:>20} {float(one['stacking_weight']):>9.2f}")
     behind = table["elpd_difference"].values
-    if behind[0] < -2 * float(table["elpd_difference_se"][0]):
+    if behind[0] < -max(2 * float(table["elpd_difference_se"][0]), LEAST):
         best = str(table["model"].values[int(np.argmax(behind))])
         rows.append(
             f"{best} predicts unseen blocks better than the model of highest evidence: look at the priors of both, "

@@ -6,6 +6,8 @@ import pytest
 import xarray as xr
 
 from bayespde.results.arviz_bridge import to_inference_data
+from bayespde.results.diagnose import diagnose
+from bayespde.results.elpd import block_elpd
 from bayespde.results.inference_data import from_inference_data, load, save
 
 arviz = pytest.importorskip("arviz")
@@ -82,3 +84,12 @@ def test_results_import_neither_torch_nor_arviz_nor_matplotlib():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "pyro", "arviz", "matplotlib"} & set(loaded.split())
     assert "bayespde.results.pareto" in loaded
+
+
+def test_diagnosis_and_predictive_densities_work_in_this_line(burgers):
+    found = diagnose(burgers)
+    assert {"agreement", "precision", "mixing", "evidence", "enumeration"} <= {c.name for c in found.sampler}
+    assert abs(next(c.value for c in found.sampler if c.name == "mixing") - 1) < 0.05
+    elpd = block_elpd(burgers)
+    assert np.isfinite(elpd["elpd"]).all()
+    assert float(elpd["pareto_k"].max()) < 1

@@ -1,0 +1,48 @@
+"""Two sets of terms -> the log odds of one against the other, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from bayespde.core.errors import ConfigError
+from bayespde.model.spin import SpinModel
+
+
+def log_posterior_odds(model: SpinModel, first: Sequence[str], second: Sequence[str]) -> float:
+    """Log posterior odds of exactly these terms against exactly those, nats.
+
+    No sampling: prior and marginal likelihood of both are closed forms, so that equations which no particle ever held
+    can be compared too.
+
+    Args:
+        model: The spin model.
+        first: Names of terms.
+        second: Names of terms.
+
+    Returns:
+        Positive where `first` is favoured. Infinite where one of the two cannot be, since its columns are collinear.
+
+    Raises:
+        ConfigError: If a name is not in the library, or neither equation can be.
+    """
+    names = model.statistics.names
+    unknown = [n for n in (*first, *second) if n not in names]
+    if unknown:
+        raise ConfigError(
+            "A term is not in the library.",
+            got=", ".join(unknown),
+            wanted=", ".join(names),
+            fix="its name as written there",
+        )
+    spins = torch.tensor([[n in chosen for n in names] for chosen in (first, second)])
+    mass = model.log_prior(spins) + model.log_likelihood(spins)
+    if not torch.isfinite(mass).any():
+        raise ConfigError(
+            "Neither equation can be.",
+            got=f"{', '.join(first)} and {', '.join(second)}, each with collinear columns",
+            wanted="one at least whose terms differ on these rows",
+            fix="leave out one of the terms that are the same",
+        )
+    return float(mass[0] - mass[1])
