@@ -59,6 +59,7 @@ _HOME = {
     "to_inference_data": "bayespde.results.arviz_bridge",
     "from_inference_data": "bayespde.results.inference_data",
     "figures": "bayespde.results.figures",
+    "SpinSMC": "bayespde.inference",
     "smc": "bayespde.smc",
 }
 

@@ -49,6 +49,7 @@ class PyroTarget:
     Attributes:
         site: Name of the binary site.
         terms: Number of spins K.
+        blank: All of them down, `[K]`, in the type that the program draws.
         looped_because: Why the program is run once per configuration; empty if all particles share a run.
     """
 
@@ -56,8 +57,8 @@ class PyroTarget:
         self._program = partial(program, *args, **kwargs)
         self.site = site
         nodes = examined(self._program, site)
-        self._prior, self._blank = nodes[site]["fn"], torch.zeros_like(nodes[site]["value"])
-        self.terms = len(self._blank)
+        self._prior, self.blank = nodes[site]["fn"], torch.zeros_like(nodes[site]["value"])
+        self.terms = len(self.blank)
         self._chunk = max(1, ELEMENTS // max(node["value"].numel() for node in nodes.values()))
         self._remembered: dict[bytes, float] = {}
         trials = self.sample_prior(TRIALS, generator=torch_generator(0))
@@ -74,7 +75,7 @@ class PyroTarget:
         Raises:
             StatisticsError: If it is NaN or +inf.
         """
-        score = usable(self._prior.log_prob(spins.to(self._blank)), self.site)
+        score = usable(self._prior.log_prob(spins.to(self.blank)), self.site)
         return score.reshape(len(spins), -1).sum(dim=1)
 
     def log_likelihood(self, spins: torch.Tensor) -> torch.Tensor:
@@ -101,7 +102,7 @@ class PyroTarget:
             return (self._prior.sample((particles,)) > 0.5).cpu()
 
     def _traced(self, spins: torch.Tensor) -> dict[str, torch.Tensor]:
-        return traced(self._program, self.site, spins.to(self._blank))
+        return traced(self._program, self.site, spins.to(self.blank))
 
     def _sum(self, scores: dict[str, torch.Tensor]) -> torch.Tensor:
         """Log likelihood from the log densities by site of one configuration: scalar, float64."""
@@ -136,7 +137,7 @@ class PyroTarget:
 
     def _check_prior(self, trials: torch.Tensor) -> None:
         try:
-            scores = self._prior.log_prob(trials.to(self._blank))
+            scores = self._prior.log_prob(trials.to(self.blank))
         except Exception as error:
             raise ConfigError(
                 f"The distribution of {self.site!r} cannot be evaluated for arbitrary configurations.",

@@ -84,14 +84,14 @@ def scalar_diagnostics(posterior: Posterior) -> xr.Dataset:
         "lp": posterior.log_prior + posterior.log_likelihood,
         "noise_scale": posterior.noise_scale,
     }
-    found = np.array([_convergence(v) for v in values.values()])
+    found = np.array([convergence(v) for v in values.values()])
     return xr.Dataset(
         {"r_hat": (("quantity",), found[:, 0]), "ess": (("quantity",), found[:, 1])},
         coords={"quantity": list(values)},
     )
 
 
-def _convergence(values: np.ndarray) -> tuple[float, float]:
+def convergence(values: np.ndarray) -> tuple[float, float]:
     """R-hat and effective sample size of `[R, P]`, where they are defined."""
     if values.shape[1] < FEWEST_DRAWS:
         return np.nan, np.nan
