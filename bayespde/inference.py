@@ -12,9 +12,9 @@ import torch
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.core.random import check_workers, spawn_seeds, torch_generator
 from bayespde.model.pyro_target import PyroTarget
-from bayespde.results.diagnostics import convergence
+from bayespde.results.diagnostics import convergence, evidence_error
 from bayespde.smc.base import SMCConfig
 from bayespde.smc.collect import Runs, log_mean_exp
 from bayespde.smc.exact import enumerate_exact
@@ -46,7 +46,7 @@ class SpinSMC:
         progress: Show bars.
 
     Raises:
-        ConfigError: If `config` is of another sampler, or the seed is not usable.
+        ConfigError: If `config` is of another sampler, or seed or workers are not usable.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class SpinSMC:
             )
         self.program, self.site, self.config = program, site, config or SMCConfig()
         self._run_seed, self._draw_seed = spawn_seeds(seed, 2)
+        check_workers(workers)
         self._workers, self._progress = workers, progress
         self._target: PyroTarget | None = None
         self._runs: Runs | None = None
@@ -77,17 +78,17 @@ class SpinSMC:
         """Sample the program with these arguments.
 
         Returns:
-            Itself.
+            Itself. After an interrupt (Ctrl-C) it holds the runs that have finished, and `diagnostics()["complete"]` is
+            False.
 
         Raises:
             ConfigError: If the program cannot be sampled; the message says why.
             StatisticsError: If a log density is NaN or +inf.
         """
-        self._arguments = args, kwargs
-        self._target = PyroTarget(self.program, *args, site=self.site, **kwargs)
-        self._runs = run_all(
-            self._target, config=self.config, seed=self._run_seed, workers=self._workers, progress=self._progress
-        )
+        target = PyroTarget(self.program, *args, site=self.site, **kwargs)
+        runs = run_all(target, config=self.config, seed=self._run_seed, workers=self._workers, progress=self._progress)
+        # Only now: a run that fails leaves the one before as it was.
+        self._target, self._runs, self._arguments = target, runs, (args, kwargs)
         return self
 
     @property
@@ -121,6 +122,10 @@ class SpinSMC:
         spins = torch.as_tensor(self._done().spins).to(self.target.blank)
         if not group_by_chain:
             spins = spins.reshape(-1, spins.shape[-1])
+        if num_samples is not None and (type(num_samples) is not int or num_samples < 1):
+            raise ConfigError(
+                "The number of samples is out of range.", got=num_samples, wanted="an int >= 1", fix="100"
+            )
         if num_samples is not None:
             axis = spins.dim() - 2
             chosen = torch.randint(spins.shape[axis], (num_samples,), generator=torch_generator(self._draw_seed))
@@ -145,21 +150,23 @@ class SpinSMC:
         Returns:
             `inclusion` by run `[R, K]`, `standard_error` of their mean `[K]` (NaN for one run), `log_evidence` `[R]`,
             `log_evidence_error`, R-hat of the number of spins that are up (`r_hat_size`) and of the log density
-            (`r_hat_lp`), `distinct_ancestors` `[R]`, and the history of temperatures `[R, S]`.
+            (`r_hat_lp`), `distinct_ancestors` `[R]`, the history of temperatures `[R, S]`, and whether the runs are
+            `complete`.
         """
         runs = self._done()
         inclusion, count = runs.estimates["rao_blackwell"], len(runs.spins)
-        ratio = np.exp(runs.log_evidence - runs.log_evidence.max())
+        share = np.sqrt(np.sum(self._run_weights() ** 2))
         missing = np.full(inclusion.shape[1], np.nan)
         return {
             "inclusion": inclusion,
-            "standard_error": inclusion.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else missing,
+            "standard_error": inclusion.std(axis=0, ddof=1) * share if count > 1 else missing,
             "log_evidence": runs.log_evidence,
-            "log_evidence_error": ratio.std(ddof=1) / ratio.mean() / np.sqrt(count) if count > 1 else np.nan,
+            "log_evidence_error": evidence_error(runs.log_evidence),
             "r_hat_size": convergence(runs.spins.sum(axis=-1).astype(np.float64))[0],
             "r_hat_lp": convergence(runs.log_prior + runs.log_likelihood)[0],
             "distinct_ancestors": np.array([np.unique(a).size for a in runs.origins]),
             "temperature": runs.stages["temperature"],
+            "complete": runs.complete,
         }
 
     def summary(self) -> xr.Dataset:
@@ -176,7 +183,11 @@ class SpinSMC:
                 "disagreement": (("spin",), np.ptp(found["inclusion"], axis=0)),
             },
             coords={"spin": np.arange(self.target.terms)},
-            attrs={"log_evidence": self.log_evidence, "log_evidence_error": float(found["log_evidence_error"])},
+            attrs={
+                "log_evidence": self.log_evidence,
+                "log_evidence_error": found["log_evidence_error"],
+                "complete": int(found["complete"]),
+            },
         )
 
     def enumerate(self) -> tuple[float, torch.Tensor]:

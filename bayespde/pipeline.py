@@ -15,7 +15,7 @@ from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field, field_hash
 from bayespde.core.posterior import Posterior
-from bayespde.core.random import spawn_seeds
+from bayespde.core.random import check_workers, spawn_seeds
 from bayespde.core.scales import units_of
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.folder import RunFolder, stage_key
@@ -32,7 +32,7 @@ from bayespde.results.diagnostics import squared_residual_per_row
 from bayespde.results.equations import RankedEquation, equations
 from bayespde.results.pareto import pareto_front
 from bayespde.results.second import format_estimates
-from bayespde.sampling import check_workers, sample
+from bayespde.sampling import sample
 from bayespde.smooth.alignment import at_rest
 from bayespde.smooth.field_draw import FieldDraw
 from bayespde.smooth.fit import fit_field

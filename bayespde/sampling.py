@@ -14,7 +14,7 @@ from bayespde import __version__
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import ExactTable, Posterior
-from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.core.random import check_workers, spawn_seeds, torch_generator
 from bayespde.model.priors import GPriorSlab
 from bayespde.model.spin import SpinModel
 from bayespde.smc.base import SMCConfig
@@ -199,15 +199,3 @@ def _shrinkage(model: SpinModel) -> float:
     """Factor g / (1 + g) on coefficients where the slab fixes g; a mixture over g settles on large ones."""
     g = model.closed_form.mixture[0]
     return float(1 / (1 + 1 / g[0])) if len(g) == 1 else 1.0
-
-
-def check_workers(workers: int) -> None:
-    """Check the number of runs at a time before work begins.
-
-    Raises:
-        ConfigError: If it is not a positive integer.
-    """
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise ConfigError(
-            "The number of workers is out of range.", got=repr(workers), wanted="an int >= 1", fix="workers=1"
-        )

@@ -116,6 +116,10 @@ def test_one_seed_one_answer_and_pyros_seed_left_alone(page):
 def test_what_cannot_be_done_is_said(page):
     with pytest.raises(ConfigError, match="has not been sampled"):
         bp.SpinSMC(page["sources"]).get_samples()
+    with pytest.raises(ConfigError, match="workers"):
+        bp.SpinSMC(page["sources"], workers=0)
+    with pytest.raises(ConfigError, match="number of samples"):
+        page["factors"].get_samples(-3)
     with pytest.raises(ConfigError, match="another sampler"):
         bp.SpinSMC(page["sources"], config=bp.TemperedGibbsConfig())
 
@@ -131,3 +135,13 @@ def test_what_cannot_be_done_is_said(page):
 def test_the_graph_of_the_program(page):
     pytest.importorskip("graphviz")
     assert "spins" in page["factors"].render().source
+
+
+def test_a_run_that_fails_leaves_the_one_before(page):
+    smc = bp.SpinSMC(page["sources"], config=bp.SMCConfig(particles=32, runs=2)).run(page["signal"], page["profile"])
+    before, evidence = smc.get_samples()["spins"], smc.log_evidence
+    with pytest.raises(ValueError, match="invalid values"):
+        smc.run(page["signal"] * torch.nan, page["profile"])
+    assert torch.equal(smc.get_samples()["spins"], before)
+    assert smc.enumerate()[0] == pytest.approx(evidence, abs=2)
+    assert smc.summary().attrs["complete"] == 1

@@ -103,9 +103,12 @@ class Posterior:
 
     @property
     def inclusion_error(self) -> xr.DataArray:
-        """Monte Carlo standard error of the Rao-Blackwell estimate from the spread between runs, over `term`."""
-        runs = self.estimates["rao_blackwell"]
-        error = runs.std(axis=0, ddof=1) / np.sqrt(len(runs)) if len(runs) > 1 else np.full(runs.shape[1], np.nan)
+        """Monte Carlo standard error of the Rao-Blackwell estimate from the spread between runs, over `term`.
+
+        Where one run has all the weight, it is that of a single run.
+        """
+        runs, share = self.estimates["rao_blackwell"], np.sqrt(np.sum(self.run_weights**2))
+        error = runs.std(axis=0, ddof=1) * share if len(runs) > 1 else np.full(runs.shape[1], np.nan)
         return self._over_terms(error, "between runs")
 
     @property

@@ -49,7 +49,8 @@ def stacking_weights(densities: Mapping[str, np.ndarray]) -> dict[str, float]:
     with warnings.catch_warnings():
         # What is unreliable is said by `block_elpd`; what ArviZ 0.x calls in other libraries is nobody's business here.
         warnings.simplefilter("ignore")
-        table = _arviz().compare({name: _loo(density) for name, density in densities.items()}, method="stacking")
+        found = {name: _loo(density) for name, density in densities.items()}
+        table = _arviz().compare(found, method="stacking", **({} if _is_new() else {"ic": "loo", "scale": "log"}))
     return {name: float(table.loc[name, "weight"]) for name in densities}
 
 
@@ -67,13 +68,18 @@ def _loo(density: np.ndarray) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         # Particles are taken for independent: how they are ordered says nothing about how much they know.
-        return arviz.loo(_native(tree), pointwise=True, var_name="rows", reff=1.0)
+        scale = {} if _is_new() else {"scale": "log"}
+        return arviz.loo(_native(tree), pointwise=True, var_name="rows", reff=1.0, **scale)
 
 
 def _native(tree: xr.DataTree) -> Any:
     """A tree as what the installed ArviZ takes."""
-    arviz = _arviz()
-    return tree if int(arviz.__version__.split(".")[0]) >= 1 else arviz.from_datatree(tree)
+    return tree if _is_new() else _arviz().from_datatree(tree)
+
+
+def _is_new() -> bool:
+    """Whether ArviZ 1 or later is installed."""
+    return int(_arviz().__version__.split(".")[0]) >= 1
 
 
 def _arviz() -> Any:

@@ -18,7 +18,7 @@ def inclusion_bayes_factors(posterior: Posterior) -> xr.Dataset:
     Returns:
         Over `term`: `log_bayes_factor`, nats, positive where the data speak for the term; `prior` and `posterior`, its
         inclusion probabilities; `lower` and `upper`, two Monte Carlo standard errors of the posterior one to either
-        side (the same number where enumeration ran). Infinite where the probability is 0 or 1 to
+        side (the same number where enumeration ran, NaN for one run). Infinite where the probability is 0 or 1 to
         all digits.
 
     Raises:

@@ -9,6 +9,11 @@ from scipy import stats
 
 from bayespde.core.statistics import SufficientStatistics
 
+# Residuals below this share of the target are rounding, which repeats itself from block to block.
+ROUNDING = 1e-9
+# Score beyond which probabilities underflow.
+LARGEST = 37.0
+
 
 class BlockScatter(NamedTuple):
     """How far the scores of the blocks scatter.
@@ -41,7 +46,8 @@ def block_scatter(statistics: SufficientStatistics, spins: np.ndarray) -> BlockS
     on, rows = np.flatnonzero(spins), statistics.rows - int(np.sum(spins))
     residual = statistics.factors @ np.append(-statistics.least_squares(spins), 1.0)
     noise = float(np.sum(residual**2)) / max(rows, 1.0)
-    if not on.size or statistics.blocks < 2 or rows <= 0 or not noise > 0:
+    is_rounding = float(np.sum(residual**2)) <= ROUNDING**2 * statistics.energy
+    if not on.size or statistics.blocks < 2 or rows <= 0 or is_rounding:
         return BlockScatter(1.0, 0.0)
     columns = statistics.factors[:, :, on] / statistics.column_scale[on]
     root = np.linalg.pinv(np.linalg.qr(columns.reshape(-1, on.size), mode="r"), rcond=1e-10)
@@ -57,7 +63,8 @@ def block_scatter(statistics: SufficientStatistics, spins: np.ndarray) -> BlockS
         return BlockScatter(1.0, 0.0)
     ratio = float(np.sum(scores**2)) / noise / mean
     freedom = 2 * mean**2 / variance
-    return BlockScatter(ratio, float(stats.norm.isf(stats.chi2.sf(ratio * freedom, freedom))))
+    score = stats.norm.isf(stats.chi2.sf(ratio * freedom, freedom))
+    return BlockScatter(ratio, float(np.clip(score, -LARGEST, LARGEST)))
 
 
 def _trace_of_squares(matrices: np.ndarray) -> float:

@@ -275,15 +275,16 @@ def _equation_checks(posterior: Posterior) -> Iterator[Check]:
         "coefficients one by one",
         f"the terms of the equation nearly cancel each other (condition number {condition:.2g})",
     )
-    scatter = block_scatter(statistics, best)
-    yield at_most(
-        "block scatter",
-        scatter.score if scatter.ratio > SCATTER_RATIO else min(scatter.score, SCATTER),
-        SCATTER,
-        "intervals and probabilities",
-        f"blocks of rows scatter {scatter.ratio:.1f} times as much as independent ones ({scatter.score:.1f} standard "
-        "deviations): rows say the same several times",
-    )
+    if all(_noise_matters(part) for part in _parts(statistics.provenance)):
+        scatter = block_scatter(statistics, best)
+        yield at_most(
+            "block scatter",
+            scatter.score if scatter.ratio > SCATTER_RATIO else min(scatter.score, SCATTER),
+            SCATTER,
+            "intervals and probabilities",
+            f"blocks of rows scatter {scatter.ratio:.1f} times as much as independent ones "
+            f"({scatter.score:.1f} standard deviations): rows say the same several times",
+        )
     names = {n for n, on in zip(statistics.names, best, strict=True) if on}
     groups = [g for g, _ in group_masses(posterior) if names & set(g.members)]
     yield at_most(

@@ -9,7 +9,9 @@ import xarray as xr
 
 from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
+from bayespde.core.statistics import SufficientStatistics
 from bayespde.results.arviz_bridge import stacking_weights
+from bayespde.results.diagnostics import evidence_error
 from bayespde.results.draws import block_log_likelihood
 from bayespde.results.elpd import block_elpd
 
@@ -31,7 +33,8 @@ def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
         Over `model`, highest evidence first: `log_evidence`, `log_evidence_error` (Monte Carlo; 0 where enumeration
         ran, NaN for a single run); `elpd`, `elpd_difference` from the best predictor and its standard error
         `elpd_difference_se` over blocks, `elpd_monte_carlo_se`, `unreliable_blocks`, and `stacking_weight` [yao2018],
-        all NaN where rows were tempered; over `model, against`: `log_bayes_factor`, positive where `model` is favoured.
+        all NaN where rows were tempered, or cut into other blocks; over `model, against`: `log_bayes_factor`, positive
+        where `model` is favoured.
 
     Raises:
         StatisticsError: If nothing is given, or the posteriors saw other rows, another target or another
@@ -103,11 +106,19 @@ def _check_same_rows(posteriors: Mapping[str, Posterior]) -> dict[str, str | flo
     return {"target_hash": key, "power": power}
 
 
+def _same_blocks(first: SufficientStatistics, second: SufficientStatistics) -> bool:
+    """Whether the same rows were cut at the same places."""
+    if not np.array_equal(first.effective_rows, second.effective_rows):
+        return False
+    one, other = (np.sum(s.factors[:, :, -1] ** 2, axis=1) for s in (first, second))
+    return bool(np.allclose(one, other, rtol=1e-9))
+
+
 def _predictive(posteriors: Mapping[str, Posterior]) -> dict[str, np.ndarray]:
     """Predictive densities of blocks, and what follows from them; NaN where they are not defined."""
     first = next(iter(posteriors.values())).statistics
     names = ("elpd", "elpd_difference", "elpd_difference_se", "elpd_monte_carlo_se", "unreliable_blocks")
-    if first.power < 1 or first.blocks < 2:
+    if first.power < 1 or first.blocks < 2 or not all(_same_blocks(first, p.statistics) for p in posteriors.values()):
         return {name: np.full(len(posteriors), np.nan) for name in (*names, "stacking_weight")}
     found = [block_elpd(p) for p in posteriors.values()]
     blocks = np.stack([f["elpd"].values for f in found])
@@ -132,7 +143,4 @@ def log_evidence_error(posterior: Posterior, *, sampled: bool = False) -> float:
     """
     if posterior.exact is not None and not sampled:
         return 0.0
-    values = np.exp(posterior.log_evidence - posterior.log_evidence.max())
-    if len(values) < 2:
-        return float("nan")
-    return float(values.std(ddof=1) / values.mean() / np.sqrt(len(values)))
+    return evidence_error(posterior.log_evidence)

@@ -86,5 +86,4 @@ def _error(shares: np.ndarray, weights: np.ndarray) -> np.ndarray:
     runs = len(shares)
     if runs < 2:
         return np.full(shares.shape[1], np.nan)
-    square = np.square(weights) @ np.square(shares - weights @ shares)
-    return np.asarray(np.sqrt(square * runs / (runs - 1)))
+    return np.asarray(shares.std(axis=0, ddof=1) * np.sqrt(np.sum(weights**2)))

@@ -20,7 +20,7 @@ PRECISION, DEVIATION = 0.05, 0.05
 STANDARD_ERRORS = 5.0
 R_HAT = 1.05
 # Nats.
-EVIDENCE, DRIFT = 0.3, 1e-6
+EVIDENCE, DRIFT = 0.3, 1e-2
 # Particles per effective one, after any step of temperature.
 WORST_STEP = 20.0
 ONE_RUN = "one run cannot disagree with another: Monte Carlo errors are unknown"
@@ -33,10 +33,12 @@ class Diagnosis:
     Attributes:
         sampler: Checks of the sampler, those that failed first.
         fit: Checks of rows and equation, those that failed first.
+        is_enumerated: Whether probabilities and evidence are those of an enumeration, whatever the sampler did.
     """
 
     sampler: tuple[Check, ...]
     fit: tuple[Check, ...]
+    is_enumerated: bool = False
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -47,9 +49,18 @@ class Diagnosis:
     def verdict(self) -> str:
         """One of sound, doubtful (the fit failed), unchecked (runs are missing), not sampled (the sampler failed)."""
         failed = {c.name for c in self.sampler if not c.passed}
-        if failed:
-            return "unchecked" if failed <= {"complete", "runs"} else "not sampled"
-        return "sound" if all(c.passed for c in self.fit) else "doubtful"
+        if failed - {"complete", "runs"}:
+            return "not sampled"
+        if not all(c.passed for c in self.fit):
+            return "doubtful"
+        return "unchecked" if failed else "sound"
+
+    @property
+    def headline(self) -> str:
+        """The verdict as a sentence."""
+        if self.verdict == "not sampled" and self.is_enumerated:
+            return _ENUMERATED
+        return _HEADLINES[self.verdict].format(count=len(self.sampler) + len(self.fit))
 
     def raise_if_failed(self) -> None:
         """For scripts that must not go on.
@@ -59,14 +70,14 @@ class Diagnosis:
         """
         if self.failed:
             raise StatisticsError(
-                _HEADLINES[self.verdict],
+                self.headline,
                 got="; ".join(c.because for c in self.failed),
                 wanted="a posterior that passes every check",
                 fix="; ".join(dict.fromkeys(REMEDIES[c.name] for c in self.failed)),
             )
 
     def __str__(self) -> str:
-        lines = [_HEADLINES[self.verdict].format(count=len(self.sampler) + len(self.fit))]
+        lines = [self.headline]
         for check in self.failed:
             lines += [
                 f"- {check.name}: {check.because}.",
@@ -78,10 +89,15 @@ class Diagnosis:
 
 _HEADLINES = {
     "sound": "Sound: all {count} checks of the sampler, the rows and the equation passed.",
-    "doubtful": "Doubtful: the sampler found the posterior, but rows or equation do not fit each other.",
+    "doubtful": "Doubtful: nothing speaks against the sampler, but rows or equation do not fit each other.",
     "unchecked": "Unchecked: too few runs to know whether the sampler found the posterior.",
     "not sampled": "NOT SAMPLED: these particles are not the posterior. Believe none of the numbers until they are.",
 }
+
+_ENUMERATED = (
+    "NOT SAMPLED: these particles are not the posterior. Probabilities and evidence are enumerated and stand; draws of "
+    "coefficients, and what is made of them, do not."
+)
 
 
 def diagnose(posterior: Posterior) -> Diagnosis:
@@ -89,7 +105,7 @@ def diagnose(posterior: Posterior) -> Diagnosis:
 
     What ArviZ says of 0/1 variables is of no use here: R-hat is undefined for the surest terms, and effective sample
     sizes measure the order of the particles. Runs are compared instead: the standard error of every inclusion
-    probability between runs, R-hat [vehtari2021] of the number of terms and of the log posterior, the error of the
+    probability between runs, R-hat [vehtari2021] of the number of terms, log posterior and noise, the error of the
     evidence, and what enumeration says where it ran. Then come the checks of `check_fit`.
 
     Args:
@@ -99,7 +115,7 @@ def diagnose(posterior: Posterior) -> Diagnosis:
         A verdict with its reasons; `print` it, or ask `verdict`, `failed`, or `raise_if_failed()`.
     """
     sampler = sorted(_sampler_checks(posterior), key=lambda c: c.passed)
-    return Diagnosis(tuple(sampler), check_fit(posterior))
+    return Diagnosis(tuple(sampler), check_fit(posterior), posterior.exact is not None)
 
 
 def _to_do(check: Check) -> str:
@@ -157,7 +173,9 @@ def _agreement_checks(posterior: Posterior) -> Iterator[Check]:
         r_hat,
         R_HAT,
         "the particles as draws",
-        f"R-hat of {name} is {r_hat:.3g}: particles remember their run or their ancestor",
+        f"R-hat of {name} is {r_hat:.3g}: particles remember their run or their ancestor"
+        if np.isfinite(r_hat) or np.isinf(r_hat)
+        else f"{posterior.spins.shape[1]} particles are too few to compare",
     )
     if np.isfinite(posterior.log_evidence).all():
         error = log_evidence_error(posterior, sampled=True)
@@ -170,7 +188,7 @@ def _by_run(values: np.ndarray) -> str:
 
 
 def _stage_checks(posterior: Posterior) -> Iterator[Check]:
-    if "ess" in posterior.stages:
+    if "ess" in posterior.stages and np.isfinite(posterior.stages["ess"]).any():
         least = float(np.nanmin(posterior.stages["ess"]))
         yield at_most(
             "ladder",

@@ -93,13 +93,26 @@ def scalar_diagnostics(posterior: Posterior) -> xr.Dataset:
 
 def convergence(values: np.ndarray) -> tuple[float, float]:
     """R-hat and effective sample size of `[R, P]`, where they are defined."""
-    if values.shape[1] < FEWEST_DRAWS:
+    if len(values) < 2 or values.shape[1] < FEWEST_DRAWS:
         return np.nan, np.nan
     if np.ptp(values) == 0:
         return 1.0, np.nan
     if (np.ptp(values, axis=1) == 0).all():
         return np.inf, np.nan
     return r_hat_and_ess(values)
+
+
+def evidence_error(log_evidence: np.ndarray) -> float:
+    """Monte Carlo standard error of the log of the mean evidence of runs `[R]`; NaN for one run.
+
+    That of a mean of evidences, or of log evidences where it is more: the first is at most 1, however far runs are
+    apart.
+    """
+    if len(log_evidence) < 2:
+        return float("nan")
+    ratio = np.exp(log_evidence - log_evidence.max())
+    relative = ratio.std(ddof=1) / ratio.mean()
+    return float(max(relative, log_evidence.std(ddof=1)) / np.sqrt(len(ratio)))
 
 
 def squared_residual_per_row(posterior: Posterior) -> tuple[float, float]:

@@ -28,7 +28,7 @@ def replicated_energy(posterior: Posterior) -> np.ndarray:
     The counterpart of `observed_data`: of a block of n whitened rows, the factor keeps the K + 1 directions in which
     terms and target lie, and noise in the other n - K - 1 adds a chi-squared variable.
     """
-    statistics, random = posterior.statistics, _generator(posterior)
+    statistics, random = posterior.statistics, _generator(posterior, 2)
     shape, terms = posterior.noise_scale.shape, posterior.coefficients.shape[-1]
     noise = posterior.noise_scale.reshape(-1, 1)
     replicated = []
@@ -45,10 +45,10 @@ def replicated_energy(posterior: Posterior) -> np.ndarray:
 def prior_spins(posterior: Posterior) -> np.ndarray:
     """As many draws of the spins from their prior as there are particles, `[R, P, K]`, bool."""
     inclusion = np.asarray(posterior.provenance["prior_inclusion"])
-    return np.asarray(_generator(posterior).random(posterior.spins.shape) < inclusion)
+    return np.asarray(_generator(posterior, 1).random(posterior.spins.shape) < inclusion)
 
 
-def _generator(posterior: Posterior) -> np.random.Generator:
-    """Of draws that are made for the file: the same for the same posterior."""
+def _generator(posterior: Posterior, stream: int) -> np.random.Generator:
+    """Of draws that are made for the file: the same for the same posterior, another for each purpose."""
     seed = posterior.provenance.get("seed", 0)
-    return np.random.default_rng([EXPORT, int(seed)])
+    return np.random.default_rng([EXPORT, stream, seed if isinstance(seed, int) and seed >= 0 else 0])

@@ -18,7 +18,7 @@ def block_elpd(posterior: Posterior) -> xr.Dataset:
     """Expected log predictive density of blocks, each left out by importance sampling [vehtari2017].
 
     A block is some consecutive whitened rows: predicting one is extrapolation to a part of the video. Leaving out
-    single rows or pixels would mean nothing, as their neighbours know them.
+    single rows or pixels would mean nothing, as their neighbours know them. Particles of all runs weigh the same.
 
     Args:
         posterior: Of sampling or `refine`, rows of power 1, two blocks or more.

@@ -8,12 +8,12 @@ REMEDIES: Mapping[str, str] = {
     # Of the sampler.
     "complete": "sample again, without an interrupt",
     "runs": "sample(model, runs=4)",
-    "agreement": "sample(model, particles=8192), or fewer candidate terms; look at figures.plot_runs",
-    "precision": "sample(model, particles=8192)",
-    "mixing": "SMCConfig(final_rounds=32), or more particles",
-    "evidence": "sample(model, particles=8192, runs=8)",
-    "ladder": "SMCConfig(schedule=()), so that temperatures are placed where they are needed",
-    "enumeration": "sample(model, particles=8192), or method='exact' for draws that are independent",
+    "agreement": "four times as many particles, or fewer candidate terms; look at figures.plot_runs",
+    "precision": "four times as many particles",
+    "mixing": "four times as many final_rounds in SMCConfig, or particles",
+    "evidence": "four times as many particles, or twice as many runs",
+    "ladder": "more particles; SMCConfig(schedule=()), if temperatures were fixed",
+    "enumeration": "method='exact', for draws that are independent",
     "drift": "SMCConfig(kernel='gibbs'), and please report it",
     # Of rows and equation.
     "form": "assemble(..., form=Weak())",

@@ -35,7 +35,7 @@ class Stepper(NamedTuple):
         leave: The state to values.
         step: State and step size (time units) to the next state and an estimate of its error, as states.
         error_order: The power of the step size with which the estimate falls.
-        longest: Step, time units, above which errors too small for the estimate would grow until it sees them.
+        longest: Step, time units, above which errors that should decay would grow, too small for the estimate to see.
     """
 
     enter: TensorMap

@@ -31,6 +31,12 @@ def test_the_error_is_that_between_runs(sampled):
     table = bp.configuration_table(equal, top=2)
     expected = table["share"].values.std(axis=0, ddof=1) / 2
     np.testing.assert_allclose(table["standard_error"], expected)
+    # One run that has all the weight is a single run.
+    led = dataclasses.replace(sampled, log_evidence=np.array([0.0, -50.0, -50.0, -50.0]))
+    np.testing.assert_allclose(
+        bp.configuration_table(led, top=2)["standard_error"],
+        bp.configuration_table(led, top=2)["share"].values.std(axis=0, ddof=1),
+    )
     one = dataclasses.replace(
         sampled,
         **{n: getattr(sampled, n)[:1] for n in ("spins", "coefficients", "noise_scale", "log_prior", "log_likelihood")},

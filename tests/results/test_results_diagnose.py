@@ -9,7 +9,7 @@ import bayespde as bp
 from bayespde.core.errors import StatisticsError
 from bayespde.results.block_scatter import block_scatter
 from bayespde.results.checks import check_fit
-from bayespde.results.diagnostics import scalar_diagnostics
+from bayespde.results.diagnostics import evidence_error, scalar_diagnostics
 from bayespde.results.remedies import REMEDIES
 
 NAMES = ["u", "u**2", "u_x", "u*u_x", "u_xx"]
@@ -79,6 +79,7 @@ def test_sampling_that_misses_enumeration_is_noticed(rng):
     inclusion[:, 2] = 0.9
     missed = dataclasses.replace(exact, estimates={**exact.estimates, "rao_blackwell": inclusion})
     assert "enumeration" in names_of(bp.diagnose(missed).failed)
+    assert "Probabilities and evidence are enumerated and stand" in str(bp.diagnose(missed))
 
 
 def test_a_step_that_left_few_particles_is_noticed(posterior):
@@ -159,3 +160,29 @@ def test_importing_diagnose_needs_no_torch_and_no_arviz():
     code = "from bayespde.results.diagnose import diagnose; import sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "pyro", "arviz", "matplotlib"} & set(loaded.split())
+
+
+def test_rounding_is_no_scatter(rng):
+    design = rng.standard_normal((400, 5))
+    exact = bp.SufficientStatistics.from_rows(design, 0.5 * design[:, 4] - design[:, 3], names=NAMES, blocks=16)
+    assert block_scatter(exact, np.ones(5, bool)) == (1.0, 0.0)
+
+
+def test_evidences_far_apart_have_an_error_that_says_so():
+    assert evidence_error(np.array([0.0, -500.0, -500.0, -500.0])) == pytest.approx(125)
+    close = np.array([0.0, 0.1, -0.1, 0.05])
+    assert evidence_error(close) == pytest.approx(close.std(ddof=1) / 2, rel=0.1)
+    assert np.isnan(evidence_error(np.zeros(1)))
+
+
+def test_few_particles_and_empty_histories_are_no_foreign_errors(rng, posterior):
+    tiny = bp.diagnose(sampled(rng, particles=2))
+    assert "too few to compare" in str(tiny)
+    bare = dataclasses.replace(posterior, stages={"ess": np.zeros((4, 0))})
+    assert "ladder" not in names_of(bp.diagnose(bare).sampler)
+
+
+def test_a_fit_that_failed_is_not_hidden_by_missing_runs(rng):
+    statistics = rows(rng, repeated=8)
+    model = bp.SpinModel(statistics, bp.Library.from_strings(NAMES))
+    assert bp.diagnose(bp.sample(model, particles=256, runs=1)).verdict == "doubtful"

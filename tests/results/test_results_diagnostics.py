@@ -10,8 +10,9 @@ def test_independent_draws_agree(burgers):
     assert not table["disagreement"].any()
     runs = burgers.estimates["rao_blackwell"]
     np.testing.assert_allclose(table["spread"], runs.max(axis=0) - runs.min(axis=0))
-    np.testing.assert_allclose(table["standard_error"], runs.std(axis=0, ddof=1) / 2)
     weight = np.exp(burgers.log_evidence - burgers.log_evidence.max())
+    share = np.sqrt(np.sum(weight**2)) / np.sum(weight)
+    np.testing.assert_allclose(table["standard_error"], runs.std(axis=0, ddof=1) * share)
     expected = np.average(runs, axis=0, weights=weight) - burgers.exact.inclusion_probability
     np.testing.assert_allclose(table["deviation"], expected, atol=1e-14)
     np.testing.assert_allclose(table["log_evidence_deviation"], burgers.log_evidence - burgers.exact.log_evidence)

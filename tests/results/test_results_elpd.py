@@ -152,3 +152,25 @@ def test_a_better_predictor_of_lower_evidence_is_pointed_out(rng, seed):
     pointed["elpd_difference_se"] = ("model", [1.0])
     assert "predicts unseen blocks better" in format_comparison(pointed)
     assert "predicts unseen blocks better" not in format_comparison(table)
+
+
+def test_other_blocks_of_the_same_rows_have_evidence_and_no_common_prediction(rng):
+    design, target = rows(rng, "strong")
+    library = bp.Library.from_strings(NAMES)
+    both = {}
+    for blocks in (16, 8):
+        statistics = bp.SufficientStatistics.from_rows(design, target, names=NAMES, blocks=blocks, target_name="u_t")
+        both[str(blocks)] = bp.sample(bp.SpinModel(statistics, library), method="exact", particles=50)
+    table = bp.compare(both)
+    np.testing.assert_allclose(table["log_bayes_factor"], 0, atol=1e-6)
+    assert np.isnan(table["elpd"]).all()
+
+
+def test_settings_of_arviz_change_nothing(rng):
+    arviz = pytest.importorskip("arviz")
+    if "stats.ic_scale" not in arviz.rcParams:
+        pytest.skip("this line of ArviZ has one scale")
+    _, posterior = sampled(*rows(rng, "strong"), GPriorSlab(), particles=200, runs=2)
+    wanted = bp.compare({"a": posterior, "b": posterior})
+    with arviz.rc_context({"stats.ic_scale": "deviance"}):
+        assert bp.compare({"a": posterior, "b": posterior}).identical(wanted)
