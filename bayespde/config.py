@@ -13,11 +13,13 @@ from typing import Any
 from bayespde.core.equation import Library
 from bayespde.core.errors import BayespdeError, ConfigError
 from bayespde.core.files import existing_file
+from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.library.candidates import named_library, polynomial_library
 from bayespde.library.choose import Weak
 from bayespde.library.strong import Strong
-from bayespde.model.priors import GPriorSlab, HyperGSlab, IsotropicSlab, PlugInSlab, Slab
+from bayespde.model.couplings import Coupling
+from bayespde.model.priors import GPriorSlab, HyperGSlab, IsotropicSlab, PlugInSlab, Slab, complexity_prior
 from bayespde.model.spin import SpinModel
 from bayespde.smc.base import SMCConfig
 from bayespde.smooth.basis import SplineConfig
@@ -39,17 +41,36 @@ class Prior:
         expected_terms: Prior mean number of terms in the equation; None means 3, or half the terms if that is fewer.
         slab: Prior of the coefficients that are in the equation.
         pivot_tolerance: Smallest squared distance of a unit column from those before it.
+        couplings: Pairs of terms that are not independent before the data, such as `isotropic_couplings(library)`.
     """
 
     expected_terms: float | None = None
     slab: Slab = field(default_factory=HyperGSlab)
     pivot_tolerance: float = 1e-10
+    couplings: tuple[Coupling, ...] = ()
 
     def model(self, statistics: SufficientStatistics, library: Library) -> SpinModel:
         """The spin model of rows under this prior."""
         return SpinModel(statistics, library, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
 
+    def spins(self, library: Library) -> PairwiseSpins:
+        """The distribution of the spins of a library's terms under this prior.
+
+        Raises:
+            ConfigError: If the number of terms is impossible, or a coupling names a term that is not in the library.
+        """
+        return complexity_prior(
+            library.complexities, expected_terms=self.expected_terms, names=library.names, couplings=self.couplings
+        )
+
     def __post_init__(self) -> None:
+        if not isinstance(self.couplings, tuple) or not all(isinstance(c, Coupling) for c in self.couplings):
+            raise ConfigError(
+                "Couplings must be a tuple of couplings.",
+                got=repr(self.couplings)[:80],
+                wanted="Coupling objects",
+                fix="couplings=(Coupling('u_xx', 'u_yy'),)",
+            )
         numbers = [self.pivot_tolerance, 1.0 if self.expected_terms is None else self.expected_terms]
         if not all(isinstance(n, int | float) and n > 0 for n in numbers):
             raise ConfigError(
@@ -111,6 +132,7 @@ class DiscoverConfig:
         check_keys(settings, {"smooth", "form", "prior", "sample", "exact_terms", "refine"}, "the declaration")
         prior = dict(as_table(settings.get("prior", {}), "prior"))
         slab = _of_kind(prior.pop("slab", {}), SLABS, "hyper-g", "prior.slab")
+        prior["couplings"] = _each(Coupling, prior.get("couplings", []), "prior.couplings")
         return cls(
             smoothing=_smoothing(settings.get("smooth", {})),
             form=_of_kind(settings.get("form", {}), FORMS, "weak", "form"),
@@ -134,14 +156,19 @@ def _smoothing(settings: Any) -> Smoothing:
         check_keys(as_table(values["penalty"], "smooth.penalty"), PENALTY_KEYS, "smooth.penalty")
         values["penalty"] = build(Penalty, values["penalty"], "smooth.penalty")
     if "networks" in values:
-        if not isinstance(values["networks"], list):
-            raise _not_a("list of tables", values["networks"], "smooth.networks", "[[smooth.networks]]")
         # Steps, penalty and hold-out are those of the whole stage, so that candidates can be compared.
         allowed = {f.name for f in dataclasses.fields(NetworkConfig)} - {"steps", "penalty", "hold_out"}
-        for network in values["networks"]:
-            check_keys(as_table(network, "smooth.networks"), allowed, "smooth.networks")
-        values["networks"] = tuple(build(NetworkConfig, n, "smooth.networks") for n in values["networks"])
+        values["networks"] = _each(NetworkConfig, values["networks"], "smooth.networks", allowed)
     return build(Smoothing, values, "smooth")
+
+
+def _each(kind: type, settings: Any, where: str, allowed: set[str] | None = None) -> tuple[Any, ...]:
+    """One object of settings from each table of a list."""
+    if not isinstance(settings, list):
+        raise _not_a("list of tables", settings, where, f"[[{where}]]")
+    for one in settings:
+        check_keys(as_table(one, where), allowed or {f.name for f in dataclasses.fields(kind)}, where)
+    return tuple(build(kind, one, where) for one in settings)
 
 
 def _of_kind(settings: Any, kinds: Mapping[str, type], default: str, where: str) -> Any:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from bayespde.config import Prior
 from bayespde.core.equation import Library
-from bayespde.core.independent import independent_log_density
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model.priors import GPriorSlab, HyperGSlab, complexity_logits
+from bayespde.model.priors import GPriorSlab, HyperGSlab
 from bayespde.model.spin import SpinModel
 from bayespde.smc.base import SMCConfig
 from bayespde.smc.exact import enumerate_exact
@@ -27,7 +26,7 @@ class PilotJudge:
 
     Attributes:
         library: The candidate terms.
-        prior: Its expected number of terms; the slab is the g-prior, which is faster than a mixture.
+        prior: That of the configurations; the slab is the g-prior, which is faster than a mixture.
         seed: Of the sampling.
     """
 
@@ -51,10 +50,9 @@ class PilotJudge:
 
         A mixture over g, because rows at different pilots differ in energy, which a fixed g would read as a difference.
         """
-        logits = complexity_logits(self.library.complexities, expected_terms=self.prior.expected_terms)
         present = [self.library.index(name) for name in statistics.names]
         likelihood = SpinModel(statistics, slab=HyperGSlab()).log_likelihood(torch.as_tensor(spins[:, present]))
-        return (independent_log_density(torch.as_tensor(spins), torch.as_tensor(logits)) + likelihood).numpy()
+        return np.asarray(self.prior.spins(self.library).log_density(spins) + likelihood.numpy())
 
     def _model(self, statistics: SufficientStatistics) -> SpinModel:
-        return SpinModel(statistics, self.library, expected_terms=self.prior.expected_terms, slab=GPriorSlab())
+        return replace(self.prior, slab=GPriorSlab()).model(statistics, self.library)

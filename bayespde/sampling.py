@@ -184,7 +184,8 @@ def _provenance(model: SpinModel, method: str, config: SamplerConfig, seed: int)
         **({"g": float(model.closed_form.mixture[0][0])} if isinstance(model.slab, GPriorSlab) else {}),
         "ridge": float(model.ridge),
         "expected_terms": model.expected_terms or "default",
-        "prior_inclusion": torch.sigmoid(model.prior_logits).tolist(),
+        "prior": model.prior.record(),
+        "prior_inclusion": model.prior.inclusion.tolist(),
     }
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.posterior import Posterior
-from bayespde.model.priors import complexity_logits
 
 POWERS = (0.5, 2.0)
 
@@ -59,11 +59,7 @@ def power_scaling(posterior: Posterior, *, powers: Sequence[float] = POWERS) -> 
 
 def _log_parts(posterior: Posterior, spins: np.ndarray, probability: np.ndarray) -> dict[str, np.ndarray]:
     """Log prior and log likelihood of configurations up to constants, `[N]` each."""
-    expected = posterior.provenance.get("expected_terms", "default")
-    logits = complexity_logits(
-        posterior.library.complexities, expected_terms=None if expected == "default" else float(expected)
-    )
-    prior = spins @ logits
+    prior = PairwiseSpins.from_record(posterior.provenance["prior"]).log_density(spins)
     return {"prior": prior, "likelihood": np.log(probability) - prior}
 
 

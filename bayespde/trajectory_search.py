@@ -16,7 +16,6 @@ from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import ConfigError, FitError, IntegrationError
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.judge import PilotJudge
-from bayespde.model.priors import complexity_logits
 from bayespde.results.checks import SLOW
 from bayespde.solve.recording import Recording
 from bayespde.solve.trajectory import Trajectory, TrajectoryConfig, fit_trajectory
@@ -141,9 +140,8 @@ class Search:
         return tuple(trajectories[k] for k in order), probability / probability.sum()
 
     def _log_prior(self, one: Trajectory) -> float:
-        """Of a set of terms, up to a constant."""
-        logits = complexity_logits(self.library.complexities, expected_terms=self.prior.expected_terms)
-        return float(logits[self.library.spins(one.equation.names)].sum())
+        """Of a set of terms."""
+        return float(self.prior.spins(self.library).log_density(self.library.spins(one.equation.names)))
 
     def _record(self, best: Trajectory, rows: SufficientStatistics) -> dict[str, Any]:
         """How well the trajectory fits, and how far the rows along it can be trusted for others."""

@@ -1,13 +1,23 @@
 """STATISTICS -> TARGET: the spin model, its priors, its evidence and its Pyro programs."""
 
+from bayespde.model.couplings import Coupling, isotropic_couplings
 from bayespde.model.evidence import ClosedForm, SpinEvidence
-from bayespde.model.priors import GPriorSlab, HyperGSlab, IsotropicSlab, PlugInSlab, Slab, complexity_logits
+from bayespde.model.priors import (
+    GPriorSlab,
+    HyperGSlab,
+    IsotropicSlab,
+    PlugInSlab,
+    Slab,
+    complexity_logits,
+    complexity_prior,
+)
 from bayespde.model.programs import collapsed, generative
 from bayespde.model.regression import Regression, regress
 from bayespde.model.spin import SpinModel
 
 __all__ = [
     "ClosedForm",
+    "Coupling",
     "GPriorSlab",
     "HyperGSlab",
     "IsotropicSlab",
@@ -18,6 +28,8 @@ __all__ = [
     "SpinModel",
     "collapsed",
     "complexity_logits",
+    "complexity_prior",
     "generative",
+    "isotropic_couplings",
     "regress",
 ]

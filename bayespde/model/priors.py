@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.pairwise import PairwiseSpins
+from bayespde.model.couplings import Coupling, interactions
 
 EXPECTED_TERMS = 3.0
 
 
 def complexity_logits(complexity: np.ndarray, *, expected_terms: float | None = None) -> np.ndarray:
-    """Log odds of the prior `exp(-gamma * complexity)`, gamma solved from the expected number of terms.
+    """Log odds `-gamma * complexity` of independent spins, `[K]`, float64: the prior of `complexity_prior`."""
+    return complexity_prior(complexity, expected_terms=expected_terms).fields
 
-    Spins are independent under this prior, with log odds `-gamma * complexity`.
+
+def complexity_prior(
+    complexity: np.ndarray,
+    *,
+    expected_terms: float | None = None,
+    names: Sequence[str] = (),
+    couplings: Sequence[Coupling] = (),
+) -> PairwiseSpins:
+    """The prior `exp(-gamma * complexity)` of configurations, gamma solved from the expected number of terms.
+
+    Without couplings spins are independent under it. With couplings gamma is solved with them.
 
     Args:
         complexity: Cost per term, `[K]`, float64, positive, dimensionless.
         expected_terms: Prior mean number of terms, in (0, K); None means 3, or half the terms if that is
             fewer.
+        names: Names of the terms, which couplings need.
+        couplings: Pairs of terms that are not independent beforehand.
 
     Returns:
-        Log odds of each spin being up, `[K]`, float64.
+        The distribution of the spins.
 
     Raises:
-        ConfigError: If a complexity is not positive or no gamma gives that expectation.
+        ConfigError: If a complexity is not positive, no gamma gives that expectation, or couplings cannot be used.
     """
     cost = np.asarray(complexity, dtype=np.float64)
     if cost.ndim != 1 or not cost.size or not (np.isfinite(cost).all() and (cost > 0).all()):
@@ -45,13 +60,18 @@ def complexity_logits(complexity: np.ndarray, *, expected_terms: float | None = 
             fix=f"expected_terms={terms / 2:g}",
         )
 
+    fields, joint = interactions(names, couplings) if couplings else (np.zeros(terms), np.zeros((terms, terms)))
+
+    def at(gamma: float) -> PairwiseSpins:
+        return PairwiseSpins(fields - gamma * cost, joint)
+
     def excess(gamma: float) -> float:
-        return float(expit(-gamma * cost).sum()) - wanted
+        return float(at(gamma).inclusion.sum()) - wanted
 
     limit = 1.0 / cost.max()
     while excess(limit) > 0 or excess(-limit) < 0:
         limit *= 2
-    return -brentq(excess, -limit, limit, xtol=1e-14, rtol=1e-14) * cost
+    return at(float(brentq(excess, -limit, limit, xtol=1e-14, rtol=1e-14)))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.model.evidence import SpinEvidence
 from bayespde.model.priors import PlugInSlab
 from bayespde.model.spin import SpinModel
+from bayespde.model.spin_distribution import spin_distribution
 
 Program = Callable[[], Any]
 
@@ -93,7 +94,7 @@ def generative(model: SpinModel) -> Program:
     factor = torch.as_tensor(statistics.factor)
 
     def program() -> torch.Tensor:
-        spins = pyro.sample("spins", dist.Bernoulli(logits=model.prior_logits).to_event(1))
+        spins = pyro.sample("spins", spin_distribution(model.prior))
         node = pyro.sample("node", dist.Categorical(logits=log_weight))
         shape = torch.tensor(form.pilot_rows / 2, dtype=torch.float64)
         variance = pyro.sample("noise_variance", dist.InverseGamma(shape, shape * form.pilot_variance))
@@ -129,7 +130,7 @@ def collapsed(model: SpinModel) -> Program:
     observed = torch.as_tensor(model.factor[:, -1])
 
     def program() -> torch.Tensor:
-        spins = pyro.sample("spins", dist.Bernoulli(logits=model.prior_logits).to_event(1))
+        spins = pyro.sample("spins", spin_distribution(model.prior))
         evidence = SpinEvidence(
             spins[..., model.order],
             factor=model.factor,

@@ -15,10 +15,11 @@ from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.factor import ridged
-from bayespde.core.independent import independent_log_density, sample_independent
+from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.statistics import SufficientStatistics
+from bayespde.model.couplings import Coupling
 from bayespde.model.evidence import ClosedForm
-from bayespde.model.priors import HyperGSlab, Slab, complexity_logits
+from bayespde.model.priors import HyperGSlab, Slab, complexity_prior
 from bayespde.model.regression import canonical_factor, regress
 
 
@@ -37,6 +38,7 @@ class SpinModel:
         expected_terms: Prior mean number of terms; None means 3, or half the terms if that is fewer.
         slab: Prior of the coefficients.
         pivot_tolerance: Smallest squared distance of a unit column from those before it, in (0, 1).
+        couplings: Pairs of terms that are not independent before the data.
     """
 
     statistics: SufficientStatistics
@@ -45,6 +47,7 @@ class SpinModel:
     expected_terms: float | None = None
     slab: Slab = field(default_factory=HyperGSlab)
     pivot_tolerance: float = 1e-10
+    couplings: tuple[Coupling, ...] = ()
 
     def __post_init__(self) -> None:
         if self.library is not None and self.library.names != self.statistics.names:
@@ -61,7 +64,7 @@ class SpinModel:
                 wanted="0 < pivot_tolerance < 1",
                 fix="pivot_tolerance=1e-10",
             )
-        self.prior_logits  # noqa: B018  an impossible prior should fail here, not in the sampler
+        self.prior  # noqa: B018  an impossible prior should fail here, not in the sampler
 
     @property
     def terms(self) -> int:
@@ -69,10 +72,21 @@ class SpinModel:
         return len(self.statistics.names)
 
     @cached_property
-    def prior_logits(self) -> torch.Tensor:
-        """Prior log odds of each spin, `[K]`, float64, in the library's order."""
+    def prior(self) -> PairwiseSpins:
+        """The distribution of the spins before the data, in the library's order."""
         complexity = np.ones(self.terms) if self.library is None else self.library.complexities
-        return torch.as_tensor(complexity_logits(complexity, expected_terms=self.expected_terms))
+        names = self.statistics.names
+        return complexity_prior(complexity, expected_terms=self.expected_terms, names=names, couplings=self.couplings)
+
+    @property
+    def prior_logits(self) -> torch.Tensor:
+        """Prior log odds of each spin if all that it is coupled with are down, `[K]`, float64."""
+        return torch.as_tensor(self.prior.fields)
+
+    @property
+    def prior_couplings(self) -> np.ndarray:
+        """What two spins that are both up add to the log prior, `[K, K]`, float64, symmetric."""
+        return self.prior.couplings
 
     @cached_property
     def order(self) -> np.ndarray:
@@ -106,7 +120,7 @@ class SpinModel:
 
     def log_prior(self, spins: torch.Tensor) -> torch.Tensor:
         """Log prior probability of configurations (`[P, K]`, bool): `[P]`, float64."""
-        return independent_log_density(spins, self.prior_logits)
+        return torch.as_tensor(self.prior.log_density(spins.numpy()))
 
     def log_likelihood(self, spins: torch.Tensor) -> torch.Tensor:
         """Log marginal likelihood of configurations (`[P, K]`, bool): `[P]`, float64; -inf where refused.
@@ -125,7 +139,8 @@ class SpinModel:
 
     def sample_prior(self, particles: int, *, generator: torch.Generator) -> torch.Tensor:
         """Draw configurations from the prior: `[P, K]`, bool; refused ones are drawn too."""
-        return sample_independent(particles, self.prior_logits, generator=generator)
+        uniform = torch.rand((particles, self.terms), generator=generator, dtype=torch.float64)
+        return torch.as_tensor(self.prior.from_uniform(uniform.numpy()))
 
     def draw(self, spins: torch.Tensor, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw g, noise variance and coefficients from their exact conditional posterior.

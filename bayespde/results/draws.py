@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.posterior import Posterior
 
 # Of the seeds of draws that are made on export.
@@ -44,8 +45,8 @@ def replicated_energy(posterior: Posterior) -> np.ndarray:
 
 def prior_spins(posterior: Posterior) -> np.ndarray:
     """As many draws of the spins from their prior as there are particles, `[R, P, K]`, bool."""
-    inclusion = np.asarray(posterior.provenance["prior_inclusion"])
-    return np.asarray(_generator(posterior, 1).random(posterior.spins.shape) < inclusion)
+    prior = PairwiseSpins.from_record(posterior.provenance["prior"])
+    return prior.from_uniform(_generator(posterior, 1).random(posterior.spins.shape))
 
 
 def _generator(posterior: Posterior, stream: int) -> np.random.Generator:

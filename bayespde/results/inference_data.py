@@ -53,7 +53,7 @@ def to_tree(posterior: Posterior) -> xr.DataTree:
         rows = block_log_likelihood(posterior)
         groups["log_likelihood"] = xr.Dataset({"rows": ((*SAMPLE, "block"), rows)})
         groups["posterior_predictive"] = xr.Dataset({"rows": ((*SAMPLE, "block"), replicated_energy(posterior))})
-    if "prior_inclusion" in posterior.provenance:
+    if "prior" in posterior.provenance:
         spins = prior_spins(posterior)
         drawn = {"spin": ((*SAMPLE, "term"), spins.astype(np.int8)), "size": (SAMPLE, spins.sum(axis=-1))}
         groups["prior"] = xr.Dataset(drawn)

@@ -27,7 +27,7 @@ from bayespde.smc.bridge import Bridge, check_path
 from bayespde.smc.jumps import Moved, make_moved
 from bayespde.smc.layout import make_problem
 from bayespde.smc.lookup import Memo, make_memo
-from bayespde.smc.odds import Tempered
+from bayespde.smc.odds import Tempered, compact_couplings
 from bayespde.smc.table import EvidenceTable, tabulate
 
 FIRST_CAP = 64
@@ -46,7 +46,7 @@ class BarkerFlips:
         """Prepare the tables of a target.
 
         Args:
-            target: What to sample; its spins are independent under the prior.
+            target: What to sample.
             swaps: Relocations after each run of the jump process.
             threads: Number of threads over particles.
         """
@@ -75,7 +75,10 @@ class BarkerFlips:
         """The target at a temperature."""
         prior = self.target.prior_logits
         logits = prior + (1 - temperature) * (self._start - prior)
-        return Tempered(self._table, np.ascontiguousarray(logits.numpy()[self._order]), temperature)
+        # spins are independent at the start of a bridge
+        share = temperature if isinstance(self.path, Bridge) else 1.0
+        couplings = share * compact_couplings(self.target)
+        return Tempered(self._table, np.ascontiguousarray(logits.numpy()[self._order]), couplings, temperature)
 
     def _tabulate(self, cap: int) -> EvidenceTable:
         return tabulate(self.target, sizes=min(self.target.terms, cap) + 1)

@@ -62,7 +62,12 @@ class LinearTarget(Target, Protocol):
 
     @property
     def prior_logits(self) -> torch.Tensor:
-        """Log odds of each spin under the prior, `[K]`, float64: spins are independent before the data."""
+        """Prior log odds of each spin if all that it is coupled with are down, `[K]`, float64."""
+        ...
+
+    @property
+    def prior_couplings(self) -> np.ndarray:
+        """What two spins that are both up add to the log prior, `[K, K]`, float64, symmetric with a zero diagonal."""
         ...
 
     @property

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.independent import independent_log_density, sample_independent
+from bayespde.core.pairwise import PairwiseSpins
 from bayespde.smc.base import Target
 
 PRIOR_SHARE = 0.2
@@ -36,6 +37,7 @@ class Bridge:
                 fix="Bridge(target, torch.zeros(target.terms, dtype=torch.float64))",
             )
         self.target, self.logits = target, logits.double()
+        self._start = PairwiseSpins(self.logits.numpy(), np.zeros((target.terms, target.terms)))
 
     @property
     def terms(self) -> int:
@@ -44,7 +46,7 @@ class Bridge:
 
     def log_prior(self, spins: torch.Tensor) -> torch.Tensor:
         """Log density of configurations (`[P, K]`, bool) under q: `[P]`, float64."""
-        return independent_log_density(spins, self.logits)
+        return torch.as_tensor(self._start.log_density(spins.numpy()))
 
     def log_likelihood(self, spins: torch.Tensor) -> torch.Tensor:
         """Log of prior times likelihood over q (`[P, K]`, bool): `[P]`, float64, -inf where impossible."""
@@ -52,7 +54,8 @@ class Bridge:
 
     def sample_prior(self, particles: int, *, generator: torch.Generator) -> torch.Tensor:
         """Draw configurations from q: `[P, K]`, bool."""
-        return sample_independent(particles, self.logits, generator=generator)
+        uniform = torch.rand((particles, self.terms), generator=generator, dtype=torch.float64)
+        return torch.as_tensor(self._start.from_uniform(uniform.numpy()))
 
 
 def goal(path: Target) -> Target:

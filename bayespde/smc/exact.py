@@ -105,9 +105,9 @@ def enumerate_exact(target: Target, *, keep: int = 2000, per_size: int = 20, pro
 
     A `LinearTarget` is enumerated depth first with the canonical pivot rule. Configurations that together have less
     than 1e-13 of the best one's mass are left out of the sum, whole branches of them at once, judged by
-    the residuals with all remaining columns in [furnivalwilson1974]. For that the log prior must be a sum over the
-    spins, and the evidence must fall with the residuals. Any other target is evaluated, configuration by
-    configuration. The answer does not depend on the number of threads, nor on `keep` and `per_size`.
+    the residuals with all remaining columns in [furnivalwilson1974]. For that the log prior must be a sum over
+    spins and pairs of spins, and the evidence must fall with the residuals. Any other target is evaluated,
+    configuration by configuration. The answer does not depend on the number of threads, nor on `keep` and `per_size`.
 
     Args:
         target: What to enumerate.

@@ -48,7 +48,8 @@ class Problem(NamedTuple):
     Attributes:
         triangle: Squared pivots and unit rows of the factor, ridge included, `[K+1, K+1]`, float64.
         table: The log evidence.
-        log_odds: Prior log odds of the columns, `[K]`.
+        log_odds: Prior log odds of the columns if all others are out, `[K]`.
+        couplings: What two columns that are in add to the log prior, `[K, K]`; `[0, 0]` if nothing.
         gain: Most that taking m of the undecided columns in can add to log prior and log determinant, `[L+1]`.
         log_empty: Log prior of the configuration without terms.
         rule: Everything else.
@@ -57,6 +58,7 @@ class Problem(NamedTuple):
     triangle: np.ndarray
     table: EvidenceTable
     log_odds: np.ndarray
+    couplings: np.ndarray
     gain: np.ndarray
     log_empty: float
     rule: Rule
@@ -146,13 +148,24 @@ def _enter(
     layer = above if take else depth + 1
     size, gain = path[depth, SIZE], 0.0
     if take:
-        size, gain = size + 1, problem.log_odds[depth]
+        size, gain = size + 1, _prior_gain(problem, path[depth, CODE], depth, depth)
         if problem.rule.determinant != 0:
             gain += problem.rule.determinant * np.log(triangles[above, depth, depth])
     path[depth + 1, LAYER], path[depth + 1, SIZE], path[depth + 1, CODE] = layer, size, 2 * path[depth, CODE] + take
     log_weight[depth + 1] = log_weight[depth] + gain
     allowed = not take or triangles[above, depth, depth] >= problem.rule.tolerance
     return allowed and triangles[layer, last, last] + problem.rule.offset <= reach[size, depth + 1]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _prior_gain(problem: Problem, code: int, depth: int, column: int) -> float:
+    """What taking a column in adds to the log prior, where the first `depth` columns are the bits of `code`."""
+    gain = problem.log_odds[column]
+    if len(problem.couplings) > 0:
+        for i in range(depth):
+            if (code >> (depth - 1 - i)) & 1:
+                gain += problem.couplings[i, column]
+    return float(gain)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -169,17 +182,23 @@ def _sum_leaves(
     masses: np.ndarray,
 ) -> float:
     """Sum of the masses of the eight choices of the last three columns below a node."""
-    rule, odds, total = problem.rule, problem.log_odds, 0.0
+    rule, couplings, total = problem.rule, problem.couplings, 0.0
+    above = path[depth, CODE]
+    first, second = _prior_gain(problem, above, depth, depth), _prior_gain(problem, above, depth, depth + 1)
+    third = _prior_gain(problem, above, depth, depth + 2)
     for choice in range(8):
         a, b, c = choice >> 2, (choice >> 1) & 1, choice & 1
         size, s = path[depth, SIZE] + a + b + c, rss[choice] + rule.offset
         if s > reach[size, depth + 3]:
             continue
-        log_mass = log_weight[depth] + a * odds[depth] + b * odds[depth + 1] + c * odds[depth + 2]
+        log_mass = log_weight[depth] + a * first + b * second + c * third
+        if len(couplings) > 0:
+            log_mass += a * b * couplings[depth, depth + 1] + a * c * couplings[depth, depth + 2]
+            log_mass += b * c * couplings[depth + 1, depth + 2]
         log_mass += read_table(problem.table, size, s)
         if rule.determinant != 0:
             log_mass += rule.determinant * np.log(det[choice])
-        code = 8 * path[depth, CODE] + choice
+        code = 8 * above + choice
         if log_mass >= best.gate[size]:
             at = best.used[0]
             best.code[at], best.log_mass[at], best.size[at] = code, log_mass, size

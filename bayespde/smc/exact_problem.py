@@ -28,23 +28,28 @@ def problem_of(target: LinearTarget, *, decided: int) -> Problem | None:
         decided: Number of columns that a branch decides beforehand.
 
     Returns:
-        The problem; None if there are fewer than 3 terms, if the log prior is not a sum over the spins, or if
-        the evidence cannot be tabulated or does not fall with the residuals.
+        The problem; None if there are fewer than 3 terms, if the log prior is not a sum over spins and pairs of
+        spins, or if the evidence cannot be tabulated or does not fall with the residuals.
 
     Raises:
         ConfigError: If no configuration has a positive likelihood.
     """
-    prior = _additive_prior(target) if target.terms >= LEAST_TERMS else None
+    prior = _pairwise_prior(target) if target.terms >= LEAST_TERMS else None
     table = _falling_table(target) if prior else None
     if prior is None or table is None:
         return None
     log_empty, log_odds = prior[0], prior[1][target.order]
+    couplings = prior[2][np.ix_(target.order, target.order)]
     triangle = without_square_roots(ridged(target.factor, target.ridge))
     # a column adds the more to the log determinant the fewer columns are before it
     gain = log_odds[decided:] + table.determinant * np.log(np.diagonal(triangle)[decided:-1])
+    # and to the log prior no more than with all partners in that like it; half of what two undecided ones share
+    liked = np.maximum(couplings, 0)
+    gain += liked[:decided, decided:].sum(axis=0) + liked[decided:, decided:].sum(axis=0) / 2
     rule = Rule(target.pivot_tolerance, table.offset, table.determinant, reference=math.nan, floor=math.nan)
     most = np.append(0.0, np.cumsum(np.sort(gain)[::-1]))
-    problem = Problem(triangle, table, log_odds, most, log_empty, rule)
+    pairs = couplings if couplings.any() else np.empty((0, 0))
+    problem = Problem(triangle, table, log_odds, pairs, most, log_empty, rule)
     reference = _climb(target)
     if reference == -math.inf:
         raise no_likelihood()
@@ -67,10 +72,10 @@ def no_likelihood() -> ConfigError:
     )
 
 
-def _additive_prior(target: LinearTarget) -> tuple[float, np.ndarray] | None:
-    """Log prior of the empty configuration and log odds of the spins, `[K]`; None if they do not explain the rest.
+def _pairwise_prior(target: LinearTarget) -> tuple[float, np.ndarray, np.ndarray] | None:
+    """Log prior of the empty configuration, log odds `[K]` and couplings `[K, K]`; None if they do not explain it.
 
-    Looked at are all pairs, all but one, and configurations whose bits look random.
+    Read off single spins and pairs; looked at are all but one, all but two, and configurations whose bits look random.
     """
     terms = target.terms
     one = np.eye(terms, dtype=bool)
@@ -80,9 +85,14 @@ def _additive_prior(target: LinearTarget) -> tuple[float, np.ndarray] | None:
     spins = np.vstack([np.zeros((1, terms), dtype=bool), one, pairs, ~one, ~pairs, patterns])
     log_prior = target.log_prior(torch.as_tensor(spins)).numpy()
     log_empty, log_odds = float(log_prior[0]), log_prior[1 : terms + 1] - log_prior[0]
-    scale = abs(log_empty) + np.abs(log_odds).sum()
-    explained = np.abs(log_empty + spins @ log_odds - log_prior) <= 1e-13 * terms * (1 + scale)
-    return (log_empty, log_odds) if explained.all() else None
+    tolerance = 1e-13 * terms * (1 + abs(log_empty) + np.abs(log_odds).sum())
+    joint = log_prior[terms + 1 : terms + 1 + terms**2].reshape(terms, terms)
+    couplings = joint - log_empty - log_odds[:, None] - log_odds
+    couplings[(np.abs(couplings) <= tolerance) | one] = 0.0
+    shared = np.einsum("na,ab,nb->n", spins, couplings / 2, spins) if couplings.any() else 0.0
+    tolerance *= 1 + np.count_nonzero(couplings)
+    explained = np.abs(log_empty + spins @ log_odds + shared - log_prior) <= tolerance
+    return (log_empty, log_odds, couplings) if explained.all() else None
 
 
 def _falling_table(target: LinearTarget) -> EvidenceTable | None:

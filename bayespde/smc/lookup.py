@@ -173,17 +173,27 @@ def _set_rates(memo: Memo, slot: int, code: int, target: Tempered, call: int) ->
     memo.stamp[slot] = call
     total = 0.0
     for j in range(memo.spins.shape[0]):
-        active = (code >> j) & 1 == 1
-        rate = barker(tempered_log_odds(target, j, active, memo.own[slot], memo.neighbour[slot, j]))
+        active, field = (code >> j) & 1 == 1, _field(target, code, j)
+        rate = barker(tempered_log_odds(field, active, target.temperature, memo.own[slot], memo.neighbour[slot, j]))
         memo.rate[slot, j] = rate
         total += rate
     memo.total[slot] = total
 
 
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _field(target: Tempered, code: int, column: int) -> float:
+    """Prior log odds of one spin being up, given all others, of a configuration that is a binary number."""
+    field = target.logits[column]
+    for i in range(target.couplings.shape[0]):
+        if (code >> i) & 1:
+            field += target.couplings[i, column]
+    return float(field)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _relocate(memo: Memo, code: int, key: int, problem: Problem, target: Tempered) -> tuple[int, int]:
     """Draw anew where one active term, chosen uniformly, stands: the new configuration and key."""
-    weight, neighbour, logits, temperature = memo.weight, memo.neighbour, target.logits, target.temperature
+    weight, neighbour = memo.weight, memo.neighbour
     terms, size = weight.shape[0], 0
     for j in range(terms):
         size += (code >> j) & 1
@@ -201,7 +211,7 @@ def _relocate(memo: Memo, code: int, key: int, problem: Problem, target: Tempere
     for j in range(terms):
         candidate = neighbour[slot, j]
         free = (without >> j) & 1 == 0 and candidate > -math.inf
-        weight[j] = logits[j] + temperature * candidate if free else -math.inf
+        weight[j] = _field(target, without, j) + target.temperature * candidate if free else -math.inf
         peak = max(peak, weight[j])
     if peak == -math.inf:
         return code, key

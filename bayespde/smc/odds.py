@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from bayespde.smc.base import LinearTarget
 from bayespde.smc.factored import EXPLICIT_PIVOT, EXPLICIT_RESIDUAL, keep_basis, orthogonalise
 from bayespde.smc.layout import (
     FULL,
@@ -36,13 +37,22 @@ class Tempered(NamedTuple):
 
     Attributes:
         table: Evidence of every size.
-        logits: Prior log odds of each spin, `[K]`, float64, canonical order.
+        logits: Prior log odds of each spin if all others are down, `[K]`, float64, canonical order.
+        couplings: What two spins that are up add to the log prior, `[K, K]`, float64; `[0, 0]` if nothing.
         temperature: Exponent on the likelihood.
     """
 
     table: EvidenceTable
     logits: np.ndarray
+    couplings: np.ndarray
     temperature: float
+
+
+def compact_couplings(target: LinearTarget) -> np.ndarray:
+    """Couplings of a target's prior in canonical order, `[K, K]`, float64; `[0, 0]` if there are none."""
+    order = np.asarray(target.order)
+    couplings = np.asarray(target.prior_couplings, dtype=np.float64)
+    return np.ascontiguousarray(couplings[np.ix_(order, order)]) if couplings.any() else np.empty((0, 0))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -111,16 +121,27 @@ def _set_rates(state: Active, target: Tempered) -> None:
 def log_odds(state: Active, target: Tempered, column: int) -> float:
     """Of flipping one spin; -inf into what is refused, at any temperature."""
     own, neighbour = state.number[LOG_LIKELIHOOD], state.vectors[NEIGHBOUR, column]
-    return tempered_log_odds(target, column, state.place[column] >= 0, own, neighbour)
+    field = local_field(state, target, column)
+    return tempered_log_odds(field, state.place[column] >= 0, target.temperature, own, neighbour)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def tempered_log_odds(target: Tempered, column: int, active: bool, own: float, neighbour: float) -> float:
-    """The same from the log likelihoods before and after the flip."""
+def local_field(state: Active, target: Tempered, column: int) -> float:
+    """Prior log odds of one spin being up, given all others."""
+    field = target.logits[column]
+    if target.couplings.shape[0] > 0:
+        for i in range(state.size[SIZE]):
+            field += target.couplings[state.terms[i], column]
+    return float(field)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def tempered_log_odds(field: float, active: bool, temperature: float, own: float, neighbour: float) -> float:
+    """The same from prior log odds of the spin being up, and log likelihoods before and after the flip."""
     if neighbour == -math.inf:
         return neighbour
-    prior = -target.logits[column] if active else target.logits[column]
-    return float(prior + target.temperature * (neighbour - own))
+    gain = temperature * (neighbour - own)
+    return float(gain - field if active else gain + field)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -178,8 +199,12 @@ def relocation_weights(
                 log_likelihood = read_table(table, k, rss + table.offset)
                 if table.determinant != 0.0:
                     log_likelihood += table.determinant * (logdet + math.log(pivot))
-        possible = log_likelihood > -math.inf
-        cumulative[j] = target.logits[j] + target.temperature * log_likelihood if possible else log_likelihood
+        if log_likelihood > -math.inf:
+            field = local_field(state, target, j)
+            if target.couplings.shape[0] > 0:
+                field -= target.couplings[own, j]
+            log_likelihood = field + target.temperature * log_likelihood
+        cumulative[j] = log_likelihood
         peak = max(peak, cumulative[j])
     total = 0.0
     for j in range(columns):

@@ -27,7 +27,7 @@ from bayespde.smc.collect import Run, Runs, collect
 from bayespde.smc.factored import build
 from bayespde.smc.jumps import choose, flip
 from bayespde.smc.layout import FULL, LOG_LIKELIHOOD, Active, Problem, make_active, make_problem
-from bayespde.smc.odds import Tempered, barker, log_odds, refresh
+from bayespde.smc.odds import Tempered, barker, compact_couplings, log_odds, refresh
 from bayespde.smc.resampling import systematic
 from bayespde.smc.run import finish_all
 from bayespde.smc.stream import advance, uniform
@@ -131,7 +131,7 @@ def _run_chain(
     cap = min(target.terms, max(cap, 2 * int(spins.sum())))
     problem = make_problem(target)
     logits = np.ascontiguousarray(target.prior_logits.numpy()[order])
-    tempered = Tempered(tabulate(target, sizes=cap + 1), logits, 1.0)
+    tempered = Tempered(tabulate(target, sizes=cap + 1), logits, compact_couplings(target), 1.0)
     state = make_active(target.terms, cap)
     build(state, problem, spins)
     refresh(state, problem, tempered)

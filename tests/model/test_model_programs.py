@@ -9,18 +9,18 @@ from oracles import all_spins, random_rows
 
 from bayespde.core.random import forked_torch_seed
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel, collapsed, generative
+from bayespde.model import Coupling, GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel, collapsed, generative
 
 SLABS = [HyperGSlab(nodes=5), GPriorSlab(), IsotropicSlab(2.0)]
 
 
-def small_model(slab, power=1.0):
+def small_model(slab, power=1.0, couplings=()):
     design, target = random_rows(np.random.default_rng(1), 30, 4)
     design *= [1.0, 20.0, 0.1, 1.0]
     statistics = SufficientStatistics.from_rows(
         design, target, power=power, pilot_rows=4.0, pilot_variance=1.5, log_jacobian=0.7, names=("d", "a", "c", "b")
     )
-    return SpinModel(statistics, slab=slab, expected_terms=1.5)
+    return SpinModel(statistics, slab=slab, expected_terms=1.5, couplings=couplings)
 
 
 def log_density(program, values):
@@ -52,8 +52,9 @@ def posterior_log_density(model, on, node, coefficients, variance):
 
 @pytest.mark.parametrize("power", [1.0, 0.4])
 @pytest.mark.parametrize("slab", SLABS)
-def test_candidates_identity(slab, power):
-    model, rng = small_model(slab, power), np.random.default_rng(2)
+@pytest.mark.parametrize("couplings", [(), (Coupling("d", "a", 1.5),)])
+def test_candidates_identity(slab, power, couplings):
+    model, rng = small_model(slab, power, couplings), np.random.default_rng(2)
     nodes = len(model.closed_form.mixture[0])
     for on in all_spins(4):
         spins, components = torch.as_tensor(on.astype(float)), []

@@ -5,15 +5,17 @@ import torch
 from oracles import all_spins, codes, random_rows
 
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel
+from bayespde.model import Coupling, GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel
 from bayespde.smc.factored import build
 from bayespde.smc.layout import LOG_LIKELIHOOD, RATE, make_active, make_problem
-from bayespde.smc.odds import Tempered, refresh, relocation_weights
+from bayespde.smc.odds import Tempered, compact_couplings, refresh, relocation_weights
 from bayespde.smc.table import tabulate
+
+COUPLINGS = (Coupling("x0", "x1", 2.0), Coupling("x2", "x0", 1.5, kind="needs"), Coupling("x3", "x4", -1.0))
 
 
 def small_models():
-    """Six terms or fewer: plain, log odds of ten thousand, nearly and exactly collinear, with a ridge."""
+    """Six terms or fewer: plain, log odds of ten thousand, nearly and exactly collinear, with a ridge, coupled."""
     rng = np.random.default_rng(0)
     design, target = random_rows(rng, 60, 5, noise=2.0)
     strong = rng.normal(size=(30000, 5))
@@ -32,6 +34,7 @@ def small_models():
         "nearly perfect": model_of(perfect, signal),
         "a duplicate": model_of(same, target),
         "ridge": model_of(same, target, IsotropicSlab(3.0)),
+        "coupled": model_of(design, target, couplings=COUPLINGS),
     }
 
 
@@ -59,7 +62,8 @@ def prepared(model, temperature, cap=None):
     """Problem, tempered target and room for one configuration."""
     cap = model.terms if cap is None else cap
     problem = make_problem(model)
-    tempered = Tempered(tabulate(model, sizes=cap + 1), model.prior_logits.numpy()[model.order], temperature)
+    logits, couplings = model.prior_logits.numpy()[model.order], compact_couplings(model)
+    tempered = Tempered(tabulate(model, sizes=cap + 1), logits, couplings, temperature)
     return problem, tempered, make_active(model.terms, cap)
 
 

@@ -75,7 +75,9 @@ def one_start(model, row, particles, temperature):
 
 
 @pytest.mark.parametrize("remembered", [True, False])
-@pytest.mark.parametrize(("name", "row", "swaps"), [("plain", 9, 0), ("nearly collinear", 18, 1), ("ridge", 3, 2)])
+@pytest.mark.parametrize(
+    ("name", "row", "swaps"), [("plain", 9, 0), ("nearly collinear", 18, 1), ("ridge", 3, 2), ("coupled", 9, 1)]
+)
 def test_simulated_paths_follow_the_matrices(name, row, swaps, remembered, seed, monkeypatch):
     """From one configuration the shares after time 0.8 and some relocations are those of the matrix exponential."""
     if not remembered:

@@ -14,17 +14,24 @@ import bayespde.smc as smc
 from bayespde.core.errors import ConfigError
 from bayespde.core.random import torch_generator
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import IsotropicSlab, SpinModel
+from bayespde.model import Coupling, HyperGSlab, IsotropicSlab, SpinModel
 from bayespde.smc import BarkerFlips, Bridge, SMCConfig, SMCState, enumerate_exact, lookup, make_kernel, run
 from bayespde.smc.bridge import start_logits
 
 run_module = importlib.import_module("bayespde.smc.run")
 
 
-def linear_model(slab=None):
+def linear_model(slab=None, couplings=()):
     design, target = random_rows(np.random.default_rng(11), 80, 6, noise=3.0, mixing=0.8)
-    statistics = SufficientStatistics.from_rows(design, target)
-    return SpinModel(statistics) if slab is None else SpinModel(statistics, slab=slab)
+    statistics = SufficientStatistics.from_rows(design, target, names=[f"x{i}" for i in range(6)])
+    return SpinModel(statistics, slab=slab or HyperGSlab(), couplings=couplings)
+
+
+MODELS = {
+    "mixture": linear_model(),
+    "ridge": linear_model(IsotropicSlab(1.0)),
+    "coupled": linear_model(couplings=(Coupling("x0", "x4", 3.0), Coupling("x2", "x3", 2.0, kind="needs"))),
+}
 
 
 def some_bridge(target):
@@ -52,12 +59,12 @@ def test_the_start_is_drawn_from_its_density(seed):
 
 @pytest.mark.parametrize("temperature", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize(("kernel", "remembered"), [("gibbs", True), ("barker", True), ("barker", False)])
-@pytest.mark.parametrize("slab", [None, IsotropicSlab(1.0)], ids=["mixture", "ridge"])
-def test_moves_keep_what_lies_between(kernel, remembered, slab, temperature, seed, monkeypatch):
+@pytest.mark.parametrize("name", MODELS)
+def test_moves_keep_what_lies_between(kernel, remembered, name, temperature, seed, monkeypatch):
     """Exact draws from `q^(1-T) (prior x likelihood)^T` are still distributed so after flips and relocations."""
     if not remembered:
         monkeypatch.setattr(lookup, "MOST_TERMS", 0)
-    model, particles = linear_model(slab), 20000
+    model, particles = MODELS[name], 20000
     bridge, spins = some_bridge(model), torch.as_tensor(all_spins(6))
     log_mass = (1 - temperature) * bridge.log_prior(spins)
     log_mass += temperature * (model.log_prior(spins) + model.log_likelihood(spins))

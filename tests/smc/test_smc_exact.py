@@ -17,6 +17,7 @@ from oracles import (
 from scipy.special import gammaln
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel
 from bayespde.model.regression import regress
@@ -31,15 +32,28 @@ class UnequalModel(SpinModel):
     """A spin model with prior log odds of its own for every term."""
 
     @cached_property
-    def prior_logits(self):
-        return torch.as_tensor(np.random.default_rng(11).normal(-1.0, 2.0, size=self.terms))
+    def prior(self):
+        fields = np.random.default_rng(11).normal(-1.0, 2.0, size=self.terms)
+        return PairwiseSpins(fields, np.zeros((self.terms, self.terms)))
+
+
+class CoupledModel(SpinModel):
+    """Every spin is coupled with up to four others, this way or that."""
+
+    @cached_property
+    def prior(self):
+        rng, terms = np.random.default_rng(11), self.terms
+        joint = np.triu(rng.normal(0, 2.0, size=(terms, terms)), 1)
+        apart = np.arange(terms)[:, None] // 5 != np.arange(terms) // 5
+        joint[apart] = 0.0
+        return PairwiseSpins(rng.normal(-1.0, 2.0, size=terms), joint + joint.T)
 
 
 class PairedModel(SpinModel):
-    """A prior that is no sum over spins: the first two terms like each other."""
+    """A prior that is no sum over pairs of spins: the first three terms like each other."""
 
     def log_prior(self, spins):
-        return super().log_prior(spins) + 1.5 * (spins[:, 0] & spins[:, 1])
+        return super().log_prior(spins) + 1.5 * spins[:, :3].all(dim=1)
 
 
 class RisingModel(SpinModel):
@@ -157,9 +171,10 @@ def test_tree_equals_brute_force(kind, slab):
 
 
 @pytest.mark.parametrize("terms", [1, 2, 3, 4, 5])
-def test_small_libraries_equal_brute_force(terms):
+@pytest.mark.parametrize("kind", [UnequalModel, CoupledModel])
+def test_small_libraries_equal_brute_force(terms, kind):
     design, target = random_rows(np.random.default_rng(3), 60, terms)
-    model = model_of(design, target, kind=UnequalModel)
+    model = model_of(design, target, kind=kind)
     likelihood = [lstsq_log_likelihood(model.statistics, design, target, s, HyperGSlab()) for s in all_spins(terms)]
     log_mass = likelihood + model.log_prior(torch.as_tensor(all_spins(terms))).numpy()
     check(enumerate_exact(model), log_mass, tolerance=1e-9)
@@ -181,14 +196,15 @@ def test_isotropic_slab_equals_the_covariance_of_all_rows(duplicates):
 
 
 @pytest.mark.parametrize("slab", [HyperGSlab(), GPriorSlab(), IsotropicSlab(3.0)])
+@pytest.mark.parametrize("prior", [UnequalModel, CoupledModel])
 @pytest.mark.parametrize("kind", KINDS)
-def test_unequal_priors_in_every_degenerate_design(kind, slab):
+def test_unequal_priors_in_every_degenerate_design(kind, prior, slab):
     design, target = problem(kind, np.random.default_rng(5), terms=12)
-    model = model_of(design, target, slab, kind=UnequalModel)
+    model = model_of(design, target, slab, kind=prior)
     check(enumerate_exact(model, keep=50, per_size=4), evaluated(model), tolerance=1e-9, keep=50, per_size=4)
 
 
-@pytest.mark.parametrize("kind", [SpinModel, UnequalModel])
+@pytest.mark.parametrize("kind", [SpinModel, UnequalModel, CoupledModel])
 def test_many_branches_equal_evaluating_every_configuration(kind):
     rng = np.random.default_rng(6)
     design, target = random_rows(rng, 90, 18, noise=4.0)
@@ -197,7 +213,7 @@ def test_many_branches_equal_evaluating_every_configuration(kind):
 
 
 @pytest.mark.parametrize("slab", [HyperGSlab(), IsotropicSlab(3.0)])
-@pytest.mark.parametrize("kind", [SpinModel, UnequalModel])
+@pytest.mark.parametrize("kind", [SpinModel, UnequalModel, CoupledModel])
 def test_cutting_branches_loses_nothing(kind, slab):
     order = np.random.default_rng(7).permutation(17)
     model = strong_model(17, order=order, slab=slab, kind=kind)

@@ -48,7 +48,7 @@ def test_log_rates_are_in_detailed_balance(name):
     np.testing.assert_allclose(mass @ up, exact, rtol=0, atol=0.1 * compiled.rounding(name))
 
 
-@pytest.mark.parametrize("name", ["plain", "nearly collinear", "ridge", "log odds of 1e4"])
+@pytest.mark.parametrize("name", ["plain", "nearly collinear", "ridge", "log odds of 1e4", "coupled"])
 def test_chains_agree_with_enumeration(name, seed):
     model = MODELS[name]
     exact = enumerate_exact(model)

@@ -5,7 +5,7 @@ from oracles import hard16, random_rows
 from statistical import checks
 
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import SpinModel
+from bayespde.model import Coupling, SpinModel
 from bayespde.smc import SMCConfig, enumerate_exact, log_mean_exp
 
 
@@ -26,6 +26,17 @@ def test_inclusion_on_a_random_design(seed):
     assert np.sum((exact.inclusion_probability > 0.02) & (exact.inclusion_probability < 0.98)) >= 4
     missed = 1 - np.exp(runs.captured_mass.clip(max=1) - 1)
     assert np.all(missed < 0.2)
+
+
+def test_inclusion_under_a_coupled_prior(seed):
+    design, target = random_rows(np.random.default_rng(11), 80, 9, noise=3.0, mixing=0.8)
+    statistics = SufficientStatistics.from_rows(design, target, names=[f"x{i}" for i in range(9)])
+    couplings = (Coupling("x0", "x1", 3.0), Coupling("x7", "x2", 2.0, kind="needs"), Coupling("x4", "x5", -2.0))
+    model = SpinModel(statistics, couplings=couplings)
+    exact, free = enumerate_exact(model), enumerate_exact(SpinModel(statistics))
+    assert np.abs(exact.inclusion_probability - free.inclusion_probability).max() > 0.1
+    config = SMCConfig(particles=256, runs=20, final_rounds=2)
+    checks.check_inclusion(model, exact.inclusion_probability, exact.log_evidence, seed=seed, config=config)
 
 
 def test_two_for_two_exchange(seed):

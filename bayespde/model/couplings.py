@@ -1,0 +1,113 @@
+"""What terms have to do with each other before the data -> fields and couplings of the spins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayespde.core.equation import Library
+from bayespde.core.errors import ConfigError
+from bayespde.core.terms import Term, symbol
+
+KINDS = ("together", "needs")
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """Two terms that the prior does not hold for independent.
+
+    A configuration costs `strength` nats where it breaks the rule of its kind, that is it has prior odds smaller by
+    `exp(-strength)`. With growing strength the rule becomes a law: two spins that are one, or heredity [chipman1996].
+
+    Attributes:
+        first: Name of a term.
+        second: Name of another.
+        strength: In nats, finite. Negative where the rule is to be broken: terms of which one stands for the other.
+        kind: "together": both are in the equation or neither is, an Ising coupling [ising1925]; "needs": the first
+            is in it only where the second is.
+    """
+
+    first: str
+    second: str
+    strength: float = 3.0
+    kind: str = "together"
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.strength, int | float) and not isinstance(self.strength, bool)
+        if self.kind not in KINDS or not number or not math.isfinite(self.strength) or self.first == self.second:
+            raise ConfigError(
+                "A coupling is not one.",
+                got=self,
+                wanted=f"two terms, a finite strength, and a kind among {', '.join(map(repr, KINDS))}",
+                fix="Coupling('u_xx', 'u_yy', strength=3.0)",
+            )
+
+
+def interactions(names: Sequence[str], couplings: Sequence[Coupling]) -> tuple[np.ndarray, np.ndarray]:
+    """Write couplings as what they add to the log prior `h's + s'Js/2`.
+
+    Args:
+        names: Terms of the library, K of them.
+        couplings: Several of one pair add up.
+
+    Returns:
+        Additions to h, `[K]`, and J, `[K, K]`, symmetric, float64, nats.
+
+    Raises:
+        ConfigError: If a coupling names a term that the library does not have.
+    """
+    fields, joint = np.zeros(len(names)), np.zeros((len(names), len(names)))
+    for one in couplings:
+        unknown = [n for n in (one.first, one.second) if n not in names]
+        if unknown:
+            raise ConfigError(
+                "A coupling names a term that is not in the library.",
+                got=", ".join(unknown),
+                wanted=f"two of {', '.join(names)}",
+                fix="spell terms as library.names does",
+            )
+        i, j = names.index(one.first), names.index(one.second)
+        # [s_i != s_j] = s_i + s_j - 2 s_i s_j, and s_i (1 - s_j) = s_i - s_i s_j
+        together = one.kind == "together"
+        fields[i] -= one.strength
+        fields[j] -= one.strength if together else 0.0
+        joint[i, j] += (1 + together) * one.strength
+        joint[j, i] = joint[i, j]
+    return fields, joint
+
+
+def isotropic_couplings(library: Library, *, strength: float = 3.0) -> tuple[Coupling, ...]:
+    """Couple terms that an exchange of two axes turns into each other, such as `u_xx` and `u_yy`.
+
+    For laws of which one direction is expected to look like another. The equation may still break the rule, and the
+    coefficients are free.
+
+    Args:
+        library: The candidate terms.
+        strength: In nats; `math.log(20)` makes `u_xx` without `u_yy` twenty times less probable beforehand.
+
+    Returns:
+        A coupling for every such pair in the library.
+    """
+    names, found = library.names, {}
+    for a, b in (("x", "y"), ("x", "z"), ("y", "z")):
+        for first, term in enumerate(library.terms):
+            other = _exchanged(term, a, b)
+            # every pair is met from either side
+            if other in names and names.index(other) > first:
+                found[term.name, other] = Coupling(term.name, other, strength=strength)
+    return tuple(found.values())
+
+
+def _exchanged(term: Term, a: str, b: str) -> str:
+    """Name of a term with two axes exchanged."""
+    swap = str.maketrans(a + b, b + a)
+    exchanged = {}
+    for name in term.symbols:
+        variable, _, subscript = name.rpartition("_")
+        if variable:
+            exchanged[symbol(name)] = symbol(f"{variable}_{''.join(sorted(subscript.translate(swap)))}")
+    return str(term.expression.xreplace(exchanged))

@@ -1,0 +1,40 @@
+"""The prior of the spins -> a Pyro distribution."""
+
+from __future__ import annotations
+
+import pyro.distributions as dist
+import torch
+from torch.distributions import constraints
+
+from bayespde.core.pairwise import PairwiseSpins
+
+
+class CoupledSpins(dist.TorchDistribution):
+    """Spins that are not independent, as vectors of 0 and 1 `[K]`.
+
+    Args:
+        prior: Fields and couplings.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012
+    support = constraints.independent(constraints.boolean, 1)
+
+    def __init__(self, prior: PairwiseSpins) -> None:
+        self.prior = prior
+        super().__init__(torch.Size(), torch.Size([len(prior.fields)]), validate_args=False)
+
+    def log_prob(self, value: torch.Tensor) -> torch.Tensor:
+        """Log probability of spins `[..., K]`: `[...]`, float64."""
+        return torch.as_tensor(self.prior.log_density(value.detach().numpy() != 0))
+
+    def sample(self, sample_shape: torch.Size | None = None) -> torch.Tensor:
+        """Draw `[*sample_shape, K]`, float64, 0 or 1."""
+        uniform = torch.rand(self._extended_shape(sample_shape or torch.Size()), dtype=torch.float64)
+        return torch.as_tensor(self.prior.from_uniform(uniform.numpy())).double()
+
+
+def spin_distribution(prior: PairwiseSpins) -> dist.TorchDistribution:
+    """Independent Bernoulli spins where nothing is coupled, which Pyro can enumerate; `CoupledSpins` otherwise."""
+    if prior.couplings.any():
+        return CoupledSpins(prior)
+    return dist.Bernoulli(logits=torch.as_tensor(prior.fields)).to_event(1)
