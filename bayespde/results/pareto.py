@@ -33,7 +33,8 @@ def pareto_front(posterior: Posterior, *, maximum_terms: int = 8) -> xr.Dataset:
         `cross_validated_error` with `cross_validated_error_sd` (between blocks), all root mean squares
         relative to the target; `text`, `names`, `probability` (NaN where unknown), `on_front`, `selected`
         (the most probable); over `equation, term`: `spin` and `coefficient` (least squares, physical
-        units).
+        units). Attributes `probability_on_front` and `probability_listed`: what of the posterior the front
+        and the candidates hold.
 
     Raises:
         ConfigError: If `maximum_terms` is below 1.
@@ -180,6 +181,8 @@ def _described(dataset: xr.Dataset) -> xr.Dataset:
     dataset["names"] = (("equation",), [", ".join(names[s]) for s in spins])
     front = non_dominated(dataset["complexity"].values, dataset["cross_validated_error"].values)
     dataset["on_front"] = (("equation",), front)
+    dataset.attrs["probability_on_front"] = float(np.nansum(dataset["probability"].values[front]))
+    dataset.attrs["probability_listed"] = float(np.nansum(dataset["probability"].values))
     for name in ("error", "cross_validated_error", "cross_validated_error_sd"):
         dataset[name].attrs["units"] = "1"
         dataset[name].attrs["long_name"] = f"{name.replace('_', ' ')}, root mean square relative to the target"

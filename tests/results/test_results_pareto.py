@@ -82,6 +82,16 @@ def test_candidates_hold_singles_and_submodels_even_where_the_table_does_not(bur
     assert np.isnan(front["probability"].values).sum() == front.sizes["equation"] - 2
 
 
+def test_the_mass_of_the_front_is_that_of_its_configurations(burgers):
+    front = pareto_front(burgers)
+    exact = {s.tobytes(): p for s, p in zip(burgers.exact.spins, burgers.exact.probability, strict=True)}
+    spins = front["spin"].values.astype(bool)
+    masses = np.array([exact.get(s.tobytes(), 0.0) for s in spins])
+    assert front.attrs["probability_on_front"] == pytest.approx(masses[front["on_front"].values].sum())
+    assert front.attrs["probability_listed"] == pytest.approx(masses.sum())
+    assert 0 < front.attrs["probability_on_front"] <= front.attrs["probability_listed"] <= 1 + 1e-12
+
+
 def test_particles_alone_are_enough(sampled):
     front = pareto_front(sampled, maximum_terms=2)
     assert int(front["size"].where(~front["selected"]).max()) == 2

@@ -76,7 +76,8 @@ def plot_pareto(front: xr.Dataset) -> Figure:
         alpha=0.5,
         label="candidate",
     )
-    line = {"fmt": "o-", "ms": 5, "lw": 1.4, "capsize": 2.5, "color": BLUE, "label": "front"}
+    label = f"front ({front.attrs['probability_on_front']:.2f} of the posterior)"
+    line = {"fmt": "o-", "ms": 5, "lw": 1.4, "capsize": 2.5, "color": BLUE, "label": label}
     axes.errorbar(best["complexity"], best["cross_validated_error"], yerr=_log_whiskers(best), **line)
     ring = {"ms": 12, "mfc": "none", "mec": ORANGE, "mew": 1.8, "ls": "none"}
     axes.plot(chosen["complexity"], chosen["cross_validated_error"], marker="o", label="most probable", **ring)
