@@ -48,6 +48,8 @@ _HOME = {
     "tempering_ladder": "bayespde.results.ladder",
     "genealogy": "bayespde.results.ladder",
     "refine": "bayespde.refinement",
+    "predict": "bayespde.prediction",
+    "Forecast": "bayespde.prediction",
     "power_scaling": "bayespde.sensitivity",
     "Discovery": "bayespde.pipeline",
     "equations": "bayespde.results.equations",

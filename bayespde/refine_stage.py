@@ -13,7 +13,7 @@ from bayespde.core.errors import BayespdeError
 from bayespde.core.posterior import Posterior
 from bayespde.refinement import refine
 from bayespde.results.checks import check_fit
-from bayespde.smooth.edges import boundaries_like
+from bayespde.smooth.frame_draws import likely_boundaries
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.solve.method import Method
 from bayespde.solve.trajectory import AFFORDABLE, TrajectoryConfig
@@ -29,8 +29,6 @@ MARGINS = (0.5, 1.0, 2.0)
 TOP, WINDOW_TOP = 8, 3
 # Checks that fail where the boundary is another.
 MISFITS = {"slow residual", "excess noise"}
-# Of the smooth field, for the scatter of its edges.
-DRAWS = 4
 
 
 def refined_or_rows(
@@ -99,9 +97,9 @@ def _by_pixels(
         )
     except BayespdeError as error:
         return rows, {"by": "rows", "because": str(error).splitlines()[0], "boundary": guesses[0].boundary}, False
-    boundary = refined.config.boundary
+    boundary, margin = refined.config.boundary, refined.config.margin
     if refined.is_trusted:
-        return refined.posterior, {"by": "pixels", "because": "", "boundary": boundary}, True
+        return refined.posterior, {"by": "pixels", "because": "", "boundary": boundary, "margin": margin}, True
     failed = [c for c in check_fit(refined.posterior) if not c.passed]
     because = "; ".join(c.because for c in failed)
     return rows, {"by": "rows", "because": because, "boundary": boundary}, not MISFITS & {c.name for c in failed}
@@ -123,12 +121,10 @@ def _not_tried(rows: Posterior, field: xr.DataArray, smooth: SmoothField) -> str
 
 def _guesses(smooth: SmoothField, field: xr.DataArray, seed: int) -> list[tuple[TrajectoryConfig, ...]]:
     """Ways to integrate, one lot after the other: with boundaries that the smooth field looks like, and as a window."""
-    generator, none = np.random.default_rng(seed), (0,) * field.ndim
-    draws = np.stack([smooth.spline.draw(generator).evaluate(none) for _ in range(DRAWS)])
     periodic = Method(maximum_steps=AFFORDABLE, atol=TOLERANCE * float(field.std()))
     walls = replace(periodic, space="difference", order=4, boundary="no-flux")
     methods = {"periodic": periodic, "no-flux": walls, "fixed": replace(walls, boundary="fixed")}
-    likely = boundaries_like(smooth.spline.evaluate(none), draws)
+    likely = likely_boundaries(smooth, np.random.default_rng(seed))
     whole = tuple(TrajectoryConfig(method=methods[boundary]) for boundary in likely)
     window = tuple(TrajectoryConfig(method=periodic, margin=margin) for margin in MARGINS)
     return [guesses for guesses in (whole, window) if guesses]

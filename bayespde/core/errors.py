@@ -47,9 +47,11 @@ class IntegrationError(BayespdeError):
 
     Attributes:
         time: How far it came, in the unit of its times; NaN if it did not begin.
+        draws: Of several that were integrated together, the indices of those that failed.
     """
 
     time = math.nan
+    draws: tuple[int, ...] = ()
 
 
 class StepLimitError(IntegrationError):

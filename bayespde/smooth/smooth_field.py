@@ -100,6 +100,12 @@ class SmoothField:
         points = np.asarray(points, dtype=np.float64)
         return self._network_at(points, [orders])[:, 0], self._network_deviation_at(points, [orders])[:, 0]
 
+    def draws_at(self, orders: Orders, points: np.ndarray, count: int, *, seed: int) -> np.ndarray:
+        """Draws of a derivative of the neural fields at scattered points `[n, dimensions]`: `[count, n]`, float64."""
+        unit = self._unit_points(np.asarray(points, dtype=np.float64))
+        drawn = self.network_posterior.draws(unit, [orders], count=count, seed=seed)[..., 0]
+        return drawn * self._network_factors([orders])[0] + (0.0 if any(orders) else self.spline.scales.offset)
+
     def draw(self, seed: int) -> FieldDraw:
         """One field of the posterior of the chosen smoother, on the grid of the data.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ ROUNDING = 4 * np.finfo(np.float64).eps
 PATIENCE = 10
 _STEPPERS = {"explicit": explicit_stepper, "etd": etd_stepper, "imex": imex_stepper}
 
-__all__ = ["Method", "evolve", "integrate"]
+__all__ = ["Method", "evolve", "integrate", "march"]
 
 
 class _Pace(NamedTuple):
@@ -65,7 +66,7 @@ def integrate(
         IntegrationError: If the solution blows up, or needs too small or too many steps; says at which time.
     """
     chosen = method or Method()
-    grid, clock = Grid.of(start), _checked_times(times)
+    grid, clock = Grid.of(start), checked_times(times)
     compiled = right_hand_side(equation, grid, method=chosen)
     values = torch.tensor(start.values, dtype=torch.float64)
     frames = evolve(compiled, values, clock, method=chosen, progress=progress)
@@ -94,16 +95,21 @@ def evolve(
     Raises:
         IntegrationError: As in `integrate`.
     """
+    frames = list(tqdm(march(equation, start, times, method=method), "integrate", len(times) - 1, disable=not progress))
+    return torch.stack([start.expand(frames[-1].shape), *frames])
+
+
+def march(equation: RightHandSide, start: torch.Tensor, times: np.ndarray, *, method: Method) -> Iterator[torch.Tensor]:
+    """Frames one by one, `[..., *points]`, from that of the second time on; arguments and errors as of `evolve`."""
     stepper = _STEPPERS[_scheme(equation, times, method)](equation)
-    frames = [start]
     pace = _Pace(float(times[1] - times[0]), 0, method.maximum_steps)
     smallest = SMALLEST_STEP * float(times[-1] - times[0])
-    for interval in tqdm(_intervals(times), desc="integrate", disable=not progress):
+    for interval in _intervals(times):
         # Entering modes anew from real values keeps round-off from growing in modes that no real field has.
-        state = stepper.enter(frames[-1])
+        state = stepper.enter(start)
         state, pace = _advance(stepper, state, interval, pace, smallest, method)
-        frames.append(stepper.leave(state))
-    return torch.stack([start.expand(frames[-1].shape), *frames[1:]])
+        start = stepper.leave(state)
+        yield start
 
 
 def _advance(
@@ -119,14 +125,15 @@ def _advance(
     begin, length = interval
     least = max(0, math.ceil(math.log2(length / stepper.longest))) if stepper.longest < length else 0
     level = max(least, math.ceil(math.log2(length / size) - 1e-9))
-    position = 0
+    position, errors = 0, torch.ones(1)
     while position < 2**level:
         size = length / 2**level
         if left <= 0 or (level and size < smallest):
             limit = method.maximum_steps if left <= 0 else None
-            raise _failure(begin + size * position, size, stepper.leave(state), limit=limit)
+            raise _failure(begin + size * position, size, stepper.leave(state), errors, limit=limit)
         following, estimate = stepper.step(state, size)
-        error = _relative_error(stepper, following, estimate, method)
+        errors = _relative_errors(stepper, following, estimate, method)
+        error = float(errors.max())
         left -= 1
         if not error <= 1:
             halvings = _halvings(error, stepper.error_order)
@@ -151,11 +158,13 @@ def _halvings(error: float, error_order: int) -> int:
     return min(max(math.ceil(math.log2(error) / error_order), 1), 8) if math.isfinite(error) else 2
 
 
-def _relative_error(stepper: Stepper, following: torch.Tensor, estimate: torch.Tensor, method: Method) -> float:
-    """Largest estimated error over its tolerance, over all points and draws; not finite if any is not."""
-    size = float(stepper.leave(following.detach()).abs().max())
-    error = float(stepper.leave(estimate.detach()).abs().max())
-    return error / (method.atol + method.rtol * size) if math.isfinite(size) else math.inf
+def _relative_errors(stepper: Stepper, following: torch.Tensor, estimate: torch.Tensor, method: Method) -> torch.Tensor:
+    """Largest estimated error over its tolerance of every draw, `[draws]`, or `[1]`; infinite if it is not a number."""
+    both = (stepper.leave(state.detach()) for state in (following, estimate))
+    dims = following.dim() - stepper.space_dims
+    size, error = (v.abs().reshape(math.prod(v.shape[:dims]), -1).amax(dim=1) for v in both)
+    errors = error / (method.atol + method.rtol * size)
+    return torch.where(torch.isfinite(size) & torch.isfinite(errors), errors, torch.inf)
 
 
 def _scheme(equation: RightHandSide, times: np.ndarray, method: Method) -> str:
@@ -167,7 +176,7 @@ def _scheme(equation: RightHandSide, times: np.ndarray, method: Method) -> str:
     return "etd" if fastest * float(np.diff(times).max()) > STIFF else "explicit"
 
 
-def _checked_times(times: Any) -> np.ndarray:
+def checked_times(times: Any) -> np.ndarray:
     clock = np.asarray(times, dtype=np.float64)
     if clock.ndim != 1 or clock.size < 2 or not np.isfinite(clock).all() or not (np.diff(clock) > 0).all():
         raise ConfigError(
@@ -191,7 +200,9 @@ def _field(frames: np.ndarray, start: xr.DataArray, times: Any, name: str) -> xr
     return found
 
 
-def _failure(time: float, size: float, values: torch.Tensor, limit: int | None) -> IntegrationError:
+def _failure(
+    time: float, size: float, values: torch.Tensor, errors: torch.Tensor, limit: int | None
+) -> IntegrationError:
     kind = StepLimitError if limit else IntegrationError
     error = kind(
         f"The integration stopped at time {time:.6g}.",
@@ -202,4 +213,7 @@ def _failure(time: float, size: float, values: torch.Tensor, limit: int | None) 
         + (", or raise maximum_steps" if limit else ""),
     )
     error.time = time
+    # Where steps ran out, those that asked for nearly as short ones as the worst.
+    worst = errors >= (0.5 * errors.max() if limit else errors.max().clamp(max=1.0))
+    error.draws = tuple(torch.nonzero(worst).ravel().tolist())
     return error

@@ -36,6 +36,7 @@ class RightHandSide(NamedTuple):
         rates: Growth rate per mode, `[..., *modes]`, 1 / time unit; complex on a periodic grid, else float64.
         rest: Modes `[..., *modes]` to modes: all of `du/dt` but `rates * modes`.
         full: Values `[..., *points]`, float64, to `du/dt` as values.
+        is_modal: Whether derivatives are taken of modes.
     """
 
     grid: Grid
@@ -43,6 +44,7 @@ class RightHandSide(NamedTuple):
     rates: torch.Tensor
     rest: TensorMap
     full: TensorMap
+    is_modal: bool
 
 
 class _Split(NamedTuple):
@@ -76,11 +78,11 @@ def right_hand_side(
     rates = _rates(grid, method, split, columns)
     if method.space == "fourier":
         rest = _fourier_rest(grid, method, split, columns, modes)
-        return RightHandSide(
-            grid, modes, rates, rest, lambda u: modes.inverse(rates * (v := modes.forward(u)) + rest(v))
-        )
+        full = lambda u: modes.inverse(rates * (v := modes.forward(u)) + rest(v))  # noqa: E731
+        return RightHandSide(grid, modes, rates, rest, full, is_modal=True)
     full = _difference_full(equation, grid, method, names, columns)
-    return RightHandSide(grid, modes, rates, lambda v: modes.forward(full(modes.inverse(v))) - rates * v, full)
+    rest = lambda v: modes.forward(full(modes.inverse(v))) - rates * v  # noqa: E731
+    return RightHandSide(grid, modes, rates, rest, full, is_modal=False)
 
 
 def _checked_names(equation: Equation, grid: Grid, method: Method) -> list[str]:

@@ -35,6 +35,7 @@ class Stepper(NamedTuple):
         leave: The state to values.
         step: State and step size (time units) to the next state and an estimate of its error, as states.
         error_order: The power of the step size with which the estimate falls.
+        space_dims: Number of trailing axes of values and states.
         longest: Step, time units, above which errors that should decay would grow, too small for the estimate to see.
     """
 
@@ -42,29 +43,42 @@ class Stepper(NamedTuple):
     leave: TensorMap
     step: Callable[[torch.Tensor, float], tuple[torch.Tensor, torch.Tensor]]
     error_order: int
+    space_dims: int
     longest: float = math.inf
 
 
 def explicit_stepper(equation: RightHandSide) -> Stepper:
-    """Dormand-Prince 5(4): the solution of order 5, the error from the embedded 4 [dormandprince1980]."""
+    """Dormand-Prince 5(4): the solution of order 5, the error from the embedded 4 [dormandprince1980].
+
+    Steps modes where derivatives are taken of modes, which takes half as many transforms, and else values.
+    """
     decay = float(-equation.rates.detach().real.min())
+    enter, leave = equation.modes if equation.is_modal else (_unchanged, _unchanged)
+
+    def slope(u: torch.Tensor) -> torch.Tensor:
+        return equation.rates * u + equation.rest(u) if equation.is_modal else equation.full(u)
 
     def step(u: torch.Tensor, size: float) -> tuple[torch.Tensor, torch.Tensor]:
-        slopes = [equation.full(u)]
+        slopes = [slope(u)]
         following = u
         for weights in _DORMAND_PRINCE_STAGES:
-            following = u + size * _combine(weights, slopes)
-            slopes.append(equation.full(following))
+            following = torch.add(u, _combine(weights, slopes), alpha=size)
+            slopes.append(slope(following))
         return following, size * _combine(_DORMAND_PRINCE_ERROR, slopes)
 
-    return Stepper(lambda u: u, lambda u: u, step, error_order=5, longest=STABLE / decay if decay > 0 else math.inf)
+    longest = STABLE / decay if decay > 0 else math.inf
+    return Stepper(enter, leave, step, error_order=5, space_dims=len(equation.grid.dims), longest=longest)
+
+
+def _unchanged(values: torch.Tensor) -> torch.Tensor:
+    return values
 
 
 def _combine(weights: tuple[float, ...], slopes: list[torch.Tensor]) -> torch.Tensor:
     total = weights[0] * slopes[0]
     for weight, slope in zip(weights[1:], slopes[1:], strict=True):
         if weight:
-            total = total + weight * slope
+            total = torch.add(total, slope, alpha=weight)
     return total
 
 
@@ -125,4 +139,5 @@ def _doubled(equation: RightHandSide, once: Callable[[torch.Tensor, float], torc
         halves = once(once(v, size / 2), size / 2)
         return halves, (halves - once(v, size)) / (2**order - 1)
 
-    return Stepper(equation.modes.forward, equation.modes.inverse, step, error_order=order + 1)
+    forward, inverse = equation.modes
+    return Stepper(forward, inverse, step, error_order=order + 1, space_dims=len(equation.grid.dims))

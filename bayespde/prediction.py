@@ -1,0 +1,236 @@
+"""Posterior + where it starts -> frames that have not been seen, with their uncertainty."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.errors import ConfigError
+from bayespde.core.posterior import Posterior
+from bayespde.core.random import checked_seed
+from bayespde.refinement import Refined
+from bayespde.smooth.edges import boundaries_like
+from bayespde.smooth.frame_draws import draw_frames, likely_boundaries
+from bayespde.smooth.smooth_field import SmoothField
+from bayespde.solve.derivatives import Grid
+from bayespde.solve.integrate import checked_times
+from bayespde.solve.launch import Launch, launch_of, launch_of_trajectories
+from bayespde.solve.margin import beyond
+from bayespde.solve.method import Method
+from bayespde.solve.predict import predict_frames
+
+MOST_VALUES = 2**28
+BOUNDARIES = ("periodic", "no-flux", "fixed", "open")
+# Points beyond a window without boundary, per point of it.
+MARGIN = 1.0
+MOST_STEPS = 20_000
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How to predict.
+
+    Attributes:
+        draws: Of law and start together.
+        boundary: "auto", as the field at the start looks like; "periodic", "no-flux" or "fixed" (edges stay at the
+            values of the start), as for `Method`; or "open", a window out of a larger field in which the same law holds.
+        noise_scale: Standard deviation of a pixel; None means that of the field at the start, 0 for a frame.
+        rtol: Tolerated error of a step, relative to the largest `|u|`.
+    """
+
+    draws: int = 100
+    boundary: str = "auto"
+    noise_scale: float | None = None
+    rtol: float = 1e-5
+
+    def __post_init__(self) -> None:
+        noise = 0.0 if self.noise_scale is None else self.noise_scale
+        if not (
+            isinstance(self.draws, int)
+            and self.draws >= 1
+            and self.boundary in ("auto", *BOUNDARIES)
+            and 0 <= noise < math.inf
+            and 1e-13 <= self.rtol < 1
+        ):
+            raise ConfigError(
+                "A setting of the prediction is out of range.",
+                got=self,
+                wanted=f"draws >= 1, a boundary among auto, {', '.join(BOUNDARIES)}, noise_scale >= 0, rtol below 1",
+                fix="Forecast()",
+            )
+
+    def method(self, boundary: str, size: float) -> Method:
+        """How to integrate with a boundary states of about this size."""
+        method = Method(rtol=self.rtol, atol=self.rtol * size * 1e-3, maximum_steps=MOST_STEPS)
+        if boundary in ("periodic", "open"):
+            return method
+        return replace(method, space="difference", order=4, boundary=boundary)
+
+
+def predict(
+    posterior: Posterior,
+    start: xr.DataArray | SmoothField | Refined,
+    times: Any,
+    *,
+    options: Forecast | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Integrate draws of the posterior forward in time.
+
+    Where it starts, and how uncertain that is, is up to `start`: one frame is taken to be known. A `SmoothField` starts
+    at its last frame before the first of `times`, at as many draws of it as of the posterior. What `refine` returned
+    starts at the first frame of its field, at draws of law and state together, and passes through all pixels on the
+    way: that is the exact posterior predictive distribution, and the most precise start.
+
+    Args:
+        posterior: Over equations; of `refine` only the equations that have a trajectory are drawn, by its probability.
+        start: A frame with dims of space; or a smooth field; or a `Refined`.
+        times: Strictly increasing, in the unit of the field; the first is that of a frame without coordinate `time`.
+        options: How.
+        seed: Of all draws.
+        progress: Show a bar.
+
+    Returns:
+        `u` (under the name of the field; `draw, time, [[z,] y,] x`), without noise of pixels; NaN from where a draw has
+        ended, which `ended` (`draw`) says: the time at which it blew up, ran away or became too stiff, inf for most.
+        `coefficient` (`draw, term`), physical units. Attributes: `noise_scale`, `boundary`, `start`, `share_ended`.
+
+    Raises:
+        ConfigError: If times, start and posterior do not fit together, or the answer would not fit into memory.
+        FieldError: If the frame is not usable.
+    """
+    options, random = options or Forecast(), np.random.default_rng(checked_seed(seed))
+    clock = np.atleast_1d(np.asarray(times, dtype=np.float64))
+    if isinstance(start, Refined):
+        launch, boundary = _from_trajectories(start, posterior, options, random), start.config.boundary
+        noise = float(start.recording.size)
+    elif isinstance(start, SmoothField):
+        launch, boundary = _from_smooth(start, posterior, clock, options, random)
+        noise = float(start.noise_scale)
+    else:
+        launch, boundary = _from_frame(start, posterior, clock, options, random)
+        noise = 0.0
+    _check(launch, clock, options)
+    found = predict_frames(launch, clock, progress=progress)
+    noise = noise if options.noise_scale is None else options.noise_scale
+    dataset = _described(launch, found.frames, found.ended, clock)
+    return dataset.assign_attrs(
+        noise_scale=noise,
+        boundary=boundary,
+        start=launch.time,
+        share_ended=float(np.mean(found.ended <= clock[-1])),
+        integrated_at=" x ".join(map(str, found.points)),
+        seed=int(seed),
+    )
+
+
+def draw_equations(posterior: Posterior, draws: int, random: np.random.Generator) -> np.ndarray:
+    """Coefficients of equations drawn from a posterior, `[draws, K]`, float64; runs by their weights."""
+    runs, particles, terms = posterior.coefficients.shape
+    weight = np.repeat(posterior.run_weights / particles, particles)
+    chosen = random.choice(runs * particles, size=draws, replace=draws > runs * particles, p=weight / weight.sum())
+    return np.asarray(posterior.coefficients.reshape(-1, terms)[chosen])
+
+
+def _from_trajectories(start: Refined, posterior: Posterior, options: Forecast, random: np.random.Generator) -> Launch:
+    probability = start.probability / start.probability.sum()
+    launch = launch_of_trajectories(start.trajectories, probability, posterior.library, options.draws, random)
+    method = replace(launch.method, maximum_steps=MOST_STEPS, rtol=options.rtol)
+    return replace(launch, method=method)
+
+
+def _from_smooth(
+    start: SmoothField, posterior: Posterior, clock: np.ndarray, options: Forecast, random: np.random.Generator
+) -> tuple[Launch, str]:
+    times = start.field["time"].values
+    index = int(np.searchsorted(times, clock[0], side="right")) - 1
+    if index < 0:
+        raise ConfigError(
+            "The prediction begins before the smooth field.",
+            got=f"{clock[0]:g}",
+            wanted=f"{times[0]:g} or later",
+            fix=f"times=numpy.linspace({times[-1]:g}, ...)",
+        )
+    boundary = options.boundary
+    if boundary == "auto":
+        known = posterior.provenance.get("refinement", {})
+        likely = [known["boundary"]] if known.get("by") == "pixels" else likely_boundaries(start, random)
+        boundary = likely[0] if likely else "open"
+    frame = start.field.isel(time=index)
+    states = draw_frames(start, index, options.draws, random)
+    return _launched(posterior, frame, states, float(times[index]), boundary, options, random)
+
+
+def _from_frame(
+    start: xr.DataArray, posterior: Posterior, clock: np.ndarray, options: Forecast, random: np.random.Generator
+) -> tuple[Launch, str]:
+    Grid.of(start)
+    frame = start.astype(np.float64)
+    time = float(frame["time"]) if "time" in frame.coords else float(clock[0])
+    boundary = options.boundary
+    if boundary == "auto":
+        boundary = boundaries_like(frame.values[None], frame.values[None, None])[0]
+    states = np.broadcast_to(frame.values, (options.draws, *frame.shape))
+    return _launched(posterior, frame, states, time, boundary, options, random)
+
+
+def _launched(
+    posterior: Posterior,
+    frame: xr.DataArray,
+    states: np.ndarray,
+    time: float,
+    boundary: str,
+    options: Forecast,
+    random: np.random.Generator,
+) -> tuple[Launch, str]:
+    states = beyond(states, MARGIN if boundary == "open" else 0.0, dims=frame.ndim)
+    method = options.method(boundary, float(np.std(states)))
+    coefficients = draw_equations(posterior, options.draws, random)
+    frame = frame.reset_coords(drop=True)
+    launch = launch_of(
+        posterior.library, coefficients, np.ascontiguousarray(states), time=time, frame=frame, method=method
+    )
+    return launch, boundary
+
+
+def _check(launch: Launch, clock: np.ndarray, options: Forecast) -> None:
+    """Check that times and memory allow a prediction."""
+    if clock.ndim == 1 and clock.size == 1 and clock[0] > launch.time:
+        pass
+    else:
+        checked_times(clock)
+    if clock[0] < launch.time:
+        raise ConfigError(
+            "The prediction begins before its start.",
+            got=f"times from {clock[0]:g}",
+            wanted=f"{launch.time:g} or later",
+            fix="leave out the earlier times",
+        )
+    values = options.draws * len(clock) * math.prod(launch.domain.points)
+    if values > MOST_VALUES:
+        raise ConfigError(
+            "The prediction would not fit into memory.",
+            got=f"{options.draws} draws of {len(clock)} frames of {math.prod(launch.domain.points)} points",
+            wanted=f"at most {MOST_VALUES} values",
+            fix="Forecast(draws=...), or fewer times",
+        )
+
+
+def _described(launch: Launch, frames: np.ndarray, ended: np.ndarray, clock: np.ndarray) -> xr.Dataset:
+    """Arrays as a dataset, with the coordinates and units of the frame."""
+    frame, name = launch.frame, launch.equation.variable
+    coords = {d: frame[d] for d in frame.dims}
+    found = xr.DataArray(
+        frames,
+        dims=("draw", "time", *frame.dims),
+        coords={"draw": np.arange(len(frames)), "time": clock, **coords},
+        attrs=frame.attrs,
+    )
+    terms = list(launch.equation.names)
+    coefficient = xr.DataArray(launch.coefficients, dims=("draw", "term"), coords={"term": terms})
+    return xr.Dataset({name: found, "ended": (("draw",), ended), "coefficient": coefficient}, attrs={"field": name})

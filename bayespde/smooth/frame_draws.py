@@ -1,0 +1,39 @@
+"""A smooth field -> draws of one of its frames, and the boundaries that it may have."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayespde.smooth.edges import boundaries_like
+from bayespde.smooth.smooth_field import SmoothField
+
+# Of the smooth field, for the scatter of its edges.
+EDGE_DRAWS = 4
+
+
+def draw_frames(smooth: SmoothField, index: int, draws: int, random: np.random.Generator) -> np.ndarray:
+    """Draws of one frame from the posterior of the chosen smoother.
+
+    Args:
+        smooth: The smooth field; networks are trained once more where their error is not known yet.
+        index: Of the frame.
+        draws: How many.
+        random: Source of randomness.
+
+    Returns:
+        `[draws, *space]`, float64, units of the field.
+    """
+    none, axes = (0,) * len(smooth.dims), [smooth.field[d].values for d in smooth.dims]
+    frame = (axes[0][index : index + 1], *axes[1:])
+    if smooth.chosen == "spline":
+        return np.stack([smooth.spline.draw(random).evaluate(none, frame)[0] for _ in range(draws)])
+    points = np.stack(np.meshgrid(*frame, indexing="ij"), axis=-1).reshape(-1, len(axes))
+    found = smooth.draws_at(none, points, draws, seed=int(random.integers(2**62)))
+    return found.reshape(draws, *smooth.field.shape[1:])
+
+
+def likely_boundaries(smooth: SmoothField, random: np.random.Generator) -> tuple[str, ...]:
+    """Those of "periodic", "no-flux" and "fixed" that the edges of the spline look like."""
+    none = (0,) * len(smooth.dims)
+    draws = np.stack([smooth.spline.draw(random).evaluate(none) for _ in range(EDGE_DRAWS)])
+    return boundaries_like(smooth.spline.evaluate(none), draws)

@@ -1,0 +1,127 @@
+"""Draws of coefficients and first frames -> their frames, each as far as it comes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from bayespde.core.equation import Equation
+from bayespde.core.errors import IntegrationError
+from bayespde.solve.derivatives import Grid
+from bayespde.solve.integrate import march
+from bayespde.solve.method import Method
+from bayespde.solve.stencils import RightHandSide, right_hand_side
+
+# Values of draws that share their steps: few enough for the processor's cache.
+TOGETHER = 2**19
+# Fastest rate times the longest interval between frames below which steps are explicit.
+EASY = 20.0
+
+
+class Ensemble(NamedTuple):
+    """Frames of several draws of an equation.
+
+    Attributes:
+        frames: `[draws, time, *points]`, float64; NaN from where a draw has ended.
+        ended: Time at which each draw blew up, ran away or became too stiff, `[draws]`, float64; inf where it did not.
+    """
+
+    frames: np.ndarray
+    ended: np.ndarray
+
+
+def evolve_draws(
+    equation: Equation,
+    grid: Grid,
+    coefficients: np.ndarray,
+    starts: np.ndarray,
+    times: np.ndarray,
+    *,
+    method: Method,
+    bound: float = math.inf,
+    progress: bool = False,
+) -> Ensemble:
+    """Integrate draws of an equation together, and go on without those that fail.
+
+    Draws that are similarly stiff share their steps; the answer of a draw depends on the others within the tolerances
+    of the method.
+
+    Args:
+        equation: All terms that any draw has.
+        grid: The grid.
+        coefficients: `[draws, terms]`, float64, physical units; 0 where a draw lacks a term.
+        starts: First frames, `[draws, *points]`, float64.
+        times: `[time]`, strictly increasing, two or more.
+        method: Scheme, boundary, tolerances, limits.
+        bound: Largest `|u|` that a frame may have.
+        progress: Show a bar.
+
+    Returns:
+        The frames.
+    """
+    frames = np.full((len(starts), len(times), *grid.points), np.nan)
+    ended = np.full(len(starts), np.inf)
+    longest = float(np.diff(times).max())
+    rates = right_hand_side(equation, grid, method=method, coefficients=torch.from_numpy(coefficients)).rates
+    stiffness = rates.abs().reshape(len(starts), -1).amax(dim=1).numpy()
+    count = max(1, TOGETHER // math.prod(grid.points))
+    order = np.argsort(stiffness, kind="stable")
+    with tqdm(total=len(starts), desc="predict", unit="draw", disable=not progress) as bar:
+        for some in np.split(order, range(count, len(order), count)):
+            chosen = _as_is_best(method, float(stiffness[some].max()) * longest)
+            _Group(equation, grid, times, chosen, bound).run(coefficients[some], starts[some], some, frames, ended)
+            bar.update(len(some))
+    return Ensemble(frames, ended)
+
+
+def _as_is_best(method: Method, stiffness: float) -> Method:
+    """Few explicit steps cost less than the tables of an exponential one, which every draw needs for itself."""
+    easy = method.scheme == "auto" and stiffness < EASY
+    return replace(method, scheme="explicit") if easy else method
+
+
+class _Group(NamedTuple):
+    """What draws that share their steps have in common."""
+
+    equation: Equation
+    grid: Grid
+    times: np.ndarray
+    method: Method
+    bound: float
+
+    def run(
+        self, coefficients: np.ndarray, starts: np.ndarray, rows: np.ndarray, frames: np.ndarray, ended: np.ndarray
+    ) -> None:
+        """Write frames and ends of some draws into the given rows of the arrays."""
+        frames[rows, 0] = starts
+        alive, begin = np.arange(len(rows)), 0
+        while len(alive) and begin < len(self.times) - 1:
+            some = torch.from_numpy(coefficients[alive])
+            compiled = right_hand_side(self.equation, self.grid, method=self.method, coefficients=some)
+            begin, lost, time = self._until_one_fails(compiled, rows[alive], begin, frames)
+            ended[rows[alive[lost]]] = time
+            frames[rows[alive[lost]], begin + 1 :] = np.nan
+            alive = np.delete(alive, lost)
+
+    def _until_one_fails(
+        self, compiled: RightHandSide, rows: np.ndarray, begin: int, frames: np.ndarray
+    ) -> tuple[int, np.ndarray, float]:
+        """Last frame that all have, which draws have failed after it, and when."""
+        start = torch.from_numpy(frames[rows, begin])
+        try:
+            with torch.no_grad():
+                for frame in march(compiled, start, self.times[begin:], method=self.method):
+                    values = frame.numpy()
+                    wild = ~(np.abs(values).reshape(len(rows), -1).max(axis=1) <= self.bound)
+                    frames[rows, begin + 1] = values
+                    if wild.any():
+                        return begin, np.flatnonzero(wild), float(self.times[begin + 1])
+                    begin += 1
+        except IntegrationError as error:
+            return begin, np.array(error.draws, dtype=int), error.time
+        return begin, np.array([], dtype=int), math.inf

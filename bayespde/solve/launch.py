@@ -1,0 +1,116 @@
+"""A law and where it starts from, both uncertain -> draws of coefficients and first frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import xarray as xr
+
+from bayespde.core.equation import Equation, Library
+from bayespde.solve.derivatives import Grid
+from bayespde.solve.method import Method
+from bayespde.solve.trajectory import Trajectory
+
+
+@dataclass(frozen=True, eq=False)
+class Launch:
+    """Draws of an equation and of the frame at which each starts.
+
+    Attributes:
+        equation: All terms that any draw has.
+        coefficients: `[draws, terms]`, float64, physical units; 0 where a draw lacks a term.
+        states: First frames, `[draws, *domain]`, float64.
+        time: Of the first frames.
+        frame: A frame of what is looked at: dims, coordinates and units; its points are the first ones of the domain.
+        method: How to integrate.
+    """
+
+    equation: Equation
+    coefficients: np.ndarray
+    states: np.ndarray
+    time: float
+    frame: xr.DataArray
+    method: Method
+
+    @property
+    def domain(self) -> Grid:
+        """Grid of the states."""
+        window = Grid.of(self.frame)
+        return Grid(window.dims, self.states.shape[1:], window.steps)
+
+
+def launch_of(
+    library: Library,
+    coefficients: np.ndarray,
+    states: np.ndarray,
+    *,
+    time: float,
+    frame: xr.DataArray,
+    method: Method,
+) -> Launch:
+    """A launch of coefficients of all terms of a library, `[draws, K]`, of which only those that occur are kept."""
+    on = np.flatnonzero(coefficients.any(axis=0))
+    # An equation needs a term; no draw has it where none has any.
+    on = on if len(on) else np.array([0])
+    equation = Equation(tuple(library.terms[i] for i in on), (1.0,) * len(on), library.target, library.variable)
+    return Launch(equation, np.ascontiguousarray(coefficients[:, on]), states, time, frame, method)
+
+
+def launch_of_trajectories(
+    trajectories: Sequence[Trajectory],
+    probability: np.ndarray,
+    library: Library,
+    draws: int,
+    random: np.random.Generator,
+) -> Launch:
+    """Draws of law and first state together: which trajectory by its probability, then from its posterior.
+
+    Coefficients are normal with the covariance of the trajectory; given them the waves of the state are, as the problem
+    linearised at the mode has it.
+
+    Args:
+        trajectories: Of one field, fitted with the same settings.
+        probability: Of each, `[n]`, sum 1.
+        library: Has all their terms.
+        draws: How many.
+        random: Source of randomness.
+
+    Returns:
+        The launch, at the first frame of the field.
+    """
+    problem = trajectories[0].mode.problem
+    counts = random.multinomial(draws, probability)
+    coefficients = np.zeros((draws, len(library)))
+    states = np.empty((draws, *problem.resolution.pixels.points))
+    begin = 0
+    for one, count in zip(trajectories, counts, strict=True):
+        rows = slice(begin, begin + int(count))
+        begin += int(count)
+        places = [library.index(name) for name in one.equation.names]
+        coefficients[rows, places], states[rows] = draw_starts(one, int(count), random)
+    return launch_of(
+        library,
+        coefficients,
+        states,
+        time=float(problem.times[0]),
+        frame=trajectories[0].start,
+        method=problem.method,
+    )
+
+
+def draw_starts(one: Trajectory, draws: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients `[draws, k]` and first states over the whole domain `[draws, *domain]` of one trajectory."""
+    problem, mode = one.mode.problem, one.mode
+    terms, shared = problem.terms, problem.shared
+    precision = mode.around.curvature / one.variance + np.diag(problem.prior())
+    moved = random.multivariate_normal(np.zeros(terms), one.covariance, size=draws, method="cholesky") / problem.scale
+    others = scipy.linalg.cholesky(precision[terms:, terms:], lower=True)
+    mean = -scipy.linalg.cho_solve((others, True), precision[terms:, :terms] @ moved.T)
+    scatter = scipy.linalg.solve_triangular(others.T, random.standard_normal((len(others), draws)))
+    waves = mode.parameters[terms:, None] + mean + scatter
+    modes = problem.basis.modes * problem.basis.deviation
+    states = (modes @ waves[: shared - terms]).T.reshape(draws, *problem.basis.shape)
+    return (mode.parameters[:terms] + moved) * problem.scale, states
