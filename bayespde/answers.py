@@ -5,13 +5,17 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
+from bayespde.core.errors import ConfigError
 from bayespde.core.files import atomic_path
 from bayespde.pipeline import Discovery
 from bayespde.results.diagnose import diagnose
+from bayespde.results.foretold import describe_scores, score_prediction
 from bayespde.results.second import format_estimates
 from bayespde.smooth.differentiate import differentiate
+from bayespde.smooth.smooth_field import SmoothField
 
 
 def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Path]:
@@ -61,6 +65,73 @@ def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Pa
         save_figure(figure, folder / name)
         paths[name] = folder / name
     return paths
+
+
+def times_until(until: float, frames: int, smooth: SmoothField, came: xr.DataArray | None) -> np.ndarray:
+    """Times to predict: those of the frames that came after the smooth field, or evenly spaced ones.
+
+    Raises:
+        ConfigError: If there are none.
+    """
+    last = float(smooth.field["time"][-1])
+    times = np.linspace(last, until, max(frames, 0) + 1)[1:]
+    if came is not None:
+        clock = came["time"].values
+        times = clock[(clock > last) & (clock <= until)]
+    if not (until > last and len(times)):
+        raise ConfigError(
+            "There is nothing to predict.",
+            got=f"{len(times)} frames until {until:g}",
+            wanted=f"1 or more, until a time after {last:g}",
+            fix=f"a time such as {last + float(np.ptp(smooth.field['time'].values)) / 2:g}",
+        )
+    return times
+
+
+def write_prediction(
+    prediction: xr.Dataset,
+    folder: str | PathLike[str],
+    smooth: SmoothField,
+    came: xr.DataArray | None = None,
+    *,
+    animation: str = "gif",
+) -> tuple[list[Path], str]:
+    """Write a prediction, an animation of it and, if frames came, scores and a figure of them.
+
+    Args:
+        prediction: What `predict` returned.
+        folder: Where to; made if absent.
+        smooth: What was known before.
+        came: Frames at the predicted times.
+        animation: `gif`, `mp4` or `none`.
+
+    Returns:
+        The files, and what there is to say in a line or two.
+
+    Raises:
+        ConfigError: If the frames are not those that were predicted.
+        FileError: If a file cannot be written.
+    """
+    from bayespde.results.figures import animate_prediction, plot_prediction, plot_scores, save_figure
+
+    folder, shown = Path(folder), "z" not in prediction.dims
+    paths = [folder / "prediction.nc"]
+    with atomic_path(paths[0]) as temporary:
+        prediction.to_netcdf(temporary, engine="h5netcdf")
+    if shown:
+        paths += save_figure(plot_prediction(prediction, came), folder / "prediction.png")
+    if shown and animation != "none":
+        paths.append(animate_prediction(prediction, folder / f"prediction.{animation}", came))
+    ended = float(prediction.attrs["share_ended"])
+    text = f"{prediction.sizes['draw']} draws, {prediction.attrs['boundary']} in space; {ended:.0%} of them ended early"
+    if came is not None:
+        before = smooth.field.copy(data=smooth.evaluate((0,) * len(smooth.dims)))
+        scores = score_prediction(prediction, came, before=before)
+        with atomic_path(folder / "scores.csv") as temporary:
+            temporary.write_text(scores.to_dataframe().to_csv(), encoding="utf-8")
+        paths += [folder / "scores.csv", *save_figure(plot_scores(scores), folder / "scores.png")]
+        text += "\n" + describe_scores(scores)
+    return paths, text
 
 
 def _flat(field: xr.DataArray, derivatives: xr.Dataset) -> tuple[xr.DataArray, xr.Dataset]:

@@ -67,6 +67,7 @@ def discover(
     variable: Variable = None,
     seed: Seed = 0,
     workers: Annotated[int, typer.Option(help="Sampler runs at a time.")] = 1,
+    holdout_frames: Annotated[int, typer.Option(help="Last frames that are predicted, and not seen.")] = 0,
 ) -> None:
     """Find the equation behind a field."""
     from bayespde.config import DiscoverConfig, library_from_mapping, read_toml
@@ -81,7 +82,14 @@ def discover(
     library = library_from_mapping(section, space=data.ndim - 1, variable=str(data.name))
     chosen = DiscoverConfig.from_mapping(settings)
     found = discover_field(
-        data, library=library, config=chosen, seed=seed, folder=output, workers=workers, progress=True
+        data,
+        library=library,
+        config=chosen,
+        seed=seed,
+        holdout_frames=holdout_frames,
+        folder=output,
+        workers=workers,
+        progress=True,
     )
     _show(found, output)
 
@@ -138,6 +146,36 @@ def compare(
     names = [str(path) for path in posteriors]
     found = {name: _posterior(path) for name, path in zip(names, posteriors, strict=True)}
     typer.echo(format_comparison(compare_posteriors(found)))
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="The folder of a discovery.")],
+    until: Annotated[float, typer.Option(help="Last time, in the unit of the field.")],
+    frames: Annotated[int, typer.Option(help="How many, evenly spaced after the last one.")] = 50,
+    draws: Annotated[int, typer.Option(help="Of the posterior.")] = 100,
+    boundary: Annotated[str, typer.Option(help="auto, periodic, no-flux, fixed or open.")] = "auto",
+    observed: Annotated[Path | None, typer.Option(help="Frames that came: scores are written.")] = None,
+    animation: Annotated[str, typer.Option(help="gif, mp4 or none.")] = "gif",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; by default that of the run.")] = None,
+    variable: Variable = None,
+    seed: Seed = 0,
+) -> None:
+    """Integrate the law of a discovery on from the end of its video."""
+    from bayespde.answers import times_until, write_prediction
+    from bayespde.core.field import read_field
+    from bayespde.folder import read_smooth
+    from bayespde.prediction import Forecast, predict_onward
+
+    smooth_field, posterior = read_smooth(run / "smooth.nc"), _posterior(run)
+    came = None if observed is None else read_field(observed, variable)
+    times = times_until(until, frames, smooth_field, came)
+    options = Forecast(draws=draws, boundary=boundary)
+    found = predict_onward(posterior, smooth_field, times, options=options, seed=seed, progress=True)
+    paths, text = write_prediction(found, output or run, smooth_field, came, animation=animation)
+    typer.echo(text)
+    for path in paths:
+        typer.echo(f"  {path}")
 
 
 @app.command()
@@ -219,10 +257,22 @@ def _show(found: Discovery, folder: Path) -> None:
     typer.echo(f"\n{found}")
     for group, mass in group_masses(found.posterior):
         typer.echo(f"interchangeable here: {group.describe()}, together with probability {mass:.3f}")
+    if found.holdout is not None:
+        paths |= _foretell(found, folder)
     typer.echo("\nwritten:")
     stages = [folder / name for name in ("smooth.nc", "statistics.nc", "rows.nc", "posterior.nc")]
     for path in [*filter(Path.is_file, stages), *paths.values()]:
         typer.echo(f"  {path}")
+
+
+def _foretell(found: Discovery, folder: Path) -> dict[str, Path]:
+    """Predict what was held out, write it, and say how good it is."""
+    from bayespde.answers import write_prediction
+
+    prediction, _ = found.foretold()
+    paths, text = write_prediction(prediction, folder, found.smooth, found.holdout)
+    typer.echo(f"\nof the frames that were held out: {text}")
+    return {path.name: path for path in paths}
 
 
 def main() -> None:

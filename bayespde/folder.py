@@ -14,7 +14,7 @@ import xarray as xr
 
 from bayespde import __version__
 from bayespde.core.errors import FileError
-from bayespde.core.files import atomic_path
+from bayespde.core.files import atomic_path, existing_file
 from bayespde.core.posterior import Posterior
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.results.inference_data import load, save
@@ -110,6 +110,15 @@ def _is_complete(found: Posterior) -> bool:
 def stage_key(*parts: Any) -> str:
     """Sixteen hexadecimal digits that identify the inputs of a stage."""
     return sha256("\n".join(map(str, (__version__, *parts))).encode()).hexdigest()[:16]
+
+
+def read_smooth(file: Path) -> SmoothField:
+    """The smooth field of a run folder.
+
+    Raises:
+        FileError: If it is missing or cannot be read.
+    """
+    return _read_back(existing_file(file), lambda path: SmoothField.from_dataset(_read(path)))
 
 
 def _write(dataset: xr.Dataset, path: Path) -> None:

@@ -13,7 +13,7 @@ import xarray as xr
 from bayespde.config import DiscoverConfig, Prior
 from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import ConfigError
-from bayespde.core.field import check_field, field_hash
+from bayespde.core.field import MINIMUM_SAMPLES, check_field, field_hash
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import check_workers, spawn_seeds
 from bayespde.core.scales import units_of
@@ -26,10 +26,12 @@ from bayespde.library.front import is_front
 from bayespde.library.rows import weak_statistics
 from bayespde.library.strong import Strong, strong_statistics
 from bayespde.model.spin import SpinModel
+from bayespde.prediction import Forecast, predict_onward, prediction_errors
 from bayespde.refine_stage import refined_or_rows
 from bayespde.results.diagnose import diagnose
 from bayespde.results.diagnostics import squared_residual_per_row
 from bayespde.results.equations import RankedEquation, equations
+from bayespde.results.foretold import score_prediction
 from bayespde.results.pareto import pareto_front
 from bayespde.results.second import format_estimates
 from bayespde.sampling import sample
@@ -121,6 +123,7 @@ class Discovery:
         rows: The posterior by the rows.
         model: The target that the posterior is of.
         folder: Where it is on disk, if anywhere.
+        holdout: Last frames, which nothing of this has seen; None if there are none.
     """
 
     smooth: SmoothField
@@ -128,6 +131,7 @@ class Discovery:
     rows: Posterior
     model: SpinModel
     folder: Path | None = None
+    holdout: xr.DataArray | None = None
 
     @property
     def statistics(self) -> SufficientStatistics:
@@ -139,12 +143,63 @@ class Discovery:
         return equations(self.posterior, top=top, level=level)
 
     def pareto_front(self) -> xr.Dataset:
-        """Complexity against block-cross-validated error."""
-        return pareto_front(self.posterior)
+        """Complexity against block-cross-validated error, and `prediction_error` where frames were held out.
+
+        That is of the equation with least-squares coefficients, from the last frame of the smooth field, over the
+        standard deviation of the held-out frames; NaN where it does not come so far.
+        """
+        front = pareto_front(self.posterior)
+        if self.holdout is None:
+            return front
+        library, coefficients = self.posterior.library, front["coefficient"].values
+        found = prediction_errors(library, coefficients, self.smooth, self.holdout)
+        return front.assign(prediction_error=("equation", found))
 
     def best(self) -> Equation:
         """The most probable equation with posterior mean coefficients."""
         return self.equations(top=1)[0].equation(self.posterior.library)
+
+    def predict(
+        self, times: Any, *, options: Forecast | None = None, seed: int = 0, progress: bool = False
+    ) -> xr.Dataset:
+        """What comes: draws of the law integrated forward, see `bayespde.predict`.
+
+        Where equations were judged by pixels it starts at the first frame, from draws of law and state together, along
+        the trajectories of the leading equations; these are fitted once more, in seconds. Else it starts at the last
+        frame of the smooth field.
+
+        Args:
+            times: Strictly increasing, in the unit of the field.
+            options: How.
+            seed: Of all draws.
+            progress: Show bars.
+
+        Returns:
+            The prediction.
+        """
+        return predict_onward(self.posterior, self.smooth, times, options=options, seed=seed, progress=progress)
+
+    def foretold(self, *, options: Forecast | None = None, seed: int = 0) -> tuple[xr.Dataset, xr.Dataset]:
+        """The frames that were held out, predicted, and the scores of that beside frames that stay or move on.
+
+        Raises:
+            ConfigError: If no frames were held out.
+        """
+        held = self._held_out()
+        prediction = self.predict(held["time"].values, options=options, seed=seed)
+        none = (0,) * held.ndim
+        before = self.smooth.field.copy(data=self.smooth.evaluate(none))
+        return prediction, score_prediction(prediction, held, before=before, seed=seed)
+
+    def _held_out(self) -> xr.DataArray:
+        if self.holdout is None:
+            raise ConfigError(
+                "No frames were held out.",
+                got="holdout_frames=0",
+                wanted="frames that the discovery has not seen",
+                fix="discover(field, holdout_frames=20)",
+            )
+        return self.holdout
 
     def to_inference_data(self) -> Any:
         """The posterior as what the installed ArviZ takes."""
@@ -176,6 +231,7 @@ def discover(
     library: Library | None = None,
     config: DiscoverConfig | None = None,
     seed: int = 0,
+    holdout_frames: int = 0,
     folder: str | PathLike[str] | None = None,
     workers: int = 1,
     progress: bool = False,
@@ -187,6 +243,7 @@ def discover(
         library: The candidate terms; the default library of the field's dimension if absent.
         config: Settings of all stages.
         seed: Non-negative integer.
+        holdout_frames: Last frames that nothing sees, by which the equation can be judged: `Discovery.foretold`.
         folder: Where finished stages are kept; a rerun with the same data and settings resumes after them.
         workers: Sampler runs at a time; the answer does not depend on it.
         progress: Show bars.
@@ -200,6 +257,7 @@ def discover(
         FileError: If the folder cannot be written.
     """
     field, config = check_field(field), config or DiscoverConfig()
+    field, holdout = _without_last(field, holdout_frames)
     library = library or polynomial_library(str(field.name), space=field.ndim - 1)
     check_library(library, field)
     check_workers(workers)
@@ -236,7 +294,22 @@ def discover(
     else:
         rows = run.rows(keys["rows"], by_rows)
         posterior = run.posterior(stage_key(keys["rows"], config.refine, refine_seed), by_pixels)
-    return Discovery(smooth, posterior, rows, config.prior.model(posterior.statistics, library), run.path)
+    return Discovery(smooth, posterior, rows, config.prior.model(posterior.statistics, library), run.path, holdout)
+
+
+def _without_last(field: xr.DataArray, frames: int) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """The first frames, and so many last ones; all and None if none are held out."""
+    left = field.sizes["time"] - MINIMUM_SAMPLES
+    if isinstance(frames, bool) or not isinstance(frames, int) or not 0 <= frames <= left:
+        raise ConfigError(
+            "The number of frames to hold out is out of range.",
+            got=repr(frames),
+            wanted=f"0 to {left} of {field.sizes['time']}",
+            fix="holdout_frames=0",
+        )
+    if not frames:
+        return field, None
+    return field.isel(time=slice(None, -frames)), field.isel(time=slice(-frames, None))
 
 
 def _judged_by(posterior: Posterior) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import checked_seed
+from bayespde.refine_stage import trajectories_again
 from bayespde.refinement import Refined
 from bayespde.smooth.edges import boundaries_like
 from bayespde.smooth.frame_draws import draw_frames, likely_boundaries
@@ -37,7 +39,7 @@ class Forecast:
     Attributes:
         draws: Of law and start together.
         boundary: "auto", as the field at the start looks like; "periodic", "no-flux" or "fixed" (edges stay at the
-            values of the start), as for `Method`; or "open", a window out of a larger field in which the same law holds.
+            values of the start), as for `Method`; or "open", a window out of a larger field with the same law.
         noise_scale: Standard deviation of a pixel; None means that of the field at the start, 0 for a frame.
         rtol: Tolerated error of a step, relative to the largest `|u|`.
     """
@@ -127,6 +129,70 @@ def predict(
         integrated_at=" x ".join(map(str, found.points)),
         seed=int(seed),
     )
+
+
+def predict_onward(
+    posterior: Posterior,
+    smooth: SmoothField,
+    times: Any,
+    *,
+    options: Forecast | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Predict from what a discovery knows: along trajectories if its equations were judged by pixels.
+
+    Args:
+        posterior: That of a discovery.
+        smooth: Its smooth field: the start where equations were judged by rows.
+        times: Strictly increasing, in the unit of the field.
+        options: How.
+        seed: Of all draws.
+        progress: Show bars.
+
+    Returns:
+        What `predict` returns.
+    """
+    start: SmoothField | Refined = smooth
+    if posterior.provenance.get("refinement", {}).get("by") == "pixels":
+        start = trajectories_again(posterior, smooth, seed=seed, progress=progress)
+    return predict(posterior, start, times, options=options, seed=seed, progress=progress)
+
+
+def prediction_errors(
+    library: Library, coefficients: np.ndarray, smooth: SmoothField, frames: xr.DataArray, *, boundary: str = "auto"
+) -> np.ndarray:
+    """How far equations are off frames that came after the smooth field.
+
+    Args:
+        library: The candidate terms.
+        coefficients: Of every equation, `[n, K]`, physical units.
+        smooth: Where they start: its mean at its last frame.
+        frames: What came.
+        boundary: As for `Forecast`; "auto" as the smooth field looks like.
+
+    Returns:
+        Root mean square over all frames and pixels, over the standard deviation of the frames, `[n]`; NaN for an
+        equation that does not come so far.
+    """
+    if boundary == "auto":
+        boundary = next(iter(likely_boundaries(smooth, np.random.default_rng(0))), "open")
+    index, none = smooth.field.sizes["time"] - 1, (0,) * len(smooth.dims)
+    frame = smooth.field.isel(time=index)
+    state = beyond(smooth.evaluate(none)[index], MARGIN if boundary == "open" else 0.0, dims=frame.ndim)
+    launch = launch_of(
+        library,
+        coefficients,
+        np.repeat(state[None], len(coefficients), axis=0),
+        time=float(smooth.field["time"][index]),
+        frame=frame.reset_coords(drop=True),
+        method=Forecast().method(boundary, float(np.std(state))),
+    )
+    found = predict_frames(launch, frames["time"].values).frames
+    apart = (found - frames.values).reshape(len(found), -1)
+    came = np.isfinite(found).reshape(len(found), -1).all(axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.where(came, np.sqrt(np.nanmean(apart**2, axis=1)), np.nan) / float(frames.std())
 
 
 def draw_equations(posterior: Posterior, draws: int, random: np.random.Generator) -> np.ndarray:

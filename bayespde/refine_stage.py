@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from tqdm import tqdm
 
 from bayespde.config import DiscoverConfig
-from bayespde.core.errors import BayespdeError
+from bayespde.core.equation import Equation
+from bayespde.core.errors import BayespdeError, FitError, IntegrationError
 from bayespde.core.posterior import Posterior
-from bayespde.refinement import refine
+from bayespde.refinement import Refined, recording_of, refine
 from bayespde.results.checks import check_fit
 from bayespde.smooth.frame_draws import likely_boundaries
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.solve.method import Method
-from bayespde.solve.trajectory import AFFORDABLE, TrajectoryConfig
+from bayespde.solve.trajectory import AFFORDABLE, Trajectory, TrajectoryConfig, fit_trajectory
 
 # Pixels of a field in one dimension of space whose trajectories take seconds.
 MOST_PIXELS = 100_000
@@ -27,6 +29,8 @@ LEAST_NOISE = 1e-3
 MARGINS = (0.5, 1.0, 2.0)
 # Equations to begin with, in a field with a boundary and in a window, whose fits take many times as long.
 TOP, WINDOW_TOP = 8, 3
+# Of the probability of the best, below which an equation is not fitted again.
+LEAST_SHARE = 0.01
 # Checks that fail where the boundary is another.
 MISFITS = {"slow residual", "excess noise"}
 
@@ -119,12 +123,63 @@ def _not_tried(rows: Posterior, field: xr.DataArray, smooth: SmoothField) -> str
     return ""
 
 
+def trajectories_again(
+    posterior: Posterior,
+    smooth: SmoothField,
+    *,
+    top: int = 3,
+    seed: int = 0,
+    progress: bool = False,
+) -> Refined:
+    """Trajectories of the leading equations of a posterior by pixels, fitted anew: they are not kept with it.
+
+    Args:
+        posterior: What `refined_or_rows` returned, by pixels.
+        smooth: The smooth field made from the same field.
+        top: Most equations; those of less than a hundredth of the probability of the best are left out.
+        seed: Of the draws of the first frame.
+        progress: Show a bar.
+
+    Returns:
+        The posterior with these trajectories, each with the probability that the posterior gives it among them.
+
+    Raises:
+        FitError: If the best has no trajectory.
+        IntegrationError: Likewise.
+    """
+    about, field = posterior.provenance["refinement"], smooth.field
+    method = _method(field, "periodic" if about["margin"] else about["boundary"])
+    config = TrajectoryConfig(method=method, margin=about["margin"])
+    pilot, draws, recording = recording_of(field, smooth, seed=seed)
+    spins, probability = posterior.configurations()
+    order = np.argsort(-probability, kind="stable")[:top]
+    found: list[Trajectory] = []
+    failed, kept = [], []
+    for k in tqdm(order[probability[order] >= LEAST_SHARE * probability.max()], "trajectories", disable=not progress):
+        start = Equation.from_library(posterior.library, posterior.statistics.least_squares(spins[k]))
+        near = found[0] if found else None
+        try:
+            one = fit_trajectory(start, field, pilot=pilot, draws=draws, recording=recording, near=near, config=config)
+        except (FitError, IntegrationError) as error:
+            if not found:
+                raise
+            failed.append((start.names, str(error).splitlines()[0]))
+        else:
+            found.append(one)
+            kept.append(probability[k])
+    share = np.array(kept) / np.sum(kept)
+    return Refined(posterior, tuple(found), share, tuple(failed), recording, config)
+
+
+def _method(field: xr.DataArray, boundary: str) -> Method:
+    """How trajectories of a field are integrated."""
+    method = Method(maximum_steps=AFFORDABLE, atol=TOLERANCE * float(field.std()))
+    return method if boundary == "periodic" else replace(method, space="difference", order=4, boundary=boundary)
+
+
 def _guesses(smooth: SmoothField, field: xr.DataArray, seed: int) -> list[tuple[TrajectoryConfig, ...]]:
     """Ways to integrate, one lot after the other: with boundaries that the smooth field looks like, and as a window."""
-    periodic = Method(maximum_steps=AFFORDABLE, atol=TOLERANCE * float(field.std()))
-    walls = replace(periodic, space="difference", order=4, boundary="no-flux")
-    methods = {"periodic": periodic, "no-flux": walls, "fixed": replace(walls, boundary="fixed")}
     likely = likely_boundaries(smooth, np.random.default_rng(seed))
-    whole = tuple(TrajectoryConfig(method=methods[boundary]) for boundary in likely)
-    window = tuple(TrajectoryConfig(method=periodic, margin=margin) for margin in MARGINS)
+    whole = tuple(TrajectoryConfig(method=_method(field, boundary)) for boundary in likely)
+    window = tuple(TrajectoryConfig(method=_method(field, "periodic"), margin=margin) for margin in MARGINS)
     return [guesses for guesses in (whole, window) if guesses]

@@ -13,7 +13,7 @@ from bayespde.core.posterior import Posterior
 from bayespde.results.inference_data import SAMPLE, to_tree
 
 
-def to_inference_data(posterior: Posterior) -> Any:
+def to_inference_data(posterior: Posterior, prediction: xr.Dataset | None = None) -> Any:
     """Hand a posterior to ArviZ [kumar2019arviz].
 
     Use ArviZ for coefficients, for `loo` per block and for files. For spins use `run_agreement` and
@@ -22,11 +22,12 @@ def to_inference_data(posterior: Posterior) -> Any:
 
     Args:
         posterior: What sampling or enumeration returned.
+        prediction: What `predict` returned, for the groups `predictions` and `predictions_constant_data`.
 
     Returns:
         An `arviz.InferenceData` with ArviZ 0.x, an `xarray.DataTree` with ArviZ 1 or later.
     """
-    return _native(to_tree(posterior))
+    return _native(to_tree(posterior, prediction))
 
 
 def r_hat_and_ess(values: np.ndarray) -> tuple[float, float]:

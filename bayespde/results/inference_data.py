@@ -24,7 +24,7 @@ SAMPLE = ("chain", "draw")
 ESTIMATOR = "inclusion_"
 
 
-def to_tree(posterior: Posterior) -> xr.DataTree:
+def to_tree(posterior: Posterior, prediction: xr.Dataset | None = None) -> xr.DataTree:
     """Lay a posterior out in the InferenceData schema [kumar2019arviz].
 
     A run is a chain, a particle a draw; all weigh the same. Draws keep the order of their ancestors.
@@ -32,11 +32,12 @@ def to_tree(posterior: Posterior) -> xr.DataTree:
 
     Args:
         posterior: What sampling or enumeration returned.
+        prediction: What `predict` returned.
 
     Returns:
         Groups `posterior`, `sample_stats`, `smc_stats`, `log_prior`, `observed_data`, `constant_data`; `prior`, draws
         of the spins, where the prior is known; `log_likelihood` and `posterior_predictive` where rows were not
-        tempered; `exact` where enumeration ran. Every attribute is text or a number, so that netCDF holds it.
+        tempered; `exact` where enumeration ran; `predictions` and `predictions_constant_data` of a prediction. Every attribute is text or a number, so that netCDF holds it.
     """
     groups = {
         "posterior": _posterior_group(posterior),
@@ -59,6 +60,8 @@ def to_tree(posterior: Posterior) -> xr.DataTree:
         groups["prior"] = xr.Dataset(drawn)
     if posterior.exact is not None:
         groups["exact"] = _exact_group(posterior.exact)
+    if prediction is not None:
+        groups |= _predictions(prediction)
     created, described = _creation(posterior), _description(posterior)
     groups["constant_data"].attrs.update(described)
     terms = list(posterior.library.names)
@@ -178,6 +181,17 @@ def _constant_data(posterior: Posterior) -> xr.Dataset:
         group["prior_inclusion"] = (("term",), np.asarray(posterior.provenance["prior_inclusion"]))
     group["coefficient_unit"] = (("term",), list(_units(posterior).values()))
     return group
+
+
+def _predictions(prediction: xr.Dataset) -> dict[str, xr.Dataset]:
+    """Predicted frames as one chain, and what was given: the law of each draw and how it was integrated."""
+    name = prediction.attrs["field"]
+    law = prediction[["coefficient"]].rename(term="predicted_term", draw="predicted_draw")
+    numbers = {k: xr.DataArray(prediction.attrs[k]) for k in ("noise_scale", "start")}
+    return {
+        "predictions": prediction[[name, "ended"]].expand_dims(chain=[0]).drop_attrs(deep=False),
+        "predictions_constant_data": law.assign(numbers).drop_attrs(deep=False),
+    }
 
 
 def _exact_group(exact: ExactTable) -> xr.Dataset:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bayespde.results.figures.answers import plot_inclusion, plot_pareto
 from bayespde.results.figures.configurations import plot_co_inclusion, plot_configurations
+from bayespde.results.figures.foretold import animate_prediction, plot_prediction, plot_scores
 from bayespde.results.figures.maps import plot_field
 from bayespde.results.figures.sampler import plot_genealogy, plot_ladder, plot_runs
 from bayespde.results.figures.style import save_figure
 
 __all__ = [
+    "animate_prediction",
     "plot_co_inclusion",
     "plot_configurations",
     "plot_field",
@@ -16,6 +18,8 @@ __all__ = [
     "plot_inclusion",
     "plot_ladder",
     "plot_pareto",
+    "plot_prediction",
     "plot_runs",
+    "plot_scores",
     "save_figure",
 ]
