@@ -191,8 +191,9 @@ def prediction_errors(
     found = predict_frames(launch, frames["time"].values).frames
     apart = (found - frames.values).reshape(len(found), -1)
     came = np.isfinite(found).reshape(len(found), -1).all(axis=1)
-    with np.errstate(invalid="ignore"):
-        return np.where(came, np.sqrt(np.nanmean(apart**2, axis=1)), np.nan) / float(frames.std())
+    errors = np.full(len(found), np.nan)
+    errors[came] = np.sqrt(np.nanmean(apart[came] ** 2, axis=1)) / float(frames.std())
+    return errors
 
 
 def draw_equations(posterior: Posterior, draws: int, random: np.random.Generator) -> np.ndarray:

@@ -19,15 +19,15 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "models" not in p.relative_
 TREES = {p: ast.parse(p.read_text(encoding="utf-8")) for p in MODULES}
 FUNCTIONS = [(p, node) for p, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 PUBLIC = {
-    "BayespdeError", "Coupling", "DiscoverConfig", "Discovery", "Equation", "Library", "Posterior", "Prior",
-    "SMCConfig", "SimulationSpec", "SmoothField", "Smoothing", "SpinModel", "SpinSMC", "Strong",
+    "BayespdeError", "Coupling", "DiscoverConfig", "Discovery", "Equation", "Forecast", "Library", "Posterior",
+    "Prior", "SMCConfig", "SimulationSpec", "SmoothField", "Smoothing", "SpinModel", "SpinSMC", "Strong",
     "SufficientStatistics", "TemperedGibbsConfig", "Weak", "__version__", "add_noise", "assemble", "block_elpd",
     "check_field", "check_fit", "co_inclusion", "compare", "configuration_table", "diagnose", "differentiate",
     "discover", "enumerate_models", "equations", "figures", "fit_field", "format_comparison", "from_inference_data",
-    "genealogy", "inclusion_bayes_factors", "integrate", "isotropic_couplings", "log_posterior_odds", "make_field",
-    "make_samples", "named_library", "pareto_front", "polynomial_library", "power_scaling", "read_field", "refine",
-    "run_agreement", "sample", "samples_of", "second_estimate", "simulate", "smc", "tempering_ladder",
-    "to_inference_data",
+    "front_positions", "genealogy", "inclusion_bayes_factors", "integrate", "isotropic_couplings",
+    "log_posterior_odds", "make_field", "make_samples", "named_library", "pareto_front", "polynomial_library",
+    "power_scaling", "predict", "read_field", "refine", "run_agreement", "sample", "samples_of", "score_front",
+    "score_prediction", "second_estimate", "simulate", "smc", "tempering_ladder", "to_inference_data",
 }  # fmt: skip
 
 

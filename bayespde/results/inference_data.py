@@ -37,7 +37,8 @@ def to_tree(posterior: Posterior, prediction: xr.Dataset | None = None) -> xr.Da
     Returns:
         Groups `posterior`, `sample_stats`, `smc_stats`, `log_prior`, `observed_data`, `constant_data`; `prior`, draws
         of the spins, where the prior is known; `log_likelihood` and `posterior_predictive` where rows were not
-        tempered; `exact` where enumeration ran; `predictions` and `predictions_constant_data` of a prediction. Every attribute is text or a number, so that netCDF holds it.
+        tempered; `exact` where enumeration ran; `predictions` and `predictions_constant_data` of a prediction.
+        Every attribute is text or a number, so that netCDF holds it.
     """
     groups = {
         "posterior": _posterior_group(posterior),

@@ -21,6 +21,8 @@ from bayespde.solve.stencils import RightHandSide, right_hand_side
 TOGETHER = 2**19
 # Fastest rate times the longest interval between frames below which steps are explicit.
 EASY = 20.0
+# Rates of draws that share their steps differ by less than this factor.
+ALIKE = 4.0
 
 
 class Ensemble(NamedTuple):
@@ -65,18 +67,32 @@ def evolve_draws(
         The frames.
     """
     frames = np.full((len(starts), len(times), *grid.points), np.nan)
-    ended = np.full(len(starts), np.inf)
-    longest = float(np.diff(times).max())
-    rates = right_hand_side(equation, grid, method=method, coefficients=torch.from_numpy(coefficients)).rates
-    stiffness = rates.abs().reshape(len(starts), -1).amax(dim=1).numpy()
-    count = max(1, TOGETHER // math.prod(grid.points))
-    order = np.argsort(stiffness, kind="stable")
+    ended, longest = np.full(len(starts), np.inf), float(np.diff(times).max())
+    stiffness = _stiffness(equation, grid, coefficients, method)
     with tqdm(total=len(starts), desc="predict", unit="draw", disable=not progress) as bar:
-        for some in np.split(order, range(count, len(order), count)):
+        for some in _alike(stiffness, max(1, TOGETHER // math.prod(grid.points))):
             chosen = _as_is_best(method, float(stiffness[some].max()) * longest)
             _Group(equation, grid, times, chosen, bound).run(coefficients[some], starts[some], some, frames, ended)
             bar.update(len(some))
     return Ensemble(frames, ended)
+
+
+def _stiffness(equation: Equation, grid: Grid, coefficients: np.ndarray, method: Method) -> np.ndarray:
+    """Largest rate of every draw, `[draws]`, 1 / time unit."""
+    rates = right_hand_side(equation, grid, method=method, coefficients=torch.from_numpy(coefficients)).rates
+    fastest = rates.abs().flatten(start_dim=-len(grid.dims)).amax(dim=-1)
+    return fastest.expand(len(coefficients)).numpy()
+
+
+def _alike(stiffness: np.ndarray, most: int) -> list[np.ndarray]:
+    """Draws by stiffness, in groups of at most so many that do not differ by much."""
+    order = np.argsort(stiffness, kind="stable")
+    groups: list[list[int]] = []
+    for draw in order.tolist():
+        if not groups or len(groups[-1]) == most or stiffness[draw] > ALIKE * stiffness[groups[-1][0]]:
+            groups.append([])
+        groups[-1].append(draw)
+    return [np.array(group) for group in groups]
 
 
 def _as_is_best(method: Method, stiffness: float) -> Method:

@@ -14,7 +14,9 @@ from bayespde.solve.resolution import Resolution
 # Largest |u| of a draw, over that of the first frames, with which it is still taken for a prediction.
 RUNAWAY = 100.0
 # Of the first frames and of what becomes of them: what more points may change, over their deviation.
-FAITHFUL = 1e-3
+FAITHFUL = 5e-4
+# Times on the way at which that is looked at.
+LOOKS = 6
 
 
 class Predicted(NamedTuple):
@@ -63,7 +65,7 @@ def predict_frames(launch: Launch, times: np.ndarray, *, progress: bool = False)
 
 
 def _resolved(launch: Launch, end: float) -> Resolution:
-    """Grid of as few points as show the first frames, and the last one of a middling draw, as all pixels would."""
+    """Grid of as few points as show the first frames, and later ones of a middling draw, as all pixels would."""
     domain, boundary = launch.domain, launch.method.boundary
     size = FAITHFUL * float(np.std(launch.states))
     resolution = Resolution.for_waves(domain, boundary, 0.0)
@@ -73,16 +75,16 @@ def _resolved(launch: Launch, end: float) -> Resolution:
         if finer is None:
             return resolution
         if np.sqrt(np.mean((shown - launch.states) ** 2)) <= size:
-            coarse, fine = (_last_frame(launch, r, end) for r in (resolution, finer))
-            if np.sqrt(np.mean((coarse - fine) ** 2)) <= size or not np.isfinite(fine).all():
+            coarse, fine = (_on_the_way(launch, r, end) for r in (resolution, finer))
+            apart = np.sqrt(np.mean((coarse - fine) ** 2, axis=tuple(range(1, fine.ndim))))
+            # Where neither comes to an end there is nothing to compare.
+            if not (apart > size).any() and np.isfinite(coarse).all() == np.isfinite(fine).all():
                 return resolution
         resolution = finer
 
 
-def _last_frame(launch: Launch, resolution: Resolution, end: float) -> np.ndarray:
-    """Of the draw whose coefficients are nearest the mean, at the pixels; NaN if it does not come so far."""
-    if end <= launch.time:
-        return launch.states[0]
+def _on_the_way(launch: Launch, resolution: Resolution, end: float) -> np.ndarray:
+    """Frames of the draw whose coefficients are nearest the mean, `[time, *domain]`; NaN where it does not come."""
     spread = launch.coefficients.std(axis=0)
     away = (launch.coefficients - launch.coefficients.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     middle = [int(np.argmin(np.sum(away**2, axis=1)))]
@@ -91,7 +93,7 @@ def _last_frame(launch: Launch, resolution: Resolution, end: float) -> np.ndarra
         resolution.grid,
         launch.coefficients[middle],
         resolution.at_points(launch.states[middle]),
-        np.array([launch.time, end]),
+        np.linspace(launch.time, end, LOOKS + 1),
         method=launch.method,
     )
-    return resolution.at_pixels(found.frames[0, -1])
+    return resolution.at_pixels(found.frames[0])

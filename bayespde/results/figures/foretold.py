@@ -39,16 +39,16 @@ def plot_prediction(
     Raises:
         ConfigError: If there are three space dimensions.
     """
-    drawn = prediction[prediction.attrs["field"]]
+    drawn, noise = prediction[prediction.attrs["field"]], float(prediction.attrs["noise_scale"])
     times = drawn["time"].values[np.unique(np.linspace(0, drawn.sizes["time"] - 1, frames).round().astype(int))]
     if drawn.ndim == 3:
         figure = new_figure(WIDTH, 2.3 * -(-len(times) // 2))
         panels = figure.subplots(-(-len(times) // 2), 2, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, time in zip(panels, times, strict=False):
-            _line(axes, drawn.sel(time=time), _came(observed, time), level)
+            _line(axes, drawn.sel(time=time), _came(observed, time), noise, level)
         for axes in panels[len(times) :]:
             axes.set_axis_off()
-        panels[0].legend(fontsize=SMALL, frameon=False)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=SMALL)
         return figure
     _check_flat(drawn)
     parts = {"mean": drawn.mean("draw"), "came": observed, "standard deviation": drawn.std("draw")}
@@ -62,7 +62,7 @@ def plot_prediction(
         for axes, time in zip(line, times, strict=True):
             image = _map(axes, values.sel(time=time, method="nearest"), shown)
             axes.set_title(f"{name}, {_at(drawn, time)}", fontsize=SMALL)
-        figure.colorbar(image, ax=list(line), shrink=0.8)
+        figure.colorbar(image, ax=list(line), shrink=0.8).ax.tick_params(labelsize=SMALL)
     return figure
 
 
@@ -98,7 +98,7 @@ def plot_scores(scores: xr.Dataset) -> Figure:
 
 
 def animate_prediction(
-    prediction: xr.Dataset, path: str | PathLike[str], observed: xr.DataArray | None = None, *, rate: float = 12.0
+    prediction: xr.Dataset, path: str | PathLike[str], observed: xr.DataArray | None = None, *, rate: int = 12
 ) -> Path:
     """Write a prediction as an animation.
 
@@ -126,22 +126,22 @@ def animate_prediction(
             wanted=".gif, or .mp4 with ffmpeg installed",
             fix="prediction.gif",
         )
-    drawn = prediction[prediction.attrs["field"]]
+    drawn, noise = prediction[prediction.attrs["field"]], float(prediction.attrs["noise_scale"])
     figure = new_figure(WIDTH, 3.2)
-    draw = _moving_line(figure, drawn, observed) if drawn.ndim == 3 else _moving_maps(figure, drawn, observed)
+    draw = _moving_line(figure, drawn, observed, noise) if drawn.ndim == 3 else _moving_maps(figure, drawn, observed)
     film = FuncAnimation(figure, draw, frames=drawn.sizes["time"], blit=False)
     with atomic_path(file) as temporary:
         film.save(temporary, writer=writer, fps=rate, dpi=110)
     return file
 
 
-def _moving_line(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | None) -> Any:
+def _moving_line(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | None, noise: float) -> Any:
     axes, limits = figure.subplots(), _limits(drawn)
 
     def draw(k: int) -> list[Any]:
         axes.clear()
         time = float(drawn["time"][k])
-        _line(axes, drawn.isel(time=k), _came(observed, time), 0.9)
+        _line(axes, drawn.isel(time=k), _came(observed, time), noise, 0.9)
         axes.set_ylim(limits["vmin"], limits["vmax"])
         axes.legend(fontsize=SMALL, frameon=False, loc="upper right")
         return []
@@ -167,21 +167,21 @@ def _moving_maps(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | N
     return draw
 
 
-def _line(axes: Axes, draws: xr.DataArray, came: xr.DataArray | None, level: float) -> None:
-    """Band and mean over the last dimension, and what came."""
-    place = draws.dims[-1]
-    low, high = (draws.quantile(q, "draw").values for q in ((1 - level) / 2, (1 + level) / 2))
-    x = draws[place].values
+def _line(axes: Axes, draws: xr.DataArray, came: xr.DataArray | None, noise: float, level: float) -> None:
+    """Mean and bands over the last dimension, without and with the noise of a pixel, and what came."""
+    place, ends = draws.dims[-1], ((1 - level) / 2, (1 + level) / 2)
+    x, unit = draws[place].values, unit_text(str(draws.attrs.get("units", "1")))
+    if noise:
+        blurred = draws + noise * np.random.default_rng(0).standard_normal(draws.shape)
+        low, high = (blurred.quantile(q, "draw").values for q in ends)
+        axes.fill_between(x, low, high, color=BLUE, alpha=0.12, lw=0, label="with the noise of a pixel")
+    low, high = (draws.quantile(q, "draw").values for q in ends)
+    axes.fill_between(x, low, high, color=BLUE, alpha=0.4, lw=0, label=f"{level:.0%} of the draws")
+    axes.plot(x, draws.mean("draw").values, color=BLUE, lw=1.0, label="mean")
     if came is not None:
-        axes.plot(x, came.values, ".", ms=2.5, color=GREY, label="came")
-    axes.fill_between(x, low, high, color=BLUE, alpha=0.3, lw=0, label=f"{level:.0%} of the draws")
-    axes.plot(x, draws.mean("draw").values, color=BLUE, lw=1.3, label="mean")
+        axes.plot(x, came.values, ".", ms=2.5, color=ORANGE, label="came")
     axes.set_title(_at(draws, float(draws["time"])), fontsize=SMALL)
-    label_axes(
-        axes,
-        x=axis_title(draws, place),
-        y=f"{math_text(str(draws.name))}{unit_text(str(draws.attrs.get('units', '1')))}",
-    )
+    label_axes(axes, x=axis_title(draws, place), y=f"{math_text(str(draws.name))}{unit}")
 
 
 def _map(axes: Axes, values: xr.DataArray, look: dict[str, Any]) -> Any:

@@ -1,0 +1,184 @@
+"""From a posterior to frames that have not been seen."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+import bayespde as bp
+from bayespde.cli import app
+from bayespde.core.errors import ConfigError, FieldError, FileError
+from bayespde.prediction import draw_equations, prediction_errors
+
+T, X = np.linspace(0, 4, 81), 2 * np.pi * np.arange(64) / 64
+TERMS = ("u", "u_x", "u_xx", "u*u_x")
+SPLINE = bp.DiscoverConfig(smoothing=bp.Smoothing(method="spline"))
+HELD = 30
+
+
+@pytest.fixture(scope="module")
+def clean():
+    start = xr.DataArray(1 + 0.8 * np.sin(X), dims="x", coords={"x": X}, name="u")
+    found = bp.integrate(bp.Equation.from_string("u_t = 0.1*u_xx - u*u_x"), start, T)
+    return bp.make_field(found.values, t=T, x=X)
+
+
+@pytest.fixture(scope="module")
+def found(clean, tmp_path_factory):
+    field = bp.add_noise(clean, 0.1, seed=0)
+    folder = tmp_path_factory.mktemp("run")
+    library = bp.Library.from_strings(TERMS)
+    return bp.discover(field, library=library, config=SPLINE, holdout_frames=HELD, folder=folder, seed=0)
+
+
+@pytest.fixture(scope="module")
+def foretold(found):
+    return found.foretold(seed=1)
+
+
+def test_what_is_held_out_is_not_seen(found, clean):
+    assert found.smooth.field.sizes["time"] == len(T) - HELD
+    np.testing.assert_array_equal(found.holdout["time"], T[-HELD:])
+    assert found.posterior.provenance["refinement"]["by"] == "pixels"
+
+
+def test_the_law_foretells_what_was_held_out(found, foretold, clean):
+    prediction, scores = foretold
+    assert prediction["u"].dims == ("draw", "time", "x")
+    assert prediction["u"].sizes["draw"] == 100
+    assert np.isinf(prediction["ended"]).all()
+    rest = clean.isel(time=slice(-HELD, None))
+    before = found.smooth.field.copy(data=found.smooth.evaluate((0, 0)))
+    truth = bp.score_prediction(prediction, rest, before=before, is_noisy=False)
+    rms = {n: float(np.sqrt((truth[n] ** 2).mean())) for n in ("rmse", "persistence", "constant_velocity")}
+    assert rms["rmse"] < 0.1 * rms["persistence"]
+    assert rms["rmse"] < 0.2 * rms["constant_velocity"]
+    # Pixels with their noise: independent, and more than a thousand of them.
+    assert float(scores["coverage"].mean()) == pytest.approx(0.9, abs=0.05)
+    assert float(scores["rmse"].mean()) == pytest.approx(prediction.attrs["noise_scale"], rel=0.1)
+
+
+def test_same_seed_same_prediction(found, foretold):
+    again, _ = found.foretold(seed=1)
+    assert again.identical(foretold[0])
+    other, _ = found.foretold(seed=2)
+    assert not np.array_equal(other["u"], again["u"])
+
+
+def test_rows_start_at_the_smooth_field(found, clean):
+    rest = clean.isel(time=slice(-HELD, None))
+    prediction = bp.predict(found.rows, found.smooth, rest["time"].values, seed=0)
+    assert prediction.attrs["start"] == T[-HELD - 1]
+    assert prediction.attrs["boundary"] == "periodic"
+    scores = bp.score_prediction(prediction, rest, before=found.smooth.field, is_noisy=False)
+    assert float(scores["rmse"].mean()) < 0.2 * float(scores["persistence"].mean())
+    assert float(scores["coverage"].mean()) > 0.5
+
+
+def test_a_frame_is_known(found, clean):
+    """All that differs is the law: deviations at first order are those of its draws."""
+    start = clean.isel(time=0, drop=True)
+    prediction = bp.predict(found.posterior, start, T[:20], options=bp.Forecast(draws=40), seed=0)
+    assert float(prediction["u"].isel(time=0).std("draw").max()) < 1e-12
+    assert prediction.attrs["noise_scale"] == 0
+    one = {n: float(v) for n, v in zip(prediction["term"].values, prediction["coefficient"][7], strict=True) if v}
+    law = bp.Equation.from_string("u_t = " + " + ".join(f"{v:.17g}*{n}" for n, v in one.items()))
+    wanted = bp.integrate(law, start, T[:20])
+    np.testing.assert_allclose(prediction["u"][7], wanted, atol=2e-3)
+
+
+def test_equations_are_drawn_by_their_probability(found, seed):
+    random = np.random.default_rng(seed)
+    drawn = np.concatenate([draw_equations(found.rows, 2000, random) for _ in range(5)])
+    wanted = found.rows.spins.mean(axis=(0, 1))
+    error = np.sqrt(wanted * (1 - wanted) / len(drawn))
+    assert np.all(np.abs((drawn != 0).mean(axis=0) - wanted) < 5 * error + 0.01)
+
+
+def test_the_front_has_an_error_of_prediction(found):
+    front = found.pareto_front()
+    best = front.isel(equation=int(np.flatnonzero(front["selected"])[0]))
+    empty = front.isel(equation=int(np.flatnonzero(front["size"] == 0)[0]))
+    assert float(best["prediction_error"]) < 0.5 * float(empty["prediction_error"])
+    # The empty equation stays where it is.
+    stays = found.smooth.evaluate((0, 0))[-1]
+    wanted = np.sqrt(np.mean((found.holdout.values - stays) ** 2)) / float(found.holdout.std())
+    assert float(empty["prediction_error"]) == pytest.approx(wanted, rel=0.02)
+
+
+def test_an_equation_that_blows_up_has_none(found):
+    coefficients = np.array([[0.0, 0, 0.1, -1.0], [0.0, 0, -1.0, 0]])
+    errors = prediction_errors(found.posterior.library, coefficients, found.smooth, found.holdout)
+    assert errors[0] < 0.3
+    assert np.isnan(errors[1])
+
+
+def test_predictions_are_groups_of_the_inference_data(found, foretold):
+    from bayespde.results.inference_data import from_inference_data, to_tree
+
+    tree = to_tree(found.posterior, foretold[0])
+    assert tree["predictions"]["u"].dims == ("chain", "draw", "time", "x")
+    np.testing.assert_array_equal(tree["predictions"]["u"][0], foretold[0]["u"])
+    assert float(tree["predictions_constant_data"]["noise_scale"]) == foretold[0].attrs["noise_scale"]
+    assert np.array_equal(from_inference_data(tree).spins, found.posterior.spins)
+
+
+def test_the_command_line_predicts_a_run(found, clean, tmp_path):
+    clean.to_netcdf(tmp_path / "came.nc", engine="h5netcdf")
+    command = ["predict", str(found.folder), "--until", "3.0", "--draws", "20", "--output", str(tmp_path / "out")]
+    answer = CliRunner().invoke(app, [*command, "--observed", str(tmp_path / "came.nc")])
+    assert answer.exit_code == 0, answer.output
+    assert "root mean square error: the law" in answer.output
+    names = {"prediction.nc", "prediction.png", "prediction.gif", "scores.csv", "scores.png"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == names
+    with xr.open_dataset(tmp_path / "out" / "prediction.nc", engine="h5netcdf") as written:
+        assert float(written["time"][-1]) == pytest.approx(3.0)
+        assert written.sizes["draw"] == 20
+    plain = CliRunner().invoke(app, [*command, "--frames", "5", "--animation", "none"])
+    assert plain.exit_code == 0, plain.output
+    late = CliRunner().invoke(app, [*command[:2], "--until", "1.0"])
+    assert isinstance(late.exception, ConfigError)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda p, s, c: bp.predict(p, s, [1.0, 0.5]), ConfigError),
+        (lambda p, s, c: bp.predict(p, s, [-1.0, 0.5]), ConfigError),
+        (lambda p, s, c: bp.predict(p, c, [0.0, 1.0]), FieldError),
+        (lambda p, s, c: bp.predict(p, c.isel(time=3), [0.0, 1.0]), ConfigError),
+        (lambda p, s, c: bp.predict(p, s, np.linspace(3, 4, 10**5), options=bp.Forecast(draws=10**4)), ConfigError),
+        (lambda p, s, c: bp.Forecast(draws=0), ConfigError),
+        (lambda p, s, c: bp.Forecast(boundary="round"), ConfigError),
+        (lambda p, s, c: bp.Forecast(noise_scale=-1.0), ConfigError),
+        (lambda p, s, c: bp.figures.animate_prediction(None, "film.avi"), FileError),
+    ],
+)
+def test_what_cannot_be_predicted_is_refused(found, clean, change, error):
+    with pytest.raises(error):
+        change(found.posterior, found.smooth, clean)
+
+
+@pytest.mark.parametrize("frames", [-1, True, 80, 2.0])
+def test_frames_to_hold_out_are_checked(clean, frames):
+    with pytest.raises(ConfigError, match="hold out"):
+        bp.discover(clean, holdout_frames=frames)
+
+
+def test_nothing_held_out_nothing_foretold(found):
+    from dataclasses import replace
+
+    with pytest.raises(ConfigError, match="held out"):
+        replace(found, holdout=None).foretold()
+
+
+def test_figures_of_planes(found, tmp_path):
+    axis = np.linspace(0, 1, 12)
+    values = np.random.default_rng(0).random((5, 6, 12, 12))
+    u = xr.DataArray(values, dims=("draw", "time", "y", "x"), coords={"time": np.arange(6.0), "y": axis, "x": axis})
+    prediction = xr.Dataset({"u": u}, attrs={"field": "u", "noise_scale": 0.1, "boundary": "periodic"})
+    figure = bp.figures.plot_prediction(prediction, u.mean("draw"), frames=3)
+    titles = [a.get_title() for a in figure.axes if a.get_title()]
+    assert titles[::3] == ["mean, $t$ = 0", "came, $t$ = 0", "standard deviation, $t$ = 0"]
+    path = bp.figures.animate_prediction(prediction, tmp_path / "plane.gif")
+    assert path.stat().st_size > 1000
