@@ -51,6 +51,7 @@ _HOME = {
     "predict": "bayespde.prediction",
     "Forecast": "bayespde.prediction",
     "score_prediction": "bayespde.results.foretold",
+    "describe_scores": "bayespde.results.foretold",
     "score_front": "bayespde.results.foretold",
     "front_positions": "bayespde.results.foretold",
     "power_scaling": "bayespde.sensitivity",

@@ -23,7 +23,7 @@ from bayespde.solve.integrate import checked_times
 from bayespde.solve.launch import Launch, launch_of, launch_of_trajectories
 from bayespde.solve.margin import beyond
 from bayespde.solve.method import Method
-from bayespde.solve.predict import predict_frames
+from bayespde.solve.predict import ACCURACY, predict_frames
 
 MOST_VALUES = 2**28
 BOUNDARIES = ("periodic", "no-flux", "fixed", "open")
@@ -42,12 +42,14 @@ class Forecast:
             values of the start), as for `Method`; or "open", a window out of a larger field with the same law.
         noise_scale: Standard deviation of a pixel; None means that of the field at the start, 0 for a frame.
         rtol: Tolerated error of a step, relative to the largest `|u|`.
+        accuracy: What more points in space may change, over the deviation of the first frames.
     """
 
     draws: int = 100
     boundary: str = "auto"
     noise_scale: float | None = None
     rtol: float = 1e-5
+    accuracy: float = ACCURACY
 
     def __post_init__(self) -> None:
         noise = 0.0 if self.noise_scale is None else self.noise_scale
@@ -57,11 +59,12 @@ class Forecast:
             and self.boundary in ("auto", *BOUNDARIES)
             and 0 <= noise < math.inf
             and 1e-13 <= self.rtol < 1
+            and 0 < self.accuracy < 1
         ):
             raise ConfigError(
                 "A setting of the prediction is out of range.",
                 got=self,
-                wanted=f"draws >= 1, a boundary among auto, {', '.join(BOUNDARIES)}, noise_scale >= 0, rtol below 1",
+                wanted=f"draws >= 1, a boundary among auto, {', '.join(BOUNDARIES)}, no negative noise, tolerances < 1",
                 fix="Forecast()",
             )
 
@@ -118,7 +121,7 @@ def predict(
         launch, boundary = _from_frame(start, posterior, clock, options, random)
         noise = 0.0
     _check(launch, clock, options)
-    found = predict_frames(launch, clock, progress=progress)
+    found = predict_frames(launch, clock, accuracy=options.accuracy, progress=progress)
     noise = noise if options.noise_scale is None else options.noise_scale
     dataset = _described(launch, found.frames, found.ended, clock)
     return dataset.assign_attrs(

@@ -22,12 +22,12 @@ PUBLIC = {
     "BayespdeError", "Coupling", "DiscoverConfig", "Discovery", "Equation", "Forecast", "Library", "Posterior",
     "Prior", "SMCConfig", "SimulationSpec", "SmoothField", "Smoothing", "SpinModel", "SpinSMC", "Strong",
     "SufficientStatistics", "TemperedGibbsConfig", "Weak", "__version__", "add_noise", "assemble", "block_elpd",
-    "check_field", "check_fit", "co_inclusion", "compare", "configuration_table", "diagnose", "differentiate",
-    "discover", "enumerate_models", "equations", "figures", "fit_field", "format_comparison", "from_inference_data",
-    "front_positions", "genealogy", "inclusion_bayes_factors", "integrate", "isotropic_couplings",
-    "log_posterior_odds", "make_field", "make_samples", "named_library", "pareto_front", "polynomial_library",
-    "power_scaling", "predict", "read_field", "refine", "run_agreement", "sample", "samples_of", "score_front",
-    "score_prediction", "second_estimate", "simulate", "smc", "tempering_ladder", "to_inference_data",
+    "check_field", "check_fit", "co_inclusion", "compare", "configuration_table", "describe_scores", "diagnose",
+    "differentiate", "discover", "enumerate_models", "equations", "figures", "fit_field", "format_comparison",
+    "from_inference_data", "front_positions", "genealogy", "inclusion_bayes_factors", "integrate",
+    "isotropic_couplings", "log_posterior_odds", "make_field", "make_samples", "named_library", "pareto_front",
+    "polynomial_library", "power_scaling", "predict", "read_field", "refine", "run_agreement", "sample", "samples_of",
+    "score_front", "score_prediction", "second_estimate", "simulate", "smc", "tempering_ladder", "to_inference_data",
 }  # fmt: skip
 
 

@@ -81,6 +81,14 @@ def test_diagnosis_runs_from_top_to_bottom(monkeypatch, tmp_path):
     assert float(odds) > 100
 
 
+def test_prediction_runs_from_top_to_bottom(monkeypatch, tmp_path):
+    namespace, printed = run_python(DOCS / "prediction.md", monkeypatch, tmp_path)
+    scores = namespace["scores"]
+    assert float(scores["rmse"].mean()) < 0.2 * float(scores["persistence"].mean())
+    assert any("True" in text for text, _ in printed)
+    assert {p.name for p in tmp_path.iterdir()} == {"prediction.png", "scores.png", "prediction.gif"}
+
+
 @pytest.mark.slow
 def test_tutorial_prints_what_it_says(monkeypatch, tmp_path):
     field = bp.simulate(bp.SimulationSpec.from_mapping(_declared("allen_cahn_front")))

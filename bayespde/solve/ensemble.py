@@ -19,8 +19,8 @@ from bayespde.solve.stencils import RightHandSide, right_hand_side
 
 # Values of draws that share their steps: few enough for the processor's cache.
 TOGETHER = 2**19
-# Fastest rate times the longest interval between frames below which steps are explicit.
-EASY = 20.0
+# Fastest rate times duration below which steps are explicit: the tables of exponential ones cost some hundred steps.
+EASY = 300.0
 # Rates of draws that share their steps differ by less than this factor.
 ALIKE = 4.0
 
@@ -67,11 +67,11 @@ def evolve_draws(
         The frames.
     """
     frames = np.full((len(starts), len(times), *grid.points), np.nan)
-    ended, longest = np.full(len(starts), np.inf), float(np.diff(times).max())
+    ended, duration = np.full(len(starts), np.inf), float(times[-1] - times[0])
     stiffness = _stiffness(equation, grid, coefficients, method)
     with tqdm(total=len(starts), desc="predict", unit="draw", disable=not progress) as bar:
         for some in _alike(stiffness, max(1, TOGETHER // math.prod(grid.points))):
-            chosen = _as_is_best(method, float(stiffness[some].max()) * longest)
+            chosen = _as_is_best(method, float(stiffness[some].max()) * duration)
             _Group(equation, grid, times, chosen, bound).run(coefficients[some], starts[some], some, frames, ended)
             bar.update(len(some))
     return Ensemble(frames, ended)

@@ -14,7 +14,7 @@ from bayespde.solve.resolution import Resolution
 # Largest |u| of a draw, over that of the first frames, with which it is still taken for a prediction.
 RUNAWAY = 100.0
 # Of the first frames and of what becomes of them: what more points may change, over their deviation.
-FAITHFUL = 5e-4
+ACCURACY = 5e-4
 # Times on the way at which that is looked at.
 LOOKS = 6
 
@@ -33,18 +33,21 @@ class Predicted(NamedTuple):
     points: tuple[int, ...]
 
 
-def predict_frames(launch: Launch, times: np.ndarray, *, progress: bool = False) -> Predicted:
+def predict_frames(
+    launch: Launch, times: np.ndarray, *, accuracy: float = ACCURACY, progress: bool = False
+) -> Predicted:
     """Integrate the draws of a launch, at as few points as they need, and show them at the pixels.
 
     Args:
         launch: The draws.
         times: Strictly increasing, none before the start.
+        accuracy: What more points may change, over the deviation of the first frames.
         progress: Show a bar.
 
     Returns:
         The frames at those times.
     """
-    resolution = _resolved(launch, float(times[-1]))
+    resolution = _resolved(launch, float(times[-1]), accuracy)
     starts_first = times[0] > launch.time
     clock = checked_times(np.concatenate([[launch.time], times]) if starts_first else times)
     largest = float(np.abs(launch.states).max())
@@ -64,10 +67,10 @@ def predict_frames(launch: Launch, times: np.ndarray, *, progress: bool = False)
     return Predicted(np.ascontiguousarray(shown), found.ended, resolution.grid.points)
 
 
-def _resolved(launch: Launch, end: float) -> Resolution:
+def _resolved(launch: Launch, end: float, accuracy: float) -> Resolution:
     """Grid of as few points as show the first frames, and later ones of a middling draw, as all pixels would."""
     domain, boundary = launch.domain, launch.method.boundary
-    size = FAITHFUL * float(np.std(launch.states))
+    size = accuracy * float(np.std(launch.states))
     resolution = Resolution.for_waves(domain, boundary, 0.0)
     while True:
         shown = resolution.at_pixels(resolution.at_points(launch.states))
