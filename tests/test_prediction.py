@@ -179,6 +179,6 @@ def test_figures_of_planes(found, tmp_path):
     prediction = xr.Dataset({"u": u}, attrs={"field": "u", "noise_scale": 0.1, "boundary": "periodic"})
     figure = bp.figures.plot_prediction(prediction, u.mean("draw"), frames=3)
     titles = [a.get_title() for a in figure.axes if a.get_title()]
-    assert titles[::3] == ["mean, $t$ = 0", "came, $t$ = 0", "standard deviation, $t$ = 0"]
+    assert titles[::3] == ["mean, $t$ = 0", "came, $t$ = 0", "sd, $t$ = 0"]
     path = bp.figures.animate_prediction(prediction, tmp_path / "plane.gif")
     assert path.stat().st_size > 1000

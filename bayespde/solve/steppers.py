@@ -58,12 +58,17 @@ def explicit_stepper(equation: RightHandSide) -> Stepper:
     def slope(u: torch.Tensor) -> torch.Tensor:
         return equation.rates * u + equation.rest(u) if equation.is_modal else equation.full(u)
 
+    # The last slope of a step is the first of the next one; a step that is tried again has had its first.
+    known: list[tuple[torch.Tensor, torch.Tensor]] = []
+
     def step(u: torch.Tensor, size: float) -> tuple[torch.Tensor, torch.Tensor]:
-        slopes = [slope(u)]
+        before = [first for state, first in known if state is u]
+        slopes = before or [slope(u)]
         following = u
         for weights in _DORMAND_PRINCE_STAGES:
             following = torch.add(u, _combine(weights, slopes), alpha=size)
             slopes.append(slope(following))
+        known[:] = [(u, slopes[0]), (following, slopes[-1])]
         return following, size * _combine(_DORMAND_PRINCE_ERROR, slopes)
 
     longest = STABLE / decay if decay > 0 else math.inf

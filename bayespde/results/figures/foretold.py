@@ -51,13 +51,13 @@ def plot_prediction(
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=SMALL)
         return figure
     _check_flat(drawn)
-    parts = {"mean": drawn.mean("draw"), "came": observed, "standard deviation": drawn.std("draw")}
+    parts = {"mean": drawn.mean("draw"), "came": observed, "sd": drawn.std("draw")}
     rows = {name: values for name, values in parts.items() if values is not None}
     figure = new_figure(WIDTH, 1.9 * len(rows))
     grid = figure.subplots(len(rows), len(times), squeeze=False, sharex=True, sharey=True)
     limits = _limits(drawn)
     for line, (name, values) in zip(grid, rows.items(), strict=True):
-        own = name == "standard deviation"
+        own = name == "sd"
         shown = {"cmap": "magma", "vmin": 0.0, "vmax": float(values.max())} if own else {"cmap": "viridis", **limits}
         for axes, time in zip(line, times, strict=True):
             image = _map(axes, values.sel(time=time, method="nearest"), shown)
