@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from bayespde.core.errors import ConfigError
+from bayespde.core.errors import ConfigError, FileError
+from bayespde.core.field import field_hash
 from bayespde.core.files import atomic_path
+from bayespde.core.posterior import Posterior
 from bayespde.pipeline import Discovery
 from bayespde.results.diagnose import diagnose
 from bayespde.results.foretold import describe_scores, score_prediction
@@ -67,6 +69,21 @@ def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Pa
     return paths
 
 
+def check_belong(posterior: Posterior, smooth: SmoothField) -> None:
+    """Check that the stages of a run folder are of one field.
+
+    Raises:
+        FileError: If not.
+    """
+    if posterior.provenance.get("data", field_hash(smooth.field)) != field_hash(smooth.field):
+        raise FileError(
+            "The posterior and the smooth field are of different videos.",
+            got="a run that was interrupted between two stages",
+            wanted="stages of one video",
+            fix="run the discovery again; it resumes after the stages that are finished",
+        )
+
+
 def times_until(until: float, frames: int, smooth: SmoothField, came: xr.DataArray | None) -> np.ndarray:
     """Times to predict: those of the frames that came after the smooth field, or evenly spaced ones.
 
@@ -118,6 +135,7 @@ def write_prediction(
     paths = [folder / "prediction.nc"]
     with atomic_path(paths[0]) as temporary:
         prediction.to_netcdf(temporary, engine="h5netcdf")
+    shown = shown and bool((prediction["ended"] > prediction["time"][0]).any())
     if shown:
         paths += save_figure(plot_prediction(prediction, came), folder / "prediction.png")
     if shown and animation != "none":

@@ -91,7 +91,7 @@ def discover(
         workers=workers,
         progress=True,
     )
-    _show(found, output)
+    _show(found, output, seed)
 
 
 @app.command()
@@ -157,22 +157,25 @@ def predict(
     boundary: Annotated[str, typer.Option(help="auto, periodic, no-flux, fixed or open.")] = "auto",
     observed: Annotated[Path | None, typer.Option(help="Frames that came: scores are written.")] = None,
     animation: Annotated[str, typer.Option(help="gif, mp4 or none.")] = "gif",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; by default that of the run.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="By default predicted/ in that of the run.")
+    ] = None,
     variable: Variable = None,
     seed: Seed = 0,
 ) -> None:
-    """Integrate the law of a discovery on from the end of its video."""
-    from bayespde.answers import times_until, write_prediction
+    """Integrate the law of a discovery on from the end of the frames that it has seen."""
+    from bayespde.answers import check_belong, times_until, write_prediction
     from bayespde.core.field import read_field
     from bayespde.folder import read_smooth
     from bayespde.prediction import Forecast, predict_onward
 
     smooth_field, posterior = read_smooth(run / "smooth.nc"), _posterior(run)
+    check_belong(posterior, smooth_field)
     came = None if observed is None else read_field(observed, variable)
     times = times_until(until, frames, smooth_field, came)
     options = Forecast(draws=draws, boundary=boundary)
     found = predict_onward(posterior, smooth_field, times, options=options, seed=seed, progress=True)
-    paths, text = write_prediction(found, output or run, smooth_field, came, animation=animation)
+    paths, text = write_prediction(found, output or run / "predicted", smooth_field, came, animation=animation)
     typer.echo(text)
     for path in paths:
         typer.echo(f"  {path}")
@@ -249,7 +252,7 @@ def _posterior(path: Path) -> Posterior:
     return load(path / "posterior.nc" if path.is_dir() else path)
 
 
-def _show(found: Discovery, folder: Path) -> None:
+def _show(found: Discovery, folder: Path, seed: int = 0) -> None:
     from bayespde.answers import write_answers
     from bayespde.results.equations import group_masses
 
@@ -258,18 +261,18 @@ def _show(found: Discovery, folder: Path) -> None:
     for group, mass in group_masses(found.posterior):
         typer.echo(f"interchangeable here: {group.describe()}, together with probability {mass:.3f}")
     if found.holdout is not None:
-        paths |= _foretell(found, folder)
+        paths |= _foretell(found, folder, seed)
     typer.echo("\nwritten:")
     stages = [folder / name for name in ("smooth.nc", "statistics.nc", "rows.nc", "posterior.nc")]
     for path in [*filter(Path.is_file, stages), *paths.values()]:
         typer.echo(f"  {path}")
 
 
-def _foretell(found: Discovery, folder: Path) -> dict[str, Path]:
+def _foretell(found: Discovery, folder: Path, seed: int) -> dict[str, Path]:
     """Predict what was held out, write it, and say how good it is."""
     from bayespde.answers import write_prediction
 
-    prediction, _ = found.foretold()
+    prediction, _ = found.foretold(seed=seed)
     paths, text = write_prediction(prediction, folder, found.smooth, found.holdout)
     typer.echo(f"\nof the frames that were held out: {text}")
     return {path.name: path for path in paths}

@@ -26,7 +26,7 @@ from bayespde.library.front import is_front
 from bayespde.library.rows import weak_statistics
 from bayespde.library.strong import Strong, strong_statistics
 from bayespde.model.spin import SpinModel
-from bayespde.prediction import Forecast, predict_onward, prediction_errors
+from bayespde.prediction import Forecast, boundary_of, predict_onward, prediction_errors
 from bayespde.refine_stage import refined_or_rows
 from bayespde.results.diagnose import diagnose
 from bayespde.results.diagnostics import squared_residual_per_row
@@ -152,7 +152,8 @@ class Discovery:
         if self.holdout is None:
             return front
         library, coefficients = self.posterior.library, front["coefficient"].values
-        found = prediction_errors(library, coefficients, self.smooth, self.holdout)
+        boundary = boundary_of(self.posterior, self.smooth)
+        found = prediction_errors(library, coefficients, self.smooth, self.holdout, boundary=boundary)
         return front.assign(prediction_error=("equation", found))
 
     def best(self) -> Equation:
@@ -166,7 +167,7 @@ class Discovery:
 
         Where equations were judged by pixels it starts at the first frame, from draws of law and state together, along
         the trajectories of the leading equations; these are fitted once more, in seconds. Else it starts at the last
-        frame of the smooth field.
+        frame of the smooth field before `times`.
 
         Args:
             times: Strictly increasing, in the unit of the field.
@@ -186,10 +187,11 @@ class Discovery:
             ConfigError: If no frames were held out.
         """
         held = self._held_out()
-        prediction = self.predict(held["time"].values, options=options, seed=seed)
+        seed, noise_seed = spawn_seeds(seed, 2)
+        prediction = self.predict(held["time"], options=options, seed=seed)
         none = (0,) * held.ndim
         before = self.smooth.field.copy(data=self.smooth.evaluate(none))
-        return prediction, score_prediction(prediction, held, before=before, seed=seed)
+        return prediction, score_prediction(prediction, held, before=before, seed=noise_seed)
 
     def _held_out(self) -> xr.DataArray:
         if self.holdout is None:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from bayespde.config import DiscoverConfig
 from bayespde.core.equation import Equation
-from bayespde.core.errors import BayespdeError, FitError, IntegrationError
+from bayespde.core.errors import BayespdeError, ConfigError, FitError, IntegrationError
 from bayespde.core.posterior import Posterior
 from bayespde.refinement import Refined, recording_of, refine
 from bayespde.results.checks import check_fit
@@ -127,7 +127,7 @@ def trajectories_again(
     posterior: Posterior,
     smooth: SmoothField,
     *,
-    top: int = 3,
+    top: int = 8,
     seed: int = 0,
     progress: bool = False,
 ) -> Refined:
@@ -160,7 +160,7 @@ def trajectories_again(
         near = found[0] if found else None
         try:
             one = fit_trajectory(start, field, pilot=pilot, draws=draws, recording=recording, near=near, config=config)
-        except (FitError, IntegrationError) as error:
+        except (ConfigError, FitError, IntegrationError) as error:
             if not found:
                 raise
             failed.append((start.names, str(error).splitlines()[0]))

@@ -108,7 +108,7 @@ def test_the_front_has_an_error_of_prediction(found):
 
 def test_an_equation_that_blows_up_has_none(found):
     coefficients = np.array([[0.0, 0, 0.1, -1.0], [0.0, 0, -1.0, 0]])
-    errors = prediction_errors(found.posterior.library, coefficients, found.smooth, found.holdout)
+    errors = prediction_errors(found.posterior.library, coefficients, found.smooth, found.holdout, boundary="periodic")
     assert errors[0] < 0.3
     assert np.isnan(errors[1])
 
@@ -140,6 +140,59 @@ def test_the_command_line_predicts_a_run(found, clean, tmp_path):
     assert isinstance(late.exception, ConfigError)
 
 
+def test_gaps_of_the_last_frame_are_no_matter(found):
+    field = found.smooth.field.copy()
+    field[-1, 10:13] = np.nan
+    smooth = bp.fit_field(field, method="spline")
+    prediction = bp.predict(found.rows, smooth, T[-HELD:-20], options=bp.Forecast(draws=5))
+    assert np.isfinite(prediction["u"]).all()
+    errors = prediction_errors(
+        found.posterior.library, np.array([[0.0, 0, 0.1, -1.0]]), smooth, found.holdout, boundary="periodic"
+    )
+    assert errors[0] < 0.3
+
+
+def test_what_grows_by_more_than_is_allowed_ends():
+    """Growth to 1 from a thousandth of it."""
+    start = xr.DataArray(1e-3 * (1 + 0.5 * np.sin(X)), dims="x", coords={"x": X}, name="u")
+    library = bp.Library.from_strings(["u", "u**3"])
+    design = 100 * np.eye(6)[:, :2]
+    rows = bp.SufficientStatistics.from_rows(design, design @ [3.0, -3.0], names=library.names, pilot_variance=1.0)
+    posterior = bp.sample(bp.SpinModel(rows, library), method="exact", particles=50, runs=1)
+    times = np.linspace(0, 4, 5)
+    ended = bp.predict(posterior, start, times, options=bp.Forecast(draws=10))
+    grown = bp.predict(posterior, start, times, options=bp.Forecast(draws=10, runaway=1e4))
+    assert ended.attrs["share_ended"] > 0.5
+    assert grown.attrs["share_ended"] == 0
+    np.testing.assert_allclose(grown["u"][:, -1].mean(), 1, atol=0.1)
+
+
+def test_runs_without_weight_are_not_drawn(found):
+    from dataclasses import replace
+
+    evidence = np.full(len(found.rows.log_evidence), -1e4)
+    evidence[1] = 0.0
+    one = replace(found.rows, log_evidence=evidence)
+    drawn = draw_equations(one, one.spins.shape[1] + 50, np.random.default_rng(0))
+    known = {c.tobytes() for c in one.coefficients[1]}
+    assert all(c.tobytes() in known for c in drawn)
+
+
+def test_units_of_time_are_kept(clean, found):
+    start = clean.isel(time=0).assign_coords(time=clean["time"][0].assign_attrs(units="s"))
+    prediction = bp.predict(found.rows, start, [0.0, 0.5], options=bp.Forecast(draws=2))
+    assert prediction["time"].attrs["units"] == "s"
+    alone = bp.predict(found.rows, start, [0.0], options=bp.Forecast(draws=2))
+    np.testing.assert_allclose(alone["u"][0, 0], start)
+    late = start.assign_coords(time=1 - 2**-53)
+    assert bp.predict(found.rows, late, np.linspace(1, 2, 5), options=bp.Forecast(draws=8)).attrs["share_ended"] == 0
+
+
+def test_a_uniform_start_is_one(clean, found):
+    start = clean.isel(time=0, drop=True) * 0 + 0.5
+    assert np.isfinite(bp.predict(found.rows, start, [0.0, 0.5], options=bp.Forecast(draws=3))["u"]).all()
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [
@@ -148,7 +201,11 @@ def test_the_command_line_predicts_a_run(found, clean, tmp_path):
         (lambda p, s, c: bp.predict(p, c, [0.0, 1.0]), FieldError),
         (lambda p, s, c: bp.predict(p, c.isel(time=3), [0.0, 1.0]), ConfigError),
         (lambda p, s, c: bp.predict(p, s, np.linspace(3, 4, 10**5), options=bp.Forecast(draws=10**4)), ConfigError),
+        (lambda p, s, c: bp.predict(p, s, []), ConfigError),
+        (lambda p, s, c: bp.predict(p, s, [[3.0, 3.5], [3.6, 3.7]]), ConfigError),
+        (lambda p, s, c: bp.predict(p, s, [np.inf]), ConfigError),
         (lambda p, s, c: bp.Forecast(draws=0), ConfigError),
+        (lambda p, s, c: bp.Forecast(runaway=0.5), ConfigError),
         (lambda p, s, c: bp.Forecast(boundary="round"), ConfigError),
         (lambda p, s, c: bp.Forecast(noise_scale=-1.0), ConfigError),
         (lambda p, s, c: bp.figures.animate_prediction(None, "film.avi"), FileError),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from typing import Final
 
 import numpy as np
 import scipy.ndimage
@@ -13,7 +14,8 @@ from bayespde.core.errors import ConfigError
 
 # Last frames by which the velocity of what is seen is measured.
 LAST = 5
-SAME_TIME = 1e-9
+UNBIASED: Final = "weibull"
+SAME_TIME, SAME_PLACE = 1e-9, 1e-6
 
 
 def score_prediction(
@@ -57,6 +59,14 @@ def score_prediction(
     clock = drawn["time"].values
     found["horizon"] = (("time",), clock - float(prediction.attrs["start"]))
     if before is not None:
+        if set(before.dims) != set(drawn.dims[1:]) or not _same_places(before, drawn):
+            raise ConfigError(
+                "The frames before are on another grid.",
+                got=f"{dict(before.sizes)}",
+                wanted=f"the places of the prediction, {dict(drawn.isel(draw=0, drop=True).sizes)}",
+                fix="before=found.smooth.field",
+            )
+        before = before.transpose(*drawn.dims[1:])
         for key, frames in _without_law(before, clock, str(prediction.attrs["boundary"])).items():
             apart = (frames - seen.values).reshape(len(clock), -1)
             found[key] = (("time",), np.sqrt(np.nanmean(apart**2, axis=1)))
@@ -68,11 +78,15 @@ def score_prediction(
 def describe_scores(scores: xr.Dataset) -> str:
     """Root mean square errors over all times, and coverage, in a line."""
     names = {"rmse": "the law", "persistence": "the last frame", "constant_velocity": "constant velocity"}
-    parts = [
-        f"{text} {np.sqrt(np.mean(scores[name].values ** 2)):.3g}" for name, text in names.items() if name in scores
-    ]
-    cover, level = float(scores["coverage"].mean()), scores.attrs["level"]
-    return f"root mean square error: {', '.join(parts)}; {cover:.0%} of pixels inside their {level:.0%} bands"
+    came = scores.isel(time=np.flatnonzero(np.isfinite(scores["rmse"].values)))
+    if not came.sizes["time"]:
+        return "no draw came to any of the times"
+    parts = [f"{text} {np.sqrt(np.mean(came[name].values ** 2)):.3g}" for name, text in names.items() if name in scores]
+    cover, level = float(came["coverage"].mean()), scores.attrs["level"]
+    ends = came.sizes["time"] < scores.sizes["time"]
+    until = f" until {float(came['time'][-1]):.4g}, where draws end" if ends else ""
+    inside = f"{cover:.0%} of pixels inside their {level:.0%} bands"
+    return f"root mean square error{until}: {', '.join(parts)}; {inside}"
 
 
 def front_positions(frames: xr.DataArray, *, level: float | None = None, dim: str = "x") -> xr.DataArray:
@@ -89,7 +103,8 @@ def front_positions(frames: xr.DataArray, *, level: float | None = None, dim: st
     values = np.moveaxis(frames.values, frames.get_axis_num(dim), -1)
     middle = (np.nanmin(values) + np.nanmax(values)) / 2 if level is None else level
     above = values > middle
-    crosses = above[..., 1:] != above[..., :-1]
+    known = np.isfinite(values)
+    crosses = (above[..., 1:] != above[..., :-1]) & known[..., 1:] & known[..., :-1]
     first = crosses.argmax(axis=-1)[..., None]
     a, b = (np.take_along_axis(values, first + k, axis=-1)[..., 0] for k in (0, 1))
     place = frames[dim].values
@@ -123,9 +138,8 @@ def score_front(
     crossing = float(seen.max() + seen.min()) / 2 if crossing is None else crossing
     stands = front_positions(seen, level=crossing, dim=dim)
     each = front_positions(drawn, level=crossing, dim=dim)
-    low, high = (
-        each.quantile(q, "draw", skipna=True).drop_vars("quantile") for q in ((1 - level) / 2, (1 + level) / 2)
-    )
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    low, high = each.quantile(ends, "draw", skipna=True, method=UNBIASED).drop_vars("quantile")
     others = [d for d in stands.dims if d != "time"]
     known = stands.notnull()
     inside = ((stands >= low) & (stands <= high)).where(known)
@@ -152,15 +166,24 @@ def _at_times(observed: xr.DataArray, drawn: xr.DataArray) -> xr.DataArray:
         seen = observed.transpose(*dims)
         nearest = np.abs(seen["time"].values[:, None] - clock).argmin(axis=0)
         apart = np.abs(seen["time"].values[nearest] - clock).max()
-        same = apart <= SAME_TIME * max(np.abs(clock).max(), 1e-300) and seen.shape[1:] == drawn.shape[2:]
+        same = apart <= SAME_TIME * max(np.abs(clock).max(), 1e-300) and _same_places(seen, drawn)
     if not same:
         raise ConfigError(
             "The observed frames are not those that were predicted.",
             got=f"{dict(observed.sizes)}",
             wanted=f"frames at the predicted times, {dict(drawn.isel(draw=0, drop=True).sizes)}",
-            fix="observed=field.sel(time=prediction['time'], method='nearest'), on the same grid",
+            fix="predict at the times of the frames, times=observed['time'], and do not move or cut them",
         )
     return seen.isel(time=nearest)
+
+
+def _same_places(one: xr.DataArray, other: xr.DataArray) -> bool:
+    """Whether both have the same points of space."""
+    return all(
+        one.sizes[d] == other.sizes[d]
+        and np.abs(one[d].values - other[d].values).max() <= SAME_PLACE * np.ptp(one[d].values)
+        for d in other.dims[2:]
+    )
 
 
 def _score(
@@ -175,7 +198,8 @@ def _score(
     kept, truth = kept[:, seen], frame.ravel()[seen]
     rmse = float(np.sqrt(np.mean((kept.mean(axis=0) - truth) ** 2)))
     shown = np.sort(kept + noise * random.standard_normal(kept.shape) if noise else kept, axis=0)
-    low, high = np.quantile(shown, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    # Of a finite number of draws, with which the next one is between them with this probability.
+    low, high = np.quantile(shown, [(1 - level) / 2, (1 + level) / 2], axis=0, method=UNBIASED)
     return {
         "rmse": rmse,
         "crps": float(np.mean(_crps(shown, truth))),

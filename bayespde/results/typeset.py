@@ -25,7 +25,7 @@ def unit_text(unit: str) -> str:
 
 def axis_title(field: xr.DataArray, dim: Hashable) -> str:
     """Name and unit of a dimension, such as `x (nm)`."""
-    return f"{dim} ({unit_text(str(field[dim].attrs['units'])).strip() or 'dimensionless'})"
+    return f"{dim} ({unit_text(str(field[dim].attrs.get('units', '1'))).strip() or 'dimensionless'})"
 
 
 def map_unit(values: xr.DataArray, field: xr.DataArray) -> str:

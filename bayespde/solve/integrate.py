@@ -29,11 +29,12 @@ __all__ = ["Method", "evolve", "integrate", "march"]
 
 
 class _Pace(NamedTuple):
-    """What one output interval hands to the next: step size, steps to wait before growing it, steps left."""
+    """What one interval hands to the next: step size, steps to wait before growing it, steps left, last errors."""
 
     size: float
     wait: int
     left: int
+    errors: torch.Tensor
 
 
 def integrate(
@@ -102,7 +103,7 @@ def evolve(
 def march(equation: RightHandSide, start: torch.Tensor, times: np.ndarray, *, method: Method) -> Iterator[torch.Tensor]:
     """Frames one by one, `[..., *points]`, from that of the second time on; arguments and errors as of `evolve`."""
     stepper = _STEPPERS[_scheme(equation, times, method)](equation)
-    pace = _Pace(float(times[1] - times[0]), 0, method.maximum_steps)
+    pace = _Pace(float(times[1] - times[0]), 0, method.maximum_steps, torch.ones(1))
     smallest = SMALLEST_STEP * float(times[-1] - times[0])
     for interval in _intervals(times):
         # Entering modes anew from real values keeps round-off from growing in modes that no real field has.
@@ -121,11 +122,12 @@ def _advance(
     method: Method,
 ) -> tuple[torch.Tensor, _Pace]:
     """Step through one output interval, its begin and length; a step is the length over two to the power of `level`."""
-    size, wait, left = pace
+    size, wait, left, errors = pace
     begin, length = interval
     least = max(0, math.ceil(math.log2(length / stepper.longest))) if stepper.longest < length else 0
-    level = max(least, math.ceil(math.log2(length / size) - 1e-9))
-    position, errors = 0, torch.ones(1)
+    # An interval that was hardly any says nothing about the next one.
+    level = max(least, math.ceil(math.log2(length / max(size, 2 * smallest)) - 1e-9))
+    position = 0
     while position < 2**level:
         size = length / 2**level
         if left <= 0 or (level and size < smallest):
@@ -142,7 +144,7 @@ def _advance(
         state, position, wait = following, position + 1, max(wait - 1, 0)
         if not wait and level > least and position % 2 == 0 and error * 2**stepper.error_order < 0.5:
             level, position = level - 1, position // 2
-    return state, _Pace(length / 2**level, wait, left)
+    return state, _Pace(length / 2**level, wait, left, errors)
 
 
 def _intervals(times: np.ndarray) -> list[tuple[float, float]]:

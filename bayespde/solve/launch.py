@@ -24,8 +24,9 @@ class Launch:
         coefficients: `[draws, terms]`, float64, physical units; 0 where a draw lacks a term.
         states: First frames, `[draws, *domain]`, float64.
         time: Of the first frames.
-        frame: A frame of what is looked at: dims, coordinates and units; its points are the first ones of the domain.
+        frame: A finite frame of what is looked at: dims, coordinates and units; its points are the first of the domain.
         method: How to integrate.
+        largest: `|u|` that is known to occur later on.
     """
 
     equation: Equation
@@ -34,6 +35,7 @@ class Launch:
     time: float
     frame: xr.DataArray
     method: Method
+    largest: float = 0.0
 
     @property
     def domain(self) -> Grid:
@@ -50,13 +52,14 @@ def launch_of(
     time: float,
     frame: xr.DataArray,
     method: Method,
+    largest: float = 0.0,
 ) -> Launch:
     """A launch of coefficients of all terms of a library, `[draws, K]`, of which only those that occur are kept."""
     on = np.flatnonzero(coefficients.any(axis=0))
     # An equation needs a term; no draw has it where none has any.
     on = on if len(on) else np.array([0])
     equation = Equation(tuple(library.terms[i] for i in on), (1.0,) * len(on), library.target, library.variable)
-    return Launch(equation, np.ascontiguousarray(coefficients[:, on]), states, time, frame, method)
+    return Launch(equation, np.ascontiguousarray(coefficients[:, on]), states, time, frame, method, largest)
 
 
 def launch_of_trajectories(
@@ -68,8 +71,8 @@ def launch_of_trajectories(
 ) -> Launch:
     """Draws of law and first state together: which trajectory by its probability, then from its posterior.
 
-    Coefficients are normal with the covariance of the trajectory; given them the waves of the state are, as the problem
-    linearised at the mode has it.
+    Coefficients are normal with the covariance of the trajectory, from which the noise of waves is left out; given them
+    waves and displacements are, as the problem linearised at the mode has it.
 
     Args:
         trajectories: Of one field, fitted with the same settings.
@@ -98,6 +101,7 @@ def launch_of_trajectories(
         time=float(problem.times[0]),
         frame=trajectories[0].start,
         method=problem.method,
+        largest=float(np.nanmax(np.abs(trajectories[0].fitted))),
     )
 
 

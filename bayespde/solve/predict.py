@@ -11,12 +11,14 @@ from bayespde.solve.integrate import checked_times
 from bayespde.solve.launch import Launch
 from bayespde.solve.resolution import Resolution
 
-# Largest |u| of a draw, over that of the first frames, with which it is still taken for a prediction.
 RUNAWAY = 100.0
+SAME = 1e-12
 # Of the first frames and of what becomes of them: what more points may change, over their deviation.
 ACCURACY = 5e-4
 # Times on the way at which that is looked at.
 LOOKS = 6
+# And draws that are looked at, by how far their law is from the middle.
+LOOKED_AT = (0.0, 0.5, 0.9)
 
 
 class Predicted(NamedTuple):
@@ -34,7 +36,12 @@ class Predicted(NamedTuple):
 
 
 def predict_frames(
-    launch: Launch, times: np.ndarray, *, accuracy: float = ACCURACY, progress: bool = False
+    launch: Launch,
+    times: np.ndarray,
+    *,
+    accuracy: float = ACCURACY,
+    runaway: float = RUNAWAY,
+    progress: bool = False,
 ) -> Predicted:
     """Integrate the draws of a launch, at as few points as they need, and show them at the pixels.
 
@@ -42,29 +49,33 @@ def predict_frames(
         launch: The draws.
         times: Strictly increasing, none before the start.
         accuracy: What more points may change, over the deviation of the first frames.
+        runaway: Largest `|u|` of a draw, over the largest that is known, with which it is still taken for a prediction.
         progress: Show a bar.
 
     Returns:
         The frames at those times.
     """
-    resolution = _resolved(launch, float(times[-1]), accuracy)
-    starts_first = times[0] > launch.time
-    clock = checked_times(np.concatenate([[launch.time], times]) if starts_first else times)
-    largest = float(np.abs(launch.states).max())
-    found = evolve_draws(
-        launch.equation,
-        resolution.grid,
-        launch.coefficients,
-        resolution.at_points(launch.states),
-        clock,
-        method=launch.method,
-        bound=RUNAWAY * max(largest, float(np.std(launch.states))),
-        progress=progress,
-    )
-    shown = resolution.at_pixels(found.frames[:, 1:] if starts_first else found.frames)
+    # Times that differ by rounding are one.
+    first = 1 if times[0] - launch.time > SAME * max(abs(launch.time), abs(times[-1])) else 0
+    clock = np.concatenate([[launch.time], times[1 - first :]])
+    if len(clock) == 1:
+        frames, ended, grid = launch.states[:, None], np.full(len(launch.states), np.inf), launch.domain.points
+    else:
+        resolution = _resolved(launch, float(clock[-1]), accuracy)
+        frames, ended = evolve_draws(
+            launch.equation,
+            resolution.grid,
+            launch.coefficients,
+            resolution.at_points(launch.states),
+            checked_times(clock),
+            method=launch.method,
+            bound=runaway * max(launch.largest, float(np.abs(launch.states).max())),
+            progress=progress,
+        )
+        frames, grid = resolution.at_pixels(frames[:, first:]), resolution.grid.points
     for axis, points in enumerate(launch.frame.shape, start=2):
-        shown = np.take(shown, np.arange(points), axis=axis) if shown.shape[axis] > points else shown
-    return Predicted(np.ascontiguousarray(shown), found.ended, resolution.grid.points)
+        frames = np.take(frames, np.arange(points), axis=axis) if frames.shape[axis] > points else frames
+    return Predicted(np.ascontiguousarray(frames), ended, grid)
 
 
 def _resolved(launch: Launch, end: float, accuracy: float) -> Resolution:
@@ -79,24 +90,26 @@ def _resolved(launch: Launch, end: float, accuracy: float) -> Resolution:
             return resolution
         if np.sqrt(np.mean((shown - launch.states) ** 2)) <= size:
             coarse, fine = (_on_the_way(launch, r, end) for r in (resolution, finer))
-            apart = np.sqrt(np.mean((coarse - fine) ** 2, axis=tuple(range(1, fine.ndim))))
-            # Where neither comes to an end there is nothing to compare.
-            if not (apart > size).any() and np.isfinite(coarse).all() == np.isfinite(fine).all():
+            apart = np.sqrt(np.mean((coarse - fine) ** 2, axis=tuple(range(2, fine.ndim))))
+            came = np.isfinite(apart)
+            # Where hardly any draw comes anywhere there is nothing to compare.
+            if came[:, 1:].any() and not (apart[came] > size).any():
                 return resolution
         resolution = finer
 
 
 def _on_the_way(launch: Launch, resolution: Resolution, end: float) -> np.ndarray:
-    """Frames of the draw whose coefficients are nearest the mean, `[time, *domain]`; NaN where it does not come."""
+    """Frames of some draws, from middling to unusual, `[draws, time, *domain]`; NaN where one does not come."""
     spread = launch.coefficients.std(axis=0)
     away = (launch.coefficients - launch.coefficients.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    middle = [int(np.argmin(np.sum(away**2, axis=1)))]
+    order = np.argsort(np.sum(away**2, axis=1), kind="stable")
+    some = np.unique(order[(np.array(LOOKED_AT) * (len(order) - 1)).astype(int)])
     found = evolve_draws(
         launch.equation,
         resolution.grid,
-        launch.coefficients[middle],
-        resolution.at_points(launch.states[middle]),
+        launch.coefficients[some],
+        resolution.at_points(launch.states[some]),
         np.linspace(launch.time, end, LOOKS + 1),
         method=launch.method,
     )
-    return resolution.at_pixels(found.frames[0])
+    return resolution.at_pixels(found.frames)

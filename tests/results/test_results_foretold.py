@@ -62,6 +62,18 @@ def test_few_draws_do_not_bias_the_score(rng):
     assert abs(np.mean(found) - gaussian(0, 1, 0.4)) < 5 * error
 
 
+@pytest.mark.parametrize("count", [20, 50])
+def test_bands_of_few_draws_hold_what_they_should(count, rng):
+    """What is drawn like them is inside with the probability of the band: 5 000 pixels."""
+    times = np.arange(50.0)
+    draws = xr.DataArray(
+        rng.standard_normal((count, 50, len(X))), dims=("draw", "time", "x"), coords={"time": times, "x": X}
+    )
+    prediction = xr.Dataset({"u": draws}, attrs={"field": "u", "noise_scale": 0.0, "boundary": "fixed", "start": 0.0})
+    scores = bp.score_prediction(prediction, frames(rng.standard_normal((50, len(X))), times))
+    assert abs(float(scores["coverage"].mean()) - 0.9) < 5 * np.sqrt(0.09 / 5050) + 0.002
+
+
 def test_bands_take_the_noise_of_pixels_in(rng):
     draws = np.tile(np.sin(X), (300, len(TIMES), 1))
     truth = np.sin(X) + 0.2 * rng.standard_normal((len(TIMES), len(X)))
@@ -81,7 +93,13 @@ def test_draws_that_have_ended_and_missing_pixels_are_left_out():
     assert scores["draws"].values.tolist() == [4, 4, 4, 3, 3]
     np.testing.assert_allclose(scores["rmse"], 0.1)
     draws[:, 4] = np.nan
-    assert np.isnan(bp.score_prediction(predicted(draws), frames(truth))["rmse"][4])
+    scores = bp.score_prediction(predicted(draws), frames(truth))
+    assert np.isnan(scores["rmse"][4])
+    assert "until 2.75, where draws end: the law 0.1;" in describe_scores(scores)
+    film = bp.figures.plot_prediction(predicted(draws))
+    assert sum(bool(a.get_title()) for a in film.axes) == 4
+    with pytest.raises(ConfigError, match="nothing to draw"):
+        bp.figures.plot_prediction(predicted(np.full_like(draws, np.nan)))
 
 
 def test_a_wave_that_moves_on_is_foretold_without_a_law():
@@ -106,6 +124,9 @@ def test_fronts_are_found_between_pixels():
     found = bp.front_positions(frames(values))
     np.testing.assert_allclose(found, places, atol=2e-3)
     assert np.isnan(bp.front_positions(frames(values), level=2.0)).all()
+    gaps = values.copy()
+    gaps[:, 5:9] = np.nan
+    np.testing.assert_allclose(bp.front_positions(frames(gaps)), places, atol=2e-3)
     plane = xr.concat([frames(values), frames(np.tanh((X - 1 - places[:, None]) / width))], dim="y")
     np.testing.assert_allclose(bp.front_positions(plane).isel(y=1), places + 1, atol=2e-3)
 
@@ -130,6 +151,11 @@ def test_other_frames_are_refused():
         bp.score_prediction(draws, other)
     with pytest.raises(ConfigError, match="not those"):
         bp.score_prediction(draws, frames(np.zeros((len(TIMES), len(X)))).isel(x=slice(50)))
+    moved = frames(np.zeros((len(TIMES), len(X)))).assign_coords(x=X + 3)
+    with pytest.raises(ConfigError, match="not those"):
+        bp.score_prediction(draws, moved)
+    with pytest.raises(ConfigError, match="another grid"):
+        bp.score_prediction(draws, frames(np.zeros((len(TIMES), len(X)))), before=moved)
     right = frames(np.zeros((len(TIMES), len(X))))
     with pytest.raises(ConfigError, match="level"):
         bp.score_prediction(draws, right, level=1.0)

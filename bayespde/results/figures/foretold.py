@@ -39,7 +39,7 @@ def plot_prediction(
     Raises:
         ConfigError: If there are three space dimensions.
     """
-    drawn, noise = prediction[prediction.attrs["field"]], float(prediction.attrs["noise_scale"])
+    drawn, noise = _lasting(prediction), float(prediction.attrs["noise_scale"])
     times = drawn["time"].values[np.unique(np.linspace(0, drawn.sizes["time"] - 1, frames).round().astype(int))]
     if drawn.ndim == 3:
         figure = new_figure(WIDTH, 2.3 * -(-len(times) // 2))
@@ -126,7 +126,7 @@ def animate_prediction(
             wanted=".gif, or .mp4 with ffmpeg installed",
             fix="prediction.gif",
         )
-    drawn, noise = prediction[prediction.attrs["field"]], float(prediction.attrs["noise_scale"])
+    drawn, noise = _lasting(prediction), float(prediction.attrs["noise_scale"])
     figure = new_figure(WIDTH, 3.2)
     draw = _moving_line(figure, drawn, observed, noise) if drawn.ndim == 3 else _moving_maps(figure, drawn, observed)
     film = FuncAnimation(figure, draw, frames=drawn.sizes["time"], blit=False)
@@ -170,12 +170,13 @@ def _moving_maps(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | N
 def _line(axes: Axes, draws: xr.DataArray, came: xr.DataArray | None, noise: float, level: float) -> None:
     """Mean and bands over the last dimension, without and with the noise of a pixel, and what came."""
     place, ends = draws.dims[-1], ((1 - level) / 2, (1 + level) / 2)
+    draws = draws.dropna("draw")
     x, unit = draws[place].values, unit_text(str(draws.attrs.get("units", "1")))
     if noise:
         blurred = draws + noise * np.random.default_rng(0).standard_normal(draws.shape)
-        low, high = (blurred.quantile(q, "draw").values for q in ends)
+        low, high = (blurred.quantile(q, "draw", method="weibull").values for q in ends)
         axes.fill_between(x, low, high, color=BLUE, alpha=0.12, lw=0, label="with the noise of a pixel")
-    low, high = (draws.quantile(q, "draw").values for q in ends)
+    low, high = (draws.quantile(q, "draw", method="weibull").values for q in ends)
     axes.fill_between(x, low, high, color=BLUE, alpha=0.4, lw=0, label=f"{level:.0%} of the draws")
     axes.plot(x, draws.mean("draw").values, color=BLUE, lw=1.0, label="mean")
     if came is not None:
@@ -197,6 +198,20 @@ def _at(drawn: xr.DataArray, time: float) -> str:
 
 def _came(observed: xr.DataArray | None, time: float) -> xr.DataArray | None:
     return None if observed is None else observed.sel(time=time, method="nearest")
+
+
+def _lasting(prediction: xr.Dataset) -> xr.DataArray:
+    """The frames to which any draw came."""
+    drawn = prediction[prediction.attrs["field"]]
+    came = np.isfinite(drawn.values).reshape(*drawn.shape[:2], -1).all(axis=2).any(axis=0)
+    if not came.any():
+        raise ConfigError(
+            "There is nothing to draw.",
+            got="draws that have all ended before the first time",
+            wanted="a frame of one draw",
+            fix="predict earlier times, or ask bayespde.diagnose about the posterior",
+        )
+    return drawn.isel(time=np.flatnonzero(came))
 
 
 def _limits(drawn: xr.DataArray) -> dict[str, float]:
