@@ -32,7 +32,7 @@ def reason(found):
 
 
 def test_pixels_are_asked_of_themselves(found):
-    assert found.posterior.provenance["refinement"] == {"by": "pixels", "because": "", "boundary": "periodic"}
+    assert found.posterior.provenance["refinement"] == {"by": "pixels", "because": "", "boundary": "periodic", "margin": 0.0}
     assert "Discovery by the pixels along a trajectory of u_xx + u*u_x, periodic in space" in repr(found)
     first, second = found.equations(top=1)[0], bp.equations(found.rows, top=1)[0]
     assert set(first.names) == set(second.names) == set(small_problem.TRUTH)
@@ -86,9 +86,11 @@ def test_never_means_rows(field):
 @pytest.mark.parametrize("looks", [(), pytest.param(("no-flux",), marks=pytest.mark.slow)])
 def test_a_window_out_of_a_larger_field_is_judged_by_the_pixels(field, monkeypatch, looks):
     """Whether its edges look like nothing, or like walls that it does not have."""
-    monkeypatch.setattr(refine_stage, "boundaries_like", lambda *_: looks)
+    monkeypatch.setattr(refine_stage, "likely_boundaries", lambda *_: looks)
     found = discover(field.isel(x=slice(20, 60)))
-    assert found.posterior.provenance["refinement"] == {"by": "pixels", "because": "", "boundary": "open"}
+    about = dict(found.posterior.provenance["refinement"])
+    assert about.pop("margin") in refine_stage.MARGINS
+    assert about == {"by": "pixels", "because": "", "boundary": "open"}
     best = bp.equations(found.posterior, top=1)[0]
     assert set(best.names) == set(small_problem.TRUTH)
     for name, value, sd in zip(best.names, best.coefficients, best.sd, strict=True):
