@@ -32,7 +32,8 @@ def reason(found):
 
 
 def test_pixels_are_asked_of_themselves(found):
-    assert found.posterior.provenance["refinement"] == {"by": "pixels", "because": "", "boundary": "periodic", "margin": 0.0}
+    about = {"by": "pixels", "because": "", "boundary": "periodic", "margin": 0.0}
+    assert found.posterior.provenance["refinement"] == about
     assert "Discovery by the pixels along a trajectory of u_xx + u*u_x, periodic in space" in repr(found)
     first, second = found.equations(top=1)[0], bp.equations(found.rows, top=1)[0]
     assert set(first.names) == set(second.names) == set(small_problem.TRUTH)
