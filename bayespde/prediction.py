@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.equation import Library
-from bayespde.core.errors import ConfigError, IntegrationError
+from bayespde.core.errors import ConfigError, FitError, IntegrationError
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import checked_seed, spawn_seeds
 from bayespde.refine_stage import trajectories_again
@@ -30,6 +31,7 @@ BOUNDARIES = ("periodic", "no-flux", "fixed", "open")
 # Points beyond a window without boundary, per point of it.
 MARGIN = 1.0
 MOST_STEPS = 20_000
+_KINDS = {"trajectories": Refined, "smooth field": SmoothField, "frame": xr.DataArray}
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def predict(
     Returns:
         `u` (under the name of the field; `draw, time, [[z,] y,] x`), without noise of pixels; NaN from where a draw has
         ended, which `ended` (`draw`) says: the time at which it blew up, ran away or became too stiff, inf for most.
-        `coefficient` (`draw, term`), physical units. Attributes: `noise_scale`, `boundary`, `start`, `share_ended`.
+        `coefficient` (`draw, term`), physical units. Attributes: `noise_scale`, `boundary`, `start`, `share_ended`
+        and others.
 
     Raises:
         ConfigError: If times, start and posterior do not fit together, or the answer would not fit into memory.
@@ -140,6 +143,7 @@ def predict(
         noise_scale=noise,
         boundary=boundary,
         start=launch.time,
+        start_from=next(name for name, kind in _KINDS.items() if isinstance(start, kind)),
         share_ended=float(np.mean(found.ended <= clock[-1])),
         integrated_at=" x ".join(map(str, found.points)),
         seed=int(seed),
@@ -170,7 +174,9 @@ def predict_onward(
     """
     start: SmoothField | Refined = smooth
     if posterior.provenance.get("refinement", {}).get("by") == "pixels":
-        start = trajectories_again(posterior, smooth, seed=spawn_seeds(seed, 2)[1], progress=progress)
+        # What fitted once may not fit again, from another beginning; the smooth field is there.
+        with suppress(ConfigError, FitError, IntegrationError):
+            start = trajectories_again(posterior, smooth, seed=spawn_seeds(seed, 2)[1], progress=progress)
     found = predict(posterior, start, times, options=options, seed=seed, progress=progress)
     covered = 1.0
     if isinstance(start, Refined):

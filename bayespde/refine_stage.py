@@ -148,8 +148,8 @@ def trajectories_again(
         IntegrationError: Likewise.
     """
     about, field = posterior.provenance["refinement"], smooth.field
-    method = _method(field, "periodic" if about["margin"] else about["boundary"])
-    config = TrajectoryConfig(method=method, margin=about["margin"])
+    margin = about.get("margin", MARGINS[1] if about["boundary"] == "open" else 0.0)
+    config = TrajectoryConfig(method=_method(field, "periodic" if margin else about["boundary"]), margin=margin)
     pilot, draws, recording = recording_of(field, smooth, seed=seed)
     spins, probability = posterior.configurations()
     order = np.argsort(-probability, kind="stable")[:top]

@@ -58,6 +58,21 @@ def test_the_law_foretells_what_was_held_out(found, foretold, clean):
     assert float(scores["rmse"].mean()) == pytest.approx(prediction.attrs["noise_scale"], rel=0.1)
 
 
+def test_a_trajectory_that_is_lost_is_replaced_by_the_smooth_field(found, foretold, monkeypatch):
+    from bayespde import prediction
+    from bayespde.core.errors import FitError
+
+    def lost(*_, **__):
+        raise FitError("No trajectory.", got="", wanted="", fix="")
+
+    assert foretold[0].attrs["start_from"] == "trajectories"
+    assert 0.9 < foretold[0].attrs["probability_covered"] <= 1
+    monkeypatch.setattr(prediction, "trajectories_again", lost)
+    again = found.predict([3.0], options=bp.Forecast(draws=3))
+    assert again.attrs["start_from"] == "smooth field"
+    assert again.attrs["boundary"] == "periodic"
+
+
 def test_same_seed_same_prediction(found, foretold):
     again, _ = found.foretold(seed=1)
     assert again.identical(foretold[0])
@@ -69,6 +84,7 @@ def test_rows_start_at_the_smooth_field(found, clean):
     rest = clean.isel(time=slice(-HELD, None))
     prediction = bp.predict(found.rows, found.smooth, rest["time"].values, seed=0)
     assert prediction.attrs["start"] == T[-HELD - 1]
+    assert prediction.attrs["start_from"] == "smooth field"
     assert prediction.attrs["boundary"] == "periodic"
     scores = bp.score_prediction(prediction, rest, before=found.smooth.field, is_noisy=False)
     assert float(scores["rmse"].mean()) < 0.2 * float(scores["persistence"].mean())
