@@ -34,7 +34,9 @@ pytestmark = [
 def inference_data(burgers):
     """With a term that is always in, and one that never is."""
     return to_inference_data(
-        dataclasses.replace(burgers, provenance={**burgers.provenance, "prior_inclusion": [0.3] * 5})
+        dataclasses.replace(
+            burgers, provenance={**burgers.provenance, "prior": {"fields": [-0.85] * 5, "couplings": []}}
+        )
     )
 
 

@@ -188,7 +188,8 @@ def test_replicated_blocks_have_the_moments_of_their_rows(burgers_rows, build, r
 
 def test_prior_draws_have_the_prior_probabilities(burgers):
     prior = [0.1, 0.3, 0.5, 0.7, 0.9]
-    known = dataclasses.replace(burgers, provenance={**burgers.provenance, "prior_inclusion": prior})
+    record = {"fields": np.log(np.divide(prior, np.subtract(1, prior))).tolist(), "couplings": []}
+    known = dataclasses.replace(burgers, provenance={**burgers.provenance, "prior_inclusion": prior, "prior": record})
     tree = to_tree(known)
     spins = tree["prior/spin"].values.reshape(-1, 5)
     assert tree["prior/spin"].dtype == np.int8
