@@ -12,9 +12,9 @@ from bayespde.core.errors import ConfigError, FileError
 from bayespde.core.field import field_hash
 from bayespde.core.files import atomic_path
 from bayespde.core.posterior import Posterior
-from bayespde.pipeline import Discovery
+from bayespde.discovery import Discovery
 from bayespde.results.diagnose import diagnose
-from bayespde.results.foretold import describe_scores, score_prediction
+from bayespde.results.foretold import describe_scores
 from bayespde.results.second import format_estimates
 from bayespde.smooth.differentiate import differentiate
 from bayespde.smooth.smooth_field import SmoothField
@@ -108,25 +108,24 @@ def times_until(until: float, frames: int, smooth: SmoothField, came: xr.DataArr
 def write_prediction(
     prediction: xr.Dataset,
     folder: str | PathLike[str],
-    smooth: SmoothField,
     came: xr.DataArray | None = None,
+    scores: xr.Dataset | None = None,
     *,
     animation: str = "gif",
 ) -> tuple[list[Path], str]:
-    """Write a prediction, an animation of it and, if frames came, scores and a figure of them.
+    """Write a prediction, an animation of it and, if there are any, scores and a figure of them.
 
     Args:
         prediction: What `predict` returned.
         folder: Where to; made if absent.
-        smooth: What was known before.
         came: Frames at the predicted times.
+        scores: What `score_prediction` says of both.
         animation: `gif`, `mp4` or `none`.
 
     Returns:
         The files, and what there is to say in a line or two.
 
     Raises:
-        ConfigError: If the frames are not those that were predicted.
         FileError: If a file cannot be written.
     """
     from bayespde.results.figures import animate_prediction, plot_prediction, plot_scores, save_figure
@@ -142,9 +141,7 @@ def write_prediction(
         paths.append(animate_prediction(prediction, folder / f"prediction.{animation}", came))
     ended = float(prediction.attrs["share_ended"])
     text = f"{prediction.sizes['draw']} draws, {prediction.attrs['boundary']} in space; {ended:.0%} of them ended early"
-    if came is not None:
-        before = smooth.field.copy(data=smooth.evaluate((0,) * len(smooth.dims)))
-        scores = score_prediction(prediction, came, before=before)
+    if scores is not None:
         with atomic_path(folder / "scores.csv") as temporary:
             temporary.write_text(scores.to_dataframe().to_csv(), encoding="utf-8")
         paths += [folder / "scores.csv", *save_figure(plot_scores(scores), folder / "scores.png")]

@@ -13,7 +13,7 @@ from bayespde.core.errors import BayespdeError
 
 if TYPE_CHECKING:
     from bayespde.core.posterior import Posterior
-    from bayespde.pipeline import Discovery
+    from bayespde.discovery import Discovery
 
 app = typer.Typer(
     help="Find the partial differential equation behind a video, and say how sure it is.",
@@ -167,7 +167,10 @@ def predict(
     from bayespde.answers import check_belong, times_until, write_prediction
     from bayespde.core.field import read_field
     from bayespde.folder import read_smooth
-    from bayespde.prediction import Forecast, predict_onward
+    from bayespde.prediction import predict_onward
+    from bayespde.results.foretold import score_prediction
+    from bayespde.smooth.frame_draws import mean_field
+    from bayespde.starts import Forecast
 
     smooth_field, posterior = read_smooth(run / "smooth.nc"), _posterior(run)
     check_belong(posterior, smooth_field)
@@ -175,7 +178,8 @@ def predict(
     times = times_until(until, frames, smooth_field, came)
     options = Forecast(draws=draws, boundary=boundary)
     found = predict_onward(posterior, smooth_field, times, options=options, seed=seed, progress=True)
-    paths, text = write_prediction(found, output or run / "predicted", smooth_field, came, animation=animation)
+    scores = None if came is None else score_prediction(found, came, before=mean_field(smooth_field))
+    paths, text = write_prediction(found, output or run / "predicted", came, scores, animation=animation)
     typer.echo(text)
     for path in paths:
         typer.echo(f"  {path}")
@@ -272,8 +276,8 @@ def _foretell(found: Discovery, folder: Path, seed: int) -> dict[str, Path]:
     """Predict what was held out, write it, and say how good it is."""
     from bayespde.answers import write_prediction
 
-    prediction, _ = found.foretold(seed=seed)
-    paths, text = write_prediction(prediction, folder, found.smooth, found.holdout)
+    prediction, scores = found.foretold(seed=seed)
+    paths, text = write_prediction(prediction, folder, found.holdout, scores)
     typer.echo(f"\nof the frames that were held out: {text}")
     return {path.name: path for path in paths}
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
 
 from bayespde.config import DiscoverConfig, Prior
-from bayespde.core.equation import Equation, Library
+from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import MINIMUM_SAMPLES, check_field, field_hash
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import check_workers, spawn_seeds
 from bayespde.core.scales import units_of
 from bayespde.core.statistics import SufficientStatistics
+from bayespde.discovery import Discovery
 from bayespde.folder import RunFolder, stage_key
 from bayespde.judge import EXACT_TERMS, PilotJudge
 from bayespde.library.candidates import check_library, polynomial_library
@@ -25,15 +25,7 @@ from bayespde.library.choose import Weak
 from bayespde.library.front import is_front
 from bayespde.library.rows import weak_statistics
 from bayespde.library.strong import Strong, strong_statistics
-from bayespde.model.spin import SpinModel
-from bayespde.prediction import Forecast, boundary_of, predict_onward, prediction_errors
 from bayespde.refine_stage import refined_or_rows
-from bayespde.results.diagnose import diagnose
-from bayespde.results.diagnostics import squared_residual_per_row
-from bayespde.results.equations import RankedEquation, equations
-from bayespde.results.foretold import score_prediction
-from bayespde.results.pareto import pareto_front
-from bayespde.results.second import format_estimates
 from bayespde.sampling import sample
 from bayespde.smooth.alignment import at_rest
 from bayespde.smooth.field_draw import FieldDraw
@@ -110,121 +102,6 @@ def _is_front(field: xr.DataArray, spline: SplineFit, noise: str) -> bool:
     if noise != "auto" or field.ndim > 2:
         return noise == "front"
     return is_front(field.values, spline.evaluate((0, 0)), spline.evaluate((0, 1)), spline.noise_scale)
-
-
-@dataclass(frozen=True, eq=False)
-class Discovery:
-    """What `discover` found, with everything on the way to it.
-
-    Attributes:
-        smooth: The smooth field.
-        posterior: The posterior over equations: by the pixels where they could be asked, else by the rows;
-            `posterior.provenance["refinement"]` says which, and why.
-        rows: The posterior by the rows.
-        model: The target that the posterior is of.
-        folder: Where it is on disk, if anywhere.
-        holdout: Last frames, which nothing of this has seen; None if there are none.
-    """
-
-    smooth: SmoothField
-    posterior: Posterior
-    rows: Posterior
-    model: SpinModel
-    folder: Path | None = None
-    holdout: xr.DataArray | None = None
-
-    @property
-    def statistics(self) -> SufficientStatistics:
-        """The compressed rows that the posterior is of: of test functions, or along a trajectory."""
-        return self.posterior.statistics
-
-    def equations(self, *, top: int = 10, level: float = 0.9) -> tuple[RankedEquation, ...]:
-        """The most probable equations, best first, with intervals in physical units."""
-        return equations(self.posterior, top=top, level=level)
-
-    def pareto_front(self) -> xr.Dataset:
-        """Complexity against block-cross-validated error, and `prediction_error` where frames were held out.
-
-        That is of the equation with least-squares coefficients, from the last frame of the smooth field, over the
-        standard deviation of the held-out frames; NaN where it does not come so far.
-        """
-        front = pareto_front(self.posterior)
-        if self.holdout is None:
-            return front
-        library, coefficients = self.posterior.library, front["coefficient"].values
-        boundary = boundary_of(self.posterior, self.smooth)
-        found = prediction_errors(library, coefficients, self.smooth, self.holdout, boundary=boundary)
-        return front.assign(prediction_error=("equation", found))
-
-    def best(self) -> Equation:
-        """The most probable equation with posterior mean coefficients."""
-        return self.equations(top=1)[0].equation(self.posterior.library)
-
-    def predict(
-        self, times: Any, *, options: Forecast | None = None, seed: int = 0, progress: bool = False
-    ) -> xr.Dataset:
-        """What comes: draws of the law integrated forward, see `bayespde.predict`.
-
-        Where equations were judged by pixels it starts at the first frame, from draws of law and state together, along
-        the trajectories of the leading equations; these are fitted once more, in seconds. Else it starts at the last
-        frame of the smooth field before `times`.
-
-        Args:
-            times: Strictly increasing, in the unit of the field.
-            options: How.
-            seed: Of all draws.
-            progress: Show bars.
-
-        Returns:
-            The prediction.
-        """
-        return predict_onward(self.posterior, self.smooth, times, options=options, seed=seed, progress=progress)
-
-    def foretold(self, *, options: Forecast | None = None, seed: int = 0) -> tuple[xr.Dataset, xr.Dataset]:
-        """The frames that were held out, predicted, and the scores of that beside frames that stay or move on.
-
-        Raises:
-            ConfigError: If no frames were held out.
-        """
-        held = self._held_out()
-        seed, noise_seed = spawn_seeds(seed, 2)
-        prediction = self.predict(held["time"], options=options, seed=seed)
-        none = (0,) * held.ndim
-        before = self.smooth.field.copy(data=self.smooth.evaluate(none))
-        return prediction, score_prediction(prediction, held, before=before, seed=noise_seed)
-
-    def _held_out(self) -> xr.DataArray:
-        if self.holdout is None:
-            raise ConfigError(
-                "No frames were held out.",
-                got="holdout_frames=0",
-                wanted="frames that the discovery has not seen",
-                fix="discover(field, holdout_frames=20)",
-            )
-        return self.holdout
-
-    def to_inference_data(self) -> Any:
-        """The posterior as what the installed ArviZ takes."""
-        from bayespde.results.arviz_bridge import to_inference_data
-
-        return to_inference_data(self.posterior)
-
-    def __repr__(self) -> str:
-        inclusion = (
-            self.posterior.inclusion_probability.to_series().round(9).sort_values(ascending=False, kind="stable")
-        )
-        lines = [f"{name:>14} {value:.3f}" for name, value in inclusion.items() if value >= 0.01]
-        found, expected = squared_residual_per_row(self.posterior)
-        return "\n".join(
-            [
-                f"Discovery by {_judged_by(self.posterior)}",
-                format_estimates(self.posterior, self.equations(top=3)),
-                "inclusion probability",
-                *lines,
-                f"squared residual per row {found:.2f} ({expected:.2f} expected of a correct equation)",
-                str(diagnose(self.posterior)),
-            ]
-        )
 
 
 def discover(
@@ -312,15 +189,6 @@ def _without_last(field: xr.DataArray, frames: int) -> tuple[xr.DataArray, xr.Da
     if not frames:
         return field, None
     return field.isel(time=slice(None, -frames)), field.isel(time=slice(-frames, None))
-
-
-def _judged_by(posterior: Posterior) -> str:
-    """What the equations were judged by, in words."""
-    refinement = posterior.provenance.get("refinement", {})
-    if refinement.get("by") == "pixels":
-        along = " + ".join(posterior.statistics.provenance["along"])
-        return f"the pixels along a trajectory of {along}, {refinement['boundary']} in space"
-    return "rows" + (f", as {refinement['because']}" if refinement.get("because") else "")
 
 
 def _sampled(

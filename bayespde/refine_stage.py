@@ -173,8 +173,7 @@ def trajectories_again(
 
 def _method(field: xr.DataArray, boundary: str) -> Method:
     """How trajectories of a field are integrated."""
-    method = Method(maximum_steps=AFFORDABLE, atol=TOLERANCE * float(field.std()))
-    return method if boundary == "periodic" else replace(method, space="difference", order=4, boundary=boundary)
+    return Method(maximum_steps=AFFORDABLE, atol=TOLERANCE * float(field.std())).within(boundary)
 
 
 def _guesses(smooth: SmoothField, field: xr.DataArray, seed: int) -> list[tuple[TrajectoryConfig, ...]]:

@@ -19,7 +19,8 @@ from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, FileError
 from bayespde.core.field import read_field
 from bayespde.core.files import existing_file
-from bayespde.pipeline import Discovery, discover
+from bayespde.discovery import Discovery
+from bayespde.pipeline import discover
 from bayespde.solve.simulate import SimulationSpec, simulate
 
 SECTIONS = {

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 import bayespde as bp
 from bayespde.cli import app
 from bayespde.core.errors import ConfigError, FieldError, FileError
-from bayespde.prediction import draw_equations, prediction_errors
+from bayespde.prediction import prediction_errors
+from bayespde.starts import draw_equations
 
 T, X = np.linspace(0, 4, 81), 2 * np.pi * np.arange(64) / 64
 TERMS = ("u", "u_x", "u_xx", "u*u_x")

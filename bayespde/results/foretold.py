@@ -14,6 +14,7 @@ from bayespde.core.errors import ConfigError
 
 # Last frames by which the velocity of what is seen is measured.
 LAST = 5
+# Of a finite number of draws: the next one is below with the probability that is asked for.
 UNBIASED: Final = "weibull"
 SAME_TIME, SAME_PLACE = 1e-9, 1e-6
 
@@ -56,8 +57,7 @@ def score_prediction(
     noise = float(prediction.attrs["noise_scale"]) if is_noisy else 0.0
     rows = [_score(drawn.values[:, k], frame, noise, level, random) for k, frame in enumerate(seen.values)]
     found = {key: (("time",), np.array([row[key] for row in rows])) for key in rows[0]}
-    clock = drawn["time"].values
-    found["horizon"] = (("time",), clock - float(prediction.attrs["start"]))
+    clock, begin = drawn["time"].values, float(prediction.attrs["start"])
     if before is not None:
         if set(before.dims) != set(drawn.dims[1:]) or not _same_places(before, drawn):
             raise ConfigError(
@@ -70,7 +70,8 @@ def score_prediction(
         for key, frames in _without_law(before, clock, str(prediction.attrs["boundary"])).items():
             apart = (frames - seen.values).reshape(len(clock), -1)
             found[key] = (("time",), np.sqrt(np.nanmean(apart**2, axis=1)))
-        found["horizon"] = (("time",), clock - float(before["time"][-1]))
+        begin = float(before["time"][-1])
+    found["horizon"] = (("time",), clock - begin)
     units = str(drawn.attrs.get("units", "1"))
     return xr.Dataset(found, coords={"time": drawn["time"]}, attrs={"level": level, "units": units})
 
@@ -138,8 +139,7 @@ def score_front(
     crossing = float(seen.max() + seen.min()) / 2 if crossing is None else crossing
     stands = front_positions(seen, level=crossing, dim=dim)
     each = front_positions(drawn, level=crossing, dim=dim)
-    ends = [(1 - level) / 2, (1 + level) / 2]
-    low, high = each.quantile(ends, "draw", skipna=True, method=UNBIASED).drop_vars("quantile")
+    low, high = band(each, level)
     others = [d for d in stands.dims if d != "time"]
     known = stands.notnull()
     inside = ((stands >= low) & (stands <= high)).where(known)
@@ -155,6 +155,16 @@ def score_front(
         },
         attrs={"level": level, "crossing": crossing, "units": stands.attrs["units"]},
     )
+
+
+def band(draws: xr.DataArray, level: float) -> tuple[xr.DataArray, xr.DataArray]:
+    """Lower and upper end, over all dims but `draw`, between which one more draw is with a probability of `level`."""
+    low, high = draws.quantile(_ends(level), "draw", skipna=True, method=UNBIASED).drop_vars("quantile")
+    return low, high
+
+
+def _ends(level: float) -> list[float]:
+    return [(1 - level) / 2, (1 + level) / 2]
 
 
 def _at_times(observed: xr.DataArray, drawn: xr.DataArray) -> xr.DataArray:
@@ -198,8 +208,7 @@ def _score(
     kept, truth = kept[:, seen], frame.ravel()[seen]
     rmse = float(np.sqrt(np.mean((kept.mean(axis=0) - truth) ** 2)))
     shown = np.sort(kept + noise * random.standard_normal(kept.shape) if noise else kept, axis=0)
-    # Of a finite number of draws, with which the next one is between them with this probability.
-    low, high = np.quantile(shown, [(1 - level) / 2, (1 + level) / 2], axis=0, method=UNBIASED)
+    low, high = np.quantile(shown, _ends(level), axis=0, method=UNBIASED)
     return {
         "rmse": rmse,
         "crps": float(np.mean(_crps(shown, truth))),

@@ -11,6 +11,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.factor import ridged
 from bayespde.smc.base import LinearTarget
 from bayespde.smc.exact_branch import Problem, Rule
+from bayespde.smc.layout import compacted
 from bayespde.smc.table import EvidenceTable, tabulate
 from bayespde.smc.tree import without_square_roots
 
@@ -48,8 +49,7 @@ def problem_of(target: LinearTarget, *, decided: int) -> Problem | None:
     gain += liked[:decided, decided:].sum(axis=0) + liked[decided:, decided:].sum(axis=0) / 2
     rule = Rule(target.pivot_tolerance, table.offset, table.determinant, reference=math.nan, floor=math.nan)
     most = np.append(0.0, np.cumsum(np.sort(gain)[::-1]))
-    pairs = couplings if couplings.any() else np.empty((0, 0))
-    problem = Problem(triangle, table, log_odds, pairs, most, log_empty, rule)
+    problem = Problem(triangle, table, log_odds, compacted(couplings), most, log_empty, rule)
     reference = _climb(target)
     if reference == -math.inf:
         raise no_likelihood()

@@ -70,6 +70,11 @@ def make_problem(target: LinearTarget) -> Problem:
     return Problem(upper, np.ascontiguousarray(upper.T), upper.T @ upper, float(target.pivot_tolerance))
 
 
+def compacted(couplings: np.ndarray) -> np.ndarray:
+    """Couplings `[K, K]` for the compiled code, float64; `[0, 0]` if nothing is coupled, which it then skips."""
+    return np.ascontiguousarray(couplings, dtype=np.float64) if np.any(couplings) else np.empty((0, 0))
+
+
 @njit(cache=True)
 def make_active(columns: int, cap: int) -> Active:
     """Room for configurations of at most `cap` of `columns` terms."""

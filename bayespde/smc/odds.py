@@ -25,6 +25,7 @@ from bayespde.smc.layout import (
     Active,
     Problem,
     add_multiple,
+    compacted,
     dot,
 )
 from bayespde.smc.table import EvidenceTable, read_table
@@ -50,9 +51,7 @@ class Tempered(NamedTuple):
 
 def compact_couplings(target: LinearTarget) -> np.ndarray:
     """Couplings of a target's prior in canonical order, `[K, K]`, float64; `[0, 0]` if there are none."""
-    order = np.asarray(target.order)
-    couplings = np.asarray(target.prior_couplings, dtype=np.float64)
-    return np.ascontiguousarray(couplings[np.ix_(order, order)]) if couplings.any() else np.empty((0, 0))
+    return compacted(np.asarray(target.prior_couplings)[np.ix_(target.order, target.order)])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -1,14 +1,20 @@
-"""A smooth field -> draws of one of its frames, and the boundaries that it may have."""
+"""A smooth field -> its mean, draws of one of its frames, and the boundaries that it may have."""
 
 from __future__ import annotations
 
 import numpy as np
+import xarray as xr
 
 from bayespde.smooth.edges import boundaries_like
 from bayespde.smooth.smooth_field import SmoothField
 
 # Of the smooth field, for the scatter of its edges.
 EDGE_DRAWS = 4
+
+
+def mean_field(smooth: SmoothField) -> xr.DataArray:
+    """The mean of the chosen smoother on the grid of the data, with its coordinates and units."""
+    return smooth.field.copy(data=smooth.evaluate((0,) * len(smooth.dims)))
 
 
 def draw_frames(smooth: SmoothField, index: int, draws: int, random: np.random.Generator) -> np.ndarray:

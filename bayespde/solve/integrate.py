@@ -178,13 +178,18 @@ def _scheme(equation: RightHandSide, times: np.ndarray, method: Method) -> str:
     return "etd" if fastest * float(np.diff(times).max()) > STIFF else "explicit"
 
 
-def checked_times(times: Any) -> np.ndarray:
+def checked_times(times: Any, *, least: int = 2) -> np.ndarray:
+    """Return times as an array, `[time]`, float64.
+
+    Raises:
+        ConfigError: If they are not finite and strictly increasing, or too few.
+    """
     clock = np.asarray(times, dtype=np.float64)
-    if clock.ndim != 1 or clock.size < 2 or not np.isfinite(clock).all() or not (np.diff(clock) > 0).all():
+    if clock.ndim != 1 or clock.size < least or not np.isfinite(clock).all() or not (np.diff(clock) > 0).all():
         raise ConfigError(
             "The times are not usable.",
             got=f"shape {clock.shape}",
-            wanted="one axis, two or more finite, strictly increasing times",
+            wanted=f"one axis, {least} or more finite, strictly increasing times",
             fix="times=numpy.linspace(0, 1, 51)",
         )
     return clock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from bayespde.core.errors import ConfigError
@@ -64,6 +64,12 @@ class Method:
                 wanted="boundary='periodic'",
                 fix="space='difference'",
             )
+
+    def within(self, boundary: str) -> Method:
+        """The same with a boundary: Fourier where the field is periodic, differences of order 4 between edges."""
+        if boundary == "periodic":
+            return self
+        return replace(self, space="difference", order=4, boundary=boundary)
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> Method:

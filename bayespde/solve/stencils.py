@@ -78,11 +78,13 @@ def right_hand_side(
     rates = _rates(grid, method, split, columns)
     if method.space == "fourier":
         rest = _fourier_rest(grid, method, split, columns, modes)
-        full = lambda u: modes.inverse(rates * (v := modes.forward(u)) + rest(v))  # noqa: E731
-        return RightHandSide(grid, modes, rates, rest, full, is_modal=True)
+        return RightHandSide(
+            grid, modes, rates, rest, lambda u: modes.inverse(rates * (v := modes.forward(u)) + rest(v)), is_modal=True
+        )
     full = _difference_full(equation, grid, method, names, columns)
-    rest = lambda v: modes.forward(full(modes.inverse(v))) - rates * v  # noqa: E731
-    return RightHandSide(grid, modes, rates, rest, full, is_modal=False)
+    return RightHandSide(
+        grid, modes, rates, lambda v: modes.forward(full(modes.inverse(v))) - rates * v, full, is_modal=False
+    )
 
 
 def _checked_names(equation: Equation, grid: Grid, method: Method) -> list[str]:

@@ -12,6 +12,7 @@ import xarray as xr
 from bayespde.core.errors import ConfigError, FileError
 from bayespde.core.files import atomic_path
 from bayespde.results.figures.style import BLUE, GREEN, GREY, ORANGE, SMALL, WIDTH, label_axes, new_figure
+from bayespde.results.foretold import band
 from bayespde.results.typeset import axis_title, math_text, unit_text
 
 if TYPE_CHECKING:
@@ -169,14 +170,13 @@ def _moving_maps(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | N
 
 def _line(axes: Axes, draws: xr.DataArray, came: xr.DataArray | None, noise: float, level: float) -> None:
     """Mean and bands over the last dimension, without and with the noise of a pixel, and what came."""
-    place, ends = draws.dims[-1], ((1 - level) / 2, (1 + level) / 2)
-    draws = draws.dropna("draw")
+    place, draws = draws.dims[-1], draws.dropna("draw")
     x, unit = draws[place].values, unit_text(str(draws.attrs.get("units", "1")))
     if noise:
         blurred = draws + noise * np.random.default_rng(0).standard_normal(draws.shape)
-        low, high = (blurred.quantile(q, "draw", method="weibull").values for q in ends)
+        low, high = band(blurred, level)
         axes.fill_between(x, low, high, color=BLUE, alpha=0.12, lw=0, label="with the noise of a pixel")
-    low, high = (draws.quantile(q, "draw", method="weibull").values for q in ends)
+    low, high = band(draws, level)
     axes.fill_between(x, low, high, color=BLUE, alpha=0.4, lw=0, label=f"{level:.0%} of the draws")
     axes.plot(x, draws.mean("draw").values, color=BLUE, lw=1.0, label="mean")
     if came is not None:

@@ -1,0 +1,196 @@
+"""Posterior + where a prediction starts -> draws of law and first frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.errors import ConfigError
+from bayespde.core.posterior import Posterior
+from bayespde.refinement import Refined
+from bayespde.smooth.edges import boundaries_like
+from bayespde.smooth.frame_draws import draw_frames, likely_boundaries
+from bayespde.smooth.smooth_field import SmoothField
+from bayespde.solve.derivatives import Grid
+from bayespde.solve.launch import Launch, launch_of, launch_of_trajectories
+from bayespde.solve.margin import beyond
+from bayespde.solve.method import Method
+from bayespde.solve.predict import ACCURACY, RUNAWAY
+
+BOUNDARIES = ("periodic", "no-flux", "fixed", "open")
+# Points beyond a window without boundary, per point of it.
+MARGIN = 1.0
+MOST_STEPS = 20_000
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How to predict.
+
+    Attributes:
+        draws: Of law and start together.
+        boundary: "auto", as the field at the start looks like; "periodic", "no-flux" or "fixed" (edges stay at the
+            values of the start), as for `Method`; or "open", a window out of a larger field with the same law.
+        noise_scale: Standard deviation of a pixel; None means that of the field at the start, 0 for a frame.
+        rtol: Tolerated error of a step, relative to the largest `|u|`.
+        accuracy: What more points in space may change, over the deviation of the first frames.
+        runaway: Largest `|u|` of a draw, over the largest that was seen, with which it is still taken for a prediction.
+    """
+
+    draws: int = 100
+    boundary: str = "auto"
+    noise_scale: float | None = None
+    rtol: float = 1e-5
+    accuracy: float = ACCURACY
+    runaway: float = RUNAWAY
+
+    def __post_init__(self) -> None:
+        noise = 0.0 if self.noise_scale is None else self.noise_scale
+        if not (
+            isinstance(self.draws, int)
+            and self.draws >= 1
+            and self.boundary in ("auto", *BOUNDARIES)
+            and 0 <= noise < math.inf
+            and 1e-13 <= self.rtol < 1
+            and 0 < self.accuracy < 1
+            and self.runaway > 1
+        ):
+            raise ConfigError(
+                "A setting of the prediction is out of range.",
+                got=self,
+                wanted=f"draws >= 1, a boundary among auto, {', '.join(BOUNDARIES)}, tolerances in (0, 1), runaway > 1",
+                fix="Forecast()",
+            )
+
+    def method(self, boundary: str, size: float) -> Method:
+        """How to integrate with a boundary states of about this size; any for one that is 0."""
+        method = Method(rtol=self.rtol, atol=self.rtol * (size or 1.0) * 1e-3, maximum_steps=MOST_STEPS)
+        return method.within("periodic" if boundary == "open" else boundary)
+
+
+class Start(NamedTuple):
+    """Where a prediction starts.
+
+    Attributes:
+        launch: Draws of law and first frame.
+        boundary: Of the field, as for `Forecast`.
+        noise_scale: Standard deviation of a pixel.
+        kind: What the first frame is from: trajectories, smooth field or frame.
+        time_attrs: Attributes of the time, its unit among them.
+    """
+
+    launch: Launch
+    boundary: str
+    noise_scale: float
+    kind: str
+    time_attrs: Mapping[Any, Any]
+
+
+def from_trajectories(start: Refined, posterior: Posterior, options: Forecast, random: np.random.Generator) -> Start:
+    """At the first frame of a field: law and state together, from trajectories through all of its pixels.
+
+    Raises:
+        ConfigError: If another boundary is asked for than that of the trajectories.
+    """
+    boundary, best = start.config.boundary, start.trajectories[0]
+    if options.boundary not in ("auto", boundary):
+        raise ConfigError(
+            "Trajectories go on with the boundary along which they were fitted.",
+            got=options.boundary,
+            wanted=f"'auto' or {boundary!r}",
+            fix="Forecast(boundary='auto'), or start=found.smooth",
+        )
+    probability = start.probability / start.probability.sum()
+    launch = launch_of_trajectories(start.trajectories, probability, posterior.library, options.draws, random)
+    launch = replace(launch, method=replace(launch.method, maximum_steps=MOST_STEPS, rtol=options.rtol))
+    return Start(launch, boundary, float(best.noise_scale), "trajectories", best.fitted["time"].attrs)
+
+
+def from_smooth(
+    start: SmoothField, posterior: Posterior, first: float, options: Forecast, random: np.random.Generator
+) -> Start:
+    """At draws of the last frame of a smooth field that is not after the first time.
+
+    Raises:
+        ConfigError: If all frames are after it.
+    """
+    times = start.field["time"].values
+    index = int(np.searchsorted(times, first, side="right")) - 1
+    if index < 0:
+        raise ConfigError(
+            "The prediction begins before the smooth field.",
+            got=f"{first:g}",
+            wanted=f"{times[0]:g} or later",
+            fix=f"times=numpy.linspace({times[-1]:g}, ...)",
+        )
+    boundary = boundary_of(posterior, start) if options.boundary == "auto" else options.boundary
+    states = draw_frames(start, index, options.draws, random)
+    frame, states = placed(start.field.isel(time=index), states, boundary)
+    launch = launch_of(
+        posterior.library,
+        draw_equations(posterior, options.draws, random),
+        states,
+        time=float(times[index]),
+        frame=frame,
+        method=options.method(boundary, float(np.std(states))),
+        largest=float(np.nanmax(np.abs(start.field))),
+    )
+    return Start(launch, boundary, float(start.noise_scale), "smooth field", start.field["time"].attrs)
+
+
+def from_frame(
+    start: xr.DataArray, posterior: Posterior, first: float, options: Forecast, random: np.random.Generator
+) -> Start:
+    """At one frame that is known.
+
+    Raises:
+        FieldError: If it is not usable.
+    """
+    Grid.of(start)
+    frame = start.astype(np.float64)
+    boundary = options.boundary
+    if boundary == "auto":
+        by_edges = boundaries_like(frame.values[None], frame.values[None, None])[0]
+        boundary = boundary_of_pixels(posterior) or by_edges
+    frame, states = placed(frame, np.broadcast_to(frame.values, (options.draws, *frame.shape)), boundary)
+    launch = launch_of(
+        posterior.library,
+        draw_equations(posterior, options.draws, random),
+        states,
+        time=float(start["time"]) if "time" in start.coords else first,
+        frame=frame,
+        method=options.method(boundary, float(np.std(states))),
+    )
+    return Start(launch, boundary, 0.0, "frame", start["time"].attrs if "time" in start.coords else {})
+
+
+def placed(frame: xr.DataArray, states: np.ndarray, boundary: str) -> tuple[xr.DataArray, np.ndarray]:
+    """A frame without gaps, and states `[draws, *space]` over the domain that is integrated, `[draws, *domain]`."""
+    # What was seen there may have gaps, of which the states know nothing.
+    filled = frame.reset_coords(drop=True).copy(data=states.mean(axis=0))
+    return filled, np.ascontiguousarray(beyond(states, MARGIN if boundary == "open" else 0.0, dims=frame.ndim))
+
+
+def boundary_of_pixels(posterior: Posterior) -> str | None:
+    """That along which trajectories explained the pixels; None if equations were judged by rows."""
+    refinement = posterior.provenance.get("refinement", {})
+    return str(refinement["boundary"]) if refinement.get("by") == "pixels" else None
+
+
+def boundary_of(posterior: Posterior, smooth: SmoothField, seed: int = 0) -> str:
+    """That of the pixels, or else what the edges of the smooth field look like."""
+    known = boundary_of_pixels(posterior)
+    return known or next(iter(likely_boundaries(smooth, np.random.default_rng(seed))), "open")
+
+
+def draw_equations(posterior: Posterior, draws: int, random: np.random.Generator) -> np.ndarray:
+    """Coefficients of equations drawn from a posterior, `[draws, K]`, float64; runs by their weights."""
+    runs, particles, terms = posterior.coefficients.shape
+    weight = np.repeat(posterior.run_weights / particles, particles)
+    chosen = random.choice(runs * particles, size=draws, p=weight / weight.sum())
+    return np.asarray(posterior.coefficients.reshape(-1, terms)[chosen])
