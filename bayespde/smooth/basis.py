@@ -19,8 +19,10 @@ class SplineConfig:
         penalty_order: Order of the derivative that is penalised.
         samples_per_knot: Distance between knots in samples.
         maximum_knots: Most knots per axis.
-        hold_out: What generalised cross-validation leaves out: single "pixels", or whole "frames" where the noise of a
-            frame is correlated in space; "auto" takes frames where the residuals of the pixel-wise fit say so.
+        hold_out: What cross-validation leaves out: single "pixels", whole "frames" where the noise of a frame is
+            correlated in space, or "blocks" around pixels where noise hangs together otherwise; "auto" takes what the
+            residuals of the pixel-wise fit ask for.
+        block: Samples of a block to either side of its centre, per axis; by default what residuals have in common.
         noise: "gaussian", or "student_t" for pixels of which some are far out.
     """
 
@@ -29,6 +31,7 @@ class SplineConfig:
     samples_per_knot: float = 2.0
     maximum_knots: int = 400
     hold_out: str = "auto"
+    block: tuple[int, ...] | None = None
     noise: str = "gaussian"
 
     def __post_init__(self) -> None:
@@ -36,13 +39,13 @@ class SplineConfig:
             not 1 <= self.penalty_order <= self.degree
             or self.samples_per_knot < 1
             or self.maximum_knots < 1
-            or self.hold_out not in ("auto", "pixels", "frames")
+            or self.hold_out not in ("auto", "pixels", "frames", "blocks")
             or self.noise not in ("gaussian", "student_t")
         ):
             raise ConfigError(
                 "The spline's settings do not fit together.",
                 got=self,
-                wanted="1 <= penalty_order <= degree, samples_per_knot >= 1, hold_out auto, pixels or frames, "
+                wanted="1 <= penalty_order <= degree, samples_per_knot >= 1, hold_out auto, pixels, frames or blocks, "
                 "noise gaussian or student_t",
                 fix="SplineConfig()",
             )

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayespde.core.random import spawn_seeds
 from bayespde.smooth.ensemble import NetworkEnsemble
+from bayespde.smooth.hold_out import HeldOut
 from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.network_fit import NetworkFit
 from bayespde.smooth.noise import PixelNoise
@@ -33,7 +34,7 @@ class Contest:
         coordinates: Observed pixels, `[n, d]`, in [-1, 1].
         values: `[n]`, standardised.
         noise: Of the pixels.
-        held_out: `[n]`, bool.
+        held_out: What they do not see.
         rival: Root mean misfit of the spline at the pixels held out, standardised.
         excess: Squared error of the spline at a pixel, standardised, by its degrees of freedom.
         wave_numbers: Of the field, per axis.
@@ -48,7 +49,7 @@ class Contest:
     coordinates: np.ndarray
     values: np.ndarray
     noise: PixelNoise
-    held_out: np.ndarray
+    held_out: HeldOut
     rival: float
     excess: float
     wave_numbers: tuple[float, ...]
@@ -98,7 +99,8 @@ class Contest:
             config=config,
             noise=self.noise,
             penalty_scales=self.penalty_scales,
-            held_out=self.held_out,
+            held_out=self.held_out.scored,
+            around=self.held_out.around,
             device=self.device,
             seed=next(seeds),
             progress=self.progress,

@@ -13,7 +13,7 @@ from bayespde.smooth.automatic import checked_device
 from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.contest import Contest, penalty_scales
 from bayespde.smooth.ensemble import NetworkEnsemble
-from bayespde.smooth.hold_out import held_out_mask
+from bayespde.smooth.hold_out import HeldOut, held_out_blocks, held_out_mask
 from bayespde.smooth.jitter import displacement, first_orders
 from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.noise import FAMILIES, MOST_RESIDUALS, NoiseModel, check_family, choose_noise, evenly
@@ -36,11 +36,12 @@ class Smoothing:
         weight: Weight of that penalty, dimensionless, or `auto`: networks with and without it are trained side by side,
             and those count whose loss at the pixels held out is within 1 %, or one standard error, of the smallest.
         penalty: Kind, axis weights, mixed derivatives and isotropy of that penalty; order and weight are those above.
-        hold_out: `pixels`, `frames`, or `auto`: frames where the residuals of a frame are correlated in space.
+        hold_out: `pixels`, `frames`, `blocks`, or `auto`: frames where the residuals of a frame are correlated in
+            space, blocks of space and time where noise hangs together otherwise, pixels elsewhere.
         noise: Family of the noise (`bayespde.smooth.noise.NoiseModel`): `gaussian`, `student_t`, `poisson`, `logit`, or
-            `auto`: the one under which pixels held out have the highest density, `gaussian` if in doubt or if whole
-            frames are held out. The mean depends on it for `student_t` only, the others change intervals of networks.
-            With method `spline` it is `gaussian` unless `student_t` is asked for.
+            `auto`: the one under which pixels held out have the highest density, `gaussian` if in doubt or if
+            frames or blocks are held out. The mean depends on it for `student_t` only, the others change intervals of
+            networks. With method `spline` it is `gaussian` unless `student_t` is asked for.
         steps: Most optimiser steps per network; those of the networks' settings if absent.
         spline: Settings of the spline.
         networks: Architectures to try; a tanh and a sine network by default.
@@ -62,7 +63,7 @@ class Smoothing:
         is_weight = self.weight == "auto" or (isinstance(self.weight, int | float) and self.weight >= 0)
         if (
             self.method not in ("auto", "spline", "network")
-            or self.hold_out not in ("auto", "pixels", "frames")
+            or self.hold_out not in ("auto", "pixels", "frames", "blocks")
             or self.noise not in ("auto", *FAMILIES)
             or self.order not in (1, 2, 3)
             or not is_weight
@@ -71,7 +72,8 @@ class Smoothing:
             raise ConfigError(
                 "The settings of the smoother are not understood.",
                 got=self,
-                wanted="method auto, spline, network; order 1-3; weight >= 0 or auto; hold_out auto, pixels, frames; "
+                wanted="method auto, spline, network; order 1-3; weight >= 0 or auto; "
+                "hold_out auto, pixels, frames, blocks; "
                 f"noise auto, {', '.join(FAMILIES)}; steps >= 1",
                 fix="fit_field(field)",
             )
@@ -162,7 +164,7 @@ def _with_best_noise(
     scores: dict[str, float] = {}
     if options.noise != "auto":
         noise = NoiseModel.fit(options.noise, first.observed, first.mean)
-    elif first.spline.hold_out == "frames":
+    elif first.spline.hold_out != "pixels":
         # All families are of independent pixels; frames that are displaced would be taken for heavy tails.
         return first, scores
     else:
@@ -182,6 +184,16 @@ def _with_best_noise(
     return replace(first, noise=noise, networks=networks), scores
 
 
+def _held_out(coordinates: np.ndarray, spline: SplineFit, config: NetworkConfig, seed: int) -> HeldOut:
+    """What neither spline nor networks see when they are compared."""
+    if spline.hold_out != "blocks":
+        mask = held_out_mask(coordinates, config=config, seed=seed)
+        return HeldOut(mask, np.zeros_like(mask))
+    # Blocks end between samples, of which an axis from -1 to 1 has so many.
+    reach = tuple((2 * h + 1) / (len(g) - 1) for h, g in zip(spline.block, spline.grids, strict=True))
+    return held_out_blocks(coordinates, reach, share=config.hold_out_fraction, seed=seed)
+
+
 def _attempt(
     data: Observations,
     noise: NoiseModel,
@@ -198,14 +210,15 @@ def _attempt(
     pixels = replace(pixels, scale=max(pixels.scale, MINIMUM_NOISE))
     unit: Literal["pixels", "frames"] = "frames" if spline.hold_out == "frames" else "pixels"
     configs = [replace(c, hold_out=unit) for c in options.networks or candidate_configs(coordinates.shape[1])]
-    mask = held_out_mask(coordinates, config=configs[0], seed=seed)
-    residual = data.held_out_residual(spline, config, mask) / scales.amplitude
+    held_out = _held_out(coordinates, spline, configs[0], seed)
+    hidden = held_out.scored | held_out.around
+    residual = data.held_out_residual(spline, config, hidden)[held_out.scored[hidden]] / scales.amplitude
     penalty = replace(options.penalty, order=options.order, weight=0.0)
     contest = Contest(
         coordinates=coordinates,
         values=values,
         noise=pixels,
-        held_out=mask,
+        held_out=held_out,
         rival=float(np.sqrt(np.mean(pixels.misfit(residual)))),
         excess=pixels.scale**2 * spline.degrees_of_freedom / len(values),
         wave_numbers=wave_numbers(spline),
@@ -218,7 +231,7 @@ def _attempt(
     )
     networks, scores = contest.run(configs, may_grow=not options.networks, seed=seed)
     scores = {"spline": contest.rival} | scores
-    observed = data.values[mask]
+    observed = data.values[held_out.scored]
     return _Attempt(
         noise=noise,
         spline=spline,

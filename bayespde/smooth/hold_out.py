@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from bayespde.core.errors import FieldError
@@ -44,6 +46,60 @@ def held_out_mask(coordinates: np.ndarray, *, config: NetworkConfig, seed: int) 
     drawn = np.zeros(size, dtype=bool)
     drawn[rng.choice(eligible, count, replace=False)] = True
     return drawn if config.hold_out == "pixels" else drawn[frame.ravel()]
+
+
+class HeldOut(NamedTuple):
+    """Pixels that networks do not see.
+
+    Attributes:
+        scored: Those that tell how well the others predict, `[n]`, bool.
+        around: Those that are neither seen nor scored, because they have noise in common with both, `[n]`, bool.
+    """
+
+    scored: np.ndarray
+    around: np.ndarray
+
+
+def held_out_blocks(coordinates: np.ndarray, reach: tuple[float, ...], *, share: float, seed: int) -> HeldOut:
+    """Draw blocks that no smoother may see; what lies deep in them is scored.
+
+    Args:
+        coordinates: `[n, d]`, time first.
+        reach: How far along each axis the noise of two pixels has something in common, in units of the coordinates.
+        share: Of the pixels, about, in the blocks.
+        seed: Non-negative integer.
+
+    Returns:
+        Scored are pixels within `reach` of the centre of a block, unless they are within reach of a pixel that is
+        seen; `around` are all others in the blocks, which are twice as wide.
+
+    Raises:
+        FieldError: If one block holds all pixels.
+        ConfigError: If the seed is not a non-negative integer.
+    """
+    rng = np.random.default_rng(checked_seed(seed))
+    places = coordinates / np.asarray(reach)
+    in_time = np.argsort(places[:, 0], kind="stable")
+    times = places[in_time, 0]
+    scored, hidden = (np.zeros(len(places), dtype=bool) for _ in range(2))
+    for centre in rng.permutation(len(places)):
+        if hidden[centre]:
+            continue
+        start, stop = np.searchsorted(times, places[centre, 0] + np.array([-2.001, 2.001]))
+        near = in_time[start:stop]
+        distance = np.abs(places[near] - places[centre]).max(axis=1)
+        hidden[near[distance <= 2]] = True
+        scored[near[distance <= 1]] = True
+        if np.count_nonzero(hidden) >= share * len(places) or np.count_nonzero(scored) >= MOST_PIXELS:
+            break
+    if hidden.all():
+        raise FieldError(
+            "The noise hangs together over the whole field.",
+            got=f"a block of {2 * np.asarray(reach)} to either side holds all {len(coordinates)} pixels",
+            wanted="a field wider than the noise",
+            fix="hold_out='pixels'",
+        )
+    return HeldOut(scored, hidden & ~scored)
 
 
 def check_pixels(coordinates: np.ndarray, values: np.ndarray) -> None:

@@ -119,7 +119,7 @@ class GridObservations:
             own = (spline.standard_deviation(values) / spline.noise_scale) ** 2
             return np.asarray((residual / (1 - own))[hidden])
         gappy = field.copy(data=np.where(hidden, np.nan, field.values))
-        fit = fit_spline(gappy, config=replace(config, hold_out=spline.hold_out))
+        fit = fit_spline(gappy, config=replace(config, hold_out=spline.hold_out, block=spline.block))
         return np.asarray((field.values - fit.evaluate(values))[hidden])
 
     def noise_scale(self, spline: SplineFit) -> float:
@@ -168,7 +168,9 @@ class ScatteredObservations:
     def held_out_residual(self, spline: SplineFit, config: SplineConfig, mask: np.ndarray) -> np.ndarray:
         """As `Observations`; the pilot spline that moved them has seen them."""
         gappy = _means(self.field, self.nodes[~mask], self.moved[~mask])
-        return self.residual(fit_spline(gappy, config=replace(config, hold_out=spline.hold_out)))[mask]
+        return self.residual(fit_spline(gappy, config=replace(config, hold_out=spline.hold_out, block=spline.block)))[
+            mask
+        ]
 
     def noise_scale(self, spline: SplineFit) -> float:
         """As `Observations`: of one sample, not of the mean at a node."""

@@ -10,26 +10,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import reduce
-from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy.optimize import minimize
 from scipy.sparse.linalg import LinearOperator, cg
 
 from bayespde.core.errors import FieldError
 from bayespde.core.neighbours import neighbour_correlation
 from bayespde.core.scales import Scales
 from bayespde.smooth.basis import AxisBasis, SplineConfig, apply_per_axis
+from bayespde.smooth.blocks import checked_block, first_block, reaches, widened
+from bayespde.smooth.cross_validation import Score, block_score, choose_weights, frame_score, pixel_score, shrinkage
 from bayespde.smooth.noise import MOST_RESIDUALS, NoiseModel, evenly
 from bayespde.smooth.spline_fit import SplineFit
 
 WEIGHT_ROUNDS = 8
 IMPUTATION_STEPS = 2000
 IMPUTATION_TOLERANCE = 1e-8
-LOG_WEIGHT_BOUNDS = (-30.0, 30.0)
 CORRELATED = 0.3
 NEGLIGIBLE_NOISE = 1e-3
+# Factors on the weights which pixels chose, and the gain in log rms at blocks left out that says they followed noise.
+STIFFER = (10.0, 100.0, 1000.0)
+BETTER = 0.1
 ROBUST_ROUNDS = 20
 ROBUST_TOLERANCE = 1e-2
 
@@ -77,39 +79,72 @@ def _fit_normal(field: xr.DataArray, config: SplineConfig) -> SplineFit:
     scales = Scales.of(field)
     bases = tuple(AxisBasis.build(np.linspace(0.0, 1.0, n), config) for n in field.shape)
     values = field.values - scales.offset
+    if config.hold_out == "blocks" and config.block:
+        return _fit(values, scales, bases, "blocks", checked_block(config.block, field.shape))
     fit = _fit(values, scales, bases, "frames" if config.hold_out == "frames" else "pixels")
     if config.hold_out == "auto" and _has_correlated_frames(fit):
         return _fit(values, scales, bases, "frames")
+    if config.hold_out == "blocks" or (config.hold_out == "auto" and _hangs_together(fit, values)):
+        return _with_blocks(values, scales, bases)
     return fit
 
 
+def _is_noisy(fit: SplineFit) -> bool:
+    """Whether residuals say anything about noise: on clean data they do not."""
+    return fit.noise_scale > NEGLIGIBLE_NOISE * fit.scales.amplitude
+
+
 def _has_correlated_frames(fit: SplineFit) -> bool:
-    """Whether the residuals hang together in space but not in time; on clean data they say nothing about noise."""
+    """Whether the residuals hang together in space but not in time."""
     time, space = fit.correlation[0], fit.correlation[1:]
-    return (
-        fit.noise_scale > NEGLIGIBLE_NOISE * fit.scales.amplitude and min(space) > CORRELATED and abs(time) < max(space)
-    )
+    return _is_noisy(fit) and min(space) > CORRELATED and abs(time) < max(space)
 
 
-def _fit(values: np.ndarray, scales: Scales, bases: tuple[AxisBasis, ...], hold_out: str) -> SplineFit:
+def _hangs_together(fit: SplineFit, values: np.ndarray) -> bool:
+    """Whether noise does, along any axis: residuals are correlated, or a stiffer spline predicts blocks better."""
+    if not _is_noisy(fit):
+        return False
+    if any(r > 0 for r in reaches(_residual(fit, values))):
+        return True
+    filled = np.where(np.isnan(values), fit.evaluate((0,) * values.ndim) - fit.scales.offset, values)
+    data = apply_per_axis([b.grid.T for b in fit.bases], filled)
+    score = block_score(filled, fit.bases, data, ~np.isnan(values), first_block(values.shape))
+    penalties = [b.penalty for b in fit.bases]
+    errors = [score(shrinkage(tuple(factor * w for w in fit.weights), penalties)) for factor in (1.0, *STIFFER)]
+    return min(errors) < errors[0] - 2 * BETTER
+
+
+def _with_blocks(values: np.ndarray, scales: Scales, bases: tuple[AxisBasis, ...]) -> SplineFit:
+    """Leave out ever larger blocks, until what is beyond them says nothing of the residual at their centre."""
+    half = first_block(values.shape)
+    while True:
+        fit = _fit(values, scales, bases, "blocks", half)
+        wider = widened(half, reaches(_residual(fit, values)), values.shape)
+        if wider == half:
+            return fit
+        half = wider
+
+
+def _residual(fit: SplineFit, values: np.ndarray) -> np.ndarray:
+    return np.asarray(values + fit.scales.offset - fit.evaluate((0,) * values.ndim))
+
+
+def _fit(
+    values: np.ndarray, scales: Scales, bases: tuple[AxisBasis, ...], hold_out: str, block: tuple[int, ...] = ()
+) -> SplineFit:
     missing = np.isnan(values)
-    observed = values.size - int(missing.sum())
-    fit = _fit_complete(np.where(missing, 0.0, values), scales, bases, observed=observed, hold_out=hold_out)
+    fit = _fit_complete(np.where(missing, 0.0, values), ~missing, scales, bases, hold_out, block)
     for _ in range(WEIGHT_ROUNDS if missing.any() else 0):
         filled = _impute(values, missing, fit)
         previous = np.log(fit.weights)
-        fit = _fit_complete(filled, scales, bases, observed=observed, hold_out=hold_out)
+        fit = _fit_complete(filled, ~missing, scales, bases, hold_out, block)
         if np.max(np.abs(np.log(fit.weights) - previous)) < 0.05:
             break
     if missing.any():
         filled = _impute(values, missing, fit)
-        fit = _fit_complete(filled, scales, bases, observed=observed, hold_out=hold_out, weights=fit.weights)
-    residual = values + scales.offset - fit.evaluate((0,) * values.ndim)
-    return replace(
-        fit,
-        hold_out=hold_out,
-        correlation=tuple(neighbour_correlation(residual, axis) for axis in range(values.ndim)),
-    )
+        fit = _fit_complete(filled, ~missing, scales, bases, hold_out, block, fit.weights)
+    residual = _residual(fit, values)
+    return replace(fit, correlation=tuple(neighbour_correlation(residual, axis) for axis in range(values.ndim)))
 
 
 def _impute(values: np.ndarray, missing: np.ndarray, fit: SplineFit) -> np.ndarray:
@@ -145,98 +180,42 @@ def _impute(values: np.ndarray, missing: np.ndarray, fit: SplineFit) -> np.ndarr
 
 def _fit_complete(
     values: np.ndarray,
+    seen: np.ndarray,
     scales: Scales,
     bases: tuple[AxisBasis, ...],
-    *,
-    observed: int,
     hold_out: str,
+    block: tuple[int, ...],
     weights: tuple[float, ...] | None = None,
 ) -> SplineFit:
+    observed = int(seen.sum())
     data = apply_per_axis([b.grid.T for b in bases], values)
     rest = max(float(np.sum(values**2) - np.sum(data**2)), 0.0)
     # On clean data this is a small difference of large numbers: take it from the residual instead.
     if rest < 1e-6 * np.sum(values**2):
         rest = float(np.sum((values - apply_per_axis([b.grid for b in bases], data)) ** 2))
     penalties = [b.penalty for b in bases]
-    frames = _Frames.of(values, bases, data) if hold_out == "frames" else None
-    chosen = weights or _choose_weights(data**2, rest, penalties, observed / values.size, observed, frames)
-    shrink = _shrinkage(chosen, penalties)
+    score: Score
+    if hold_out == "frames":
+        score = frame_score(values, bases, data, rest)
+    elif hold_out == "blocks":
+        score = block_score(values, bases, data, seen, block)
+    else:
+        score = pixel_score(data**2, rest, share=observed / values.size, observed=observed)
+    chosen = weights or choose_weights(score, penalties)
+    shrink = shrinkage(chosen, penalties)
     residual = rest + float(np.sum(((1 - shrink) * data) ** 2))
     freedom = float(shrink.sum()) * observed / values.size
     spare = max(observed - freedom, 1.0)
-    coefficients = shrink * data
     constant = reduce(np.multiply.outer, [b.grid.sum(axis=0) for b in bases]) * scales.offset
     return SplineFit(
         scales=scales,
         bases=bases,
-        coefficients=coefficients + constant,
+        coefficients=shrink * data + constant,
         shrinkage=shrink,
         noise_scale=float(np.sqrt(max(residual, 1e-300) / spare)),
         degrees_of_freedom=freedom,
-        score=float(np.sqrt(residual * observed) / spare),
+        score=float(np.exp(score(shrink) / 2)) if block else float(np.sqrt(residual * observed) / spare),
         weights=tuple(chosen),
+        hold_out=hold_out,
+        block=block,
     )
-
-
-class _Frames(NamedTuple):
-    """What leaving out whole frames needs to know.
-
-    Attributes:
-        number: Of frames.
-        outside: Energy of every spatial mode's time series that the time basis cannot follow, `[modes, ...]`.
-    """
-
-    number: int
-    outside: np.ndarray
-
-    @classmethod
-    def of(cls, values: np.ndarray, bases: tuple[AxisBasis, ...], data: np.ndarray) -> _Frames:
-        series = apply_per_axis([np.eye(len(values)), *(b.grid.T for b in bases[1:])], values)
-        return cls(len(values), np.maximum(np.sum(series**2, axis=0) - np.sum(data**2, axis=0), 0.0))
-
-
-def _shrinkage(weights: tuple[float, ...], penalties: list[np.ndarray]) -> np.ndarray:
-    total = reduce(np.add.outer, [w * p for w, p in zip(weights, penalties, strict=True)])
-    return 1.0 / (1.0 + total)
-
-
-def _choose_weights(
-    energy: np.ndarray,
-    rest: float,
-    penalties: list[np.ndarray],
-    share: float,
-    observed: int,
-    frames: _Frames | None,
-) -> tuple[float, ...]:
-    """Minimise the generalised cross-validation score over one log weight per axis [cravenwahba1979].
-
-    With `frames` the unit left out is a whole frame: every spatial mode is a time series of its own, smoothed by a
-    filter with its own degrees of freedom, and the scores of the modes add up. `share` is that of observed pixels.
-    """
-    # One unit of log weight is measured where each penalty starts to bite, so that the search is well scaled.
-    reference = [float(np.median(p[p > 0])) if np.any(p > 0) else 1.0 for p in penalties]
-
-    def score(log_weights: np.ndarray) -> float:
-        shrink = _shrinkage(tuple(np.exp(log_weights) / reference), penalties)
-        if frames is not None:
-            spare = np.maximum(1 - shrink.sum(axis=0) / frames.number, 1e-9)
-            left = frames.outside + np.sum((1 - shrink) ** 2 * energy, axis=0)
-            return float(np.log(max(rest - frames.outside.sum(), 0.0) + np.sum(left / spare**2) + 1e-300))
-        residual = rest + np.sum((1 - shrink) ** 2 * energy)
-        spare_pixels = max(observed - shrink.sum() * share, 1e-9)
-        return float(np.log(residual + 1e-300) - 2 * np.log(spare_pixels))
-
-    starts = [np.full(len(penalties), s) for s in (-12.0, -4.0, 2.0, 8.0)]
-    best = min(starts, key=score)
-    found = minimize(
-        score,
-        best,
-        method="Nelder-Mead",
-        bounds=[LOG_WEIGHT_BOUNDS] * len(penalties),
-        options={
-            "xatol": 0.02,
-            "fatol": 1e-7,
-            "initial_simplex": np.vstack([best, best + 3 * np.eye(len(penalties))]),
-        },
-    )
-    return tuple(float(w) for w in np.exp(found.x) / reference)

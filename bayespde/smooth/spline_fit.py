@@ -23,7 +23,8 @@ class SplineFit:
         degrees_of_freedom: Effective number of parameters.
         score: Root of the generalised cross-validation score, an estimate of the error at a pixel left out.
         weights: Smoothing weight per dimension, in unit coordinates.
-        hold_out: What was left out when the weights were chosen, "pixels" or "frames".
+        hold_out: What was left out when the weights were chosen, "pixels", "frames" or "blocks".
+        block: Samples of a block to either side of the pixel it is centred on, per dimension; empty for other units.
         correlation: Correlation of the residuals of neighbouring samples, per dimension.
     """
 
@@ -36,6 +37,7 @@ class SplineFit:
     score: float
     weights: tuple[float, ...]
     hold_out: str = "pixels"
+    block: tuple[int, ...] = ()
     correlation: tuple[float, ...] = ()
 
     @property

@@ -35,6 +35,7 @@ def train(
     noise: PixelNoise,
     penalty_scales: Sequence[float] = (),
     held_out: np.ndarray | None = None,
+    around: np.ndarray | None = None,
     device: str = "cpu",
     seed: int = 0,
     progress: bool = False,
@@ -51,6 +52,7 @@ def train(
         noise: Of the pixels, in units of `values`, from a pilot fit.
         penalty_scales: Typical size of every penalised derivative in unit coordinates; needed if the weight is not 0.
         held_out: `[n]`, bool; drawn from the seed if absent.
+        around: `[n]`, bool: pixels that are neither trained on nor held out, as they share noise with both.
         device: Where networks and pixels are during training. On a CPU gradients are compiled, elsewhere automatic; the
             same seed gives the same result on the same kind of device.
         seed: Non-negative integer; the result is the same for the same seed.
@@ -68,8 +70,9 @@ def train(
     check_pixels(coordinates, values)
     mask = held_out_mask(coordinates, config=config, seed=mask_seed) if held_out is None else held_out
     check_mask(mask, values)
+    trained = ~mask if around is None else ~(mask | around)
     density = DensityConfig(
-        pixels=int((~mask).sum()),
+        pixels=int(trained.sum()),
         noise_scale=noise.scale,
         freedom=noise.freedom,
         prior_scale=config.prior_scale,
@@ -78,9 +81,9 @@ def train(
     )
     pixels = Pixels(coordinates, values, place)
     network = _side_by_side(coordinates.shape[1], config, weight_seed).to(place)
-    batches = Batches(pixels, mask, config, batch_seed)
+    batches = Batches(pixels, mask, config, batch_seed, around=around)
     history = _optimise(network, batches, noise, density, progress)
-    hidden, seen = np.flatnonzero(mask), evenly(np.flatnonzero(~mask), MOST_MEASURED)
+    hidden, seen = np.flatnonzero(mask), evenly(np.flatnonzero(trained), MOST_MEASURED)
     whitened = noise.whitened(_residuals(network, pixels, seen))
     return NetworkFit(
         parameters={name: value.detach().cpu().clone() for name, value in network.named_parameters()},

@@ -68,8 +68,11 @@ def test_networks_are_trained_again_on_their_mean_with_noise(posterior):
 
 def test_the_same_seed_gives_the_same_shrinkage(posterior):
     posterior, coordinates = posterior
-    found = [calibrated(posterior, coordinates, penalty_scales=[1.0] * 2, seed=s).shrinkage for s in (1, 1, 2)]
-    assert found[0] == found[1] != found[2]
+    found = [calibrated(posterior, coordinates, penalty_scales=[1.0] * 2, seed=1).shrinkage for _ in range(2)]
+    assert found[0] == found[1]
+    # Shrinkages are told apart to a tenth only: that another seed makes a difference is seen in the networks.
+    again = [trained_again(posterior, coordinates, penalty_scales=[1.0] * 2, seed=s) for s in (1, 2)]
+    assert not np.array_equal(*(networks.evaluate(coordinates[:5]) for networks in again))
 
 
 @pytest.mark.parametrize("freedom", [math.inf, 5.0])
