@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from bayespde.core.equation import Equation
 from bayespde.core.errors import IntegrationError
+from bayespde.solve.chebyshev import follow_draws
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.integrate import march
 from bayespde.solve.method import Method
@@ -66,6 +67,10 @@ def evolve_draws(
     Returns:
         The frames.
     """
+    if method.scheme == "chebyshev":
+        return Ensemble(
+            *follow_draws(equation, grid, coefficients, starts, times, method=method, bound=bound, progress=progress)
+        )
     frames = np.full((len(starts), len(times), *grid.points), np.nan)
     ended, duration = np.full(len(starts), np.inf), float(times[-1] - times[0])
     stiffness = _stiffness(equation, grid, coefficients, method)

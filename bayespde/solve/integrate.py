@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, IntegrationError, StepLimitError
+from bayespde.solve.chebyshev import follow_draws, is_diffusive
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.method import Method
-from bayespde.solve.stencils import RightHandSide, right_hand_side
+from bayespde.solve.stencils import RightHandSide, checked_names, right_hand_side
 from bayespde.solve.steppers import Stepper, etd_stepper, explicit_stepper, imex_stepper
 
 SMALLEST_STEP = 1e-12
@@ -68,6 +69,8 @@ def integrate(
     """
     chosen = method or Method()
     grid, clock = Grid.of(start), checked_times(times)
+    if chosen.scheme == "chebyshev":
+        return _field(_followed(equation, grid, start.values, clock, chosen), start, times, equation.variable)
     compiled = right_hand_side(equation, grid, method=chosen)
     values = torch.tensor(start.values, dtype=torch.float64)
     frames = evolve(compiled, values, clock, method=chosen, progress=progress)
@@ -102,7 +105,15 @@ def evolve(
 
 def march(equation: RightHandSide, start: torch.Tensor, times: np.ndarray, *, method: Method) -> Iterator[torch.Tensor]:
     """Frames one by one, `[..., *points]`, from that of the second time on; arguments and errors as of `evolve`."""
-    stepper = _STEPPERS[_scheme(equation, times, method)](equation)
+    scheme = _scheme(equation, times, method)
+    if scheme not in _STEPPERS:
+        raise ConfigError(
+            "This scheme has no gradients and no steps that draws share.",
+            got=f"scheme={scheme!r}",
+            wanted="one of " + ", ".join(map(repr, _STEPPERS)),
+            fix="scheme='auto'",
+        )
+    stepper = _STEPPERS[scheme](equation)
     pace = _Pace(float(times[1] - times[0]), 0, method.maximum_steps, torch.ones(1))
     smallest = SMALLEST_STEP * float(times[-1] - times[0])
     for interval in _intervals(times):
@@ -111,6 +122,30 @@ def march(equation: RightHandSide, start: torch.Tensor, times: np.ndarray, *, me
         state, pace = _advance(stepper, state, interval, pace, smallest, method)
         start = stepper.leave(state)
         yield start
+
+
+def _followed(equation: Equation, grid: Grid, start: np.ndarray, times: np.ndarray, method: Method) -> np.ndarray:
+    """Frames `[time, *points]` by compiled steps."""
+    checked_names(equation, grid, method)
+    law, first = np.array([equation.coefficients]), start[None].astype(np.float64)
+    if not is_diffusive(equation, grid, law, first, method):
+        raise ConfigError(
+            "Chebyshev steps do not suit this equation: it carries more than it diffuses.",
+            got=str(equation),
+            wanted="second derivatives that outweigh first ones from point to point",
+            fix="scheme='auto'",
+        )
+    (frames,), (ended,) = follow_draws(equation, grid, law, first, times, method=method, bound=math.inf)
+    if ended <= times[-1]:
+        error = IntegrationError(
+            f"The integration stopped at time {ended:.6g}.",
+            got=f"step vanishing, or more than {method.maximum_steps} steps",
+            wanted="a bounded solution",
+            fix="end earlier, check the signs of the coefficients, or use a coarser grid or looser rtol",
+        )
+        error.time = float(ended)
+        raise error
+    return frames
 
 
 def _advance(

@@ -12,7 +12,7 @@ CHOICES = {
     "space": ("fourier", "difference"),
     "order": (2, 4),
     "boundary": ("periodic", "no-flux", "fixed"),
-    "scheme": ("auto", "explicit", "etd", "imex"),
+    "scheme": ("auto", "explicit", "etd", "imex", "chebyshev"),
     "dealias": (True, False),
 }
 
@@ -29,7 +29,8 @@ class Method:
             (the edge values are held, and u is continued odd about them).
         scheme: "explicit" is Dormand-Prince 5(4); "etd" is ETDRK4 and "imex" is ARS(2,2,2), with the linear
             part that the grid's transform makes diagonal taken exactly or implicitly; "auto" is etd if that
-            part is stiff, else explicit.
+            part is stiff, else explicit. "chebyshev" is Runge-Kutta-Chebyshev, compiled and without gradients: for
+            differences, and equations that diffuse more than they carry.
         rtol: Tolerated error per step relative to the largest `|u|`.
         atol: Tolerated error per step, in the units of u, added to it.
         maximum_steps: Steps tried before giving up.
@@ -63,6 +64,14 @@ class Method:
                 got=f"boundary={self.boundary!r}",
                 wanted="boundary='periodic'",
                 fix="space='difference'",
+            )
+
+        if self.space == "fourier" and self.scheme == "chebyshev":
+            raise ConfigError(
+                "Chebyshev steps are compiled for differences only.",
+                got="space='fourier', scheme='chebyshev'",
+                wanted="space='difference'",
+                fix="Method(space='difference', order=4, scheme='chebyshev')",
             )
 
     def within(self, boundary: str) -> Method:

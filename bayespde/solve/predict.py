@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+from bayespde.core.terms import derivative_orders
+from bayespde.solve.chebyshev import is_diffusive
 from bayespde.solve.ensemble import evolve_draws
 from bayespde.solve.integrate import checked_times
 from bayespde.solve.launch import Launch
@@ -19,6 +22,8 @@ ACCURACY = 5e-4
 LOOKS = 6
 # And draws that are looked at, by how far their law is from the middle.
 LOOKED_AT = (0.0, 0.5, 0.9)
+# Values of all draws from which on compiling their equation takes less time than it saves.
+MANY = 2**19
 
 
 class Predicted(NamedTuple):
@@ -61,7 +66,7 @@ def predict_frames(
     if len(clock) == 1:
         frames, ended, grid = launch.states[:, None], np.full(len(launch.states), np.inf), launch.domain.points
     else:
-        resolution = _resolved(launch, float(clock[-1]), accuracy)
+        launch, resolution = _method_and_resolution(launch, float(clock[-1]), accuracy)
         frames, ended = evolve_draws(
             launch.equation,
             resolution.grid,
@@ -78,6 +83,29 @@ def predict_frames(
     return Predicted(np.ascontiguousarray(frames), ended, grid)
 
 
+def _method_and_resolution(launch: Launch, end: float, accuracy: float) -> tuple[Launch, Resolution]:
+    """By compiled differences where that suits the law and is exact enough, else as the launch says."""
+    compiled = _by_differences(launch)
+    if compiled is not None:
+        resolution = _resolved(compiled, end, accuracy)
+        # That all pixels are enough was not looked at; between walls there is nothing better.
+        is_known = launch.method.boundary != "periodic" or resolution.grid.points != launch.domain.points
+        if is_known or _is_same(compiled, launch, resolution, end, accuracy):
+            return compiled, resolution
+    return launch, _resolved(launch, end, accuracy)
+
+
+def _by_differences(launch: Launch) -> Launch | None:
+    """The launch of many draws with compiled steps, if no derivative is above the second and diffusion dominates."""
+    names = {s.name for term in launch.equation.terms for s in term.expression.free_symbols}
+    highest = max((max(derivative_orders(name, launch.domain.dims)) for name in names), default=0)
+    if launch.method.scheme != "auto" or launch.states.size < MANY or highest != 2:
+        return None
+    method = replace(launch.method, space="difference", order=4, scheme="chebyshev")
+    suits = is_diffusive(launch.equation, launch.domain, launch.coefficients, launch.states, method)
+    return replace(launch, method=method) if suits else None
+
+
 def _resolved(launch: Launch, end: float, accuracy: float) -> Resolution:
     """Grid of as few points as show the first frames, and later ones of a middling draw, as all pixels would."""
     domain, boundary = launch.domain, launch.method.boundary
@@ -90,12 +118,22 @@ def _resolved(launch: Launch, end: float, accuracy: float) -> Resolution:
             return resolution
         if np.sqrt(np.mean((shown - launch.states) ** 2)) <= size:
             coarse, fine = (_on_the_way(launch, r, end) for r in (resolution, finer))
-            apart = np.sqrt(np.mean((coarse - fine) ** 2, axis=tuple(range(2, fine.ndim))))
-            came = np.isfinite(apart)
-            # Where hardly any draw comes anywhere there is nothing to compare.
-            if came[:, 1:].any() and not (apart[came] > size).any():
+            if _differ_by_less(coarse, fine, size):
                 return resolution
         resolution = finer
+
+
+def _is_same(one: Launch, other: Launch, resolution: Resolution, end: float, accuracy: float) -> bool:
+    """Whether two methods show the same frames on the way."""
+    first, second = (_on_the_way(launch, resolution, end) for launch in (one, other))
+    return _differ_by_less(first, second, accuracy * float(np.std(one.states)))
+
+
+def _differ_by_less(one: np.ndarray, other: np.ndarray, size: float) -> bool:
+    """Whether all frames of some draws do; where hardly any draw comes anywhere there is nothing to compare."""
+    apart = np.sqrt(np.mean((one - other) ** 2, axis=tuple(range(2, one.ndim))))
+    came = np.isfinite(apart)
+    return bool(came[:, 1:].any() and not (apart[came] > size).any())
 
 
 def _on_the_way(launch: Launch, resolution: Resolution, end: float) -> np.ndarray:

@@ -70,7 +70,7 @@ def right_hand_side(
     Raises:
         ConfigError: If the target is another, or a derivative cannot be taken on this grid.
     """
-    names = _checked_names(equation, grid, method)
+    names = checked_names(equation, grid, method)
     if coefficients is None:
         coefficients = torch.tensor(equation.coefficients, dtype=torch.float64)
     columns = [c[(..., *[None] * len(grid.dims))] for c in coefficients.to(torch.float64).unbind(-1)]
@@ -87,7 +87,12 @@ def right_hand_side(
     )
 
 
-def _checked_names(equation: Equation, grid: Grid, method: Method) -> list[str]:
+def checked_names(equation: Equation, grid: Grid, method: Method) -> list[str]:
+    """The derivatives that an equation needs.
+
+    Raises:
+        ConfigError: If the target is no first time derivative, or a derivative cannot be taken on this grid.
+    """
     if equation.target != f"{equation.variable}_t":
         raise ConfigError(
             "Only equations of first order in time are integrated.",

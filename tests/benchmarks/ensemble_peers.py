@@ -97,7 +97,8 @@ def main():
     torch.set_num_threads(arguments.threads)
     wanted = exact()
     for accuracy in (1e-1, 1e-2):
-        together(4, wanted, accuracy)
+        # Compiles.
+        together(arguments.draws, wanted, accuracy)
         sys.stdout.write(json.dumps(together(arguments.draws, wanted, accuracy)) + "\n")
     for name in PEERS:
         sys.stdout.write(json.dumps(one_by_one(name, arguments.draws, wanted)) + "\n")

@@ -32,7 +32,9 @@ def main() -> None:
 def errors(field, second_derivative, second, width, seed):
     """What was held out, and `[pixels or auto, spline or chosen, u or u_xx]`."""
     noise = gaussian_filter(
-        np.random.default_rng(seed).standard_normal(field.shape), (width[0], *[width[1]] * (field.ndim - 1)), mode="wrap"
+        np.random.default_rng(seed).standard_normal(field.shape),
+        (width[0], *[width[1]] * (field.ndim - 1)),
+        mode="wrap",
     )
     noisy = field + SIZE * float(field.std()) * noise / noise.std()
     zero, found = (0,) * field.ndim, []
