@@ -32,6 +32,8 @@ NEGLIGIBLE_NOISE = 1e-3
 # Factors on the weights which pixels chose, and the gain in log rms at blocks left out that says they followed noise.
 STIFFER = (10.0, 100.0, 1000.0)
 BETTER = 0.1
+# Share of missing pixels above which noise is not asked whether it hangs together.
+GAPS = 0.1
 ROBUST_ROUNDS = 20
 ROBUST_TOLERANCE = 1e-2
 
@@ -102,7 +104,8 @@ def _has_correlated_frames(fit: SplineFit) -> bool:
 
 def _hangs_together(fit: SplineFit, values: np.ndarray) -> bool:
     """Whether noise does, along any axis: residuals are correlated, or a stiffer spline predicts blocks better."""
-    if not _is_noisy(fit):
+    # What fills large gaps is smooth, and hangs together.
+    if not _is_noisy(fit) or np.isnan(values).mean() > GAPS:
         return False
     if any(r > 0 for r in reaches(_residual(fit, values))):
         return True
