@@ -38,8 +38,8 @@ class Batches:
 
     Args:
         pixels: All observed pixels.
-        held_out: `[n]`, bool.
-        around: Which others no member sees, `[n]`, bool; none if absent.
+        seen: Which of them members see, `[n]`, bool.
+        held_out: Which tell how well they do, `[n]`, bool.
         config: Gives the size of a batch, the number of steps and of members, and the penalty.
         seed: Non-negative integer.
 
@@ -48,19 +48,12 @@ class Batches:
     """
 
     def __init__(
-        self,
-        pixels: Pixels,
-        held_out: np.ndarray,
-        config: NetworkConfig,
-        seed: int,
-        *,
-        around: np.ndarray | None = None,
+        self, pixels: Pixels, seen: np.ndarray, held_out: np.ndarray, config: NetworkConfig, seed: int
     ) -> None:
         self.pixels, self.config = pixels, config
         *seeds, look_seed = spawn_seeds(seed, config.members + 1)
         self._device = device = pixels.values.device
         self._generators = [torch_generator(s, str(device)) for s in seeds]
-        seen = ~held_out if around is None else ~(held_out | around)
         self._seen, hidden = (torch.as_tensor(np.flatnonzero(m), device=device) for m in (seen, held_out))
         self._size = min(config.batch, len(self._seen))
         # Of a long video no more is put in order than will be looked at.

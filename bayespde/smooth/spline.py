@@ -81,12 +81,14 @@ def _fit_normal(field: xr.DataArray, config: SplineConfig) -> SplineFit:
     scales = Scales.of(field)
     bases = tuple(AxisBasis.build(np.linspace(0.0, 1.0, n), config) for n in field.shape)
     values = field.values - scales.offset
-    if config.hold_out == "blocks" and config.block:
+    if config.hold_out == "blocks":
+        if not config.block:
+            return _with_blocks(values, scales, bases)
         return _fit(values, scales, bases, "blocks", checked_block(config.block, field.shape))
     fit = _fit(values, scales, bases, "frames" if config.hold_out == "frames" else "pixels")
     if config.hold_out == "auto" and _has_correlated_frames(fit):
         return _fit(values, scales, bases, "frames")
-    if config.hold_out == "blocks" or (config.hold_out == "auto" and _hangs_together(fit, values)):
+    if config.hold_out == "auto" and _hangs_together(fit, values):
         return _with_blocks(values, scales, bases)
     return fit
 

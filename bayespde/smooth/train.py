@@ -81,7 +81,7 @@ def train(
     )
     pixels = Pixels(coordinates, values, place)
     network = _side_by_side(coordinates.shape[1], config, weight_seed).to(place)
-    batches = Batches(pixels, mask, config, batch_seed, around=around)
+    batches = Batches(pixels, trained, mask, config, batch_seed)
     history = _optimise(network, batches, noise, density, progress)
     hidden, seen = np.flatnonzero(mask), evenly(np.flatnonzero(trained), MOST_MEASURED)
     whitened = noise.whitened(_residuals(network, pixels, seen))

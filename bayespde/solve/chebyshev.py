@@ -185,7 +185,7 @@ def is_diffusive(equation: Equation, grid: Grid, coefficients: np.ndarray, start
 
 
 def _compiled(equation: Equation, grid: Grid, method: Method) -> tuple[Fused, Padded]:
-    compiled = fused(equation, grid.dims, method.order)
+    compiled = fused(equation.terms, grid.dims, method.order)
     return compiled, Padded.of(grid, method.boundary, compiled)
 
 
@@ -200,21 +200,7 @@ def follow_draws(
     bound: float,
     progress: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Integrate draws one by one, on all processors, by differences.
-
-    Args:
-        equation: All terms that any draw has.
-        grid: The grid.
-        coefficients: `[draws, terms]`, float64, physical units.
-        starts: First frames, `[draws, *points]`, float64.
-        times: `[time]`, strictly increasing, two or more.
-        method: Order of the differences, boundary, tolerances, limits.
-        bound: Largest `|u|` that a frame may have.
-        progress: Show a bar.
-
-    Returns:
-        Frames `[draws, time, *points]`, NaN from where a draw has ended; and when, `[draws]`, inf where it did not.
-    """
+    """Integrate draws one by one, on all processors, by differences; arguments and answer are as of `evolve_draws`."""
     compiled, layout = _compiled(equation, grid, method)
     clock = np.ascontiguousarray(times, dtype=np.float64)
     limits = (method.rtol, method.atol, float(bound))

@@ -18,8 +18,7 @@ import sympy
 from numba import float64, int64, njit, types
 from numpy.lib.stride_tricks import as_strided
 
-from bayespde.core.equation import Equation
-from bayespde.core.terms import derivative_orders
+from bayespde.core.terms import Term, derivative_orders
 from bayespde.solve.derivatives import Grid, difference_weights
 
 FRAME = float64[::1]
@@ -33,12 +32,12 @@ FAST = {"contract", "reassoc", "arcp", "nsz"}
 
 
 class Edges(NamedTuple):
-    """How points beyond the edges follow from those inside: `u[to] = twice u[from_one], less u[from_two]`, in order.
+    """How points beyond the edges follow from those inside: `u[to] = 2 u[first] - u[second]`, in order.
 
     Attributes:
         to: `[n]`, int64.
-        first: Point that counts, `[n]`, int64.
-        second: Point that is taken off, `[n]`, int64; -1 where none is and the first counts once.
+        first: `[n]`, int64.
+        second: `[n]`, int64; -1 where `u[to] = u[first]`.
         held: Points inside that do not move, int64.
     """
 
@@ -56,7 +55,7 @@ class Padded:
         grid: The grid.
         width: Points beyond every edge.
         rows: First point of every row along the last axis; its length; distance of neighbours along every axis, in
-            points; and grid step to the power of every derivative, inverted: `Fused.scales`.
+            points; and what a difference at unit steps is multiplied by, for every derivative of `Fused.orders`.
         edges: How the others follow.
     """
 
@@ -130,18 +129,18 @@ class Fused(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def fused(equation: Equation, dims: tuple[str, ...], order: int) -> Fused:
-    """Compile an equation by central differences; it takes a second.
+def fused(terms: tuple[Term, ...], dims: tuple[str, ...], order: int) -> Fused:
+    """Compile the terms of an equation by central differences; it takes a second.
 
     Args:
-        equation: The equation; its own coefficients do not count.
+        terms: All terms.
         dims: Of the grid.
         order: Of accuracy of the differences, 2 or 4.
 
     Returns:
         The right-hand side.
     """
-    names = sorted({s.name for t in equation.terms for s in t.expression.free_symbols})
+    names = sorted({s.name for t in terms for s in t.expression.free_symbols})
     orders = tuple(derivative_orders(name, dims) for name in names)
     stencils = [_stencil(o, order) for o in orders]
     width = max([1, *(abs(o) for stencil in stencils for offset in stencil for o in offset)])
@@ -151,7 +150,7 @@ def fused(equation: Equation, dims: tuple[str, ...], order: int) -> Fused:
         sympy.Symbol(name, real=True): scales[k] * sympy.Add(*(w * near[o] for o, w in stencil.items()))
         for k, (name, stencil) in enumerate(zip(names, stencils, strict=True))
     }
-    total = sympy.Add(*(weights[k] * t.expression.evalf(17).subs(values) for k, t in enumerate(equation.terms)))
+    total = sympy.Add(*(weights[k] * t.expression.evalf(17).subs(values) for k, t in enumerate(terms)))
     slopes = {offset: sympy.diff(total, symbol) for offset, symbol in near.items()}
     odd = [s - slopes.get(tuple(-o for o in offset), sympy.Integer(0)) for offset, s in slopes.items()]
     sizes = sympy.Add(*map(sympy.Abs, slopes.values())), sympy.Add(*(sympy.Abs(s) / 2 for s in odd))

@@ -46,7 +46,7 @@ def test_one_pass_is_the_right_hand_side_by_tensors(rng, dims, order, boundary):
     from bayespde.solve.chebyshev import _continue_beyond
 
     law, grid = Equation.from_string(LAWS[dims]), grid_of(dims)
-    compiled = fused(law, grid.dims, order)
+    compiled = fused(law.terms, grid.dims, order)
     layout = Padded.of(grid, boundary, compiled)
     values, weights = rng.standard_normal(grid.points), np.array(law.coefficients)
     (flat,) = layout.enter(values[None])
@@ -63,7 +63,7 @@ def test_one_pass_is_the_right_hand_side_by_tensors(rng, dims, order, boundary):
 
 def test_the_radius_bounds_every_eigenvalue(rng):
     law, grid = Equation.from_string(LAWS[1]), grid_of(1)
-    compiled = fused(law, grid.dims, 4)
+    compiled = fused(law.terms, grid.dims, 4)
     layout = Padded.of(grid, "periodic", compiled)
     values = rng.standard_normal(grid.points)
     rate = right_hand_side(law, grid, method=Method(space="difference", order=4)).full
