@@ -100,12 +100,17 @@ class Discovery:
         Raises:
             ConfigError: If no frames were held out.
         """
-        held = self._held_out()
+        held = self.held_out()
         seed, noise_seed = spawn_seeds(seed, 2)
         prediction = self.predict(held["time"], options=options, seed=seed)
         return prediction, score_prediction(prediction, held, before=mean_field(self.smooth), seed=noise_seed)
 
-    def _held_out(self) -> xr.DataArray:
+    def held_out(self) -> xr.DataArray:
+        """The frames that were held out.
+
+        Raises:
+            ConfigError: If none were.
+        """
         if self.holdout is None:
             raise ConfigError(
                 "No frames were held out.",

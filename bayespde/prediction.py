@@ -13,6 +13,7 @@ from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, FitError, IntegrationError
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import checked_seed, spawn_seeds
+from bayespde.core.system import System
 from bayespde.refine_stage import trajectories_again
 from bayespde.refinement import Refined
 from bayespde.smooth.smooth_field import SmoothField
@@ -68,9 +69,18 @@ def predict(
         FieldError: If the frame is not usable.
     """
     options, clock = options or Forecast(), checked_times(np.atleast_1d(times), least=1)
-    begun = _started(posterior, start, clock, options, np.random.default_rng(spawn_seeds(checked_seed(seed), 1)[0]))
+    random = np.random.default_rng(spawn_seeds(checked_seed(seed), 1)[0])
+    begun = started(posterior, start, clock, options, random)
+    found = foretell(begun, clock, times, options, progress)
+    return found.assign_attrs(
+        field=posterior.library.variable, noise_scale=found.attrs["noise_scale"][0], seed=int(seed)
+    )
+
+
+def foretell(begun: Start, clock: np.ndarray, times: Any, options: Forecast, progress: bool) -> xr.Dataset:
+    """Frames from a start, with everything that is known of them."""
     launch = begun.launch
-    _check_size(launch.domain.points, clock, options)
+    _check_size(launch.states.shape[1:], clock, options)
     if clock[0] < launch.time - SAME * abs(launch.time):
         raise ConfigError(
             "The prediction begins before its start.",
@@ -80,14 +90,14 @@ def predict(
         )
     found = predict_frames(launch, clock, accuracy=options.accuracy, runaway=options.runaway, progress=progress)
     time = xr.DataArray(clock, dims="time", attrs=getattr(times, "attrs", {}) or dict(begun.time_attrs))
+    given = options.noise_scale
     return _described(launch, found.frames, found.ended, time).assign_attrs(
-        noise_scale=begun.noise_scale if options.noise_scale is None else options.noise_scale,
+        noise_scale=[n if given is None else given for n in begun.noise_scales],
         boundary=begun.boundary,
         start=launch.time,
         start_from=begun.kind,
         share_ended=float(np.mean(found.ended <= clock[-1])),
         integrated_at=" x ".join(map(str, found.points)),
-        seed=int(seed),
     )
 
 
@@ -158,7 +168,7 @@ def prediction_errors(
     return errors
 
 
-def _started(
+def started(
     posterior: Posterior,
     start: xr.DataArray | SmoothField | Refined,
     clock: np.ndarray,
@@ -186,14 +196,19 @@ def _check_size(points: tuple[int, ...], clock: np.ndarray, options: Forecast) -
 
 
 def _described(launch: Launch, frames: np.ndarray, ended: np.ndarray, time: xr.DataArray) -> xr.Dataset:
-    """Arrays as a dataset, with the coordinates and units of the frame."""
-    frame, name = launch.frame, launch.equation.variable
-    found = xr.DataArray(
-        frames,
-        dims=("draw", "time", *frame.dims),
-        coords={"draw": np.arange(len(frames)), "time": time, **{d: frame[d] for d in frame.dims}},
-        attrs=frame.attrs,
-    )
-    terms = list(launch.equation.names)
+    """Arrays as a dataset, with the coordinates and units of the frames."""
+    frames_of, is_system = (launch.frame, *launch.others), isinstance(launch.equation, System)
+    dims = launch.frame.dims
+    coords = {"draw": np.arange(len(frames)), "time": time, **{d: launch.frame[d] for d in dims}}
+    found = {
+        one.variable: xr.DataArray(
+            frames[:, :, i] if is_system else frames,
+            dims=("draw", "time", *dims),
+            coords=coords,
+            attrs=frames_of[i].attrs,
+        )
+        for i, one in enumerate(launch.equations)
+    }
+    terms = [f"{e.target}: {name}" if is_system else name for e in launch.equations for name in e.names]
     coefficient = xr.DataArray(launch.coefficients, dims=("draw", "term"), coords={"term": terms})
-    return xr.Dataset({name: found, "ended": (("draw",), ended), "coefficient": coefficient}, attrs={"field": name})
+    return xr.Dataset({**found, "ended": (("draw",), ended), "coefficient": coefficient})

@@ -112,6 +112,8 @@ def _by_pixels(
 def _not_tried(rows: Posterior, field: xr.DataArray, smooth: SmoothField) -> str:
     """Why trajectories are not tried of themselves; empty if they are."""
     provenance = rows.statistics.provenance
+    if rows.library.others:
+        return "trajectories of systems are not fitted"
     if provenance.get("form") != "weak" or provenance.get("noise") == "front":
         return "weak rows of noise in pixels are needed"
     if field.ndim > 2:

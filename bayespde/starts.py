@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import xarray as xr
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
+from bayespde.core.system import System
 from bayespde.refinement import Refined
 from bayespde.smooth.edges import boundaries_like
 from bayespde.smooth.frame_draws import draw_frames, likely_boundaries
@@ -79,14 +80,14 @@ class Start(NamedTuple):
     Attributes:
         launch: Draws of law and first frame.
         boundary: Of the field, as for `Forecast`.
-        noise_scale: Standard deviation of a pixel.
+        noise_scales: Standard deviation of a pixel, of each field.
         kind: What the first frame is from: trajectories, smooth field or frame.
         time_attrs: Attributes of the time, its unit among them.
     """
 
     launch: Launch
     boundary: str
-    noise_scale: float
+    noise_scales: tuple[float, ...]
     kind: str
     time_attrs: Mapping[Any, Any]
 
@@ -108,7 +109,7 @@ def from_trajectories(start: Refined, posterior: Posterior, options: Forecast, r
     probability = start.probability / start.probability.sum()
     launch = launch_of_trajectories(start.trajectories, probability, posterior.library, options.draws, random)
     launch = replace(launch, method=replace(launch.method, maximum_steps=MOST_STEPS, rtol=options.rtol))
-    return Start(launch, boundary, float(best.noise_scale), "trajectories", best.fitted["time"].attrs)
+    return Start(launch, boundary, (float(best.noise_scale),), "trajectories", best.fitted["time"].attrs)
 
 
 def from_smooth(
@@ -140,7 +141,7 @@ def from_smooth(
         method=options.method(boundary, float(np.std(states))),
         largest=float(np.nanmax(np.abs(start.field))),
     )
-    return Start(launch, boundary, float(start.noise_scale), "smooth field", start.field["time"].attrs)
+    return Start(launch, boundary, (float(start.noise_scale),), "smooth field", start.field["time"].attrs)
 
 
 def from_frame(
@@ -166,7 +167,42 @@ def from_frame(
         frame=frame,
         method=options.method(boundary, float(np.std(states))),
     )
-    return Start(launch, boundary, 0.0, "frame", start["time"].attrs if "time" in start.coords else {})
+    return Start(launch, boundary, (0.0,), "frame", start["time"].attrs if "time" in start.coords else {})
+
+
+def of_system(starts: Sequence[Start]) -> Start:
+    """Those of the equations of a system, as one.
+
+    Raises:
+        ConfigError: If their boundaries differ.
+    """
+    launches, first = [s.launch for s in starts], starts[0]
+    boundaries = {s.boundary for s in starts}
+    if len(boundaries) > 1:
+        raise ConfigError(
+            "The fields of a system do not have one boundary.",
+            got=", ".join(sorted(boundaries)),
+            wanted="one for all",
+            fix="Forecast(boundary='open')",
+        )
+    launch = Launch(
+        System(tuple(e for launch in launches for e in launch.equations)),
+        np.concatenate([launch.coefficients for launch in launches], axis=1),
+        np.stack([launch.states for launch in launches], axis=1),
+        first.launch.time,
+        first.launch.frame,
+        replace(first.launch.method, atol=min(launch.method.atol for launch in launches)),
+        max(launch.largest for launch in launches),
+        tuple(launch.frame for launch in launches[1:]),
+    )
+    noise_scales = tuple(n for s in starts for n in s.noise_scales)
+    return Start(launch, first.boundary, noise_scales, first.kind, first.time_attrs)
+
+
+def shared_boundary(smooths: Iterable[SmoothField], seed: int = 0) -> str:
+    """The likeliest that the edges of all smooth fields look like; a window if there is none."""
+    likely = [likely_boundaries(s, np.random.default_rng(seed)) for s in smooths]
+    return next((b for b in likely[0] if all(b in others for others in likely)), "open")
 
 
 def placed(frame: xr.DataArray, states: np.ndarray, boundary: str) -> tuple[xr.DataArray, np.ndarray]:

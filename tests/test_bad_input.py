@@ -182,7 +182,7 @@ def test_a_library_of_another_field_is_refused_before_any_work(tmp_path, terms):
 @pytest.mark.parametrize("place", ["file/run", "file", "/proc/no/such/place"])
 def test_an_unwritable_folder_is_refused_before_any_work(tmp_path, monkeypatch, place):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr("bayespde.pipeline.fit_field", lambda *_, **__: pytest.fail("work began"))
+    monkeypatch.setattr("bayespde.task.fit_field", lambda *_, **__: pytest.fail("work began"))
     with pytest.raises(FileError, match="cannot be written") as caught:
         bp.discover(array(), library=bp.Library.from_strings(["u", "u_x"]), config=SPLINE, folder=tmp_path / place)
     assert well_said(caught.value)

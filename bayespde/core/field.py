@@ -134,6 +134,37 @@ def check_field(field: Any) -> xr.DataArray:
     return checked
 
 
+def check_fields(fields: Any) -> list[xr.DataArray]:
+    """Return the fields of a system as `check_field` does, in the order given, or say what is wrong with them.
+
+    Args:
+        fields: A Dataset with one field for each variable, all on one grid.
+
+    Returns:
+        One checked field for each.
+
+    Raises:
+        FieldError: If it is no Dataset of two fields or more, a field is not usable, or they do not share their grid.
+    """
+    if not isinstance(fields, xr.Dataset) or len(fields.data_vars) < 2:
+        raise FieldError(
+            "A system must be a Dataset of its fields.",
+            got=type(fields).__name__ if not isinstance(fields, xr.Dataset) else f"{len(fields.data_vars)} variables",
+            wanted="an xarray.Dataset with two fields or more",
+            fix="xarray.Dataset({'u': u, 'v': v})",
+        )
+    checked = [check_field(fields[name]) for name in fields.data_vars]
+    for one in checked[1:]:
+        if one.dims != checked[0].dims:
+            raise FieldError(
+                "The fields of a system do not share their grid.",
+                got=f"{one.name} over {one.dims}, {checked[0].name} over {checked[0].dims}",
+                wanted="one grid for all",
+                fix="interpolate them onto one grid",
+            )
+    return checked
+
+
 def check_name(name: str) -> None:
     """Raise a `FieldError` unless a variable of this name can stand in a term."""
     if not re.fullmatch("[A-Za-z][A-Za-z0-9]*", name) or name in AXIS_LETTER or name == "t" or keyword.iskeyword(name):

@@ -93,8 +93,10 @@ def derivative_orders(name: str, dims: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(subscript.count(AXIS_LETTER[d]) for d in dims)
 
 
-def parse_term(text: str, *, variable: str = "u", axes: str = "xyz", complexity: float = 1.0) -> Term:
-    """Parse a term such as `u**2*u_x`: numbers, `+ - * / **`, the variable, its derivatives, `sin cos exp tanh`.
+def parse_term(
+    text: str, *, variable: str = "u", others: tuple[str, ...] = (), axes: str = "xyz", complexity: float = 1.0
+) -> Term:
+    """Parse a term such as `u**2*u_x`: numbers, `+ - * / **`, variables, their derivatives, `sin cos exp tanh`.
 
     The text is read with Python's own grammar into a tree, of which only the named kinds of node are accepted; nothing
     is evaluated.
@@ -102,6 +104,7 @@ def parse_term(text: str, *, variable: str = "u", axes: str = "xyz", complexity:
     Args:
         text: At most 200 characters.
         variable: Name of the field.
+        others: Names of the fields beside it.
         axes: Letters that may stand in a subscript.
         complexity: Prior cost, positive.
 
@@ -123,7 +126,7 @@ def parse_term(text: str, *, variable: str = "u", axes: str = "xyz", complexity:
         raise TermError("A complexity must be positive.", got=complexity, wanted="a number > 0", fix="complexity=1")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-        expression = _build(tree, text, variable, axes)
+        expression = _build(tree, text, (variable, *others), axes)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         if isinstance(error, TermError):
             raise
@@ -149,29 +152,29 @@ def parse_term(text: str, *, variable: str = "u", axes: str = "xyz", complexity:
     return Term(name=name, expression=expression, complexity=float(complexity))
 
 
-def _build(node: ast.AST, text: str, variable: str, axes: str) -> sympy.Expr:
+def _build(node: ast.AST, text: str, variables: tuple[str, ...], axes: str) -> sympy.Expr:
     """Translate one whitelisted node into sympy, refusing numbers before they become too large to compute with."""
-    built = _translate(node, text, variable, axes)
+    built = _translate(node, text, variables, axes)
     check_number(built.as_coeff_Mul()[0], text)
     return built
 
 
-def _translate(node: ast.AST, text: str, variable: str, axes: str) -> sympy.Expr:
+def _translate(node: ast.AST, text: str, variables: tuple[str, ...], axes: str) -> sympy.Expr:
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return sympy.nsimplify(node.value) if isinstance(node.value, int) else sympy.Float(node.value)
     if isinstance(node, ast.Name):
-        return symbol(_known_name(node.id, text, variable, axes))
+        return symbol(_known_name(node.id, text, variables, axes))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
-        value = _build(node.operand, text, variable, axes)
+        value = _build(node.operand, text, variables, axes)
         return -value if isinstance(node.op, ast.USub) else value
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        left, right = (_build(n, text, variable, axes) for n in (node.left, node.right))
+        left, right = (_build(n, text, variables, axes) for n in (node.left, node.right))
         return _OPERATORS[type(node.op)](left, right)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-        return _power(node, text, variable, axes)
+        return _power(node, text, variables, axes)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:  # noqa: SIM102
         if len(node.args) == 1 and not node.keywords:
-            argument = _build(node.args[0], text, variable, axes)
+            argument = _build(node.args[0], text, variables, axes)
             check_width(argument, text)
             check_argument(argument, text)
             return FUNCTIONS[node.func.id](argument)
@@ -179,12 +182,12 @@ def _translate(node: ast.AST, text: str, variable: str, axes: str) -> sympy.Expr
     raise TermError(
         "A term uses something that is not allowed.",
         got=f"{found!r} in {text!r}",
-        wanted=f"numbers, + - * / **, {variable}, its derivatives, and {', '.join(FUNCTIONS)}",
-        fix="write powers with ** (not ^) and derivatives as " + f"{variable}_x",
+        wanted=f"numbers, + - * / **, {', '.join(variables)}, derivatives, and {', '.join(FUNCTIONS)}",
+        fix="write powers with ** (not ^) and derivatives as " + f"{variables[0]}_x",
     )
 
 
-def _power(node: ast.BinOp, text: str, variable: str, axes: str) -> sympy.Expr:
+def _power(node: ast.BinOp, text: str, variables: tuple[str, ...], axes: str) -> sympy.Expr:
     exponent, sign = node.right, 1
     if isinstance(exponent, ast.UnaryOp) and isinstance(exponent.op, ast.USub):
         exponent, sign = exponent.operand, -1
@@ -195,17 +198,17 @@ def _power(node: ast.BinOp, text: str, variable: str, axes: str) -> sympy.Expr:
             wanted=f"an integer from 1 to {MAXIMUM_POWER}, or its negative",
             fix="write u**2",
         )
-    return _build(node.left, text, variable, axes) ** (sign * exponent.value)
+    return _build(node.left, text, variables, axes) ** (sign * exponent.value)
 
 
-def _known_name(name: str, text: str, variable: str, axes: str) -> str:
+def _known_name(name: str, text: str, variables: tuple[str, ...], axes: str) -> str:
     base, _, subscript = name.partition("_")
     canonical = "".join(sorted(subscript))
-    if base != variable or (("_" in name) and not re.fullmatch(f"[{axes}]{{1,{MAXIMUM_ORDER}}}", subscript)):
+    if base not in variables or (("_" in name) and not re.fullmatch(f"[{axes}]{{1,{MAXIMUM_ORDER}}}", subscript)):
         raise TermError(
             "A term names something unknown.",
             got=f"{name!r} in {text!r}",
-            wanted=f"{variable} or its derivatives up to order {MAXIMUM_ORDER} in {', '.join(axes)}",
+            wanted=f"{', '.join(variables)} or derivatives up to order {MAXIMUM_ORDER} in {', '.join(axes)}",
             fix="rename the field, or the symbol",
         )
     return f"{base}_{canonical}" if subscript else base

@@ -30,7 +30,7 @@ class Assembler:
         first: Moments over the spline itself; for settings and noise.
         windows: The test functions.
         bound: Whether the field is made to obey; if not, moments are over the spline itself.
-        start: A field that nearly obeys, from which one step is enough, and the covariance of its moments.
+        start: Fields that nearly obey, from which one step is enough, and the covariance of their moments.
     """
 
     library: Library
@@ -39,11 +39,11 @@ class Assembler:
     first: WeakProblem
     windows: tuple[Windows, ...]
     bound: bool = True
-    start: tuple[GaussianSmoother, np.ndarray] | None = None
+    start: tuple[tuple[GaussianSmoother, ...], np.ndarray] | None = None
 
     def __call__(self, pilot: np.ndarray) -> WeakProblem:
         """Moments of the terms over the field that obeys the equation `pilot`, `[K]`, physical units."""
-        return self._moments(self.library, self._obeying(pilot)[0] if self.bound else self.smooth)
+        return self._moments(self.library, self._obeying(pilot)[0] if self.bound else self._smooths)
 
     def restricted(self, on: np.ndarray) -> Assembler:
         """The same for the terms that are on, `[K]`, bool."""
@@ -62,8 +62,8 @@ class Assembler:
             return self
         return replace(self, start=self._obeying(pilot))
 
-    def _obeying(self, pilot: np.ndarray) -> tuple[GaussianSmoother, np.ndarray]:
-        """The field nearest to the spline whose moments obey an equation, and their covariance.
+    def _obeying(self, pilot: np.ndarray) -> tuple[tuple[GaussianSmoother, ...], np.ndarray]:
+        """The fields nearest to the splines whose moments obey an equation, and their covariance.
 
         Terms that contribute next to nothing are left out.
         """
@@ -73,30 +73,37 @@ class Assembler:
         few = self.library.chosen(on)
         if self.start is not None:
             near, noise = self.start
-            return constrain(self.smooth, near, self._moments(few, near), pilot[on], noise, self._felt), noise
-        moments, current = self._moments(few, self.smooth), self.smooth
+            return constrain(self._smooths, near, self._moments(few, near), pilot[on], noise, self._felt), noise
+        moments, current = self._moments(few, self._smooths), self._smooths
         noise = moments.noise_covariance(pilot[on])
         # On nearly clean data the smoother takes its own error for noise, and that is what its posterior knows of.
         noise *= self.smooth.noise_scale**2 / max(float(np.mean(moments.noise.pixel**2)), 1e-300)
         for step in range(STEPS if weight.any() else 0):
             moments = self._moments(few, current) if step else moments
-            current = constrain(self.smooth, current, moments, pilot[on], noise, self._felt)
+            current = constrain(self._smooths, current, moments, pilot[on], noise, self._felt)
         return current, noise
 
-    @cached_property
-    def _felt(self) -> np.ndarray:
-        """Modes of the spline that may move, by the derivatives of all candidate terms."""
-        return felt(self.smooth, self.windows, self.first.orders)
+    @property
+    def _smooths(self) -> tuple[GaussianSmoother, ...]:
+        """The splines of all fields, that of the target first."""
+        return (self.smooth, *(b.smooth for b in self.first.beside))
 
-    def _moments(self, library: Library, smooth: GaussianSmoother) -> WeakProblem:
+    @cached_property
+    def _felt(self) -> tuple[np.ndarray, ...]:
+        """Modes of the splines that may move, by the derivatives of all candidate terms."""
+        orders = (self.first.orders, *(b.orders for b in self.first.beside))
+        return tuple(felt(s, self.windows, o) for s, o in zip(self._smooths, orders, strict=True))
+
+    def _moments(self, library: Library, smooths: tuple[GaussianSmoother, ...]) -> WeakProblem:
         first = self.first
         moments = weak_problem(
             library,
             self.field,
-            smooth,
+            smooths[0],
             options=first.options,
             noise=first.noise,
             windows=self.windows,
             fill=self.smooth,
+            beside=tuple(replace(b, smooth=s, fill=b.smooth) for b, s in zip(first.beside, smooths[1:], strict=True)),
         )
         return replace(moments, capped=first.capped)

@@ -19,31 +19,33 @@ from bayespde.core.terms import Term, derivative_orders, symbol, total_derivativ
 Orders = tuple[int, ...]
 
 
-def weak_atoms(term: Term, variable: str, dims: tuple[str, ...]) -> list[tuple[Orders, sympy.Expr]]:
+def weak_atoms(term: Term, dims: tuple[str, ...]) -> list[tuple[Orders, sympy.Expr]]:
     """Split a term into atoms `(orders on the test function, expression)`; `dims` in field order, time first."""
-    return [_atom(part, variable, dims) for part in sympy.Add.make_args(sympy.expand(term.expression))]
+    return [_atom(part, dims) for part in sympy.Add.make_args(sympy.expand(term.expression))]
 
 
-def _atom(part: sympy.Expr, variable: str, dims: tuple[str, ...]) -> tuple[Orders, sympy.Expr]:
-    u, none = symbol(variable), (0,) * len(dims)
-    derivatives = [s for s in part.free_symbols if s != u]
+def _atom(part: sympy.Expr, dims: tuple[str, ...]) -> tuple[Orders, sympy.Expr]:
+    derivatives = [s for s in part.free_symbols if "_" in s.name]
     if len(derivatives) == 1 and sympy.diff(part, derivatives[0], 2) == 0:
-        factor = sympy.diff(part, derivatives[0])
+        factor, u = sympy.diff(part, derivatives[0]), symbol(derivatives[0].name.partition("_")[0])
         orders = derivative_orders(derivatives[0].name, dims)
         is_homogeneous = sympy.expand(part - factor * derivatives[0]) == 0
         if is_homogeneous and factor.is_number:
             return orders, factor * u
-        if is_homogeneous and sum(orders) == 1 and factor.is_polynomial(u):
+        if is_homogeneous and sum(orders) == 1 and factor.free_symbols == {u} and factor.is_polynomial(u):
             return orders, sympy.integrate(factor, u)
-    return none, part
+    return (0,) * len(dims), part
 
 
 @lru_cache(maxsize=4096)
 def noise_kernels(term: Term, variable: str, dims: tuple[str, ...]) -> dict[Orders, sympy.Expr]:
-    """Kernels H_q of the first variation of a term's weak moment, by order q on the test function. Kept: read only."""
+    """Kernels H_q of the first variation of a term's weak moment in one field, by order q on the test function.
+
+    Kept: read only.
+    """
     kernels: dict[Orders, sympy.Expr] = {}
-    for orders, expression in weak_atoms(term, variable, dims):
-        for inner in expression.free_symbols:
+    for orders, expression in weak_atoms(term, dims):
+        for inner in (s for s in expression.free_symbols if s.name.partition("_")[0] == variable):
             slope = sympy.diff(expression, inner)
             moved = derivative_orders(inner.name, dims)
             sign = (-1) ** (sum(orders) + sum(moved))

@@ -68,8 +68,59 @@ def polynomial_library(
     )
 
 
-def check_library(library: Library, field: xr.DataArray) -> None:
-    """Check that a library speaks of a field.
+def system_library(
+    variables: Sequence[str],
+    target: str,
+    *,
+    degree: int = 3,
+    space: int = 1,
+    order: int = 2,
+    extra: Sequence[str] = (),
+) -> Library:
+    """All products of powers of several fields up to a total degree, and the pure derivatives of each.
+
+    For two fields in the plane (`degree=3`, `order=2`) 17 terms: what reacts, drifts and diffuses, cross-diffusion too.
+
+    Args:
+        variables: Names of the fields, `[n]`.
+        target: Left-hand side, the first or second time derivative of one of them.
+        degree: Highest total degree of a product.
+        space: Number of space dimensions, 1 to 3.
+        order: Highest order of differentiation.
+        extra: Further terms as text.
+
+    Returns:
+        The library; every complexity is 1.
+
+    Raises:
+        ConfigError: If a number is out of range, or the target is of none of the variables.
+        TermError: If an extra term does not parse or repeats another.
+    """
+    names, variable = tuple(variables), target.partition("_")[0]
+    are_integers = all(type(n) is int for n in (degree, space, order))
+    if (
+        not are_integers
+        or space not in (1, 2, 3)
+        or not 1 <= degree <= 6
+        or not 0 <= order <= 6
+        or variable not in names
+    ):
+        raise ConfigError(
+            "A library of a system is out of range.",
+            got=f"target={target!r}, variables={names}, degree={degree}, space={space}, order={order}",
+            wanted="a target of one of the variables, degree 1-6, space 1-3, order 0-6",
+            fix="system_library(('u', 'v'), 'u_t', space=2)",
+        )
+    products = ["*".join(c) for k in range(1, degree + 1) for c in combinations_with_replacement(names, k)]
+    axes = "xyz"[:space]
+    derivatives = [f"{n}_{a * k}" for k in range(1, order + 1) for n in names for a in axes]
+    others = tuple(n for n in names if n != variable)
+    terms = [*products, *derivatives, *extra]
+    return Library.from_strings(terms, target=target, variable=variable, others=others, axes=axes)
+
+
+def check_library(library: Library, field: xr.DataArray, beside: Sequence[xr.DataArray] = ()) -> None:
+    """Check that a library speaks of a field, and of those beside it.
 
     Raises:
         TermError: If it names another variable, or differentiates along an axis that the field lacks.
@@ -80,6 +131,14 @@ def check_library(library: Library, field: xr.DataArray) -> None:
             got=f"library of {library.variable!r}, field {str(field.name)!r}",
             wanted="one name",
             fix=f"field.rename({library.variable!r}), or variable={str(field.name)!r} for the library",
+        )
+    unknown = set(library.others) - {str(f.name) for f in beside}
+    if unknown:
+        raise TermError(
+            "The library speaks of fields that are not there.",
+            got=", ".join(sorted(unknown)),
+            wanted=", ".join(str(f.name) for f in (field, *beside)),
+            fix="discover_system(xarray.Dataset({'u': ..., 'v': ...}))",
         )
     for term in library:
         for name in term.symbols:

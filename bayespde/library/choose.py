@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -97,9 +97,12 @@ class Weak:
 
 
 def choose_windows(
-    field: xr.DataArray, smooth: Smoother, options: Weak, noise: NoiseModel
+    field: xr.DataArray, smooths: Sequence[Smoother], options: Weak, noise: NoiseModel
 ) -> tuple[tuple[Windows, ...], tuple[str, ...]]:
-    """Half-widths from Taylor lengths sd(v)/rms(v_x), capped by the size of the field; centres spread evenly."""
+    """Half-widths from Taylor lengths sd(v)/rms(v_x), capped by the size of the field; centres spread evenly.
+
+    Of several fields that enter the rows the one with the shortest counts.
+    """
     dims = tuple(map(str, field.dims))
     unknown = set(options.half_widths) - set(dims)
     if unknown:
@@ -109,11 +112,12 @@ def choose_windows(
             wanted=", ".join(dims),
             fix="Weak(half_widths={'time': 20, 'x': 20})",
         )
-    spread, steps = float(np.std(smooth.evaluate((0,) * len(dims)))), spacings(field)
+    spreads, steps = [float(np.std(s.evaluate((0,) * len(dims)))) for s in smooths], spacings(field)
     half_widths, capped = [], []
     for axis, dim in enumerate(dims):
-        slope = smooth.evaluate(tuple(int(i == axis) for i in range(len(dims))))
-        length = options.reach * spread / max(float(np.sqrt(np.mean(slope**2))), 1e-300) / steps[axis]
+        first = tuple(int(i == axis) for i in range(len(dims)))
+        slopes = [max(float(np.sqrt(np.mean(s.evaluate(first) ** 2))), 1e-300) for s in smooths]
+        length = options.reach * min(a / b for a, b in zip(spreads, slopes, strict=True)) / steps[axis]
         if dim == "time" and noise.kind == "front":
             length = noise.jitter[0] ** 2 / max(JITTER_SHARE * noise.walk**2, 1e-300)
         cap = (options.time_cap if dim == "time" else options.space_cap) * field.sizes[dim]

@@ -9,6 +9,7 @@ so the condition is imposed by Gauss-Newton steps: the iterated Kalman update [b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -29,49 +30,70 @@ GROUPS = 8
 S = TypeVar("S", bound=GaussianSmoother)
 
 
-def constrain(smooth: S, current: S, problem: WeakProblem, pilot: np.ndarray, noise: np.ndarray, free: np.ndarray) -> S:
-    """One Gauss-Newton step towards the smoother's posterior mean under the moments of an equation.
+def constrain(
+    smooths: Sequence[S],
+    currents: Sequence[S],
+    problem: WeakProblem,
+    pilot: np.ndarray,
+    noise: np.ndarray,
+    frees: Sequence[np.ndarray],
+) -> tuple[S, ...]:
+    """One Gauss-Newton step towards the smoothers' posterior means under the moments of an equation.
+
+    The fields of a system move together: what the moments of one equation say is shared by their uncertainties.
 
     Args:
-        smooth: The posterior from the data alone.
-        current: Where the moments were linearised; `smooth` itself in the first step.
-        problem: Moments over `current`.
+        smooths: The posterior of each field from its data alone, that of the target first.
+        currents: Where the moments were linearised; `smooths` themselves in the first step.
+        problem: Moments over `currents`.
         pilot: Coefficients of the equation, `[K]`, physical units.
-        noise: Covariance that noise of the smoother's own level gives these moments, `[m, m]`, nearly enough: what
-            the smoother kept of it is taken out up to a hundred-thousandth. Where it kept less nothing is gained, and
-            its bias would be taken for noise.
-        free: Modes that may move, shape of the coefficients, bool: those that are `felt`.
+        noise: Covariance that noise of the smoothers' own level gives these moments, `[m, m]`, nearly enough: what
+            they kept of it is taken out up to a hundred-thousandth. Where they kept less nothing is gained, and
+            their bias would be taken for noise.
+        frees: Modes of each that may move, shape of the coefficients, bool: those that are `felt`.
 
     Returns:
-        The next field, with the basis of `smooth`.
+        The next fields, with the bases of `smooths`.
     """
-    if not free.any():
-        return smooth
-    # Coefficients in units of their own sd, in place: this matrix is the largest thing there is.
-    slope, sd = moment_slope(smooth, problem, pilot, free), np.sqrt(smooth.variance[free])
-    slope *= sd
-    field = current.evaluate((0,) * len(problem.windows))
+    if not frees[0].any():
+        return tuple(smooths)
+    field = currents[0].evaluate((0,) * len(problem.windows))
     moments = target_moments(field - field.mean(), problem.windows, problem.target_order)
-    residual = moments[problem.kept] - problem.design @ pilot
-    start = (smooth.coefficients - current.coefficients)[free] / sd
-    spread = slope @ slope.T + SLACK * noise
+    # All that is to be explained away, linearised at the smoothers themselves.
+    left = moments[problem.kept] - problem.design @ pilot
+    spread, slopes = SLACK * noise, []
+    for i, (smooth, current, free) in enumerate(zip(smooths, currents, frees, strict=True)):
+        # Coefficients in units of their own sd, in place: this matrix is the largest thing there is.
+        slope, sd = moment_slope(smooth, problem, pilot, free, field=i), np.sqrt(smooth.variance[free])
+        slope *= sd
+        left = left + slope @ ((smooth.coefficients - current.coefficients)[free] / sd)
+        spread = spread + slope @ slope.T
+        slopes.append((slope, sd))
     spread[np.diag_indices_from(spread)] *= 1 + ROUNDING
-    gain = cho_solve(cho_factor(spread, lower=True), residual + slope @ start)
+    gain = cho_solve(cho_factor(spread, lower=True), left)
+    return tuple(_moved(s, f, sd * (slope.T @ gain)) for s, f, (slope, sd) in zip(smooths, frees, slopes, strict=True))
+
+
+def _moved(smooth: S, free: np.ndarray, by: np.ndarray) -> S:
+    """The field with its free coefficients less so much."""
     coefficients = smooth.coefficients.copy()
-    coefficients[free] -= sd * (slope.T @ gain)
+    coefficients[free] -= by
     return smooth.with_coefficients(coefficients)
 
 
-def moment_slope(smooth: GaussianSmoother, problem: WeakProblem, pilot: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """Derivative of the moments in the free coefficients, `[m, free]`."""
+def moment_slope(
+    smooth: GaussianSmoother, problem: WeakProblem, pilot: np.ndarray, free: np.ndarray, *, field: int = 0
+) -> np.ndarray:
+    """Derivative of the moments in the free coefficients of a field, that of the target or beside it, `[m, free]`."""
     order, (time, *space) = problem.target_order, problem.windows
     kept = [np.flatnonzero(free.any(axis=tuple(i for i in range(free.ndim) if i != a))) for a in range(free.ndim)]
     grids = [grid[:, k] for grid, k in zip(smooth.grids, kept, strict=True)]
     free = free[np.ix_(*kept)].reshape(len(kept[0]), -1)
-    target = np.ones(())
+    target = np.ones(()) if field == 0 else np.zeros(())
     for window, grid in zip(space, grids[1:], strict=True):
         target = np.multiply.outer(target, window.matrix(0) @ grid)
-    right = sum(_over_space(h, space, q[1:], grids[1:]) for q, h in problem.pilot_kernels(pilot).items())
+    kernels = problem.pilot_kernels(pilot, field)
+    right = sum(_over_space(h, space, q[1:], grids[1:]) for q, h in kernels.items())
     rows = _over_time(_centres_first(target[None])[0], right, time, order, grids[0], free)
     return rows if problem.kept.all() else rows[problem.kept]
 

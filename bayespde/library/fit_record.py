@@ -37,7 +37,7 @@ def fit_record(rows: WhitenedRows, on: np.ndarray, assembler: Assembler) -> dict
         "residual_map": residual_map(rows, on),
         "residual_correlation": residual_correlation(assembler, rows.problem.noise),
     }
-    if on.any() and rows.problem.noise.kind == "white":
+    if on.any() and rows.problem.noise.kind == "white" and not rows.problem.beside:
         record["field_estimate"] = field_estimate(assembler, rows.pilot, on)
     try:
         return record | ({"other_windows": other_windows(assembler, rows, on)} if on.any() else {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from bayespde.core.errors import ConfigError, FieldError
 from bayespde.core.field import spacings
 from bayespde.core.terms import derivative_name, derivative_orders, evaluate_expression
 from bayespde.library.atoms import Orders, noise_kernels, weak_atoms
+from bayespde.library.beside import Beside, filled
 from bayespde.library.choose import Weak, choose_windows
 from bayespde.library.noise_model import NoiseModel, noise_of
 from bayespde.library.smoother import GaussianSmoother, Smoother, noise_kept
@@ -38,6 +39,7 @@ def weak_problem(
     jitter: tuple[float, ...] = (),
     windows: tuple[Windows, ...] | None = None,
     fill: GaussianSmoother | None = None,
+    beside: tuple[Beside, ...] = (),
 ) -> WeakProblem:
     """Compute all moments.
 
@@ -51,6 +53,7 @@ def weak_problem(
         windows: The test functions; chosen from the data if absent.
         fill: The field from which missing pixels take their values, `smooth` if absent. It must not know the pilot
             equation: pixels that obey it by construction would be evidence for it.
+        beside: The other fields of a system.
 
     Returns:
         The problem, still to be whitened at a pilot.
@@ -61,30 +64,31 @@ def weak_problem(
         FieldError: If the field does not change in time.
     """
     dims, u, order = tuple(map(str, field.dims)), library.variable, library.target.count("t", len(library.variable))
-    values = _kept_values(smooth, dims)
+    values = _kept_values({u: smooth} | {b.name: b.smooth for b in beside}, dims)
     missing, fill = np.isnan(field.values), fill or smooth
-    raw = np.where(missing, fill.evaluate((0,) * field.ndim), field.values) if missing.any() else field.values
+    raw = {u: filled(field, fill)} | {b.name: filled(b.field, b.fill or b.smooth) for b in beside}
     if noise is None:
         noise = noise_of(
             field.values, lambda o: values(derivative_name(u, o, dims)), smooth.noise_scale, options.noise, jitter
         )
+    beside = tuple(b.prepared(library, values, options.noise) for b in beside)
     capped: tuple[str, ...] = ()
     if windows is None:
-        windows, capped = choose_windows(field, smooth, options, noise)
+        windows, capped = choose_windows(field, (smooth, *(b.smooth for b in beside)), options, noise)
     kernels = tuple(noise_kernels(t, u, dims) for t in library)
-    _check_smoothness(kernels, options)
+    _check_smoothness((*kernels, *(k for b in beside for k in b.kernels)), options)
     time = (order,) + (0,) * (len(dims) - 1)
     if missing.any():
         noise = replace(noise, kept=noise_kept(fill, windows, time))
     offset = values(u).mean()
-    target = target_moments(raw - offset, windows, order)
-    design, correction = _columns(library, values, raw - values(u), windows, dims)
+    target = target_moments(raw[u] - offset, windows, order)
+    design, correction = _columns(library, values, {n: v - values(n) for n, v in raw.items()}, windows, dims)
     scheme = np.zeros(len(target))
     if options.scheme_error:
         scheme = 0.5 * spacings(field)[0] * project(values(u) - offset, windows, (order + 1, *time[1:]))
     _check_finite(library, design)
-    _check_motion(library, target, raw, windows, time)
-    kept = _away_from_gaps(missing, windows)
+    _check_motion(library, target, raw[u], windows, time)
+    kept = np.all([_away_from_gaps(np.isnan(f.values), windows) for f in (field, *(b.field for b in beside))], axis=0)
     _check_rows(kept, windows)
     return WeakProblem(
         library=library,
@@ -99,16 +103,17 @@ def weak_problem(
         scheme=scheme[kept],
         kept=kept,
         capped=capped,
+        beside=tuple(b.seen_through(windows) for b in beside),
     )
 
 
-def _kept_values(smooth: Smoother, dims: tuple[str, ...]) -> Callable[[str], np.ndarray]:
-    """Derivatives of the smooth field by name, each computed once."""
+def _kept_values(smooths: Mapping[str, Smoother], dims: tuple[str, ...]) -> Callable[[str], np.ndarray]:
+    """Derivatives of the smooth fields by name, each computed once."""
     kept: dict[str, np.ndarray] = {}
 
     def values(name: str) -> np.ndarray:
         if name not in kept:
-            kept[name] = smooth.evaluate(derivative_orders(name, dims))
+            kept[name] = smooths[name.partition("_")[0]].evaluate(derivative_orders(name, dims))
         return kept[name]
 
     return values
@@ -117,21 +122,23 @@ def _kept_values(smooth: Smoother, dims: tuple[str, ...]) -> Callable[[str], np.
 def _columns(
     library: Library,
     values: Callable[[str], np.ndarray],
-    residual: np.ndarray,
+    residuals: Mapping[str, np.ndarray],
     windows: tuple[Windows, ...],
     dims: tuple[str, ...],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Moments A of the terms and D of their first variation towards the raw field, `[m, K]` each."""
+    """Moments A of the terms and D of their first variation towards the raw fields, `[m, K]` each."""
     design, correction = [], []
+    shape = residuals[library.variable].shape
     for term in library:
         moment, variation = np.zeros((2, np.prod([len(w.centres) for w in windows])))
-        for orders, expression in weak_atoms(term, library.variable, dims):
-            here = np.broadcast_to(evaluate_expression(expression, values), residual.shape)
+        for orders, expression in weak_atoms(term, dims):
+            here = np.broadcast_to(evaluate_expression(expression, values), shape)
             # A derivative does not see a constant; its quadrature would.
             here = here - here.mean() if any(orders) else here
             moment += (-1) ** sum(orders) * project(here, windows, orders)
-        for orders, kernel in noise_kernels(term, library.variable, dims).items():
-            variation += project(evaluate_expression(kernel, values) * residual, windows, orders)
+        for name, residual in residuals.items():
+            for orders, kernel in noise_kernels(term, name, dims).items():
+                variation += project(evaluate_expression(kernel, values) * residual, windows, orders)
         design.append(moment)
         correction.append(variation)
     return np.column_stack(design), np.column_stack(correction)

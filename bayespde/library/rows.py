@@ -12,6 +12,7 @@ from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.library.assembler import Assembler
+from bayespde.library.beside import Beside
 from bayespde.library.choose import Weak, dense_windows
 from bayespde.library.fit_record import fit_record
 from bayespde.library.moments import weak_problem
@@ -48,6 +49,7 @@ def weak_statistics(
     *,
     options: Weak,
     jitter: tuple[float, ...] = (),
+    beside: tuple[Beside, ...] = (),
     progress: bool = False,
 ) -> SufficientStatistics:
     """Settle the pilot equation on wide test functions, then form dense rows from a field that obeys it.
@@ -59,12 +61,13 @@ def weak_statistics(
         judge: Posterior over configurations for given statistics.
         options: Settings.
         jitter: Of frames that were put back where they belong, per axis of space, physical lengths.
+        beside: The other fields of a system.
         progress: Show a bar.
 
     Returns:
         The statistics at the last pilot; how it was found is in the provenance.
     """
-    problem = weak_problem(library, field, smooth, options=options, jitter=jitter)
+    problem = weak_problem(library, field, smooth, options=options, jitter=jitter, beside=beside)
     start = np.zeros(len(library))
     pilot = settle(lambda _: problem, judge.average, start, rounds=options.pilots, progress=progress)
     assembler = Assembler(library, field, smooth, problem, problem.windows, bound=False)

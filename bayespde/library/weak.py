@@ -19,6 +19,7 @@ import sympy
 from bayespde.core.equation import Library
 from bayespde.core.terms import evaluate_expression
 from bayespde.library.atoms import Orders
+from bayespde.library.beside import Beside
 from bayespde.library.choose import Weak
 from bayespde.library.moment_covariance import Factor, moment_covariance
 from bayespde.library.noise_model import NoiseModel
@@ -42,6 +43,7 @@ class WeakProblem:
         scheme: Moment of (dt/2) u_tt, `[m]`, or zeros.
         kept: Test functions that see enough observed pixels, `[m_all]`, bool; `m` of them.
         capped: Dimensions whose automatic half-width hit its cap.
+        beside: The other fields of a system, with their noise.
     """
 
     library: Library
@@ -56,6 +58,7 @@ class WeakProblem:
     scheme: np.ndarray
     kept: np.ndarray
     capped: tuple[str, ...]
+    beside: tuple[Beside, ...] = ()
 
     @property
     def target_order(self) -> int:
@@ -64,7 +67,7 @@ class WeakProblem:
 
     @property
     def orders(self) -> set[Orders]:
-        """Derivatives that stand on the test functions: the target's, and those of every term."""
+        """Derivatives that stand on the test functions where the target's field enters: its own, and of every term."""
         return {(self.target_order,) + (0,) * (len(self.windows) - 1)}.union(*self.kernels)
 
     @cached_property
@@ -80,6 +83,7 @@ class WeakProblem:
             design=self.design[:, on],
             correction=self.correction[:, on],
             kernels=tuple(k for k, keep in zip(self.kernels, on, strict=True) if keep),
+            beside=tuple(b.restricted(on) for b in self.beside),
         )
 
     def covariance(self, pilot: np.ndarray) -> np.ndarray:
@@ -101,19 +105,30 @@ class WeakProblem:
             `[m, m]`.
         """
         left, right = self._factors(pilot), None if other is None else other[0]._factors(other[1])
-        return moment_covariance(self.windows, self.noise, left, right)[np.ix_(self.kept, self.kept)]
+        total = moment_covariance(self.windows, self.noise, left[0], None if right is None else right[0])
+        for i, one in enumerate(self.beside, start=1):
+            if left[i] and (right is None or right[i]):
+                total += moment_covariance(self.windows, one.known_noise, left[i], None if right is None else right[i])
+        return total[np.ix_(self.kept, self.kept)]
 
-    def pilot_kernels(self, pilot: np.ndarray) -> dict[Orders, np.ndarray]:
-        """Kernels of the first variation of the right-hand side at a pilot `[K]`, by order, each of field shape."""
+    def pilot_kernels(self, pilot: np.ndarray, field: int = 0) -> dict[Orders, np.ndarray]:
+        """Kernels of the first variation of the right-hand side at a pilot `[K]`, by order, each of field shape.
+
+        Args:
+            pilot: The equation.
+            field: In which field: 0 is that of the target, then those beside it.
+        """
         total: dict[Orders, np.ndarray] = {}
-        for value, kernels in zip(pilot, self.kernels, strict=True):
+        by_term = self.beside[field - 1].kernels if field else self.kernels
+        for value, kernels in zip(pilot, by_term, strict=True):
             for q, h in kernels.items() if value else ():
                 here = value * np.broadcast_to(evaluate_expression(h, self.values), self.noise.pixel.shape)
                 total[q] = total[q] + here if q in total else here
         return total
 
-    def _factors(self, pilot: np.ndarray) -> list[Factor]:
-        """How the pixels enter z at a pilot `[K]`, the target first."""
+    def _factors(self, pilot: np.ndarray) -> list[list[Factor]]:
+        """How the pixels of each field enter z at a pilot `[K]`: of the first field, that of the target first."""
         order, shape = self.target_order, self.noise.pixel.shape
         target = Factor((order,) + (0,) * (len(shape) - 1), np.broadcast_to((-1.0) ** order, shape))
-        return [target, *(Factor(q, -h) for q, h in self.pilot_kernels(pilot).items())]
+        found = [[Factor(q, -h) for q, h in self.pilot_kernels(pilot, i).items()] for i in range(1 + len(self.beside))]
+        return [[target, *found[0]], *found[1:]]

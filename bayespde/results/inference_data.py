@@ -240,6 +240,7 @@ def _description(posterior: Posterior) -> dict[str, str]:
         "terms": {t.name: t.complexity for t in library},
         "target": library.target,
         "variable": library.variable,
+        "others": library.others,
     }
     return {
         "data_hash": posterior.statistics.target_hash,
@@ -295,7 +296,12 @@ def _exact(group: xr.Dataset) -> ExactTable:
 
 
 def _library(described: dict[str, Any], names: list[str]) -> Library:
-    library = Library.from_strings(described["terms"], target=described["target"], variable=described["variable"])
+    library = Library.from_strings(
+        described["terms"],
+        target=described["target"],
+        variable=described["variable"],
+        others=described.get("others", ()),
+    )
     if list(library.names) != names:
         raise FileError(
             "The library does not match the terms of the posterior.",

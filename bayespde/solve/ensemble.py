@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from bayespde.core.equation import Equation
 from bayespde.core.errors import IntegrationError
+from bayespde.core.system import System
 from bayespde.solve.chebyshev import follow_draws
 from bayespde.solve.derivatives import Grid
-from bayespde.solve.integrate import march
+from bayespde.solve.march import march
 from bayespde.solve.method import Method
 from bayespde.solve.stencils import RightHandSide, right_hand_side
 
@@ -30,7 +31,7 @@ class Ensemble(NamedTuple):
     """Frames of several draws of an equation.
 
     Attributes:
-        frames: `[draws, time, *points]`, float64; NaN from where a draw has ended.
+        frames: `[draws, time, *points]`, or `[draws, time, fields, *points]`, float64; NaN from where a draw has ended.
         ended: Time at which each draw blew up, ran away or became too stiff, `[draws]`, float64; inf where it did not.
     """
 
@@ -39,7 +40,7 @@ class Ensemble(NamedTuple):
 
 
 def evolve_draws(
-    equation: Equation,
+    equation: Equation | System,
     grid: Grid,
     coefficients: np.ndarray,
     starts: np.ndarray,
@@ -55,10 +56,11 @@ def evolve_draws(
     of the method.
 
     Args:
-        equation: All terms that any draw has.
+        equation: All terms that any draw has; or a system of such.
         grid: The grid.
-        coefficients: `[draws, terms]`, float64, physical units; 0 where a draw lacks a term.
-        starts: First frames, `[draws, *points]`, float64.
+        coefficients: `[draws, terms]`, float64, physical units; 0 where a draw lacks a term. Of a system, those of
+            its equations one after the other.
+        starts: First frames, `[draws, *points]`, or `[draws, fields, *points]`, float64.
         times: `[time]`, strictly increasing, two or more.
         method: Scheme, boundary, tolerances, limits.
         bound: Largest `|u|` that a frame may have.
@@ -67,11 +69,11 @@ def evolve_draws(
     Returns:
         The frames.
     """
-    if method.scheme == "chebyshev":
+    if method.scheme == "chebyshev" and isinstance(equation, Equation):
         return Ensemble(
             *follow_draws(equation, grid, coefficients, starts, times, method=method, bound=bound, progress=progress)
         )
-    frames = np.full((len(starts), len(times), *grid.points), np.nan)
+    frames = np.full((len(starts), len(times), *starts.shape[1:]), np.nan)
     ended, duration = np.full(len(starts), np.inf), float(times[-1] - times[0])
     stiffness = _stiffness(equation, grid, coefficients, method)
     with tqdm(total=len(starts), desc="predict", unit="draw", disable=not progress) as bar:
@@ -82,10 +84,10 @@ def evolve_draws(
     return Ensemble(frames, ended)
 
 
-def _stiffness(equation: Equation, grid: Grid, coefficients: np.ndarray, method: Method) -> np.ndarray:
+def _stiffness(equation: Equation | System, grid: Grid, coefficients: np.ndarray, method: Method) -> np.ndarray:
     """Largest rate of every draw, `[draws]`, 1 / time unit."""
-    rates = right_hand_side(equation, grid, method=method, coefficients=torch.from_numpy(coefficients)).rates
-    fastest = rates.abs().flatten(start_dim=-len(grid.dims)).amax(dim=-1)
+    law = right_hand_side(equation, grid, method=method, coefficients=torch.from_numpy(coefficients))
+    fastest = law.rates.abs().flatten(start_dim=-len(grid.dims) - bool(law.fields)).amax(dim=-1)
     return fastest.expand(len(coefficients)).numpy()
 
 
@@ -109,7 +111,7 @@ def _as_is_best(method: Method, stiffness: float) -> Method:
 class _Group(NamedTuple):
     """What draws that share their steps have in common."""
 
-    equation: Equation
+    equation: Equation | System
     grid: Grid
     times: np.ndarray
     method: Method

@@ -3,55 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, overload
 
 import numpy as np
 import torch
 import xarray as xr
-from tqdm import tqdm
 
 from bayespde.core.equation import Equation
-from bayespde.core.errors import ConfigError, IntegrationError, StepLimitError
+from bayespde.core.errors import ConfigError, FieldError, IntegrationError
+from bayespde.core.system import System
 from bayespde.solve.chebyshev import follow_draws, is_diffusive
 from bayespde.solve.derivatives import Grid
+from bayespde.solve.march import evolve
 from bayespde.solve.method import Method
-from bayespde.solve.stencils import RightHandSide, checked_names, right_hand_side
-from bayespde.solve.steppers import Stepper, etd_stepper, explicit_stepper, imex_stepper
-
-SMALLEST_STEP = 1e-12
-STIFF = 50.0
-# Of a time, relative to the latest: what equally spaced times may differ by.
-ROUNDING = 4 * np.finfo(np.float64).eps
-PATIENCE = 10
-_STEPPERS = {"explicit": explicit_stepper, "etd": etd_stepper, "imex": imex_stepper}
-
-__all__ = ["Method", "evolve", "integrate", "march"]
+from bayespde.solve.stencils import checked_names, right_hand_side
 
 
-class _Pace(NamedTuple):
-    """What one interval hands to the next: step size, steps to wait before growing it, steps left, last errors."""
-
-    size: float
-    wait: int
-    left: int
-    errors: torch.Tensor
-
-
+@overload
 def integrate(
-    equation: Equation,
-    start: xr.DataArray,
+    equation: Equation, start: xr.DataArray, times: Any, *, method: Method | None = None, progress: bool = False
+) -> xr.DataArray: ...
+@overload
+def integrate(
+    equation: System, start: xr.Dataset, times: Any, *, method: Method | None = None, progress: bool = False
+) -> xr.Dataset: ...
+def integrate(
+    equation: Equation | System,
+    start: xr.DataArray | xr.Dataset,
     times: Any,
     *,
     method: Method | None = None,
     progress: bool = False,
-) -> xr.DataArray:
-    """Integrate an equation from a first frame.
+) -> xr.DataArray | xr.Dataset:
+    """Integrate an equation, or a system, from a first frame.
 
     Args:
-        equation: `u_t = ...`, coefficients in the physical units of `start` and `times`.
+        equation: `u_t = ...`, coefficients in the physical units of `start` and `times`; or a `System`.
         start: The frame at `times[0]`: dims `("x",)`, `("y", "x")` or `("z", "y", "x")`, evenly spaced,
             finite. On a periodic grid the period is points times step: the last point is not the first again.
+            For a system a Dataset with one such frame for each of its fields.
         times: Output times, 1-D, at least two, strictly increasing; units are taken from its `attrs` or from
             a scalar coordinate `time` of `start`.
         method: How; Fourier in space, adaptive in time by default.
@@ -59,74 +49,79 @@ def integrate(
 
     Returns:
         Frames with dims `("time", *start.dims)`, float64, named after the variable, the first one equal to
-        `start`, units and coordinates copied. It passes `check_field` whenever there are five or more evenly
-        spaced times and u is not constant.
+        `start`, units and coordinates copied; of a system a Dataset of these. Each passes `check_field` whenever there
+        are five or more evenly spaced times and it is not constant.
 
     Raises:
         ConfigError: If equation, times and method do not fit together.
         FieldError: If `start` is not usable.
         IntegrationError: If the solution blows up, or needs too small or too many steps; says at which time.
     """
-    chosen = method or Method()
-    grid, clock = Grid.of(start), checked_times(times)
+    chosen, clock = method or Method(), checked_times(times)
+    if isinstance(equation, System):
+        frames = _of_each(equation, start)
+        grid, values = Grid.of(frames[0]), np.stack([f.values for f in frames])
+    else:
+        frames = [_one_frame(start)]
+        grid, values = Grid.of(frames[0]), frames[0].values
     if chosen.scheme == "chebyshev":
-        return _field(_followed(equation, grid, start.values, clock, chosen), start, times, equation.variable)
-    compiled = right_hand_side(equation, grid, method=chosen)
-    values = torch.tensor(start.values, dtype=torch.float64)
-    frames = evolve(compiled, values, clock, method=chosen, progress=progress)
-    return _field(frames.numpy(), start, times, equation.variable)
+        found = _followed(equation, grid, values, clock, chosen)
+    else:
+        compiled = right_hand_side(equation, grid, method=chosen)
+        first = torch.tensor(values, dtype=torch.float64)
+        found = evolve(compiled, first, clock, method=chosen, progress=progress).numpy()
+    if isinstance(equation, System):
+        each = zip(equation.variables, frames, range(len(frames)), strict=True)
+        return xr.Dataset({name: _field(found[:, i], frame, times, name) for name, frame, i in each})
+    return _field(found, frames[0], times, equation.variable)
 
 
-def evolve(
-    equation: RightHandSide, start: torch.Tensor, times: np.ndarray, *, method: Method, progress: bool = False
-) -> torch.Tensor:
-    """Integrate a compiled right-hand side: the tensor-level `integrate`.
-
-    Steps are the output interval divided by powers of two, so that the coefficients of a step size are used
-    again, and every output time is hit exactly.
-
-    Args:
-        equation: The compiled equation.
-        start: `[..., *points]`, float64; leading axes are draws, which share steps; without them, it is the start
-            of every draw of the coefficients. Gradients flow through.
-        times: `[time]`, strictly increasing.
-        method: Scheme, tolerances, limits.
-        progress: Whether to show a bar.
-
-    Returns:
-        Frames `[time, ..., *points]`, float64.
-
-    Raises:
-        IntegrationError: As in `integrate`.
-    """
-    frames = list(tqdm(march(equation, start, times, method=method), "integrate", len(times) - 1, disable=not progress))
-    return torch.stack([start.expand(frames[-1].shape), *frames])
+def _one_frame(start: xr.DataArray | xr.Dataset) -> xr.DataArray:
+    """The first frame of an equation."""
+    if isinstance(start, xr.Dataset):
+        raise FieldError(
+            "One equation starts from one frame.",
+            got=f"a Dataset of {', '.join(map(str, start.data_vars))}",
+            wanted="a DataArray",
+            fix="integrate(System(...), start, times), or start['u']",
+        )
+    return start
 
 
-def march(equation: RightHandSide, start: torch.Tensor, times: np.ndarray, *, method: Method) -> Iterator[torch.Tensor]:
-    """Frames one by one, `[..., *points]`, from that of the second time on; arguments and errors as of `evolve`."""
-    scheme = _scheme(equation, times, method)
-    if scheme not in _STEPPERS:
+def _of_each(system: System, start: xr.DataArray | xr.Dataset) -> list[xr.DataArray]:
+    """The first frame of every field of a system, all on one grid."""
+    if not isinstance(start, xr.Dataset) or not set(system.variables) <= set(start.data_vars):
+        raise FieldError(
+            "A system starts from one frame for each of its fields.",
+            got=", ".join(map(str, start.data_vars)) if isinstance(start, xr.Dataset) else type(start).__name__,
+            wanted="a Dataset with " + ", ".join(system.variables),
+            fix="xarray.Dataset({'u': first_frame, 'v': first_frame_of_v})",
+        )
+    frames = [start[name] for name in system.variables]
+    for one in frames:
+        Grid.of(one)
+        if one.dims != frames[0].dims:
+            raise FieldError(
+                "The fields of a system do not share their grid.",
+                got=f"{one.name} over {one.dims}, {frames[0].name} over {frames[0].dims}",
+                wanted="one grid for all",
+                fix="transpose or interpolate them",
+            )
+    return frames
+
+
+def _followed(
+    equation: Equation | System, grid: Grid, start: np.ndarray, times: np.ndarray, method: Method
+) -> np.ndarray:
+    """Frames `[time, *points]` by compiled steps."""
+    if isinstance(equation, System):
         raise ConfigError(
-            "This scheme has no gradients and no steps that draws share.",
-            got=f"scheme={scheme!r}",
-            wanted="one of " + ", ".join(map(repr, _STEPPERS)),
+            "Chebyshev steps are compiled for one equation.",
+            got=f"a system of {', '.join(equation.variables)}",
+            wanted="an Equation",
             fix="scheme='auto'",
         )
-    stepper = _STEPPERS[scheme](equation)
-    pace = _Pace(float(times[1] - times[0]), 0, method.maximum_steps, torch.ones(1))
-    smallest = SMALLEST_STEP * float(times[-1] - times[0])
-    for interval in _intervals(times):
-        # Entering modes anew from real values keeps round-off from growing in modes that no real field has.
-        state = stepper.enter(start)
-        state, pace = _advance(stepper, state, interval, pace, smallest, method)
-        start = stepper.leave(state)
-        yield start
-
-
-def _followed(equation: Equation, grid: Grid, start: np.ndarray, times: np.ndarray, method: Method) -> np.ndarray:
-    """Frames `[time, *points]` by compiled steps."""
-    checked_names(equation, grid, method)
+    checked_names([equation], grid, method)
     law, first = np.array([equation.coefficients]), start[None].astype(np.float64)
     if not is_diffusive(equation, grid, law, first, method):
         raise ConfigError(
@@ -146,71 +141,6 @@ def _followed(equation: Equation, grid: Grid, start: np.ndarray, times: np.ndarr
         error.time = float(ended)
         raise error
     return frames
-
-
-def _advance(
-    stepper: Stepper,
-    state: torch.Tensor,
-    interval: tuple[float, float],
-    pace: _Pace,
-    smallest: float,
-    method: Method,
-) -> tuple[torch.Tensor, _Pace]:
-    """Step through one output interval, its begin and length; a step is the length over two to the power of `level`."""
-    size, wait, left, errors = pace
-    begin, length = interval
-    least = max(0, math.ceil(math.log2(length / stepper.longest))) if stepper.longest < length else 0
-    # An interval that was hardly any says nothing about the next one.
-    level = max(least, math.ceil(math.log2(length / max(size, 2 * smallest)) - 1e-9))
-    position = 0
-    while position < 2**level:
-        size = length / 2**level
-        if left <= 0 or (level and size < smallest):
-            limit = method.maximum_steps if left <= 0 else None
-            raise _failure(begin + size * position, size, stepper.leave(state), errors, limit=limit)
-        following, estimate = stepper.step(state, size)
-        errors = _relative_errors(stepper, following, estimate, method)
-        error = float(errors.max())
-        left -= 1
-        if not error <= 1:
-            halvings = _halvings(error, stepper.error_order)
-            level, position, wait = level + halvings, position << halvings, PATIENCE
-            continue
-        state, position, wait = following, position + 1, max(wait - 1, 0)
-        if not wait and level > least and position % 2 == 0 and error * 2**stepper.error_order < 0.5:
-            level, position = level - 1, position // 2
-    return state, _Pace(length / 2**level, wait, left, errors)
-
-
-def _intervals(times: np.ndarray) -> list[tuple[float, float]]:
-    """Begin and length of every output interval; lengths that differ by rounding are one, and so are steps."""
-    lengths = np.diff(times)
-    usual = float(np.median(lengths))
-    same = np.abs(lengths - usual) <= ROUNDING * np.abs(times).max()
-    return list(zip(times[:-1].tolist(), np.where(same, usual, lengths).tolist(), strict=True))
-
-
-def _halvings(error: float, error_order: int) -> int:
-    """How many times to halve a step whose error was too large."""
-    return min(max(math.ceil(math.log2(error) / error_order), 1), 8) if math.isfinite(error) else 2
-
-
-def _relative_errors(stepper: Stepper, following: torch.Tensor, estimate: torch.Tensor, method: Method) -> torch.Tensor:
-    """Largest estimated error over its tolerance of every draw, `[draws]`, or `[1]`; infinite if it is not a number."""
-    both = (stepper.leave(state.detach()) for state in (following, estimate))
-    dims = following.dim() - stepper.space_dims
-    size, error = (v.abs().reshape(math.prod(v.shape[:dims]), -1).amax(dim=1) for v in both)
-    errors = error / (method.atol + method.rtol * size)
-    return torch.where(torch.isfinite(size) & torch.isfinite(errors), errors, torch.inf)
-
-
-def _scheme(equation: RightHandSide, times: np.ndarray, method: Method) -> str:
-    if method.scheme != "auto":
-        return method.scheme
-    fastest = float(equation.rates.detach().abs().max())
-    if method.space == "fourier":
-        return "etd" if fastest else "explicit"
-    return "etd" if fastest * float(np.diff(times).max()) > STIFF else "explicit"
 
 
 def checked_times(times: Any, *, least: int = 2) -> np.ndarray:
@@ -240,22 +170,3 @@ def _field(frames: np.ndarray, start: xr.DataArray, times: Any, name: str) -> xr
     for part in (found, *(found[d] for d in found.dims)):
         part.attrs.setdefault("units", "1")
     return found
-
-
-def _failure(
-    time: float, size: float, values: torch.Tensor, errors: torch.Tensor, limit: int | None
-) -> IntegrationError:
-    kind = StepLimitError if limit else IntegrationError
-    error = kind(
-        f"The integration stopped at time {time:.6g}.",
-        got=f"step {size:.3g}, largest |u| {float(values.abs().max()):.3g}"
-        + (f", after {limit} steps" if limit else ", step vanishing"),
-        wanted="a bounded solution" + (f" within {limit} steps" if limit else ""),
-        fix="end earlier, check the signs of the coefficients, or use a coarser grid or looser rtol"
-        + (", or raise maximum_steps" if limit else ""),
-    )
-    error.time = time
-    # Where steps ran out, those that asked for nearly as short ones as the worst.
-    worst = errors >= (0.5 * errors.max() if limit else errors.max().clamp(max=1.0))
-    error.draws = tuple(torch.nonzero(worst).ravel().tolist())
-    return error

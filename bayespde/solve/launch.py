@@ -10,6 +10,7 @@ import scipy.linalg
 import xarray as xr
 
 from bayespde.core.equation import Equation, Library
+from bayespde.core.system import System
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.method import Method
 from bayespde.solve.trajectory import Trajectory
@@ -17,31 +18,46 @@ from bayespde.solve.trajectory import Trajectory
 
 @dataclass(frozen=True, eq=False)
 class Launch:
-    """Draws of an equation and of the frame at which each starts.
+    """Draws of an equation, or of a system, and of the frame at which each starts.
 
     Attributes:
         equation: All terms that any draw has.
-        coefficients: `[draws, terms]`, float64, physical units; 0 where a draw lacks a term.
-        states: First frames, `[draws, *domain]`, float64.
+        coefficients: `[draws, terms]`, float64, physical units; 0 where a draw lacks a term. Of a system, those of its
+            equations one after the other.
+        states: First frames, `[draws, *domain]`, or `[draws, fields, *domain]`, float64.
         time: Of the first frames.
-        frame: A finite frame of what is looked at: dims, coordinates and units; its points are the first of the domain.
+        frame: A finite frame of what is looked at: dims, coordinates and units; its points are the first of the
+            domain.
         method: How to integrate.
         largest: `|u|` that is known to occur later on.
+        others: The same frame of the other fields of a system.
     """
 
-    equation: Equation
+    equation: Equation | System
     coefficients: np.ndarray
     states: np.ndarray
     time: float
     frame: xr.DataArray
     method: Method
     largest: float = 0.0
+    others: tuple[xr.DataArray, ...] = ()
 
     @property
     def domain(self) -> Grid:
         """Grid of the states."""
         window = Grid.of(self.frame)
-        return Grid(window.dims, self.states.shape[1:], window.steps)
+        return Grid(window.dims, self.states.shape[-len(window.dims) :], window.steps)
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """Of each field, in the order of the states."""
+        return self.equation.equations if isinstance(self.equation, System) else (self.equation,)
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """Standard deviation of the first frames, of each field of a system by itself: `[]` or `[fields]`."""
+        space = tuple(range(-self.frame.ndim, 0))
+        return np.asarray(np.std(self.states, axis=(0, *space)))
 
 
 def launch_of(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayespde.core.system import System
 from bayespde.core.terms import derivative_orders
 from bayespde.solve.chebyshev import is_diffusive
 from bayespde.solve.ensemble import evolve_draws
@@ -30,7 +31,7 @@ class Predicted(NamedTuple):
     """Frames that draws foretell.
 
     Attributes:
-        frames: `[draws, time, *points]`, float64; NaN from where a draw has ended.
+        frames: `[draws, time, *points]`, or `[draws, time, fields, *points]`, float64; NaN from where a draw has ended.
         ended: Time at which each draw blew up, ran away or became too stiff, `[draws]`; inf where it did not.
         points: Of the grid on which they were integrated.
     """
@@ -78,7 +79,7 @@ def predict_frames(
             progress=progress,
         )
         frames, grid = resolution.at_pixels(frames[:, first:]), resolution.grid.points
-    for axis, points in enumerate(launch.frame.shape, start=2):
+    for axis, points in enumerate(launch.frame.shape, start=frames.ndim - launch.frame.ndim):
         frames = np.take(frames, np.arange(points), axis=axis) if frames.shape[axis] > points else frames
     return Predicted(np.ascontiguousarray(frames), ended, grid)
 
@@ -97,6 +98,8 @@ def _method_and_resolution(launch: Launch, end: float, accuracy: float) -> tuple
 
 def _by_differences(launch: Launch) -> Launch | None:
     """The launch of many draws with compiled steps, if no derivative is above the second and diffusion dominates."""
+    if isinstance(launch.equation, System):
+        return None
     names = {s.name for term in launch.equation.terms for s in term.expression.free_symbols}
     highest = max((max(derivative_orders(name, launch.domain.dims)) for name in names), default=0)
     if launch.method.scheme != "auto" or launch.states.size < MANY or highest != 2:
@@ -109,16 +112,16 @@ def _by_differences(launch: Launch) -> Launch | None:
 def _resolved(launch: Launch, end: float, accuracy: float) -> Resolution:
     """Grid of as few points as show the first frames, and later ones of a middling draw, as all pixels would."""
     domain, boundary = launch.domain, launch.method.boundary
-    size = accuracy * float(np.std(launch.states))
+    size, space = accuracy * launch.deviation, tuple(range(-len(domain.dims), 0))
     resolution = Resolution.for_waves(domain, boundary, 0.0)
     while True:
         shown = resolution.at_pixels(resolution.at_points(launch.states))
         finer = resolution.finer()
         if finer is None:
             return resolution
-        if np.sqrt(np.mean((shown - launch.states) ** 2)) <= size:
+        if (np.sqrt(np.mean((shown - launch.states) ** 2, axis=(0, *space))) <= size).all():
             coarse, fine = (_on_the_way(launch, r, end) for r in (resolution, finer))
-            if _differ_by_less(coarse, fine, size):
+            if _differ_by_less(coarse, fine, size, space):
                 return resolution
         resolution = finer
 
@@ -126,14 +129,15 @@ def _resolved(launch: Launch, end: float, accuracy: float) -> Resolution:
 def _is_same(one: Launch, other: Launch, resolution: Resolution, end: float, accuracy: float) -> bool:
     """Whether two methods show the same frames on the way."""
     first, second = (_on_the_way(launch, resolution, end) for launch in (one, other))
-    return _differ_by_less(first, second, accuracy * float(np.std(one.states)))
+    space = tuple(range(-one.frame.ndim, 0))
+    return _differ_by_less(first, second, accuracy * one.deviation, space)
 
 
-def _differ_by_less(one: np.ndarray, other: np.ndarray, size: float) -> bool:
+def _differ_by_less(one: np.ndarray, other: np.ndarray, size: np.ndarray, space: tuple[int, ...]) -> bool:
     """Whether all frames of some draws do; where hardly any draw comes anywhere there is nothing to compare."""
-    apart = np.sqrt(np.mean((one - other) ** 2, axis=tuple(range(2, one.ndim))))
+    apart = np.sqrt(np.mean((one - other) ** 2, axis=space))
     came = np.isfinite(apart)
-    return bool(came[:, 1:].any() and not (apart[came] > size).any())
+    return bool(came[:, 1:].any() and not (came & (apart > size)).any())
 
 
 def _on_the_way(launch: Launch, resolution: Resolution, end: float) -> np.ndarray:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import sympy
 import torch
 
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import AXIS_LETTER
+from bayespde.core.system import System
 from bayespde.core.terms import derivative_orders
 from bayespde.solve.derivatives import (
     MAXIMUM_DIFFERENCE_ORDER,
@@ -28,7 +30,9 @@ TensorMap = Callable[[torch.Tensor], torch.Tensor]
 
 
 class RightHandSide(NamedTuple):
-    """`du/dt` on a grid; every map takes leading axes (draws) before the space axes, and is differentiable.
+    """`du/dt` on a grid; every map takes leading axes (draws) before the axes of a state, and is differentiable.
+
+    A state is `[*points]`, or for a system `[fields, *points]`.
 
     Attributes:
         grid: The grid.
@@ -37,6 +41,7 @@ class RightHandSide(NamedTuple):
         rest: Modes `[..., *modes]` to modes: all of `du/dt` but `rates * modes`.
         full: Values `[..., *points]`, float64, to `du/dt` as values.
         is_modal: Whether derivatives are taken of modes.
+        fields: How many a system has; 0 for one equation, whose states have no such axis.
     """
 
     grid: Grid
@@ -45,24 +50,56 @@ class RightHandSide(NamedTuple):
     rest: TensorMap
     full: TensorMap
     is_modal: bool
+    fields: int = 0
 
 
-class _Split(NamedTuple):
+class _Law(NamedTuple):
+    """One equation of those that are compiled together.
+
+    Attributes:
+        equation: With its terms.
+        columns: One coefficient per term, ready for a grid.
+        linear: Per term, the multiples of single derivatives of its own field.
+        rest: Per term, what is left.
+    """
+
+    equation: Equation
+    columns: list[torch.Tensor]
     linear: list[dict[str, float]]
     rest: list[sympy.Expr]
 
 
+class _States(NamedTuple):
+    """Where the fields are in a state, and how what is made for each becomes a state again."""
+
+    grid: Grid
+    variables: tuple[str, ...]
+    is_system: bool
+
+    def of(self, state: torch.Tensor, name: str) -> torch.Tensor:
+        """The field of which `name` is a derivative, `[..., *points or modes]`."""
+        if not self.is_system:
+            return state
+        return state.select(-1 - len(self.grid.dims), self.variables.index(name.partition("_")[0]))
+
+    def join(self, parts: list[torch.Tensor]) -> torch.Tensor:
+        """One tensor of a tensor per field."""
+        if not self.is_system:
+            return parts[0]
+        return torch.stack(torch.broadcast_tensors(*parts), dim=-1 - len(self.grid.dims))
+
+
 def right_hand_side(
-    equation: Equation, grid: Grid, *, method: Method, coefficients: torch.Tensor | None = None
+    equation: Equation | System, grid: Grid, *, method: Method, coefficients: torch.Tensor | None = None
 ) -> RightHandSide:
-    """Compile an equation on a grid.
+    """Compile an equation, or a system, on a grid.
 
     Args:
         equation: Its target must be the first time derivative of its variable.
         grid: The grid.
         method: Space discretisation, boundary, dealiasing.
-        coefficients: `[..., terms]`, float64, physical units, in place of the equation's own; leading axes
-            are draws, and gradients flow through.
+        coefficients: `[..., terms]`, float64, physical units, in place of the equation's own (of a system, those of
+            its equations one after the other); leading axes are draws, and gradients flow through.
 
     Returns:
         The right-hand side. Every derivative is computed once per evaluation.
@@ -70,46 +107,65 @@ def right_hand_side(
     Raises:
         ConfigError: If the target is another, or a derivative cannot be taken on this grid.
     """
-    names = checked_names(equation, grid, method)
+    equations = equation.equations if isinstance(equation, System) else (equation,)
+    names = checked_names(equations, grid, method)
     if coefficients is None:
-        coefficients = torch.tensor(equation.coefficients, dtype=torch.float64)
+        coefficients = torch.tensor([c for e in equations for c in e.coefficients], dtype=torch.float64)
     columns = [c[(..., *[None] * len(grid.dims))] for c in coefficients.to(torch.float64).unbind(-1)]
-    split, modes = _split(equation), transform(grid, boundary=method.boundary)
-    rates = _rates(grid, method, split, columns)
+    ends = np.cumsum([len(e.terms) for e in equations])
+    laws = [_law(e, columns[end - len(e.terms) : end]) for e, end in zip(equations, ends, strict=True)]
+    states = _States(grid, tuple(e.variable for e in equations), isinstance(equation, System))
+    modes = transform(grid, boundary=method.boundary)
+    rates = states.join([_rates(grid, method, law) for law in laws])
+    fields = len(equations) if states.is_system else 0
     if method.space == "fourier":
-        rest = _fourier_rest(grid, method, split, columns, modes)
+        rest = _fourier_rest(states, method, laws, modes)
         return RightHandSide(
-            grid, modes, rates, rest, lambda u: modes.inverse(rates * (v := modes.forward(u)) + rest(v)), is_modal=True
+            grid,
+            modes,
+            rates,
+            rest,
+            lambda u: modes.inverse(rates * (v := modes.forward(u)) + rest(v)),
+            is_modal=True,
+            fields=fields,
         )
-    full = _difference_full(equation, grid, method, names, columns)
+    full = _difference_full(states, method, names, laws)
     return RightHandSide(
-        grid, modes, rates, lambda v: modes.forward(full(modes.inverse(v))) - rates * v, full, is_modal=False
+        grid,
+        modes,
+        rates,
+        lambda v: modes.forward(full(modes.inverse(v))) - rates * v,
+        full,
+        is_modal=False,
+        fields=fields,
     )
 
 
-def checked_names(equation: Equation, grid: Grid, method: Method) -> list[str]:
-    """The derivatives that an equation needs.
+def checked_names(equations: Sequence[Equation], grid: Grid, method: Method) -> list[str]:
+    """The derivatives that equations need, which are solved together.
 
     Raises:
-        ConfigError: If the target is no first time derivative, or a derivative cannot be taken on this grid.
+        ConfigError: If a target is no first time derivative, or a derivative cannot be taken on this grid.
     """
-    if equation.target != f"{equation.variable}_t":
-        raise ConfigError(
-            "Only equations of first order in time are integrated.",
-            got=f"target {equation.target}",
-            wanted=f"{equation.variable}_t",
-            fix="write the equation for the first time derivative",
-        )
-    names = sorted({s.name for t in equation.terms for s in t.expression.free_symbols})
+    variables = [e.variable for e in equations]
+    for one in equations:
+        if one.target != f"{one.variable}_t":
+            raise ConfigError(
+                "Only equations of first order in time are integrated.",
+                got=f"target {one.target}",
+                wanted=f"{one.variable}_t",
+                fix="write the equation for the first time derivative",
+            )
+    names = sorted({s.name for e in equations for t in e.terms for s in t.expression.free_symbols})
     letters = {AXIS_LETTER[d] for d in grid.dims}
     for name in names:
         base, _, subscript = name.partition("_")
         highest = max((subscript.count(letter) for letter in letters), default=0)
-        if base != equation.variable or not set(subscript) <= letters:
+        if base not in variables or not set(subscript) <= letters:
             raise ConfigError(
                 "The equation does not fit the grid.",
                 got=name,
-                wanted=f"{equation.variable} and its derivatives along {', '.join(grid.dims)}",
+                wanted=f"{', '.join(variables)} and derivatives along {', '.join(grid.dims)}",
                 fix="remove the term, or start from a frame with that dimension",
             )
         if method.space == "difference" and highest > MAXIMUM_DIFFERENCE_ORDER:
@@ -122,8 +178,8 @@ def checked_names(equation: Equation, grid: Grid, method: Method) -> list[str]:
     return names
 
 
-def _split(equation: Equation) -> _Split:
-    """Per term: the multiples of single symbols, and what is left."""
+def _law(equation: Equation, columns: list[torch.Tensor]) -> _Law:
+    """Split every term into multiples of derivatives of its own field, and what is left."""
     linear: list[dict[str, float]] = []
     rest: list[sympy.Expr] = []
     for term in equation.terms:
@@ -131,20 +187,20 @@ def _split(equation: Equation) -> _Split:
         left = sympy.Integer(0)
         for part in sympy.Add.make_args(sympy.expand(term.expression)):
             factor, core = part.as_coeff_Mul()
-            if core.is_Symbol:
+            if core.is_Symbol and core.name.partition("_")[0] == equation.variable:
                 found[core.name] = found.get(core.name, 0.0) + float(factor)
             else:
                 left = left + part
         linear.append(found)
         rest.append(left)
-    return _Split(linear, rest)
+    return _Law(equation, columns, linear, rest)
 
 
-def _rates(grid: Grid, method: Method, split: _Split, columns: list[torch.Tensor]) -> torch.Tensor:
+def _rates(grid: Grid, method: Method, law: _Law) -> torch.Tensor:
     zero = symbol_of(grid, (0,) * len(grid.dims), method=method)
     assert zero is not None
     rates = 0.0 * zero
-    for column, found in zip(columns, split.linear, strict=True):
+    for column, found in zip(law.columns, law.linear, strict=True):
         for name, factor in found.items():
             symbol = symbol_of(grid, derivative_orders(name, grid.dims), method=method)
             if symbol is not None:
@@ -152,32 +208,28 @@ def _rates(grid: Grid, method: Method, split: _Split, columns: list[torch.Tensor
     return rates
 
 
-def _fourier_rest(
-    grid: Grid,
-    method: Method,
-    split: _Split,
-    columns: list[torch.Tensor],
-    modes: Transform,
-) -> TensorMap:
-    names = sorted({s.name for e in split.rest for s in e.free_symbols})
-    compiled = _compiled(split.rest, names, columns)
+def _fourier_rest(states: _States, method: Method, laws: list[_Law], modes: Transform) -> TensorMap:
+    grid = states.grid
+    names = sorted({s.name for law in laws for e in law.rest for s in e.free_symbols})
+    compiled = [_compiled(law.rest, names, law.columns) for law in laws]
     mask = dealias_mask(grid) if method.dealias else torch.ones((), dtype=torch.float64)
     symbols = [symbol_of(grid, derivative_orders(n, grid.dims), method=method) for n in names]
-    factors = [mask * s for s in symbols if s is not None]
-    if all(e == 0 for e in split.rest):
+    factors = [(n, mask * s) for n, s in zip(names, symbols, strict=True) if s is not None]
+    if all(e == 0 for law in laws for e in law.rest):
         return torch.zeros_like
 
     def rest(v: torch.Tensor) -> torch.Tensor:
-        values = modes.inverse(torch.stack([f * v for f in factors])).unbind(0) if factors else ()
-        return mask * modes.forward(compiled(list(values), v.new_zeros(grid.points, dtype=torch.float64)))
+        parts = [f * states.of(v, name) for name, f in factors]
+        values = list(modes.inverse(torch.stack(parts)).unbind(0)) if parts else []
+        zero = v.new_zeros(grid.points, dtype=torch.float64)
+        return mask * modes.forward(states.join([c(values, zero) for c in compiled]))
 
     return rest
 
 
-def _difference_full(
-    equation: Equation, grid: Grid, method: Method, names: list[str], columns: list[torch.Tensor]
-) -> TensorMap:
-    compiled = _compiled([t.expression for t in equation.terms], names, columns)
+def _difference_full(states: _States, method: Method, names: list[str], laws: list[_Law]) -> TensorMap:
+    grid = states.grid
+    compiled = [_compiled([t.expression for t in law.equation.terms], names, law.columns) for law in laws]
     orders = [derivative_orders(n, grid.dims) for n in names]
     inside = torch.ones(grid.points, dtype=torch.float64)
     if method.boundary == "fixed":
@@ -185,8 +237,9 @@ def _difference_full(
             inside.movedim(axis, 0)[[0, -1]] = 0.0
 
     def full(u: torch.Tensor) -> torch.Tensor:
-        values = [difference(u, grid, o, method=method) for o in orders]
-        return inside * compiled(values, torch.zeros_like(u))
+        values = [difference(states.of(u, n), grid, o, method=method) for n, o in zip(names, orders, strict=True)]
+        zero = torch.zeros_like(states.of(u, states.variables[0]))
+        return inside * states.join([c(values, zero) for c in compiled])
 
     return full
 

@@ -35,7 +35,8 @@ class Stepper(NamedTuple):
         leave: The state to values.
         step: State and step size (time units) to the next state and an estimate of its error, as states.
         error_order: The power of the step size with which the estimate falls.
-        space_dims: Number of trailing axes of values and states.
+        space_dims: Number of trailing axes of values and states that are space.
+        fields: How many are stepped together, one axis before these; 0 for one without such an axis.
         longest: Step, time units, above which errors that should decay would grow, too small for the estimate to see.
     """
 
@@ -44,6 +45,7 @@ class Stepper(NamedTuple):
     step: Callable[[torch.Tensor, float], tuple[torch.Tensor, torch.Tensor]]
     error_order: int
     space_dims: int
+    fields: int
     longest: float = math.inf
 
 
@@ -72,7 +74,9 @@ def explicit_stepper(equation: RightHandSide) -> Stepper:
         return following, size * _combine(_DORMAND_PRINCE_ERROR, slopes)
 
     longest = STABLE / decay if decay > 0 else math.inf
-    return Stepper(enter, leave, step, error_order=5, space_dims=len(equation.grid.dims), longest=longest)
+    return Stepper(
+        enter, leave, step, error_order=5, space_dims=len(equation.grid.dims), fields=equation.fields, longest=longest
+    )
 
 
 def _unchanged(values: torch.Tensor) -> torch.Tensor:
@@ -145,4 +149,6 @@ def _doubled(equation: RightHandSide, once: Callable[[torch.Tensor, float], torc
         return halves, (halves - once(v, size)) / (2**order - 1)
 
     forward, inverse = equation.modes
-    return Stepper(forward, inverse, step, error_order=order + 1, space_dims=len(equation.grid.dims))
+    return Stepper(
+        forward, inverse, step, error_order=order + 1, space_dims=len(equation.grid.dims), fields=equation.fields
+    )

@@ -15,7 +15,7 @@ from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FitError
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.displacement import displaced
-from bayespde.solve.integrate import evolve
+from bayespde.solve.march import evolve
 from bayespde.solve.method import Method
 from bayespde.solve.recording import Recording, Whitener
 from bayespde.solve.resolution import Resolution

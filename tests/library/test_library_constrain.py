@@ -83,7 +83,7 @@ def test_the_moments_of_the_constrained_field_vanish(name):
         over = weak_problem(
             problem.library, field, current, options=problem.options, noise=problem.noise, windows=problem.windows
         )
-        current = constrain(smooth, current, over, pilot, noise, all_felt(smooth, over))
+        (current,) = constrain([smooth], [current], over, pilot, noise, [all_felt(smooth, over)])
         size.append(np.sqrt(np.mean(moments(problem, current, pilot, field) ** 2)))
     assert size[-1] < 0.05 * size[0]
 
@@ -102,7 +102,7 @@ def test_its_error_is_uncorrelated_with_the_noise_of_the_rows():
         mean = smooth.shrinkage * (grids[0].T @ values @ grids[1])
         plain = smooth.with_coefficients(mean)
         weak = weak_problem(library, raw, plain, options=options)
-        bound = constrain(plain, plain, weak, pilot, weak.noise_covariance(pilot), all_felt(plain, weak))
+        (bound,) = constrain([plain], [plain], weak, pilot, weak.noise_covariance(pilot), [all_felt(plain, weak)])
         rows = weak.target - weak.correction @ pilot - weak.design @ pilot
         return plain.evaluate((0, 0)).ravel(), bound.evaluate((0, 0)).ravel(), rows
 
@@ -134,7 +134,7 @@ def test_more_moments_than_the_smoother_has_freedom_do_not_throw_the_field_about
     for rows, half_widths in ((40, {"time": 8, "x": 12}), (200, {"time": 6, "x": 8})):
         options = replace(WHITE, half_widths=half_widths, pilot_rows=rows)
         problem = weak_problem(library, field, smooth, options=options)
-        bound = constrain(smooth, smooth, problem, pilot, problem.noise_covariance(pilot), free)
+        (bound,) = constrain([smooth], [smooth], problem, pilot, problem.noise_covariance(pilot), [free])
         change = (bound.coefficients - smooth.coefficients)[free] / np.sqrt(smooth.variance[free])
         moves.append(np.sqrt(np.mean(change**2)))
     assert len(problem.target) > 2 * free.sum()
@@ -147,8 +147,8 @@ def test_the_assembler_goes_on_where_one_step_is_not_enough():
     library, truth = bp.Library.from_strings(["u*u_x", "u_xx"]), np.array([-1.0, 0.1])
     first = weak_problem(library, field, smooth, options=options)
     assembler = Assembler(library, field, smooth, first, first.windows)
-    once = constrain(smooth, smooth, first, truth, first.noise_covariance(truth), all_felt(smooth, first))
-    size = [np.linalg.norm(moments(first, s, truth, field)) for s in (smooth, once, assembler._obeying(truth)[0])]
+    (once,) = constrain([smooth], [smooth], first, truth, first.noise_covariance(truth), [all_felt(smooth, first)])
+    size = [np.linalg.norm(moments(first, s, truth, field)) for s in (smooth, once, *assembler._obeying(truth)[0])]
     assert size[2] < 0.5 * size[1] < 0.1 * size[0]
 
 

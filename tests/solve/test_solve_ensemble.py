@@ -8,7 +8,7 @@ from bayespde.core.equation import Equation
 from bayespde.solve import ensemble
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.ensemble import evolve_draws
-from bayespde.solve.integrate import evolve
+from bayespde.solve.march import evolve
 from bayespde.solve.method import Method
 from bayespde.solve.stencils import right_hand_side
 

@@ -9,7 +9,9 @@ from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FieldError, IntegrationError
 from bayespde.core.field import check_field
 from bayespde.solve.derivatives import Grid
-from bayespde.solve.integrate import Method, evolve, integrate
+from bayespde.solve.integrate import integrate
+from bayespde.solve.march import evolve
+from bayespde.solve.method import Method
 from bayespde.solve.stencils import right_hand_side
 
 TIMES = np.linspace(0, 1, 6)

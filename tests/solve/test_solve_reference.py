@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 
 from bayespde.core.equation import Equation
-from bayespde.solve.integrate import Method, integrate
+from bayespde.solve.integrate import integrate
+from bayespde.solve.method import Method
 
 pytestmark = pytest.mark.slow
 
