@@ -94,6 +94,49 @@ def discover(
     _show(found, output, seed)
 
 
+@app.command("discover-system")
+def discover_system(
+    fields: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and all fields.")],
+    variables: Annotated[str, typer.Option(help="Names of the fields, separated by commas.")] = "u,v",
+    output: Output = Path("runs/system"),
+    config: Annotated[
+        Path | None, typer.Option(help="TOML: library.u, library.v, smooth, form, prior, sample.")
+    ] = None,
+    seed: Seed = 0,
+    workers: Annotated[int, typer.Option(help="Sampler runs at a time.")] = 1,
+    holdout_frames: Annotated[int, typer.Option(help="Last frames that are predicted, and not seen.")] = 0,
+) -> None:
+    """Find the equations behind fields that move each other; one folder for each in that of the run."""
+    from bayespde.answers import write_prediction
+    from bayespde.config import DiscoverConfig, libraries_from_mapping, read_toml
+    from bayespde.core.field import read_fields
+    from bayespde.pipeline import discover_system as discover_fields
+    from bayespde.system_prediction import one_of_system
+
+    names = [name.strip() for name in variables.split(",")]
+    data = read_fields(fields, names)
+    space = data[names[0]].ndim - 1
+    settings = read_toml(config) if config else {}
+    found = discover_fields(
+        data,
+        libraries=libraries_from_mapping(settings.pop("library", {}), space=space, variables=names),
+        config=DiscoverConfig.from_mapping(settings),
+        seed=seed,
+        holdout_frames=holdout_frames,
+        folder=output,
+        workers=workers,
+        progress=True,
+    )
+    for name, part in found.parts.items():
+        _show(part, output / name)
+    if holdout_frames:
+        prediction, scores = found.foretold(seed=seed)
+        for name, part in found.parts.items():
+            _, text = write_prediction(one_of_system(prediction, name), output / name, part.holdout, scores[name])
+            typer.echo(f"\nof the frames of {name} that were held out: {text}\n  {output / name}")
+    typer.echo(f"\n{found.best()}")
+
+
 @app.command()
 def smooth(
     field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u.")],
@@ -264,7 +307,7 @@ def _show(found: Discovery, folder: Path, seed: int = 0) -> None:
     typer.echo(f"\n{found}")
     for group, mass in group_masses(found.posterior):
         typer.echo(f"interchangeable here: {group.describe()}, together with probability {mass:.3f}")
-    if found.holdout is not None:
+    if found.holdout is not None and not found.posterior.library.others:
         paths |= _foretell(found, folder, seed)
     typer.echo("\nwritten:")
     stages = [folder / name for name in ("smooth.nc", "statistics.nc", "rows.nc", "posterior.nc")]

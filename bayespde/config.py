@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -15,7 +15,7 @@ from bayespde.core.errors import BayespdeError, ConfigError
 from bayespde.core.files import existing_file
 from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.library.candidates import named_library, polynomial_library
+from bayespde.library.candidates import named_library, polynomial_library, system_library
 from bayespde.library.choose import Weak
 from bayespde.library.strong import Strong
 from bayespde.model.couplings import Coupling
@@ -263,6 +263,40 @@ def library_from_mapping(settings: Mapping[str, Any], *, space: int, variable: s
         raise _not_a("list of terms", settings["extra"], "library.extra", 'extra = ["u_x**2"]')
     numbers = {k: settings[k] for k in ("degree", "order", "mixed", "extra") if k in settings}
     return polynomial_library(variable, space=space, target=target, **numbers)
+
+
+def libraries_from_mapping(settings: Mapping[str, Any], *, space: int, variables: Sequence[str]) -> dict[str, Library]:
+    """Build the libraries that a declaration asks for the equations of a system.
+
+    Args:
+        settings: By variable a table with `terms`, a list or a table of complexities, or with arguments of
+            `system_library`.
+        space: Number of space dimensions of the fields.
+        variables: Names of the fields.
+
+    Returns:
+        The libraries of those that are named.
+
+    Raises:
+        ConfigError: If keys are unknown or contradict each other.
+        TermError: If a term does not parse.
+    """
+    check_keys(as_table(settings, "library"), set(variables), "library (of a system)")
+    found = {}
+    for name, asked in settings.items():
+        where, target = f"library.{name}", f"{name}_t"
+        check_keys(as_table(asked, where), {"terms", "degree", "order", "extra"}, where)
+        if "terms" not in asked:
+            found[name] = system_library(variables, target, space=space, **asked)
+            continue
+        check_keys(asked, {"terms"}, f"{where} (with terms)")
+        if not isinstance(asked["terms"], list | Mapping):
+            raise _not_a("list of terms or a table of complexities", asked["terms"], where, 'terms = ["u", "v_xx"]')
+        others = [v for v in variables if v != name]
+        found[name] = Library.from_strings(
+            asked["terms"], target=target, variable=name, others=others, axes="xyz"[:space]
+        )
+    return found
 
 
 def read_toml(path: str | PathLike[str]) -> dict[str, Any]:

@@ -69,6 +69,13 @@ def predict(
         FieldError: If the frame is not usable.
     """
     options, clock = options or Forecast(), checked_times(np.atleast_1d(times), least=1)
+    if posterior.library.others:
+        raise ConfigError(
+            "One equation of a system cannot be integrated alone.",
+            got=f"{posterior.library.target}, with terms in {', '.join(posterior.library.others)}",
+            wanted="the posteriors of all its equations",
+            fix="predict_system({'u': ..., 'v': ...}, start, times), or SystemDiscovery.predict",
+        )
     random = np.random.default_rng(spawn_seeds(checked_seed(seed), 1)[0])
     begun = started(posterior, start, clock, options, random)
     found = foretell(begun, clock, times, options, progress)

@@ -9,7 +9,7 @@ import small_problem
 from small_problem import discover
 
 import bayespde as bp
-from bayespde import pipeline
+from bayespde import task
 from bayespde.core.errors import ConfigError, FileError
 from bayespde.smc.base import SMCConfig
 
@@ -128,7 +128,7 @@ def test_other_units_give_the_same_spins_and_scaled_coefficients(field, found, l
 
 def forbid(monkeypatch, *names):
     for name in names:
-        monkeypatch.setattr(pipeline, name, lambda *_, **__: pytest.fail("a finished stage was computed again"))
+        monkeypatch.setattr(task, name, lambda *_, **__: pytest.fail("a finished stage was computed again"))
 
 
 def test_a_rerun_reads_everything_back(tmp_path, field, found, monkeypatch):
@@ -172,7 +172,7 @@ def test_what_changed_is_computed_again_and_what_did_not_is_not(tmp_path, field,
     def computed(*_, **__):
         raise Computed
 
-    monkeypatch.setattr(pipeline, stage, computed)
+    monkeypatch.setattr(task, stage, computed)
     with pytest.raises(Computed):
         discover(**({"field": field, "folder": tmp_path} | settings(field)))
 
@@ -193,7 +193,7 @@ def test_an_interrupted_stage_leaves_the_finished_ones_and_no_part_of_itself(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, stage, interrupted)
+        patch.setattr(task, stage, interrupted)
         with pytest.raises(error):
             discover(field, folder=tmp_path / "run")
     assert files(tmp_path / "run") == LEFT[stage]

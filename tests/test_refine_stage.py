@@ -7,7 +7,7 @@ import pytest
 import small_problem
 
 import bayespde as bp
-from bayespde import pipeline, refine_stage
+from bayespde import refine_stage, task
 from bayespde.core.errors import ConfigError, FitError
 
 CONFIG = replace(small_problem.CONFIG, refine="auto")
@@ -60,7 +60,7 @@ def test_both_posteriors_are_kept_and_resumed(field, found, tmp_path, monkeypatc
     first = discover(field, folder=tmp_path)
     assert {"rows.nc", "posterior.nc"} <= {p.name for p in tmp_path.iterdir()}
     assert np.array_equal(first.posterior.coefficients, found.posterior.coefficients)
-    monkeypatch.setattr(pipeline, "refined_or_rows", lambda *_, **__: pytest.fail("a finished stage was made again"))
+    monkeypatch.setattr(task, "refined_or_rows", lambda *_, **__: pytest.fail("a finished stage was made again"))
     again = discover(field, folder=tmp_path)
     assert np.array_equal(again.posterior.coefficients, found.posterior.coefficients)
     assert np.array_equal(again.rows.coefficients, found.rows.coefficients)

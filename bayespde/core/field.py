@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import keyword
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -264,15 +264,57 @@ def read_field(path: str | PathLike[str], variable: str | None = None) -> xr.Dat
     Raises:
         FileError: If the file is not readable, or has no such variable.
     """
+    found = _contents(path)
+    if not isinstance(found, xr.Dataset):
+        return _from_npz(found, variable or "u")
+    names = [n for n in found.data_vars if "time" in found[n].dims and not str(n).endswith("_sd")]
+    chosen = variable or (str(names[0]) if len(names) == 1 else "u")
+    return check_field(_variable(found, chosen))
+
+
+def read_fields(path: str | PathLike[str], variables: Sequence[str]) -> xr.Dataset:
+    """Read the fields of a system from netCDF, or from an .npz file with arrays `t`, `x` (`y`, `z`) and the fields.
+
+    Args:
+        path: As for `read_field`.
+        variables: Names of the fields.
+
+    Returns:
+        The checked fields.
+
+    Raises:
+        FileError: If the file is not readable, or has no such variable.
+        FieldError: If a field is not usable, or they do not share their grid.
+    """
+    found = _contents(path)
+    if isinstance(found, xr.Dataset):
+        fields = [_variable(found, name) for name in variables]
+    else:
+        fields = [_from_npz(found, name) for name in variables]
+    return xr.Dataset({str(f.name): f for f in check_fields(xr.Dataset({str(f.name): f for f in fields}))})
+
+
+def _variable(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    if name not in dataset:
+        raise FileError(
+            "The file has no such variable.",
+            got=list(dataset.data_vars),
+            wanted=name,
+            fix="name one with --variable",
+        )
+    return dataset[name]
+
+
+def _contents(path: str | PathLike[str]) -> xr.Dataset | dict[str, np.ndarray]:
+    """What a file holds: a Dataset, or the arrays of an .npz file."""
     file = existing_file(path)
     try:
         if file.suffix == ".npz":
             with file.open("rb") as stream:
-                arrays = dict(np.load(stream, allow_pickle=False))
-        else:
-            # Times stay the numbers that the file holds, in the unit it names.
-            with xr.open_dataset(file, engine="h5netcdf", decode_times=False) as dataset:
-                dataset.load()
+                return dict(np.load(stream, allow_pickle=False))
+        # Times stay the numbers that the file holds, in the unit it names.
+        with xr.open_dataset(file, engine="h5netcdf", decode_times=False) as dataset:
+            return dataset.load()
     except Exception as error:  # a damaged file makes the libraries that read it raise almost anything
         raise FileError(
             "The file could not be read as a field.",
@@ -280,18 +322,6 @@ def read_field(path: str | PathLike[str], variable: str | None = None) -> xr.Dat
             wanted="netCDF-4, or .npz with t, x and u",
             fix="write it with field.to_netcdf(path) or numpy.savez(path, t=t, x=x, u=u)",
         ) from error
-    if file.suffix == ".npz":
-        return _from_npz(arrays, variable or "u")
-    names = [n for n in dataset.data_vars if "time" in dataset[n].dims and not str(n).endswith("_sd")]
-    chosen = variable or (str(names[0]) if len(names) == 1 else "u")
-    if chosen not in dataset:
-        raise FileError(
-            "The file has no such variable.",
-            got=list(dataset.data_vars),
-            wanted=chosen,
-            fix="name one with --variable",
-        )
-    return check_field(dataset[chosen])
 
 
 def _from_npz(arrays: dict[str, np.ndarray], name: str) -> xr.DataArray:
