@@ -23,6 +23,7 @@ from bayespde.results.pareto import pareto_front
 from bayespde.results.second import format_estimates
 from bayespde.smooth.frame_draws import mean_field
 from bayespde.smooth.smooth_field import SmoothField
+from bayespde.smooth.spline import fit_spline
 from bayespde.starts import Forecast, boundary_of
 
 
@@ -75,7 +76,13 @@ class Discovery:
         return self.equations(top=1)[0].equation(self.posterior.library)
 
     def predict(
-        self, times: Any, *, options: Forecast | None = None, seed: int = 0, progress: bool = False
+        self,
+        times: Any,
+        *,
+        edges: xr.DataArray | None = None,
+        options: Forecast | None = None,
+        seed: int = 0,
+        progress: bool = False,
     ) -> xr.Dataset:
         """What comes: draws of the law integrated forward, see `bayespde.predict`.
 
@@ -85,6 +92,7 @@ class Discovery:
 
         Args:
             times: Strictly increasing, in the unit of the field.
+            edges: Frames at whose edges the field is held, as for `bayespde.predict`.
             options: How.
             seed: Of all draws.
             progress: Show bars.
@@ -92,17 +100,30 @@ class Discovery:
         Returns:
             The prediction.
         """
-        return predict_onward(self.posterior, self.smooth, times, options=options, seed=seed, progress=progress)
+        return predict_onward(
+            self.posterior, self.smooth, times, edges=edges, options=options, seed=seed, progress=progress
+        )
 
-    def foretold(self, *, options: Forecast | None = None, seed: int = 0) -> tuple[xr.Dataset, xr.Dataset]:
+    def foretold(
+        self, *, edges: bool = False, options: Forecast | None = None, seed: int = 0
+    ) -> tuple[xr.Dataset, xr.Dataset]:
         """The frames that were held out, predicted, and the scores of that beside frames that stay or move on.
+
+        Args:
+            edges: Whether their edges, smoothed, are known to the prediction, see `bayespde.predict`.
+            options: How.
+            seed: Of all draws.
+
+        Returns:
+            Prediction and scores.
 
         Raises:
             ConfigError: If no frames were held out.
         """
         held = self.held_out()
         seed, noise_seed = spawn_seeds(seed, 2)
-        prediction = self.predict(held["time"], options=options, seed=seed)
+        known = held.copy(data=fit_spline(held).evaluate((0,) * held.ndim)) if edges else None
+        prediction = self.predict(held["time"], edges=known, options=options, seed=seed)
         return prediction, score_prediction(prediction, held, before=mean_field(self.smooth), seed=noise_seed)
 
     def held_out(self) -> xr.DataArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from bayespde.starts import (
     from_smooth,
     from_trajectories,
     placed,
+    with_edges,
 )
 
 MOST_VALUES = 2**28
@@ -38,6 +40,7 @@ def predict(
     start: xr.DataArray | SmoothField | Refined,
     times: Any,
     *,
+    edges: xr.DataArray | None = None,
     options: Forecast | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -54,6 +57,8 @@ def predict(
             the probability that the `Refined` gives them.
         start: A frame with dims of space; or a smooth field; or a `Refined`.
         times: Strictly increasing, in the unit of the field; the first is that of a frame without coordinate `time`.
+        edges: Frames that have come, best smooth ones, at whose edges the field is held: what enters a window is then
+            known, and the law is judged by what it does within. For laws up to second order; linear in between.
         options: How.
         seed: Of all draws.
         progress: Show a bar.
@@ -77,7 +82,11 @@ def predict(
             fix="predict_system({'u': ..., 'v': ...}, start, times), or SystemDiscovery.predict",
         )
     random = np.random.default_rng(spawn_seeds(checked_seed(seed), 1)[0])
+    if edges is not None and options.boundary == "auto":
+        options = replace(options, boundary="fixed")
     begun = started(posterior, start, clock, options, random)
+    if edges is not None:
+        begun = with_edges(begun, edges, float(clock[-1]))
     found = foretell(begun, clock, times, options, progress)
     return found.assign_attrs(
         field=posterior.library.variable, noise_scale=found.attrs["noise_scale"][0], seed=int(seed)
@@ -113,6 +122,7 @@ def predict_onward(
     smooth: SmoothField,
     times: Any,
     *,
+    edges: xr.DataArray | None = None,
     options: Forecast | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -123,6 +133,7 @@ def predict_onward(
         posterior: That of a discovery.
         smooth: Its smooth field: the start where equations were judged by rows.
         times: Strictly increasing, in the unit of the field.
+        edges: As for `predict`; the start is then the smooth field.
         options: How.
         seed: Of all draws.
         progress: Show bars.
@@ -131,11 +142,11 @@ def predict_onward(
         What `predict` returns.
     """
     start: SmoothField | Refined = smooth
-    if boundary_of_pixels(posterior):
+    if boundary_of_pixels(posterior) and edges is None:
         # What fitted once may not fit again, from another beginning; the smooth field is there.
         with suppress(ConfigError, FitError, IntegrationError):
             start = trajectories_again(posterior, smooth, seed=spawn_seeds(seed, 2)[1], progress=progress)
-    found = predict(posterior, start, times, options=options, seed=seed, progress=progress)
+    found = predict(posterior, start, times, edges=edges, options=options, seed=seed, progress=progress)
     covered = 1.0
     if isinstance(start, Refined):
         spins, probability = posterior.configurations()

@@ -19,9 +19,10 @@ from bayespde.smooth.frame_draws import draw_frames, likely_boundaries
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.launch import Launch, launch_of, launch_of_trajectories
-from bayespde.solve.margin import beyond
+from bayespde.solve.margin import drawn_beyond
 from bayespde.solve.method import Method
-from bayespde.solve.predict import ACCURACY, RUNAWAY
+from bayespde.solve.predict import ACCURACY, RUNAWAY, SAME
+from bayespde.solve.rim import Rim, on_edge
 
 BOUNDARIES = ("periodic", "no-flux", "fixed", "open")
 # Points beyond a window without boundary, per point of it.
@@ -131,7 +132,7 @@ def from_smooth(
         )
     boundary = boundary_of(posterior, start) if options.boundary == "auto" else options.boundary
     states = draw_frames(start, index, options.draws, random)
-    frame, states = placed(start.field.isel(time=index), states, boundary)
+    frame, states = placed(start.field.isel(time=index), states, boundary, random)
     launch = launch_of(
         posterior.library,
         draw_equations(posterior, options.draws, random),
@@ -158,7 +159,8 @@ def from_frame(
     if boundary == "auto":
         by_edges = boundaries_like(frame.values[None], frame.values[None, None])[0]
         boundary = boundary_of_pixels(posterior) or by_edges
-    frame, states = placed(frame, np.broadcast_to(frame.values, (options.draws, *frame.shape)), boundary)
+    states = np.broadcast_to(frame.values, (options.draws, *frame.shape))
+    frame, states = placed(frame, states, boundary, random)
     launch = launch_of(
         posterior.library,
         draw_equations(posterior, options.draws, random),
@@ -168,6 +170,44 @@ def from_frame(
         method=options.method(boundary, float(np.std(states))),
     )
     return Start(launch, boundary, (0.0,), "frame", start["time"].attrs if "time" in start.coords else {})
+
+
+def with_edges(start: Start, edges: xr.DataArray, last: float) -> Start:
+    """The same start, its edges held at those of frames that have come.
+
+    Args:
+        start: Between held edges.
+        edges: Frames on its grid, from the start or after it to the last time.
+        last: Time of the last frame to be predicted.
+
+    Raises:
+        ConfigError: If the frames are on another grid, do not come so far, or lack pixels of an edge.
+    """
+    launch = start.launch
+    frame, checked = launch.frame, edges.transpose("time", ...)
+    rim, times = on_edge(frame.shape), checked["time"].values.astype(np.float64)
+    fits = checked.dims[1:] == frame.dims and all(
+        np.allclose(checked[d], frame[d], rtol=1e-6) for d in frame.dims if checked.sizes[d] == frame.sizes[d]
+    )
+    if not fits or checked.shape[1:] != frame.shape or start.boundary != "fixed" or times[-1] < last * (1 - SAME):
+        raise ConfigError(
+            "The edges do not fit the prediction.",
+            got=f"{dict(checked.sizes)} until {times[-1]:g}, boundary {start.boundary!r}",
+            wanted=f"frames of {dict(frame.sizes)} until {last:g}, boundary 'fixed' or 'auto'",
+            fix="edges=found.holdout",
+        )
+    if not np.isfinite(checked.values[:, rim]).all():
+        raise ConfigError(
+            "Pixels of the edges are missing.",
+            got=f"{int(np.isnan(checked.values[:, rim]).sum())} of them",
+            wanted="a value at every pixel of an edge",
+            fix="edges=bayespde.fit_field(frames) evaluated at its pixels",
+        )
+    after = times > launch.time + SAME * max(abs(launch.time), abs(last))
+    first = launch.states.mean(axis=0) if after[0] else checked.values[~after][-1]
+    values = np.concatenate([first[None], checked.values[after]])
+    known = Rim(np.concatenate([[launch.time], times[after]]), np.where(rim, values, 0.0))
+    return start._replace(launch=replace(launch, rim=known))
 
 
 def of_system(starts: Sequence[Start]) -> Start:
@@ -205,11 +245,17 @@ def shared_boundary(smooths: Iterable[SmoothField], seed: int = 0) -> str:
     return next((b for b in likely[0] if all(b in others for others in likely)), "open")
 
 
-def placed(frame: xr.DataArray, states: np.ndarray, boundary: str) -> tuple[xr.DataArray, np.ndarray]:
-    """A frame without gaps, and states `[draws, *space]` over the domain that is integrated, `[draws, *domain]`."""
+def placed(
+    frame: xr.DataArray, states: np.ndarray, boundary: str, random: np.random.Generator | None = None
+) -> tuple[xr.DataArray, np.ndarray]:
+    """A frame without gaps, and states `[draws, *space]` over the domain that is integrated, `[draws, *domain]`.
+
+    What is beyond a window is drawn, or its mean if there is no source of randomness.
+    """
     # What was seen there may have gaps, of which the states know nothing.
     filled = frame.reset_coords(drop=True).copy(data=states.mean(axis=0))
-    return filled, np.ascontiguousarray(beyond(states, MARGIN if boundary == "open" else 0.0, dims=frame.ndim))
+    margin = MARGIN if boundary == "open" else 0.0
+    return filled, np.ascontiguousarray(drawn_beyond(states, margin, random, dims=frame.ndim))
 
 
 def boundary_of_pixels(posterior: Posterior) -> str | None:

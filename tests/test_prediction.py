@@ -195,6 +195,58 @@ def test_runs_without_weight_are_not_drawn(found):
     assert all(c.tobytes() in known for c in drawn)
 
 
+@pytest.fixture(scope="module")
+def window():
+    """Pulses that enter and leave, their clean frames, and what was found in the first sixty."""
+    settings = {"kind": "gaussian_pulses", "centres": [4, 12, 20, 27], "heights": [1.5, 1, -0.7, -1.2]}
+    spec = bp.SimulationSpec(
+        equation="u_t = -u*u_x + 0.1*u_xx",
+        extent={"x": 32.0},
+        points={"x": 256},
+        times={"start": 0.0, "stop": 10.0, "frames": 101},
+        initial=settings | {"widths": [1.5, 1.0, 0.8, 1.5]},
+        crop={"x": (64, 192)},
+    )
+    clean = bp.simulate(spec)
+    library = bp.Library.from_strings(["u", "u_x", "u_xx", "u*u_x", "u**2"])
+    config = replace(SPLINE, refine="never")
+    noisy = bp.add_noise(clean, 0.05, seed=1)
+    return clean, bp.discover(noisy, library=library, config=config, holdout_frames=40, seed=0)
+
+
+def test_edges_that_are_known_say_what_enters_a_window(window):
+    clean, found = window
+    open_prediction, _ = found.foretold()
+    known, _ = found.foretold(edges=True)
+    assert (open_prediction.attrs["boundary"], known.attrs["boundary"]) == ("open", "fixed")
+    rest = clean.isel(time=slice(-40, None))
+    apart = {
+        name: float(np.sqrt(((p["u"].mean("draw") - rest) ** 2).mean()))
+        for name, p in {"open": open_prediction, "known": known}.items()
+    }
+    persistence = float(np.sqrt(((clean.isel(time=60) - rest) ** 2).mean()))
+    # What enters cannot be known; a window that knows it errs by what it does not know of the law and of the start.
+    assert apart["known"] < 0.1 * persistence
+    assert apart["open"] < 0.8 * persistence
+    truth = bp.score_prediction(open_prediction, rest, is_noisy=False)
+    assert float(truth["coverage"].mean()) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda rest: rest.isel(time=slice(0, 20)), "do not fit"),
+        (lambda rest: rest.isel(x=slice(1, None)), "do not fit"),
+        (lambda rest: rest.where(rest["x"] > rest["x"][0]), "missing"),
+    ],
+    ids=["too short", "another grid", "gaps at an edge"],
+)
+def test_edges_that_do_not_fit_are_refused(window, change, words):
+    _, found = window
+    with pytest.raises(ConfigError, match=words):
+        found.predict(found.holdout["time"], edges=change(found.holdout))
+
+
 def test_units_of_time_are_kept(clean, found):
     start = clean.isel(time=0).assign_coords(time=clean["time"][0].assign_attrs(units="s"))
     prediction = bp.predict(found.rows, start, [0.0, 0.5], options=bp.Forecast(draws=2))

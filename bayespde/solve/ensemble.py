@@ -17,6 +17,7 @@ from bayespde.solve.chebyshev import follow_draws
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.march import march
 from bayespde.solve.method import Method
+from bayespde.solve.rim import Rim
 from bayespde.solve.stencils import RightHandSide, right_hand_side
 
 # Values of draws that share their steps: few enough for the processor's cache.
@@ -48,6 +49,7 @@ def evolve_draws(
     *,
     method: Method,
     bound: float = math.inf,
+    rim: Rim | None = None,
     progress: bool = False,
 ) -> Ensemble:
     """Integrate draws of an equation together, and go on without those that fail.
@@ -64,22 +66,45 @@ def evolve_draws(
         times: `[time]`, strictly increasing, two or more.
         method: Scheme, boundary, tolerances, limits.
         bound: Largest `|u|` that a frame may have.
+        rim: What held edges are held at, on this grid; where they are at the start if absent. Of one equation.
         progress: Show a bar.
 
     Returns:
         The frames.
     """
+    if rim is not None:
+        every, places = rim.clock(times)
+        found = _together(
+            equation, grid, coefficients, rim.onto(starts, times[0]), every, method, bound, rim.rates(every), progress
+        )
+        return Ensemble(np.ascontiguousarray(found.frames[:, places]), found.ended)
     if method.scheme == "chebyshev" and isinstance(equation, Equation):
         return Ensemble(
             *follow_draws(equation, grid, coefficients, starts, times, method=method, bound=bound, progress=progress)
         )
+    return _together(equation, grid, coefficients, starts, times, method, bound, None, progress)
+
+
+def _together(
+    equation: Equation | System,
+    grid: Grid,
+    coefficients: np.ndarray,
+    starts: np.ndarray,
+    times: np.ndarray,
+    method: Method,
+    bound: float,
+    drives: np.ndarray | None,
+    progress: bool,
+) -> Ensemble:
+    """Groups of draws, one after the other."""
     frames = np.full((len(starts), len(times), *starts.shape[1:]), np.nan)
     ended, duration = np.full(len(starts), np.inf), float(times[-1] - times[0])
     stiffness = _stiffness(equation, grid, coefficients, method)
     with tqdm(total=len(starts), desc="predict", unit="draw", disable=not progress) as bar:
         for some in _alike(stiffness, max(1, TOGETHER // math.prod(grid.points))):
             chosen = _as_is_best(method, float(stiffness[some].max()) * duration)
-            _Group(equation, grid, times, chosen, bound).run(coefficients[some], starts[some], some, frames, ended)
+            group = _Group(equation, grid, times, chosen, bound, drives)
+            group.run(coefficients[some], starts[some], some, frames, ended)
             bar.update(len(some))
     return Ensemble(frames, ended)
 
@@ -116,6 +141,7 @@ class _Group(NamedTuple):
     times: np.ndarray
     method: Method
     bound: float
+    drives: np.ndarray | None
 
     def run(
         self, coefficients: np.ndarray, starts: np.ndarray, rows: np.ndarray, frames: np.ndarray, ended: np.ndarray
@@ -135,10 +161,10 @@ class _Group(NamedTuple):
         self, compiled: RightHandSide, rows: np.ndarray, begin: int, frames: np.ndarray
     ) -> tuple[int, np.ndarray, float]:
         """Last frame that all have, which draws have failed after it, and when."""
-        start = torch.from_numpy(frames[rows, begin])
+        start, drives = torch.from_numpy(frames[rows, begin]), None if self.drives is None else self.drives[begin:]
         try:
             with torch.no_grad():
-                for frame in march(compiled, start, self.times[begin:], method=self.method):
+                for frame in march(compiled, start, self.times[begin:], method=self.method, drives=drives):
                     values = frame.numpy()
                     wild = ~(np.abs(values).reshape(len(rows), -1).max(axis=1) <= self.bound)
                     frames[rows, begin + 1] = values

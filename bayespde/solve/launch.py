@@ -13,6 +13,7 @@ from bayespde.core.equation import Equation, Library
 from bayespde.core.system import System
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.method import Method
+from bayespde.solve.rim import Rim
 from bayespde.solve.trajectory import Trajectory
 
 
@@ -31,6 +32,7 @@ class Launch:
         method: How to integrate.
         largest: `|u|` that is known to occur later on.
         others: The same frame of the other fields of a system.
+        rim: What the edges of one field are held at, on its grid.
     """
 
     equation: Equation | System
@@ -41,6 +43,7 @@ class Launch:
     method: Method
     largest: float = 0.0
     others: tuple[xr.DataArray, ...] = ()
+    rim: Rim | None = None
 
     @property
     def domain(self) -> Grid:

@@ -58,8 +58,26 @@ def evolve(
     return torch.stack([start.expand(frames[-1].shape), *frames])
 
 
-def march(equation: RightHandSide, start: torch.Tensor, times: np.ndarray, *, method: Method) -> Iterator[torch.Tensor]:
-    """Frames one by one, `[..., *points]`, from that of the second time on; arguments and errors as of `evolve`."""
+def march(
+    equation: RightHandSide,
+    start: torch.Tensor,
+    times: np.ndarray,
+    *,
+    method: Method,
+    drives: np.ndarray | None = None,
+) -> Iterator[torch.Tensor]:
+    """Frames one by one, `[..., *points]`, from that of the second time on.
+
+    Args:
+        equation: As for `evolve`.
+        start: As for `evolve`.
+        times: As for `evolve`.
+        method: As for `evolve`.
+        drives: Change per time of the points of held edges in every interval, `[time - 1, *points]`.
+
+    Raises:
+        IntegrationError: As in `integrate`.
+    """
     scheme = _scheme(equation, times, method)
     if scheme not in _STEPPERS:
         raise ConfigError(
@@ -71,7 +89,11 @@ def march(equation: RightHandSide, start: torch.Tensor, times: np.ndarray, *, me
     stepper = _STEPPERS[scheme](equation)
     pace = _Pace(float(times[1] - times[0]), 0, method.maximum_steps, torch.ones(1))
     smallest = SMALLEST_STEP * float(times[-1] - times[0])
-    for interval in _intervals(times):
+    for index, interval in enumerate(_intervals(times)):
+        if drives is not None and equation.drive is not None:
+            equation.drive.copy_(torch.from_numpy(drives[index]))
+            # What steppers remember of this state was without it.
+            start = start.clone()
         # Entering modes anew from real values keeps round-off from growing in modes that no real field has.
         state = stepper.enter(start)
         state, pace = _advance(stepper, state, interval, pace, smallest, method)

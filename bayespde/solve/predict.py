@@ -14,6 +14,7 @@ from bayespde.solve.ensemble import evolve_draws
 from bayespde.solve.integrate import checked_times
 from bayespde.solve.launch import Launch
 from bayespde.solve.resolution import Resolution
+from bayespde.solve.rim import Rim
 
 RUNAWAY = 100.0
 SAME = 1e-12
@@ -76,6 +77,7 @@ def predict_frames(
             checked_times(clock),
             method=launch.method,
             bound=runaway * max(launch.largest, float(np.abs(launch.states).max())),
+            rim=_rim_at(launch, resolution),
             progress=progress,
         )
         frames, grid = resolution.at_pixels(frames[:, first:]), resolution.grid.points
@@ -98,7 +100,7 @@ def _method_and_resolution(launch: Launch, end: float, accuracy: float) -> tuple
 
 def _by_differences(launch: Launch) -> Launch | None:
     """The launch of many draws with compiled steps, if no derivative is above the second and diffusion dominates."""
-    if isinstance(launch.equation, System):
+    if isinstance(launch.equation, System) or launch.rim is not None:
         return None
     names = {s.name for term in launch.equation.terms for s in term.expression.free_symbols}
     highest = max((max(derivative_orders(name, launch.domain.dims)) for name in names), default=0)
@@ -153,5 +155,11 @@ def _on_the_way(launch: Launch, resolution: Resolution, end: float) -> np.ndarra
         resolution.at_points(launch.states[some]),
         np.linspace(launch.time, end, LOOKS + 1),
         method=launch.method,
+        rim=_rim_at(launch, resolution),
     )
     return resolution.at_pixels(found.frames)
+
+
+def _rim_at(launch: Launch, resolution: Resolution) -> Rim | None:
+    """What edges are held at, at the points of the grid that is integrated."""
+    return None if launch.rim is None else launch.rim.resampled(resolution.at_points(launch.rim.values))

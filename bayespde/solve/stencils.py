@@ -42,6 +42,8 @@ class RightHandSide(NamedTuple):
         full: Values `[..., *points]`, float64, to `du/dt` as values.
         is_modal: Whether derivatives are taken of modes.
         fields: How many a system has; 0 for one equation, whose states have no such axis.
+        drive: Added to `du/dt` where edges are held, `[*points]`, float64: what moves them. It may be written to
+            between steps.
     """
 
     grid: Grid
@@ -51,6 +53,7 @@ class RightHandSide(NamedTuple):
     full: TensorMap
     is_modal: bool
     fields: int = 0
+    drive: torch.Tensor | None = None
 
 
 class _Law(NamedTuple):
@@ -129,7 +132,8 @@ def right_hand_side(
             is_modal=True,
             fields=fields,
         )
-    full = _difference_full(states, method, names, laws)
+    drive = torch.zeros(grid.points, dtype=torch.float64)
+    full = _difference_full(states, method, names, laws, drive)
     return RightHandSide(
         grid,
         modes,
@@ -138,6 +142,7 @@ def right_hand_side(
         full,
         is_modal=False,
         fields=fields,
+        drive=drive if method.boundary == "fixed" else None,
     )
 
 
@@ -227,7 +232,9 @@ def _fourier_rest(states: _States, method: Method, laws: list[_Law], modes: Tran
     return rest
 
 
-def _difference_full(states: _States, method: Method, names: list[str], laws: list[_Law]) -> TensorMap:
+def _difference_full(
+    states: _States, method: Method, names: list[str], laws: list[_Law], drive: torch.Tensor
+) -> TensorMap:
     grid = states.grid
     compiled = [_compiled([t.expression for t in law.equation.terms], names, law.columns) for law in laws]
     orders = [derivative_orders(n, grid.dims) for n in names]
@@ -239,7 +246,8 @@ def _difference_full(states: _States, method: Method, names: list[str], laws: li
     def full(u: torch.Tensor) -> torch.Tensor:
         values = [difference(states.of(u, n), grid, o, method=method) for n, o in zip(names, orders, strict=True)]
         zero = torch.zeros_like(states.of(u, states.variables[0]))
-        return inside * states.join([c(values, zero) for c in compiled])
+        moved = inside * states.join([c(values, zero) for c in compiled])
+        return moved + drive if method.boundary == "fixed" else moved
 
     return full
 

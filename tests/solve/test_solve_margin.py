@@ -8,7 +8,7 @@ import xarray as xr
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError, FitError
-from bayespde.solve.margin import beyond
+from bayespde.solve.margin import beyond, drawn_beyond
 from bayespde.solve.method import Method
 from bayespde.solve.recording import Recording
 from bayespde.solve.trajectory import TrajectoryConfig, basis_of, fit_trajectory
@@ -73,6 +73,52 @@ def test_planes_are_continued_along_both_axes():
     along_y, along_x = beyond(y[:, 0], 0.5, dims=1), beyond(x[0], 0.5, dims=1)
     np.testing.assert_allclose(found[0], np.outer(along_y, along_x), atol=1e-9)
     assert beyond(y, 0.0, dims=2) is y
+
+
+def dense_field(points, length):
+    """Covariance of a periodic Gaussian field by a sum over its waves, `[points, points]`."""
+    waves = 2 * np.pi * np.fft.fftfreq(points)
+    weight = (1 + (length * waves) ** 2 / 3) ** -3.0
+    places = np.arange(points)
+    return (np.exp(1j * waves * (places[:, None, None] - places[:, None])) @ weight).real / weight.sum()
+
+
+@pytest.mark.parametrize("shape", [(30,), (10, 12)], ids=["line", "plane"])
+def test_what_is_beyond_is_drawn_from_the_gaussian_field_given_the_window(shape, rng):
+    """Mean and covariance of many draws against those of the dense conditional distribution."""
+    grid = np.meshgrid(*(np.arange(n) / 4.0 for n in shape), indexing="ij")
+    state = 2 + sum(np.sin(g + i) for i, g in enumerate(grid))
+    draws = 4000
+    found = drawn_beyond(np.repeat(state[None], draws, axis=0), 0.5, rng, dims=len(shape))
+    domain, covariance = found.shape[1:], np.ones((1, 1))
+    for axis, points in enumerate(domain):
+        change = np.diff(state, axis=axis)
+        length = math.sqrt(np.mean(np.var(state, axis=axis)) / np.mean(change**2))
+        covariance = np.kron(covariance, dense_field(points, length))
+    covariance *= state.var()
+    inside = np.zeros(domain, dtype=bool)
+    inside[tuple(slice(n) for n in shape)] = True
+    inside = inside.ravel()
+    known = covariance[np.ix_(inside, inside)] + 1e-6 * state.var() * np.eye(inside.sum())
+    onto = np.linalg.solve(known, covariance[np.ix_(inside, ~inside)]).T
+    mean = state.mean() + onto @ (state.ravel() - state.mean())
+    left = covariance[np.ix_(~inside, ~inside)] - onto @ covariance[np.ix_(inside, ~inside)]
+    beyond_it = found.reshape(draws, -1)[:, ~inside]
+    assert np.array_equal(found.reshape(draws, -1)[:, inside], np.repeat(state.ravel()[None], draws, axis=0))
+    error = np.sqrt(np.diagonal(left).clip(0) / draws) + 2e-3
+    assert np.abs((beyond_it.mean(axis=0) - mean) / error).max() < 5
+    scatter = np.cov(beyond_it.T) - left
+    assert np.abs(scatter).max() < 5 * np.sqrt(2 / draws) * left.max()
+    # Without randomness it is the mean.
+    plain = drawn_beyond(state[None], 0.5, None, dims=len(shape)).reshape(-1)[~inside]
+    np.testing.assert_allclose(plain, mean, atol=1e-3 * np.ptp(state))
+
+
+def test_what_is_beyond_stays_in_the_range_of_what_is_seen(rng):
+    """Noise of the edges is no slope that goes on: bridges of least bending would run away with it."""
+    states = np.sin(np.arange(128) / 9.0) + 0.1 * rng.standard_normal((20, 128))
+    assert np.abs(drawn_beyond(states, 1.0, rng, dims=1)).max() < 5 * states.std()
+    assert drawn_beyond(states, 0.0, rng, dims=1) is states
 
 
 def test_a_window_of_moving_waves_is_its_closed_form(seed):
