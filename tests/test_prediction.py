@@ -1,5 +1,7 @@
 """From a posterior to frames that have not been seen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
