@@ -48,6 +48,7 @@ _HOME = {
     "tempering_ladder": "bayespde.results.ladder",
     "genealogy": "bayespde.results.ladder",
     "refine": "bayespde.refinement",
+    "report": "bayespde.reporting",
     "predict": "bayespde.prediction",
     "Forecast": "bayespde.starts",
     "score_prediction": "bayespde.results.foretold",
