@@ -14,10 +14,14 @@ from bayespde.results.equations import RankedEquation, format_value
 # An exponent as `format_value` writes it.
 NUMBER = re.compile(r"(?P<digits>[^e]+)(?:e(?P<exponent>[+-]\d+))?")
 
+TIMES = "<mo>&InvisibleTimes;</mo>"
+
 
 def term_mathml(expression: sympy.Expr) -> str:
     """The inside of a `math` element; every letter of a subscript is a variable of its own."""
-    written = str(sympy.mathml(expression, printer="presentation"))
+    written = str(sympy.mathml(expression, printer="presentation")).replace(
+        TIMES, f"{TIMES}<mspace width='0.12em'></mspace>"
+    )
     return re.sub(r"<mi>([xyzt]{2,})</mi>", lambda m: f"<mrow>{_letters(m[1])}</mrow>", written)
 
 
@@ -34,6 +38,15 @@ def number_mathml(text: str) -> str:
     power, sign = int(found["exponent"]), "<mo>−</mo>" if found["exponent"][0] == "-" else ""
     raised = f"<msup><mn>10</mn><mrow>{sign}<mn>{abs(power)}</mn></mrow></msup>"
     return f"<mn>{escape(found['digits'])}</mn><mo>×</mo>{raised}"
+
+
+def number_html(text: str) -> str:
+    """A number as `format_value` or `str` writes it, with a true minus and a raised exponent."""
+    found = NUMBER.fullmatch(text)
+    if found is None or found["exponent"] is None:
+        return escape(text).replace("-", "−")
+    power = str(int(found["exponent"]))
+    return f"{escape(found['digits'])} × 10<sup>{power}</sup>".replace("-", "−")
 
 
 def equation_mathml(ranked: RankedEquation, library: Library) -> list[str]:

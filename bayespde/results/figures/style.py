@@ -83,6 +83,6 @@ def label_axes(axes: Axes, *, x: str, y: str) -> None:
     """Name both axes; no frame at the top and on the right."""
     axes.set_xlabel(x, fontsize=NORMAL)
     axes.set_ylabel(y, fontsize=NORMAL)
-    axes.tick_params(labelsize=SMALL)
+    axes.tick_params(which="both", labelsize=SMALL)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

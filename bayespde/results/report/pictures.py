@@ -73,8 +73,9 @@ def ladder_picture(posterior: Posterior) -> Picture:
 
     ladder = tempering_ladder(posterior)
     stages, least = ladder["stages"].values, float(np.nanmin(ladder["ess"].values)) if "ess" in ladder else np.nan
+    between = f"{stages.min()} to {stages.max()}" if np.ptp(stages) else f"{stages.max()}"
     alt = (
-        f"{len(stages)} runs, each from its start to temperature 1 in {stages.min()} to {stages.max()} stages. The "
+        f"{len(stages)} runs, each from its start to temperature 1 in {between} stages. The "
         f"smallest effective sample size after a step was {least:.0f} of {ladder.attrs['particles']} particles."
     )
     return picture(plot_ladder(posterior), alt)

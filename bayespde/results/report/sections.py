@@ -16,14 +16,18 @@ from bayespde.results.diagnose import Diagnosis
 from bayespde.results.equations import MAJORITY, RankedEquation, equations, format_value, group_masses
 from bayespde.results.judged import judged_by
 from bayespde.results.ladder import tempering_ladder
-from bayespde.results.mathml import equation_mathml, name_mathml, term_mathml, unit_html
+from bayespde.results.mathml import equation_mathml, number_html, term_mathml, unit_html
 from bayespde.results.remedies import REMEDIES
 from bayespde.results.second import second_estimate
 
 # Rows of a table of terms, and of one of equations.
-LARGEST, TOP = 40, 8
+LARGEST, TOP = 40, 6
+# Terms below this probability are folded away, but for so many.
+NOTABLE, FEWEST = 0.005, 6
 # Probability below which an equation that is not the first is left out.
 SHOWN = 0.001
+# A check's value that is rounding.
+NOTHING = 1e-12
 # What three digits of a probability round away.
 ROUNDING = 0.0005
 
@@ -46,6 +50,7 @@ def inclusion(posterior: Posterior) -> dict[str, Any]:
     probability, error = posterior.inclusion_probability.values, posterior.inclusion_error.values
     sampled = posterior.inclusion_estimate("rao_blackwell")
     order = np.argsort(-probability, kind="stable")
+    shown = max(FEWEST, int(np.sum(probability >= NOTABLE)))
     has_exact = posterior.exact is not None
     rows = []
     for i in order[:LARGEST]:
@@ -65,7 +70,14 @@ def inclusion(posterior: Posterior) -> dict[str, Any]:
     certain = int(np.sum(probability > MAJORITY))
     have = "has" if certain == 1 else "have"
     text = f"{certain} of {probability.size} candidate terms {have} a probability above one half"
-    return {"rows": rows, "exact": has_exact, "left_out": max(0, probability.size - LARGEST), "text": text}
+    return {
+        "rows": rows[:shown],
+        "others": rows[shown:],
+        "largest_other": rows[shown]["probability"] if len(rows) > shown else "",
+        "exact": has_exact,
+        "left_out": max(0, probability.size - LARGEST),
+        "text": text,
+    }
 
 
 def coefficients(posterior: Posterior) -> dict[str, Any]:
@@ -73,12 +85,14 @@ def coefficients(posterior: Posterior) -> dict[str, Any]:
     best, second = equations(posterior, top=1)[0], second_estimate(posterior)
     others = {}
     if second is not None:
-        others = {n: format_value(c, s) for n, c, s in zip(second.names, second.coefficients, second.sd, strict=True)}
+        others = {
+            n: _number(format_value(c, s)) for n, c, s in zip(second.names, second.coefficients, second.sd, strict=True)
+        }
     rows = [
         {
             "term": _term(posterior, posterior.library.names.index(name)),
-            "value": format_value(mean, sd),
-            "interval": f"{low:.5g} to {high:.5g}",
+            "value": _number(format_value(mean, sd)),
+            "interval": _number(f"{low:.5g}") + " to " + _number(f"{high:.5g}"),
             "unit": "unknown" if unit == "unknown" else Markup(unit_html(unit)) or "1",
             "second": others.get(name),
         }
@@ -141,6 +155,10 @@ def format_probability(value: float) -> str:
     return "> 0.999" if value > 1 - ROUNDING else "< 0.001" if value < ROUNDING else f"{value:.3f}"
 
 
+def _number(text: str) -> Markup:
+    return Markup(number_html(text))
+
+
 def _plus_minus(error: float) -> str:
     """A standard error; nothing where it is unknown, or does not reach the digits that are shown."""
     return f" ± {error:.1g}" if math.isfinite(error) and error >= ROUNDING else ""
@@ -167,7 +185,11 @@ def _ranked(posterior: Posterior) -> list[dict[str, Any]]:
     found = equations(posterior, top=TOP)
     kept = [e for i, e in enumerate(found) if i == 0 or e.probability >= SHOWN]
     return [
-        {"probability": format_probability(e.probability), "odds": f"{e.log_odds:.1f}", **_equation(posterior, e)}
+        {
+            "probability": format_probability(e.probability),
+            "odds": _number(f"{e.log_odds:.1f}"),
+            **_equation(posterior, e),
+        }
         for e in kept
     ]
 
@@ -180,11 +202,12 @@ def _term(posterior: Posterior, index: int) -> dict[str, Any]:
 
 def _check_rows(found: Iterable[Check]) -> list[dict[str, Any]]:
     return [
-        {"name": c.name, "value": f"{c.value:.3g}", "limit": f"{c.limit:g}", "passed": c.passed, "because": c.because}
+        {
+            "name": c.name,
+            "value": _number(f"{c.value if abs(c.value) > NOTHING else 0:.3g}"),
+            "limit": f"{c.limit:g}",
+            "passed": c.passed,
+            "because": c.because,
+        }
         for c in found
     ]
-
-
-def target(posterior: Posterior) -> Markup:
-    """The left-hand side, typeset."""
-    return Markup(f"<math>{name_mathml(posterior.library.target)}</math>")
