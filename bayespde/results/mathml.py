@@ -19,7 +19,9 @@ TIMES = "<mo>&InvisibleTimes;</mo>"
 
 def term_mathml(expression: sympy.Expr) -> str:
     """The inside of a `math` element; every letter of a subscript is a variable of its own."""
-    written = str(sympy.mathml(expression, printer="presentation")).replace(
+    # The printer writes names as they are.
+    harmless = {s: sympy.Symbol(escape(s.name)) for s in expression.free_symbols if escape(s.name) != s.name}
+    written = str(sympy.mathml(expression.xreplace(harmless), printer="presentation")).replace(
         TIMES, f"{TIMES}<mspace width='0.12em'></mspace>"
     )
     return re.sub(r"<mi>([xyzt]{2,})</mi>", lambda m: f"<mrow>{_letters(m[1])}</mrow>", written)
