@@ -153,6 +153,9 @@ def test_terms_that_cannot_be_told_apart_are_named(rng, build):
     page = page_of(build(design, design[:, 0] + 0.1 * rng.standard_normal(400), ["u", "u_x", "u_xx"], rng=rng))
     assert "Interchangeable here" in page.by_id("answer").text
     assert {e.text for e in page.by_id("answer").all("code")} & {"u | u_x", "u_x | u"}
+    # A check that failed leaves no probability to be believed.
+    assert "Not all checks passed" in page.by_id("answer").text
+    assert "With probability" not in page.by_id("answer").text
 
 
 def test_what_failed_is_said_with_what_to_do(burgers):

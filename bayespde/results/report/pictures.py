@@ -15,7 +15,7 @@ from bayespde.results.ladder import tempering_ladder
 from bayespde.results.report.material import Foretold, Seen
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from bayespde.results.figures.style import Figure
 
 # Bytes of a drawing in lines above which it is cheaper in pixels.
 LARGEST_DRAWING = 200_000
@@ -74,9 +74,10 @@ def ladder_picture(posterior: Posterior) -> Picture:
     ladder = tempering_ladder(posterior)
     stages, least = ladder["stages"].values, float(np.nanmin(ladder["ess"].values)) if "ess" in ladder else np.nan
     between = f"{stages.min()} to {stages.max()}" if np.ptp(stages) else f"{stages.max()}"
+    word = "stage" if stages.max() == 1 else "stages"
     alt = (
-        f"{len(stages)} runs, each from its start to temperature 1 in {between} stages. The "
-        f"smallest effective sample size after a step was {least:.0f} of {ladder.attrs['particles']} particles."
+        f"{len(stages)} runs, each from its start to temperature 1 in {between} {word}. "
+        f"The smallest effective sample size after a step was {least:.0f} of {ladder.attrs['particles']} particles."
     )
     return picture(plot_ladder(posterior), alt)
 

@@ -170,6 +170,9 @@ def _lead(posterior: Posterior, best: RankedEquation, diagnosis: Diagnosis) -> s
     behind = f"the equation behind {posterior.library.variable}"
     if diagnosis.verdict == "not sampled" and not diagnosis.is_enumerated:
         return f"The sampler did not find the posterior. The equation that it holds most often (share {probability}) is"
+    if diagnosis.verdict == "doubtful":
+        leads = f"The most probable equation behind {posterior.library.variable} is below"
+        return f"{leads}. Not all checks passed: do not rely on its probability of {probability}."
     if not best.names:
         return f"None of {count} candidate terms is needed: with probability {probability}, {behind} is"
     if best.probability > MAJORITY:
