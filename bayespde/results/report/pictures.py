@@ -100,13 +100,15 @@ def derivatives_picture(seen: Seen) -> Picture:
     """Derivatives of the smooth field."""
     from bayespde.results.figures import plot_derivatives
 
+    middle = seen.derivatives.sizes["time"] // 2
+    shown = seen.derivatives if seen.observed.ndim == 2 else seen.derivatives.isel(time=[middle])
     parts = [
         f"{name} up to {float(np.nanmax(np.abs(values.values))):.3g} {values.attrs['units']}".removesuffix(" 1")
-        for name, values in seen.derivatives.data_vars.items()
+        for name, values in shown.data_vars.items()
         if name != seen.observed.name
     ]
     alt = f"Maps of the derivatives of the smooth field; largest sizes shown: {', '.join(parts)}."
-    return picture(plot_derivatives(seen.derivatives, seen.observed), alt, is_map=True)
+    return picture(plot_derivatives(shown, seen.observed), alt, is_map=True)
 
 
 def prediction_picture(foretold: Foretold) -> Picture:
