@@ -52,6 +52,7 @@ _HOME = {
     "tempering_ladder": "bayespde.results.ladder",
     "genealogy": "bayespde.results.ladder",
     "refine": "bayespde.refinement",
+    "report": "bayespde.reporting",
     "predict": "bayespde.prediction",
     "predict_system": "bayespde.system_prediction",
     "one_of_system": "bayespde.system_prediction",

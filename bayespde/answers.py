@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from bayespde.core.errors import ConfigError, FileError
-from bayespde.core.field import field_hash
+from bayespde.core.errors import ConfigError
 from bayespde.core.files import atomic_path
-from bayespde.core.posterior import Posterior
 from bayespde.discovery import Discovery
+from bayespde.folder import OBSERVED, PREDICTION
 from bayespde.results.diagnose import diagnose
 from bayespde.results.foretold import describe_scores
 from bayespde.results.second import format_estimates
@@ -33,7 +32,7 @@ def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Pa
     Raises:
         FileError: If the folder cannot be written.
     """
-    from bayespde.results.figures import plot_field, plot_inclusion, plot_pareto, save_figure
+    from bayespde.results.figures import middle_slice, plot_field, plot_inclusion, plot_pareto, save_figure
 
     folder = Path(folder)
     front = found.pareto_front()
@@ -61,27 +60,12 @@ def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Pa
     figures = {
         "inclusion.png": plot_inclusion(found.posterior),
         "pareto.png": plot_pareto(front),
-        "field.png": plot_field(*_flat(found.smooth.field, derivatives)),
+        "field.png": plot_field(middle_slice(found.smooth.field), middle_slice(derivatives)),
     }
     for name, figure in figures.items():
         save_figure(figure, folder / name)
         paths[name] = folder / name
     return paths
-
-
-def check_belong(posterior: Posterior, smooth: SmoothField) -> None:
-    """Check that the stages of a run folder are of one field.
-
-    Raises:
-        FileError: If not.
-    """
-    if posterior.provenance.get("data", field_hash(smooth.field)) != field_hash(smooth.field):
-        raise FileError(
-            "The posterior and the smooth field are of different videos.",
-            got="a run that was interrupted between two stages",
-            wanted="stages of one video",
-            fix="run the discovery again; it resumes after the stages that are finished",
-        )
 
 
 def times_until(until: float, frames: int, smooth: SmoothField, came: xr.DataArray | None) -> np.ndarray:
@@ -131,7 +115,7 @@ def write_prediction(
     from bayespde.results.figures import animate_prediction, plot_prediction, plot_scores, save_figure
 
     folder, shown = Path(folder), "z" not in prediction.dims
-    paths = [folder / "prediction.nc"]
+    paths = [folder / PREDICTION]
     with atomic_path(paths[0]) as temporary:
         prediction.to_netcdf(temporary, engine="h5netcdf")
     shown = shown and bool((prediction["ended"] > prediction["time"][0]).any())
@@ -146,12 +130,14 @@ def write_prediction(
             temporary.write_text(scores.to_dataframe().to_csv(), encoding="utf-8")
         paths += [folder / "scores.csv", *save_figure(plot_scores(scores), folder / "scores.png")]
         text += "\n" + describe_scores(scores)
+    if came is not None and scores is not None:
+        paths.append(_write_observed(prediction, came, scores, folder / OBSERVED))
     return paths, text
 
 
-def _flat(field: xr.DataArray, derivatives: xr.Dataset) -> tuple[xr.DataArray, xr.Dataset]:
-    """The middle slice along z of a field with three space dimensions, others as they are; maps are flat."""
-    if "z" not in field.dims:
-        return field, derivatives
-    middle = {"z": field.sizes["z"] // 2}
-    return field.isel(middle, drop=True), derivatives.isel(middle, drop=True)
+def _write_observed(prediction: xr.Dataset, came: xr.DataArray, scores: xr.Dataset, path: Path) -> Path:
+    """The frames that came at the predicted times, with the scores, for whoever draws them later."""
+    at_times = came.reindex(time=prediction["time"], method="nearest").assign_coords(time=scores["time"])
+    with atomic_path(path) as temporary:
+        scores.assign(observed=at_times).to_netcdf(temporary, engine="h5netcdf")
+    return path

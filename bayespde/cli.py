@@ -207,9 +207,9 @@ def predict(
     seed: Seed = 0,
 ) -> None:
     """Integrate the law of a discovery on from the end of the frames that it has seen."""
-    from bayespde.answers import check_belong, times_until, write_prediction
+    from bayespde.answers import times_until, write_prediction
     from bayespde.core.field import read_field
-    from bayespde.folder import read_smooth
+    from bayespde.folder import check_belong, read_smooth
     from bayespde.prediction import predict_onward
     from bayespde.results.foretold import score_prediction
     from bayespde.smooth.frame_draws import mean_field
@@ -226,6 +226,20 @@ def predict(
     typer.echo(text)
     for path in paths:
         typer.echo(f"  {path}")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a discovery.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="report.html in that folder by default.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
+) -> None:
+    """Write one HTML page about a discovery, with every picture inside, to be sent around."""
+    from bayespde.reporting import report as write_report
+
+    typer.echo(write_report(run, output, title=title))
 
 
 @app.command()
@@ -313,6 +327,7 @@ def _show(found: Discovery, folder: Path, seed: int = 0) -> None:
     stages = [folder / name for name in ("smooth.nc", "statistics.nc", "rows.nc", "posterior.nc")]
     for path in [*filter(Path.is_file, stages), *paths.values()]:
         typer.echo(f"  {path}")
+    typer.echo(f"\na page about it, to be sent around: bayespde report {folder}")
 
 
 def _foretell(found: Discovery, folder: Path, seed: int) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from bayespde.core.random import spawn_seeds
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.spin import SpinModel
 from bayespde.prediction import predict_onward, prediction_errors
+from bayespde.reporting import report
 from bayespde.results.diagnose import diagnose
 from bayespde.results.diagnostics import squared_residual_per_row
 from bayespde.results.equations import RankedEquation, equations
 from bayespde.results.foretold import score_prediction
+from bayespde.results.judged import judged_by
 from bayespde.results.pareto import pareto_front
 from bayespde.results.second import format_estimates
 from bayespde.smooth.frame_draws import mean_field
@@ -126,6 +129,10 @@ class Discovery:
         prediction = self.predict(held["time"], edges=known, options=options, seed=seed)
         return prediction, score_prediction(prediction, held, before=mean_field(self.smooth), seed=noise_seed)
 
+    def report(self, path: str | PathLike[str] | None = None, *, title: str | None = None) -> Path:
+        """Write one HTML page about all of it, which needs nothing else to be read: see `bayespde.report`."""
+        return report(self, path, title=title)
+
     def held_out(self) -> xr.DataArray:
         """The frames that were held out.
 
@@ -155,7 +162,7 @@ class Discovery:
         found, expected = squared_residual_per_row(self.posterior)
         return "\n".join(
             [
-                f"Discovery by {_judged_by(self.posterior)}",
+                f"Discovery by {judged_by(self.posterior)}",
                 format_estimates(self.posterior, self.equations(top=3)),
                 "inclusion probability",
                 *lines,
@@ -163,12 +170,3 @@ class Discovery:
                 str(diagnose(self.posterior)),
             ]
         )
-
-
-def _judged_by(posterior: Posterior) -> str:
-    """What the equations were judged by, in words."""
-    refinement = posterior.provenance.get("refinement", {})
-    if refinement.get("by") == "pixels":
-        along = " + ".join(posterior.statistics.provenance["along"])
-        return f"the pixels along a trajectory of {along}, {refinement['boundary']} in space"
-    return "rows" + (f", as {refinement['because']}" if refinement.get("because") else "")

@@ -14,6 +14,7 @@ import xarray as xr
 
 from bayespde import __version__
 from bayespde.core.errors import FileError
+from bayespde.core.field import field_hash
 from bayespde.core.files import atomic_path, existing_file
 from bayespde.core.posterior import Posterior
 from bayespde.core.statistics import SufficientStatistics
@@ -23,6 +24,7 @@ from bayespde.smooth.smooth_field import SmoothField
 Result = TypeVar("Result")
 INCOMPLETE = "incomplete"
 RECORD = "provenance.json"
+PREDICTION, OBSERVED = "prediction.nc", "observed.nc"
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,30 @@ def read_smooth(file: Path) -> SmoothField:
         FileError: If it is missing or cannot be read.
     """
     return _read_back(existing_file(file), lambda path: SmoothField.from_dataset(_read(path)))
+
+
+def read_dataset(file: Path) -> xr.Dataset:
+    """What else is in a run folder, such as a prediction.
+
+    Raises:
+        FileError: If it is missing or cannot be read.
+    """
+    return _read_back(existing_file(file), _read)
+
+
+def check_belong(posterior: Posterior, smooth: SmoothField) -> None:
+    """Check that the stages of a run folder are of one field.
+
+    Raises:
+        FileError: If not.
+    """
+    if posterior.provenance.get("data", field_hash(smooth.field)) != field_hash(smooth.field):
+        raise FileError(
+            "The posterior and the smooth field are of different videos.",
+            got="a run that was interrupted between two stages",
+            wanted="stages of one video",
+            fix="run the discovery again; it resumes after the stages that are finished",
+        )
 
 
 def _write(dataset: xr.Dataset, path: Path) -> None:

@@ -152,7 +152,7 @@ def predict_onward(
         spins, probability = posterior.configurations()
         fitted = [posterior.library.spins(t.equation.names) for t in start.trajectories]
         covered = float(sum(probability[(spins == on).all(axis=1)].sum() for on in fitted))
-    return found.assign_attrs(probability_covered=covered)
+    return found.assign_attrs(probability_covered=covered, data=str(posterior.provenance.get("data", "")))
 
 
 def prediction_errors(

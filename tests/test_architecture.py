@@ -26,8 +26,9 @@ PUBLIC = {
     "differentiate", "discover", "enumerate_models", "equations", "figures", "fit_field", "format_comparison",
     "from_inference_data", "front_positions", "genealogy", "inclusion_bayes_factors", "integrate",
     "isotropic_couplings", "log_posterior_odds", "make_field", "make_samples", "named_library", "pareto_front",
-    "polynomial_library", "power_scaling", "predict", "read_field", "refine", "run_agreement", "sample", "samples_of",
-    "score_front", "score_prediction", "second_estimate", "simulate", "smc", "tempering_ladder", "to_inference_data",
+    "polynomial_library", "power_scaling", "predict", "read_field", "refine", "report", "run_agreement", "sample",
+    "samples_of", "score_front", "score_prediction", "second_estimate", "simulate", "smc", "tempering_ladder",
+    "to_inference_data",
 }  # fmt: skip
 
 
@@ -187,6 +188,7 @@ def test_a_stage_imports_core_and_nothing_else_of_ours():
         ("arviz", {"results/arviz_bridge.py"}),
         ("matplotlib", {str(p.relative_to(PACKAGE)) for p in PACKAGE.glob("results/figures/*.py")}),
         ("typer", {"cli.py"}),
+        ("jinja2", {"results/report/page.py"}),
         ("pyro", {"model", "smooth", "inference.py"}),
     ],
 )

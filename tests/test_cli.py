@@ -83,6 +83,7 @@ def test_run_goes_the_whole_way_and_checks_the_reference(command, model, tmp_pat
     assert out.startswith("Mine\n")
     assert "the reference equation was found" in out
     assert "inclusion probability" in out
+    assert f"bayespde report {tmp_path / 'out'}\n" in out
     for name in ANSWERS - {"provenance.json"}:
         assert str(tmp_path / "out" / name) in out
     assert "u*u_x" in (tmp_path / "out" / "equations.txt").read_text()
@@ -195,7 +196,7 @@ def test_models_check_compares_with_references(command, model):
 def test_help_names_every_verb(command):
     code, out, _ = command("--help")
     assert code == 0
-    assert all(verb in out for verb in ("run", "discover", "smooth", "simulate", "models"))
+    assert all(verb in out for verb in ("run", "discover", "smooth", "simulate", "report", "models"))
 
 
 WRONG = {

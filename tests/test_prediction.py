@@ -148,7 +148,7 @@ def test_the_command_line_predicts_a_run(found, clean, tmp_path):
     answer = CliRunner().invoke(app, [*command, "--observed", str(tmp_path / "came.nc")])
     assert answer.exit_code == 0, answer.output
     assert "root mean square error: the law" in answer.output
-    names = {"prediction.nc", "prediction.png", "prediction.gif", "scores.csv", "scores.png"}
+    names = {"prediction.nc", "prediction.png", "prediction.gif", "scores.csv", "scores.png", "observed.nc"}
     assert {p.name for p in (tmp_path / "out").iterdir()} == names
     with xr.open_dataset(tmp_path / "out" / "prediction.nc", engine="h5netcdf") as written:
         assert float(written["time"][-1]) == pytest.approx(3.0)

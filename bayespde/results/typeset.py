@@ -20,7 +20,8 @@ def math_text(text: str) -> str:
 
 def unit_text(unit: str) -> str:
     """A unit such as `nm s^-1` with raised exponents and a leading space; empty for `1`."""
-    return "" if unit in ("1", "") else " " + re.sub(r"\^(-?[\d.]+)", r"$^{\1}$", unit)
+    literal = unit.replace("$", r"\$")  # a dollar would begin a formula
+    return "" if unit in ("1", "") else " " + re.sub(r"\^(-?[\d.]+)", r"$^{\1}$", literal)
 
 
 def axis_title(field: xr.DataArray, dim: Hashable) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -50,6 +51,27 @@ def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1, deviati
         dataset[name] = (dims, means[k], unit)
         if spreads is not None:
             dataset[f"{name}_sd"] = (dims, np.where(missing, np.nan, spreads[k]), unit)
+    return dataset
+
+
+def derivative_frames(smooth: SmoothField, frames: Sequence[int], *, space: int = 2, time: int = 1) -> xr.Dataset:
+    """Evaluate the field and its derivatives at some frames only, for pictures of long videos.
+
+    Args:
+        smooth: The smooth field.
+        frames: Indices of the frames.
+        space: Highest total order of space derivatives, mixed ones included.
+        time: Highest order of time derivatives.
+
+    Returns:
+        As `differentiate`, without standard deviations.
+    """
+    dims, variable = smooth.dims, str(smooth.field.name)
+    wanted, chosen = _wanted(space, time, len(dims) - 1), smooth.field.isel(time=list(frames))
+    dataset = xr.Dataset(coords={d: chosen[d] for d in dims}, attrs={"smoother": smooth.chosen})
+    for orders, means in zip(wanted, smooth.evaluate_frames(wanted, frames), strict=True):
+        name = derivative_name(variable, orders, dims)
+        dataset[name] = (dims, means, {"units": derivative_unit(name, smooth.field)})
     return dataset
 
 

@@ -78,6 +78,14 @@ class SmoothField:
             return self._one_by_one(orders, self.spline.evaluate)
         return self._on_grid(list(orders), self._network_at)
 
+    def evaluate_frames(self, orders: Sequence[Orders], frames: Sequence[int]) -> np.ndarray:
+        """Several derivatives at some frames only, by index: `[len(orders), len(frames), *space]`."""
+        times, *axes = (self.field[d].values for d in self.dims)
+        chosen = times[list(frames)]
+        if self.chosen == "spline":
+            return np.stack([self.spline.evaluate(o, (chosen, *axes)) for o in orders])
+        return self._on_grid(list(orders), self._network_at, chosen)
+
     def standard_deviation(self, orders: Sequence[Orders]) -> np.ndarray:
         """What belongs to `evaluate_all`; networks take some milliseconds per pixel, and do not know of gaps."""
         if self.chosen == "spline":
@@ -228,10 +236,16 @@ class SmoothField:
             found[k] = of(order)
         return found
 
-    def _on_grid(self, orders: list[Orders], at: Callable[[np.ndarray, list[Orders]], np.ndarray]) -> np.ndarray:
-        times, *axes = (self.field[d].values for d in self.dims)
-        found = np.empty((len(orders), *self.field.shape))
-        some = max(1, SLAB * len(times) // self.field.size)
+    def _on_grid(
+        self,
+        orders: list[Orders],
+        at: Callable[[np.ndarray, list[Orders]], np.ndarray],
+        times: np.ndarray | None = None,
+    ) -> np.ndarray:
+        clock, *axes = (self.field[d].values for d in self.dims)
+        times = clock if times is None else times
+        found = np.empty((len(orders), len(times), *self.field.shape[1:]))
+        some = max(1, SLAB * len(clock) // self.field.size)
         for k in range(0, len(times), some):
             points = np.stack(np.meshgrid(times[k : k + some], *axes, indexing="ij"), axis=-1)
             values = at(points.reshape(-1, points.shape[-1]), orders)

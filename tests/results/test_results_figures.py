@@ -8,14 +8,17 @@ import xarray as xr
 from bayespde.core.errors import FieldError, FileError
 from bayespde.core.field import make_field
 from bayespde.results.figures import (
+    figure_bytes,
     plot_co_inclusion,
     plot_configurations,
+    plot_derivatives,
     plot_field,
     plot_genealogy,
     plot_inclusion,
     plot_ladder,
     plot_pareto,
     plot_runs,
+    plot_smoothing,
     save_figure,
 )
 from bayespde.results.pareto import pareto_front
@@ -217,3 +220,43 @@ def test_terms_that_replace_each_other_are_framed(rng, build, burgers):
         burgers, exact=dataclasses.replace(burgers.exact, spins=burgers.exact.spins[:1], probability=np.ones(1))
     )
     assert "certain" in plot_co_inclusion(sure).axes[0].texts[0].get_text()
+
+
+def test_smoothing_shows_what_was_left_out(line, plane):
+    field, _ = line
+    noisy = field + 0.1 * np.cos(7 * field["x"])
+    noisy.attrs, noisy.name = field.attrs, "u"
+    noisy[2, 3] = np.nan
+    panels = maps(plot_smoothing(noisy, field))
+    assert [a.get_title(loc="left") for a in panels] == ["observed", "smooth", "left out"]
+    left = panels[2].images[0].get_array()
+    np.testing.assert_allclose(left.filled(np.nan), (noisy - field).values)
+    assert panels[0].images[0].get_clim() == panels[1].images[0].get_clim()
+    low, high = panels[2].images[0].get_clim()
+    assert (low, high) == pytest.approx((-0.1, 0.1), rel=0.02)
+    frames = plane[0].isel(time=[0, 4, 8])
+    panels = maps(plot_smoothing(frames + 0.01, frames))
+    assert len(panels) == 9
+    np.testing.assert_allclose(panels[-1].images[0].get_array(), 0.01)
+
+
+def test_derivatives_are_drawn_without_the_field(line, plane):
+    assert len(maps(plot_derivatives(line[1], line[0]))) == 2
+    [panel] = maps(plot_derivatives(plane[1], plane[0]))
+    np.testing.assert_array_equal(panel.images[0].get_array(), plane[1]["u_xy"][plane[1].sizes["time"] // 2])
+
+
+def test_figures_in_memory_have_no_date(line):
+    for kind, begins in (("png", b"\x89PNG"), ("svg", b"<?xml")):
+        one, other = (figure_bytes(plot_derivatives(line[1], line[0]), kind) for _ in range(2))
+        assert one == other
+        assert one.startswith(begins)
+        assert b"<dc:date>" not in one
+
+
+def test_units_with_a_dollar_are_text(line):
+    field, derivatives = line
+    for place in (field, field["x"], field["time"]):
+        place.attrs["units"] = "$\\frac"
+    figure = plot_derivatives(derivatives.assign_coords(field.coords), field)
+    assert figure_bytes(figure, "png").startswith(b"\x89PNG")

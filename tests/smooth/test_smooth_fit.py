@@ -9,6 +9,7 @@ import xarray as xr
 import bayespde as bp
 from bayespde.core.errors import BayespdeError, ConfigError, FieldError
 from bayespde.smooth.basis import SplineConfig
+from bayespde.smooth.differentiate import derivative_frames
 from bayespde.smooth.fit import fit_field
 from bayespde.smooth.network_config import NetworkConfig
 from bayespde.smooth.observations import GridObservations
@@ -262,6 +263,18 @@ def test_names_units_and_dimensions_of_derivatives(noisy):
     }
     assert all(v.dims == ("time", "x") and v.dtype == np.float64 for v in dataset.data_vars.values())
     assert dataset.attrs["smoother"] == "spline"
+
+
+@pytest.mark.parametrize("method", ["spline", "network"])
+def test_some_frames_are_those_of_the_points(noisy, method):
+    smooth = fit_field(noisy, method=method, options=QUICK)
+    some = derivative_frames(smooth, [3, 20])
+    assert list(some.data_vars) == ["u", "u_t", "u_x", "u_xx"]
+    assert some["u_xx"].attrs["units"] == "K nm^-2"
+    np.testing.assert_array_equal(some["time"], T[[3, 20]])
+    points = np.stack([np.repeat(T[[3, 20]], X.size), np.tile(X, 2)], axis=1)
+    for name, orders in {"u": (0, 0), "u_t": (1, 0), "u_x": (0, 1), "u_xx": (0, 2)}.items():
+        np.testing.assert_allclose(some[name].values.ravel(), smooth.at_points(orders, points)[0], rtol=1e-5, atol=1e-5)
 
 
 def test_two_space_dimensions_have_mixed_derivatives():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -17,6 +17,8 @@ from bayespde.results.typeset import axis_title, map_unit, math_text, unit_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Slice = TypeVar("Slice", xr.DataArray, xr.Dataset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,82 @@ def plot_field(field: xr.DataArray, derivatives: xr.Dataset, *, frames: Sequence
     at = f", $t$ = {float(middle['time']):.3g}{unit}"
     panels += [_Panel(middle[n], math_text(n) + at, signed=True) for n in names]
     return _maps(panels, field, columns=min(4, max(2, len(shown))))
+
+
+def plot_smoothing(observed: xr.DataArray, smooth: xr.DataArray) -> Figure:
+    """Draw what was observed, what was made of it, and what was left out.
+
+    Args:
+        observed: Dims `time, x`, or `time, y, x` with a few frames; with units.
+        smooth: The same, smooth.
+
+    Returns:
+        Maps of both and of their difference: side by side for one space dimension, else a row each, a column per frame.
+    """
+    left = observed - smooth
+    low, high = float(np.nanmin(observed)), float(np.nanmax(observed))
+    spread = float(np.nanquantile(np.abs(left), 0.995)) or 1.0
+    parts = {
+        "observed": (observed, (low, high)),
+        "smooth": (smooth, (low, high)),
+        "left out": (left, (-spread, spread)),
+    }
+    if observed.ndim == 2:
+        named = [_Panel(v.assign_attrs(observed.attrs), n, n == "left out", at) for n, (v, at) in parts.items()]
+        return _maps([replace(p, values=p.values.rename(observed.name)) for p in named], observed, columns=3)
+    return _rows_of_frames(parts, observed)
+
+
+def plot_derivatives(derivatives: xr.Dataset, field: xr.DataArray) -> Figure:
+    """Draw derivatives alone.
+
+    Args:
+        derivatives: On a grid; `u` itself and variables ending in `_sd` are not drawn.
+        field: Of which they are: name and units.
+
+    Returns:
+        Maps over x and time, or over x and y at the middle one of the frames.
+    """
+    names = [str(n) for n in derivatives.data_vars if not str(n).endswith("_sd") and str(n) != field.name]
+    if field.ndim == 2:
+        panels = [_Panel(derivatives[n], math_text(n), signed=True) for n in names]
+    else:
+        middle = derivatives.isel(time=derivatives.sizes["time"] // 2)
+        panels = [_Panel(middle[n], f"{math_text(n)}, {_at(middle)}", signed=True) for n in names]
+    return _maps(panels, field, columns=3)
+
+
+def middle_slice(values: Slice) -> Slice:
+    """The middle slice along z of what has three space dimensions, all else as it is; maps are flat."""
+    return values.isel(z=values.sizes["z"] // 2, drop=True) if "z" in values.dims else values
+
+
+def _at(frame: xr.DataArray | xr.Dataset) -> str:
+    return f"$t$ = {float(frame['time']):.3g}{unit_text(str(frame['time'].attrs.get('units', '1')))}"
+
+
+def _rows_of_frames(parts: dict[str, tuple[xr.DataArray, tuple[float, float]]], observed: xr.DataArray) -> Figure:
+    """A row per part, a column per frame, one bar of colours per row."""
+    extent = _extent(observed, "x") + _extent(observed, "y")
+    height = min(1.6, max(0.4, (extent[3] - extent[2]) / (extent[1] - extent[0])))
+    figure = new_figure(WIDTH, 3 * 0.75 * WIDTH / observed.sizes["time"] * height + 0.7)
+    grid = figure.subplots(3, observed.sizes["time"], squeeze=False, sharex=True, sharey=True)
+    for line, (name, (values, limits)) in zip(grid, parts.items(), strict=True):
+        for axes, frame in zip(line, values, strict=True):
+            drawn = _draw_map(axes, _Panel(frame, name, name == "left out", limits), observed)
+            axes.set_aspect("equal")
+            axes.tick_params(labelsize=SMALL - 1)
+            axes.locator_params(nbins=4)
+        line[0].set_ylabel(f"{name}\n{axis_title(observed, 'y')}", fontsize=SMALL)
+        extend = "both" if name == "left out" else "neither"
+        bar = figure.colorbar(drawn, ax=list(line), shrink=0.9, aspect=14, extend=extend)
+        bar.ax.tick_params(labelsize=SMALL - 1)
+        bar.set_label(f"{math_text(str(observed.name))}{unit_text(observed.attrs['units'])}", fontsize=SMALL)
+    for axes, frame in zip(grid[0], observed, strict=True):
+        axes.set_title(_at(frame), fontsize=SMALL)
+    for axes in grid[-1]:
+        axes.set_xlabel(axis_title(observed, "x"), fontsize=SMALL)
+    return figure
 
 
 def _frames(field: xr.DataArray, frames: Sequence[int] | None) -> list[int]:
@@ -125,7 +203,7 @@ def _draw_map(axes: Axes, panel: _Panel, field: xr.DataArray) -> Any:
     vertical, horizontal = field.dims[-2:]
     image = panel.values.transpose(vertical, horizontal)
     low, high = panel.limits or (None, None)
-    if panel.signed:
+    if panel.signed and panel.limits is None:
         finite = np.abs(image.values[np.isfinite(image.values)])
         high = (float(np.quantile(finite, 0.995)) if finite.size else 1.0) or 1.0
         low = -high

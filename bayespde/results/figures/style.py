@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +21,16 @@ BY_RUN = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9", "#000000", GREY)
 SMALL, NORMAL = 8, 9
 WIDTH = 7.0
 LARGEST = 40
+UNDATED = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 FORMATS = {".png", ".pdf", ".svg", ".eps"}
+
+
+def figure_bytes(figure: Figure, kind: str, *, dpi: int = 150) -> bytes:
+    """A figure as the bytes of a `png` or `svg`, without a date, so that the same figure gives the same bytes."""
+    buffer = BytesIO()
+    with _same_bytes():
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=UNDATED.get(f".{kind}"))
+    return buffer.getvalue()
 
 
 def save_figure(figure: Figure, path: str | PathLike[str]) -> tuple[Path, ...]:
@@ -36,8 +47,6 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> tuple[Path, ...]:
     Raises:
         FileError: If the ending is unknown or the path cannot be written.
     """
-    import matplotlib
-
     base = Path(path)
     files = (base,) if base.suffix else (base.with_suffix(".png"), base.with_suffix(".pdf"))
     if not {f.suffix.lower() for f in files} <= FORMATS:
@@ -47,14 +56,20 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> tuple[Path, ...]:
             wanted=", ".join(sorted(FORMATS)),
             fix="figure.png",
         )
-    undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
     for file in files:
         with (
             atomic_path(file) as temporary,
-            matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.hashsalt": "bayespde"}),
+            _same_bytes(),
         ):
-            figure.savefig(temporary, dpi=300, metadata=undated.get(file.suffix.lower()))
+            figure.savefig(temporary, dpi=300, metadata=UNDATED.get(file.suffix.lower()))
     return files
+
+
+def _same_bytes() -> AbstractContextManager[None]:
+    """Letters that can be searched for, and names inside that do not change from one time to the next."""
+    import matplotlib
+
+    return matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.hashsalt": "bayespde"})
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -68,6 +83,6 @@ def label_axes(axes: Axes, *, x: str, y: str) -> None:
     """Name both axes; no frame at the top and on the right."""
     axes.set_xlabel(x, fontsize=NORMAL)
     axes.set_ylabel(y, fontsize=NORMAL)
-    axes.tick_params(labelsize=SMALL)
+    axes.tick_params(which="both", labelsize=SMALL)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

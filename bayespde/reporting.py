@@ -1,0 +1,192 @@
+"""A run folder, or a discovery -> one HTML page about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.errors import ConfigError, FileError
+from bayespde.core.files import atomic_path
+from bayespde.core.posterior import Posterior
+from bayespde.folder import OBSERVED, PREDICTION, RECORD, check_belong, read_dataset, read_smooth
+from bayespde.results.inference_data import load
+from bayespde.results.report.material import Foretold, Material, Seen
+from bayespde.smooth.differentiate import derivative_frames
+from bayespde.smooth.smooth_field import SmoothField
+
+PAGE = "report.html"
+# Frames of a video that are shown.
+FRAMES = 4
+SAME_PLACE = 1e-6
+NO_FRAMES = "No frames were held out, and none were predicted: discover(..., holdout_frames=20), or bayespde predict."
+
+
+class Found(Protocol):
+    """A discovery: what `discover` returns."""
+
+    @property
+    def smooth(self) -> SmoothField:
+        """The smooth field."""
+
+    @property
+    def posterior(self) -> Posterior:
+        """Over equations."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it is on disk, if anywhere."""
+
+    @property
+    def holdout(self) -> xr.DataArray | None:
+        """Frames that it has not seen."""
+
+    def foretold(self) -> tuple[xr.Dataset, xr.Dataset]:
+        """The frames that were held out, predicted, and scores."""
+
+
+def report(
+    found: Found | str | PathLike[str], path: str | PathLike[str] | None = None, *, title: str | None = None
+) -> Path:
+    """Write one HTML page about a discovery, with every picture inside: it can be sent around as it is.
+
+    It holds the equation with its probability, whether it is to be believed, inclusion probabilities, coefficients, the
+    Pareto front, the sampler's way, checks, maps of the field and its derivatives, predicted frames where there are
+    any, and where all of it comes from. What a folder does not hold is left out, and the page says why.
+
+    Args:
+        found: What `discover` returned, or the folder of a run.
+        path: Where to; `report.html` in the folder of the run by default.
+        title: Heading of the page.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileError: If the folder has no posterior, a file cannot be read back, or the page cannot be written.
+        ConfigError: If there is neither a folder nor a path.
+    """
+    from bayespde.results.report.page import render
+
+    folder = Path(found) if isinstance(found, str | PathLike) else found.folder
+    if path is None and folder is None:
+        raise ConfigError(
+            "It is not known where to write the report.",
+            got="a discovery without a folder",
+            wanted="a path",
+            fix="report(found, 'report.html')",
+        )
+    file = Path(path) if path is not None else Path(folder or "") / PAGE
+    with atomic_path(file) as temporary:
+        temporary.write_text(render(_material(found, title)), encoding="utf-8")
+    return file
+
+
+def _material(found: Found | str | PathLike[str], title: str | None) -> Material:
+    if isinstance(found, str | PathLike):
+        return _of_folder(Path(found), title)
+    return _of_discovery(found, title)
+
+
+def _of_folder(folder: Path, title: str | None) -> Material:
+    posterior = load(_posterior_file(folder))
+    smooth = read_smooth(folder / "smooth.nc") if (folder / "smooth.nc").is_file() else None
+    if smooth is not None:
+        check_belong(posterior, smooth)
+    foretold, because = _predictions(folder, posterior, smooth)
+    absent = {"seen": "The folder has no smooth.nc: maps need the smooth field.", "foretold": because}
+    seen = None if smooth is None else _seen(smooth)
+    return Material(posterior, seen, foretold, _record(folder), absent, title)
+
+
+def _of_discovery(found: Found, title: str | None) -> Material:
+    foretold: tuple[Foretold, ...] = ()
+    if found.folder is not None:
+        foretold, _ = _predictions(found.folder, found.posterior, found.smooth)
+    if found.holdout is not None and not any(f.scores is not None for f in foretold):
+        prediction, scores = found.foretold()
+        foretold = (Foretold(_flat(prediction), _flat(found.holdout), scores), *foretold)
+    record = {} if found.folder is None else _record(found.folder)
+    return Material(found.posterior, _seen(found.smooth), foretold, record, {"foretold": NO_FRAMES}, title)
+
+
+def _posterior_file(folder: Path) -> Path:
+    file = folder / "posterior.nc"
+    if not file.is_file():
+        stages = ("smooth.nc", "statistics.nc", "rows.nc")
+        there = [name for name in stages if (folder / name).is_file()]
+        raise FileError(
+            "There is no finished discovery in this folder.",
+            got=f"{folder}, which has {', '.join(there) or 'none of the stages'}",
+            wanted="a folder with posterior.nc",
+            fix="run the discovery again with the same folder; it resumes after the stages that are finished",
+        )
+    return file
+
+
+def _record(folder: Path) -> Mapping[str, Any]:
+    """When stages were finished; nothing where that cannot be read."""
+    try:
+        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _seen(smooth: SmoothField) -> Seen:
+    field = smooth.field
+    count = field.sizes["time"]
+    frames = range(count) if field.ndim == 2 else np.unique(np.linspace(0, count - 1, FRAMES).round().astype(int))
+    chosen = [int(f) for f in frames]
+    return Seen(
+        observed=_flat(field.isel(time=chosen)),
+        derivatives=_flat(derivative_frames(smooth, chosen)),
+        sizes={str(d): int(n) for d, n in field.sizes.items()},
+        missing=float(np.isnan(field.values).mean()),
+        noise_scale=smooth.noise_scale,
+        about=smooth.summary(),
+    )
+
+
+def _predictions(folder: Path, posterior: Posterior, smooth: SmoothField | None) -> tuple[tuple[Foretold, ...], str]:
+    """Predictions of a run folder that belong to its posterior; if there are none, why."""
+    because, found = NO_FRAMES, []
+    for place in (folder, folder / "predicted"):
+        if not (place / PREDICTION).is_file():
+            continue
+        prediction = read_dataset(place / PREDICTION)
+        if _belongs(prediction, posterior, smooth):
+            found.append(_with_observed(prediction, place / OBSERVED))
+        else:
+            because = "The prediction in the folder is that of another discovery, made there before."
+    return tuple(found), because
+
+
+def _belongs(prediction: xr.Dataset, posterior: Posterior, smooth: SmoothField | None) -> bool:
+    """Whether a prediction was made from this video, and is of later times."""
+    data = str(posterior.provenance.get("data", ""))
+    if prediction.attrs.get("field") != posterior.library.variable or prediction.attrs.get("data", data) != data:
+        return False
+    return smooth is None or float(prediction["time"][0]) > float(smooth.field["time"][-1])
+
+
+def _with_observed(prediction: xr.Dataset, file: Path) -> Foretold:
+    if not file.is_file():
+        return Foretold(_flat(prediction))
+    came = read_dataset(file)
+    clock, times = came["time"].values, prediction["time"].values
+    if clock.shape != times.shape or np.abs(clock - times).max() > SAME_PLACE * np.abs(times).max():
+        return Foretold(_flat(prediction))
+    observed = came["observed"].rename(prediction.attrs["field"])
+    return Foretold(_flat(prediction), _flat(observed), came.drop_vars("observed"))
+
+
+def _flat(values: Any) -> Any:
+    from bayespde.results.figures import middle_slice
+
+    return middle_slice(values)

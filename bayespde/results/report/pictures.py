@@ -1,0 +1,148 @@
+"""Figures -> pictures inside the page, each with a text that says what is to be seen."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.posterior import Posterior
+from bayespde.results.foretold import describe_scores
+from bayespde.results.ladder import tempering_ladder
+from bayespde.results.report.material import Foretold, Seen
+
+if TYPE_CHECKING:
+    from bayespde.results.figures.style import Figure
+
+# Bytes of a drawing in lines above which it is cheaper in pixels.
+LARGEST_DRAWING = 200_000
+# Pixels of a browser per inch.
+PIXELS = 96
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture.
+
+    Attributes:
+        source: The image itself, as a `data:` address.
+        alt: What is to be seen.
+        width: Pixels of a browser.
+        height: Pixels of a browser.
+    """
+
+    source: str
+    alt: str
+    width: int
+    height: int
+
+
+def picture(figure: Figure, alt: str, *, is_map: bool = False) -> Picture:
+    """Put a figure into an address: lines as SVG, maps and what has very many lines as PNG."""
+    from bayespde.results.figures import figure_bytes
+
+    kind, content = "svg+xml", b"" if is_map else figure_bytes(figure, "svg")
+    if is_map or len(content) > LARGEST_DRAWING:
+        kind, content = "png", figure_bytes(figure, "png")
+    width, height = (round(PIXELS * float(side)) for side in figure.get_size_inches())
+    return Picture(f"data:image/{kind};base64,{b64encode(content).decode('ascii')}", alt, width, height)
+
+
+def pareto_picture(front: xr.Dataset) -> Picture:
+    """Complexity against error."""
+    from bayespde.results.figures import plot_pareto
+
+    best = front.isel(equation=np.flatnonzero(front["on_front"].values))
+    chosen = front.isel(equation=int(np.flatnonzero(front["selected"].values)[0]))
+    first, last = best.isel(equation=0), best.isel(equation=-1)
+    alt = (
+        f"Cross-validated error against complexity. Along the front it goes from {_error(first)} at complexity "
+        f"{float(first['complexity']):g} to {_error(last)} at {float(last['complexity']):g}. "
+        f"The most probable equation has complexity {float(chosen['complexity']):g} and error {_error(chosen)}, and is "
+        f"{'on' if bool(chosen['on_front']) else 'not on'} the front."
+    )
+    return picture(plot_pareto(front), alt)
+
+
+def ladder_picture(posterior: Posterior) -> Picture:
+    """The tempering ladder."""
+    from bayespde.results.figures import plot_ladder
+
+    ladder = tempering_ladder(posterior)
+    stages, least = ladder["stages"].values, float(np.nanmin(ladder["ess"].values)) if "ess" in ladder else np.nan
+    between = f"{stages.min()} to {stages.max()}" if np.ptp(stages) else f"{stages.max()}"
+    word = "stage" if stages.max() == 1 else "stages"
+    alt = (
+        f"{len(stages)} runs, each from its start to temperature 1 in {between} {word}. "
+        f"The smallest effective sample size after a step was {least:.0f} of {ladder.attrs['particles']} particles."
+    )
+    return picture(plot_ladder(posterior), alt)
+
+
+def smoothing_picture(seen: Seen) -> Picture:
+    """Observed, smooth, and the difference."""
+    from bayespde.results.figures import plot_smoothing
+
+    smooth = seen.derivatives[str(seen.observed.name)]
+    left = float(np.nanstd((seen.observed - smooth).values))
+    kind = "the whole video" if seen.observed.ndim == 2 else f"{seen.observed.sizes['time']} frames"
+    alt = (
+        f"Maps of {kind}: as observed, smooth, and what the smoother left out, which has a standard deviation of "
+        f"{left:.3g} where the noise of a pixel has {seen.noise_scale:.3g}."
+    )
+    return picture(plot_smoothing(seen.observed, smooth), alt, is_map=True)
+
+
+def derivatives_picture(seen: Seen) -> Picture:
+    """Derivatives of the smooth field."""
+    from bayespde.results.figures import plot_derivatives
+
+    middle = seen.derivatives.sizes["time"] // 2
+    shown = seen.derivatives if seen.observed.ndim == 2 else seen.derivatives.isel(time=[middle])
+    parts = [
+        f"{name} up to {float(np.nanmax(np.abs(values.values))):.3g} {values.attrs['units']}".removesuffix(" 1")
+        for name, values in shown.data_vars.items()
+        if name != seen.observed.name
+    ]
+    alt = f"Maps of the derivatives of the smooth field; largest sizes shown: {', '.join(parts)}."
+    return picture(plot_derivatives(shown, seen.observed), alt, is_map=True)
+
+
+def prediction_picture(foretold: Foretold) -> Picture:
+    """Predicted frames beside what came."""
+    from bayespde.results.figures import plot_prediction
+
+    drawn = foretold.prediction[foretold.prediction.attrs["field"]]
+    beside = "beside the frames that came" if foretold.observed is not None else "of frames that nobody has seen yet"
+    alt = f"The mean of {drawn.sizes['draw']} predicted courses and how far they spread, {beside}."
+    if foretold.scores is not None:
+        alt += f" {capital(describe_scores(foretold.scores))}."
+    is_map = drawn.ndim > 3
+    return picture(plot_prediction(foretold.prediction, foretold.observed), alt, is_map=is_map)
+
+
+def scores_picture(scores: xr.Dataset) -> Picture:
+    """Errors and coverage by horizon."""
+    from bayespde.results.figures import plot_scores
+
+    last = scores.isel(time=-1)
+    alt = (
+        f"Errors by horizon, and the share of pixels inside their {scores.attrs['level']:.0%} bands, which goes from "
+        f"{float(scores['coverage'][0]):.0%} to {float(last['coverage']):.0%}. At the last time the root mean square "
+        f"error of the law is {float(last['rmse']):.3g}"
+    )
+    if "persistence" in scores:
+        alt += f", that of the last frame if it had stayed {float(last['persistence']):.3g}"
+    return picture(plot_scores(scores), f"{alt}.")
+
+
+def _error(equation: xr.Dataset) -> str:
+    return f"{float(equation['cross_validated_error']):.2g}"
+
+
+def capital(text: str) -> str:
+    """A sentence of a statement."""
+    return text[:1].upper() + text[1:]

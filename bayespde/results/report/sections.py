@@ -1,0 +1,216 @@
+"""A posterior -> what the parts of a page say of it: sentences and rows of tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from markupsafe import Markup
+
+from bayespde.core.posterior import Posterior
+from bayespde.results.checks import Check
+from bayespde.results.diagnose import Diagnosis
+from bayespde.results.equations import MAJORITY, RankedEquation, equations, format_value, group_masses
+from bayespde.results.judged import judged_by
+from bayespde.results.ladder import tempering_ladder
+from bayespde.results.mathml import equation_mathml, number_html, term_mathml, unit_html
+from bayespde.results.remedies import REMEDIES
+from bayespde.results.second import second_estimate
+
+# Rows of a table of terms, and of one of equations.
+LARGEST, TOP = 40, 6
+# Terms below this probability are folded away, but for so many.
+NOTABLE, FEWEST = 0.005, 6
+# Probability below which an equation that is not the first is left out.
+SHOWN = 0.001
+# A check's value that is rounding.
+NOTHING = 1e-12
+# What three digits of a probability round away.
+ROUNDING = 0.0005
+
+
+def answer(posterior: Posterior, diagnosis: Diagnosis) -> dict[str, Any]:
+    """The equation in a sentence, whether it is to be believed, and what it cannot be told apart from."""
+    best = equations(posterior, top=1)[0]
+    return {
+        "lead": _lead(posterior, best, diagnosis),
+        "equation": _equation(posterior, best),
+        "verdict": diagnosis.verdict,
+        "headline": diagnosis.headline,
+        "judged": judged_by(posterior),
+        "groups": [(group.describe(), f"{mass:.3f}") for group, mass in group_masses(posterior)],
+    }
+
+
+def inclusion(posterior: Posterior) -> dict[str, Any]:
+    """A bar per term, most probable first, and what the sampler says beside an enumeration."""
+    probability, error = posterior.inclusion_probability.values, posterior.inclusion_error.values
+    sampled = posterior.inclusion_estimate("rao_blackwell")
+    order = np.argsort(-probability, kind="stable")
+    shown = max(FEWEST, int(np.sum(probability >= NOTABLE)))
+    has_exact = posterior.exact is not None
+    rows = []
+    for i in order[:LARGEST]:
+        known = math.isfinite(error[i])
+        low, high = (float(np.clip(sampled[i] + s * error[i], 0, 1)) for s in (-1, 1)) if known else (np.nan, np.nan)
+        rows.append(
+            {
+                "term": _term(posterior, int(i)),
+                "probability": format_probability(probability[i]),
+                "bar": round(100 * float(probability[i]), 2),
+                "dot": round(100 * float(sampled[i]), 2) if has_exact else None,
+                "whisker": (round(100 * low, 2), round(100 * high, 2)) if known else None,
+                "sampled": format_probability(sampled[i]) + _plus_minus(error[i]),
+                "error": "" if has_exact else _plus_minus(error[i]),
+            }
+        )
+    certain = int(np.sum(probability > MAJORITY))
+    have = "has" if certain == 1 else "have"
+    text = f"{certain} of {probability.size} candidate terms {have} a probability above one half"
+    return {
+        "rows": rows[:shown],
+        "others": rows[shown:],
+        "largest_other": rows[shown]["probability"] if len(rows) > shown else "",
+        "exact": has_exact,
+        "left_out": max(0, probability.size - LARGEST),
+        "text": text,
+    }
+
+
+def coefficients(posterior: Posterior) -> dict[str, Any]:
+    """Coefficients of the most probable equation with intervals and units, and the other estimate of them."""
+    best, second = equations(posterior, top=1)[0], second_estimate(posterior)
+    others = {}
+    if second is not None:
+        others = {
+            n: _number(format_value(c, s)) for n, c, s in zip(second.names, second.coefficients, second.sd, strict=True)
+        }
+    rows = [
+        {
+            "term": _term(posterior, posterior.library.names.index(name)),
+            "value": _number(format_value(mean, sd)),
+            "interval": _number(f"{low:.5g}") + " to " + _number(f"{high:.5g}"),
+            "unit": "unknown" if unit == "unknown" else Markup(unit_html(unit)) or "1",
+            "second": others.get(name),
+        }
+        for name, mean, sd, low, high, unit in zip(
+            best.names, best.coefficients, best.sd, best.lower, best.upper, best.units, strict=True
+        )
+    ]
+    return {"rows": rows, "level": f"{best.level:.0%}", "has_second": bool(others), "ranked": _ranked(posterior)}
+
+
+def pareto(front: xr.Dataset) -> dict[str, Any]:
+    """The equations of the front."""
+    best = front.isel(equation=np.flatnonzero(front["on_front"].values))
+    rows = [
+        {
+            "text": str(point["text"].values),
+            "complexity": f"{float(point['complexity']):g}",
+            "error": f"{float(point['cross_validated_error']):.3g}",
+            "sd": f"{float(point['cross_validated_error_sd']):.1g}",
+            "selected": bool(point["selected"]),
+        }
+        for point in (best.isel(equation=i) for i in range(best.sizes["equation"]))
+    ]
+    return {"rows": rows, "share": f"{front.attrs['probability_on_front']:.2f}"}
+
+
+def ladder(posterior: Posterior) -> dict[str, Any]:
+    """What every run went through."""
+    found = tempering_ladder(posterior)
+    rows = [
+        {
+            "run": run + 1,
+            "stages": int(found["stages"][run]),
+            "evidence": f"{float(found['log_evidence'][run]):.2f}",
+            "ess": f"{float(np.nanmin(found['ess'].values[run])):.0f}" if "ess" in found else "unknown",
+            "ancestors": len(np.unique(posterior.ancestors[run])),
+        }
+        for run in range(found.sizes["run"])
+    ]
+    return {"rows": rows, "particles": found.attrs["particles"]}
+
+
+def checks(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The diagnosis in words, and every check as a row."""
+    return {
+        "headline": diagnosis.headline,
+        "failed": [
+            {"name": c.name, "because": c.because, "distrust": c.distrust, "remedy": REMEDIES[c.name]}
+            for c in diagnosis.failed
+        ],
+        "tables": {
+            "The sampler": _check_rows(diagnosis.sampler),
+            "Rows, noise and equation": _check_rows(diagnosis.fit),
+        },
+    }
+
+
+def format_probability(value: float) -> str:
+    """Three digits, and no certainty that three digits would only pretend."""
+    return "> 0.999" if value > 1 - ROUNDING else "< 0.001" if value < ROUNDING else f"{value:.3f}"
+
+
+def _number(text: str) -> Markup:
+    return Markup(number_html(text))
+
+
+def _plus_minus(error: float) -> str:
+    """A standard error; nothing where it is unknown, or does not reach the digits that are shown."""
+    return f" ± {error:.1g}" if math.isfinite(error) and error >= ROUNDING else ""
+
+
+def _lead(posterior: Posterior, best: RankedEquation, diagnosis: Diagnosis) -> str:
+    """What comes before the equation."""
+    count, probability = len(posterior.library), format_probability(best.probability)
+    behind = f"the equation behind {posterior.library.variable}"
+    if diagnosis.verdict == "not sampled" and not diagnosis.is_enumerated:
+        return f"The sampler did not find the posterior. The equation that it holds most often (share {probability}) is"
+    if diagnosis.verdict == "doubtful":
+        leads = f"The most probable equation behind {posterior.library.variable} is below"
+        return f"{leads}. Not all checks passed: do not rely on its probability of {probability}."
+    if not best.names:
+        return f"None of {count} candidate terms is needed: with probability {probability}, {behind} is"
+    if best.probability > MAJORITY:
+        return f"With probability {probability}, {behind} is"
+    return f"No equation of {count} candidate terms has the majority; the most probable one ({probability}) is"
+
+
+def _equation(posterior: Posterior, ranked: RankedEquation) -> dict[str, Any]:
+    return {"pieces": [Markup(p) for p in equation_mathml(ranked, posterior.library)], "text": str(ranked)}
+
+
+def _ranked(posterior: Posterior) -> list[dict[str, Any]]:
+    found = equations(posterior, top=TOP)
+    kept = [e for i, e in enumerate(found) if i == 0 or e.probability >= SHOWN]
+    return [
+        {
+            "probability": format_probability(e.probability),
+            "odds": _number(f"{e.log_odds:.1f}"),
+            **_equation(posterior, e),
+        }
+        for e in kept
+    ]
+
+
+def _term(posterior: Posterior, index: int) -> dict[str, Any]:
+    """A term typeset, and as text."""
+    term = posterior.library.terms[index]
+    return {"math": Markup(f"<math>{term_mathml(term.expression)}</math>"), "text": term.name}
+
+
+def _check_rows(found: Iterable[Check]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": c.name,
+            "value": _number(f"{c.value if abs(c.value) > NOTHING else 0:.3g}"),
+            "limit": f"{c.limit:g}",
+            "passed": c.passed,
+            "because": c.because,
+        }
+        for c in found
+    ]
