@@ -173,7 +173,7 @@ pd.DataFrame(lines).T.round(4)
 
 # %% [markdown]
 # Smoothing adds a tenth of the variance for the spline, a fifth for the networks: not much. It is the *means* that
-# matter. Under draws of the spline both coefficients come out too small, by four to seven per cent and more than two
+# matter. Under draws of the spline both coefficients come out too small, by four to seven per cent and about two
 # standard deviations: what a draw adds to the terms is noise, and noise in a regressor pulls its coefficient to 0
 # (errors in variables). Variances cannot show that. The networks have so little of it that nothing is seen.
 #
