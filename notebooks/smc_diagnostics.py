@@ -136,8 +136,9 @@ pd.DataFrame(table).T.rename_axis(["settings", "particles"]).infer_objects().rou
 # %% [markdown]
 # Errors fall with the root of the number of particles. By their scatter, the default settings (scouts, exchanges,
 # eight final rounds) are worth four times as many particles. By what is truly missed they are worth more: particles
-# that moved too little err alike in all runs, and no comparison of runs can show that. So the poor settings miss two
-# to three times their own standard error, the default ones about one, as it should be for the largest of sixteen.
+# that moved too little err alike in all runs, and no comparison of runs can show that. So the poor settings miss up
+# to nearly three times their own standard error, the default ones one or a little more, as it should be for the
+# largest of sixteen.
 #
 # ## Beyond enumeration
 #
@@ -155,9 +156,9 @@ print(f"largest difference between the two engines: {float(apart.max()):.3f} for
 print(f"log evidence by run: {sampled.log_evidence.round(2)}")
 
 # %% [markdown]
-# Two engines that make different mistakes agree within a few hundredths at most, and the evidences of the four runs
-# within half a nat. That is strong evidence that the answer is right, and as much as can be had: no sampler can
-# report a mode that no run has seen.
+# Two engines that make different mistakes agree to .01, and the evidences of the four runs to a fifth of a nat. That
+# is strong evidence that the answer is right, and as much as can be had: no sampler can report a mode that no run has
+# seen.
 #
 # ## To take home
 #
