@@ -17,8 +17,7 @@
 # **What is in the inference data of a posterior over equations, and which functions of ArviZ say what of it?**
 #
 # ArviZ was made for chains of continuous parameters. Here a draw is a set of terms, 0 or 1 each, and the coefficients
-# of those that are in. Half of what ArviZ offers works; some of the rest misleads. Every cell runs with ArviZ 0.x and
-# 1.x.
+# of those that are in. Much of what ArviZ offers works; some of the rest misleads.
 
 # %%
 # %matplotlib inline
@@ -84,9 +83,9 @@ for group in ("posterior", "log_likelihood", "sample_stats", "smc_stats", "prior
 
 # %%
 shown = ["u*u_x", "u_xx", "u_x", "u**2*u_x", "u"]
-spins = idata["posterior"]["spin"].sel(term=shown)
+spins = idata["posterior"]["spin"].sel(term=shown).astype(float).to_dataset(name="spin")
 with np.errstate(invalid="ignore", divide="ignore"):
-    r_hat, ess, mcse = (function(spins.astype(float)) for function in (az.rhat, az.ess, az.mcse))
+    r_hat, ess, mcse = (function(spins) for function in (az.rhat, az.ess, az.mcse))
 agreement = bp.run_agreement(posterior).sel(term=shown)
 print(f"{'term':>9} {'R-hat':>6} {'ESS':>7} {'MCSE':>7} | {'between runs':>12} {'exact':>7}")
 for k, name in enumerate(shown):
