@@ -54,8 +54,8 @@ format: .venv/.dev ## put the code in shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-notebooks: .venv/.dev ## execute the notebooks
-	$(BIN)/python -m pytest tests/test_notebooks.py
+notebooks: .venv/.dev ## execute the notebooks and keep their outputs
+	OMP_NUM_THREADS=1 $(BIN)/python docs/execute_notebooks.py
 
 docs: .venv/.dev ## build the documentation into docs/_build
 	$(BIN)/python -m sphinx -W -b html docs docs/_build/html

@@ -1,7 +1,6 @@
-"""Sphinx settings: pages in MyST, the quickstart notebook run in its short mode, references from references.bib."""
+"""Sphinx settings: pages in MyST, notebooks with the outputs that are committed, references from references.bib."""
 
 import importlib.metadata
-import os
 import re
 import sys
 import warnings
@@ -20,19 +19,14 @@ release = importlib.metadata.version("bayespde")
 version = ".".join(release.split(".")[:2])
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
-exclude_patterns = ["_build", "conf.py", "bibliography.py", "figures.py"]
+exclude_patterns = ["_build", "conf.py", "bibliography.py", "figures.py", "execute_notebooks.py"]
 default_role = "code"
 highlight_language = "text"
 
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "fieldlist"]
 myst_heading_anchors = 3
 math_eqref_format = "({number})"
-nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
-nb_execution_mode = "cache"
-nb_execution_timeout = 300
-nb_execution_raise_on_error = True
-nb_merge_streams = True
-os.environ["BAYESPDE_SHORT"] = "1"
+nb_execution_mode = "off"
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
@@ -50,9 +44,11 @@ warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=Fu
 
 
 def copy_notebooks(app):
-    """Put the notebooks, which live beside docs/, where Sphinx looks for pages."""
-    for source in (HERE.parent / "notebooks").glob("*.py"):
-        target, text = HERE / source.name, source.read_text(encoding="utf-8")
+    """Put the notebooks, which live beside docs/, where Sphinx looks for pages; their links then start elsewhere."""
+    folder = HERE / "notebooks"
+    folder.mkdir(exist_ok=True)
+    for source in (HERE.parent / "notebooks").glob("*.ipynb"):
+        target, text = folder / source.name, source.read_text(encoding="utf-8").replace("](../docs/", "](../")
         if not target.is_file() or target.read_text(encoding="utf-8") != text:
             target.write_text(text, encoding="utf-8")
 

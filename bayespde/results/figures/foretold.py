@@ -88,13 +88,14 @@ def plot_scores(scores: xr.Dataset) -> Figure:
         if name in scores:
             errors.plot(horizon, scores[name], color=colour, label=label, lw=1.4)
     errors.set_yscale("log")
-    errors.legend(fontsize=SMALL, frameon=False)
-    unit = unit_text(str(scores["time"].attrs.get("units", "1")))
-    label_axes(errors, x=f"horizon{unit}", y=f"root mean square error{unit_text(scores.attrs['units'])}")
+    figure.legend(fontsize=SMALL, frameon=False, loc="outside upper center", ncols=3)
+    units = (unit_text(str(a.get("units", "1"))).strip() for a in (scores["time"].attrs, scores.attrs))
+    clock, unit = (text or "dimensionless" for text in units)
+    label_axes(errors, x=f"horizon ({clock})", y=f"root mean square error ({unit})")
     cover.plot(horizon, scores["coverage"], color=BLUE, lw=1.4)
     cover.axhline(scores.attrs["level"], color=ORANGE, lw=1.0, ls="--")
     cover.set_ylim(0, 1.02)
-    label_axes(cover, x=f"horizon{unit}", y=f"pixels inside their {scores.attrs['level']:.0%} bands")
+    label_axes(cover, x=f"horizon ({clock})", y=f"pixels inside their {scores.attrs['level']:.0%} bands")
     return figure
 
 
