@@ -24,7 +24,7 @@ SD_TOLERANCE = 0.1
 PROBABILITY_TOLERANCE = 0.05
 LOG_EVIDENCE_TOLERANCE = 0.5
 # Digits kept: far below the tolerances.
-DIGITS = 6
+DIGITS = 8
 
 
 @dataclass(frozen=True)

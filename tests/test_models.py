@@ -117,7 +117,8 @@ def test_two_solitons_pass_through_each_other_as_the_exact_solution_says():
     np.testing.assert_allclose(k, np.sqrt(heights * steepening / (3 * dispersion)), rtol=1e-6)
     coupling = ((k[0] - k[1]) / (k[0] + k[1])) ** 2
     # The slow soliton is ahead, so that its phase holds the shift of a passage that has yet to come.
-    places = np.array(spec.initial["centres"]) + [0, np.log(coupling) / k[1]]
+    first, second = spec.initial["centres"]
+    places = first, second + np.log(coupling) / k[1]
     x, t = field["x"].values, field["time"].values[:, None]
 
     def exact(x):
