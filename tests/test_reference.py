@@ -73,7 +73,7 @@ def test_other_noise_changes_more(known):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"log_evidence": 1.0}, "the log evidence"),
+        ({"log_evidence": 1.5}, "the log evidence"),
         ({"probability": -0.1}, "the probability of the best equation"),
     ],
 )
