@@ -40,7 +40,7 @@ def test_the_folder_holds_what_is_promised():
 def test_declaration_has_card_and_title(declaration):
     card = (declaration.folder / "README.md").read_text(encoding="utf-8")
     assert card.startswith(f"# {declaration.name}\n")
-    headings = ("Physics", "What is identifiable", "What is not", "Reference", "Measured", "Known failure")
+    headings = ("Physics", "What is identifiable", "What is not", "Reference", "Measured", "Known failure", "Run")
     assert [h for h in headings if f"**{h}.**" not in card] == []
     assert declaration.title != declaration.name
 
