@@ -1,8 +1,8 @@
 """A discovery and what is known of its model -> what differs, in words; and the record by which the next is judged.
 
 After posteriordb [posteriordb2024]: beside the truth, which a posterior may miss by its own error, stands the posterior
-itself, computed exactly by enumeration. The first says whether the method is right, the second whether the program still
-does the same.
+itself, computed exactly by enumeration. The first says whether the method is right, the second whether the program
+still does the same.
 """
 
 from __future__ import annotations
