@@ -23,7 +23,9 @@ from bayespde.discovery import Discovery
 MEAN_TOLERANCE = 0.25
 SD_TOLERANCE = 0.1
 PROBABILITY_TOLERANCE = 0.05
-LOG_EVIDENCE_TOLERANCE = 1.0
+# Along a trajectory it is the log density of all pixels, about a fit that ends within a tolerance of its own: 1.8 was seen
+# between numbers of threads, with the same probabilities.
+LOG_EVIDENCE_TOLERANCE = {"rows": 1.0, "pixels": 5.0}
 # Digits kept: far below the tolerances.
 DIGITS = 8
 
@@ -158,8 +160,8 @@ def compare_with_truth(found: Discovery, reference: Reference) -> list[str]:
 def compare_with_posterior(found: Discovery, known: ReferencePosterior) -> list[str]:
     """Check an answer against what was found before from the same data.
 
-    Probabilities may differ by 0.05, the log evidence by 1, posterior means by a quarter of their standard deviation
-    and standard deviations by a tenth.
+    Probabilities may differ by 0.05, the log evidence by 1 (5 where pixels are judged), posterior means by a quarter of
+    their standard deviation and standard deviations by a tenth.
 
     Args:
         found: A discovery.
@@ -180,7 +182,7 @@ def compare_with_posterior(found: Discovery, known: ReferencePosterior) -> list[
         return [f"the most probable equation has the terms {', '.join(now.mean)}; {before} {', '.join(known.mean)}"]
     compared = [
         ("the probability of the best equation", now.probability, known.probability, PROBABILITY_TOLERANCE),
-        ("the log evidence", now.log_evidence, known.log_evidence, LOG_EVIDENCE_TOLERANCE),
+        ("the log evidence", now.log_evidence, known.log_evidence, LOG_EVIDENCE_TOLERANCE[now.judged_by]),
     ]
     for name, value in now.inclusion_probability.items():
         expected = known.inclusion_probability[name]
