@@ -23,8 +23,8 @@ from bayespde.discovery import Discovery
 MEAN_TOLERANCE = 0.25
 SD_TOLERANCE = 0.1
 PROBABILITY_TOLERANCE = 0.05
-# Along a trajectory it is the log density of all pixels, about a fit that ends within a tolerance of its own: 1.8 was seen
-# between numbers of threads, with the same probabilities.
+# Along a trajectory it is the log density of all pixels, about a fit that ends within a tolerance of its own: 1.8 was
+# seen between numbers of threads, with the same probabilities.
 LOG_EVIDENCE_TOLERANCE = {"rows": 1.0, "pixels": 5.0}
 # Digits kept: far below the tolerances.
 DIGITS = 8
