@@ -5,9 +5,8 @@ After posteriordb: a posterior is data, a model and a reference, joined by one s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from bayespde.core.field import read_field
 from bayespde.core.files import existing_file
 from bayespde.discovery import Discovery
 from bayespde.pipeline import discover
+from bayespde.reference import Reference, read_reference
 from bayespde.solve.simulate import SimulationSpec, simulate
 
 SECTIONS = {
@@ -47,14 +47,14 @@ class Declaration:
         title: One line for people.
         folder: Where it lives.
         settings: The whole TOML file.
-        reference: The known answer, empty if there is none.
+        reference: The known answer, None if there is none.
     """
 
     name: str
     title: str
     folder: Path
     settings: Mapping[str, Any]
-    reference: Mapping[str, Any]
+    reference: Reference | None
 
     def field(self, data: str | PathLike[str] | None = None, *, progress: bool = False) -> xr.DataArray:
         """Simulate the field, or read it from the declared file (or from `data` in its place)."""
@@ -72,6 +72,33 @@ class Declaration:
                 fix="add one, or pass --data",
             )
         return read_field(self.folder / section["file"], section.get("variable"))
+
+    def with_noise(self, seed: int) -> Declaration:
+        """The same model under other noise; of its reference the truth remains.
+
+        Raises:
+            ConfigError: If it does not simulate.
+        """
+        known = self.reference and replace(self.reference, posterior=None)
+        return replace(
+            self, settings=dict(self.settings) | {"simulate": dict(self.simulation) | {"seed": seed}}, reference=known
+        )
+
+    @property
+    def simulation(self) -> Mapping[str, Any]:
+        """What is simulated.
+
+        Raises:
+            ConfigError: If nothing is.
+        """
+        if "simulate" not in self.settings:
+            raise ConfigError(
+                "The declaration does not simulate.",
+                got=list(self.settings),
+                wanted="[simulate]",
+                fix="choose another model",
+            )
+        return as_table(self.settings["simulate"], "simulate")
 
     def library(self, field: xr.DataArray) -> Library:
         """The library declared, or the default one of the field's dimension."""
@@ -138,57 +165,14 @@ def read_declaration(name_or_path: str | PathLike[str]) -> Declaration:
     settings = read_toml(file)
     check_keys(settings, SECTIONS, str(file.name))
     reference = file.parent / "reference.json"
-    known = _read_reference(reference) if reference.is_file() else {}
+    known = read_reference(reference) if reference.is_file() else None
     return Declaration(file.parent.name, str(settings.get("title", file.parent.name)), file.parent, settings, known)
 
 
-def _read_reference(file: Path) -> dict[str, Any]:
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-        return {
-            "coefficients": {str(k): float(v) for k, v in known["coefficients"].items()},
-            "relative_tolerance": float(known["relative_tolerance"]),
-            "sd_tolerance": float(known["sd_tolerance"]),
-            "source": str(known.get("source", "")),
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            "The reference of a model cannot be used.",
-            got=f"{file}: {type(error).__name__} {error}",
-            wanted="JSON with coefficients by term, relative_tolerance and sd_tolerance",
-            fix="correct or remove the file",
-        ) from error
-
-
-def compare_with_reference(found: Discovery, reference: Mapping[str, Any]) -> list[str]:
-    """Check an answer against a reference.
-
-    Args:
-        found: A discovery.
-        reference: `coefficients` by term; `relative_tolerance` and `sd_tolerance`, both to be kept.
-
-    Returns:
-        Complaints in words; empty if the support is found and every coefficient is right.
-    """
-    library, best = found.posterior.library, found.equations(top=1)[0]
-    truth = {library[library.index(n)].name: float(v) for n, v in reference["coefficients"].items()}
-    if set(best.names) != set(truth):
-        return [f"the most probable equation has the terms {', '.join(best.names)}, the true one {', '.join(truth)}"]
-    complaints = []
-    for name, mean, sd in zip(best.names, best.coefficients, best.sd, strict=True):
-        relative, deviation = abs(mean / truth[name] - 1), abs(mean - truth[name]) / sd
-        if relative > reference["relative_tolerance"] or deviation > reference["sd_tolerance"]:
-            found_value = f"{mean:.4g} +- {sd:.2g}"
-            complaints.append(f"{name} has {found_value}, not {truth[name]:.4g} ({relative:.1%}, {deviation:.1f} sd)")
-    return complaints
-
-
-def reference_of(declaration: Declaration) -> Mapping[str, Any]:
+def reference_of(declaration: Declaration) -> Reference:
     """The reference of a declaration.
 
     Raises:
         FileError: If it has none.
     """
-    if not declaration.reference:
-        existing_file(declaration.folder / "reference.json")
-    return declaration.reference
+    return declaration.reference or read_reference(existing_file(declaration.folder / "reference.json"))

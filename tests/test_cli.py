@@ -1,5 +1,6 @@
 """The command line: what every verb reads, writes and says, and how it fails."""
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -183,14 +184,63 @@ def test_models_are_listed_and_shown(command):
     assert 'equation = "u_t = -u*u_x + 0.1*u_xx"' in out
 
 
-def test_models_check_compares_with_references(command, model):
+def test_models_check_compares_with_the_truth(command, model):
     code, out, _ = command("models", "check", model)
     assert code == 0
-    assert out.split()[-1] == "ok"
+    assert "mine: Mine" in out
+    assert "ok: the true equation; reference posterior not recorded" in out
+    assert out.splitlines()[-1] == "1 of 1 met the reference"
     (model / "reference.json").write_text(REFERENCE % "-1.3")
+    code, out, err = command("models", "check", model)
+    assert code == 1
+    assert "differs: u*u_x has" in out
+    assert out.splitlines()[-1] == "0 of 1 met the reference"
+    assert "did not: mine" in err
+
+
+def test_models_check_records_a_posterior_and_compares_with_it(command, model):
+    code, out, _ = command("models", "check", model, "--write")
+    assert code == 0
+    assert "reference posterior written" in out
+    code, out, _ = command("models", "check", model)
+    assert code == 0
+    assert "reference posterior met" in out
+    known = json.loads((model / "reference.json").read_text())
+    known["posterior"]["log_evidence"] += 3
+    (model / "reference.json").write_text(json.dumps(known))
     code, out, _ = command("models", "check", model)
     assert code == 1
-    assert "u*u_x has" in out
+    assert "differs: the log evidence is" in out
+    code, out, _ = command("models", "check", model, "--noise-seed", 4)
+    assert code == 0
+    assert "reference posterior not recorded" in out
+
+
+def test_a_wrong_answer_is_not_recorded(command, model):
+    (model / "reference.json").write_text(REFERENCE % "-1.3")
+    assert command("models", "check", model, "--write")[0] == 1
+    assert (model / "reference.json").read_text() == REFERENCE % "-1.3"
+
+
+def test_one_model_that_fails_does_not_end_the_check(command, model, tmp_path):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    settings = (model / "model.toml").read_text().replace('kind = "gaussian_pulses"', 'kind = "squares"')
+    (broken / "model.toml").write_text(settings)
+    (broken / "reference.json").write_text(REFERENCE % "-1.0")
+    code, out, err = command("models", "check", broken, model)
+    assert code == 1
+    assert "failed: The kind of initial state is unknown." in out
+    assert out.splitlines()[-1] == "1 of 2 met the reference"
+    assert "did not: broken" in err
+
+
+def test_checking_models_needs_references_before_any_work(command, model):
+    (model / "reference.json").unlink()
+    code, out, err = command("models", "check", "burgers", model)
+    assert code == 2
+    assert out == ""
+    assert "reference.json" in err
 
 
 def test_help_names_every_verb(command):
@@ -243,7 +293,16 @@ def test_wrong_input_is_a_message_and_exit_code_two(command, recorded, tmp_path,
     assert recorded.read_bytes() == before
 
 
-@pytest.mark.parametrize("arguments", [["frobnicate"], ["run"], ["discover"], ["smooth", "x.nc", "--space", "many"]])
+USAGES = [
+    ["frobnicate"],
+    ["run"],
+    ["discover"],
+    ["smooth", "x.nc", "--space", "many"],
+    ["models", "check", "heat", "--write", "--noise-seed", "2"],
+]
+
+
+@pytest.mark.parametrize("arguments", USAGES, ids=" ".join)
 def test_wrong_usage_exits_with_two(command, arguments):
     code, _, err = command(*arguments)
     assert code == 2

@@ -38,7 +38,7 @@ def initial_state(kind: str, axes: Axes, **parameters: Any) -> xr.DataArray:
     """Build a first frame by name, from plain values as read from a declaration.
 
     Args:
-        kind: "nuclei", "gaussian_pulses", "random_waves", "planar_front" or "sine_modes".
+        kind: "nuclei", "gaussian_pulses", "solitons", "random_waves", "planar_front" or "sine_modes".
         axes: Positions per dimension (x, or x and y, or x, y and z), evenly spaced, physical units.
         **parameters: Those of the function of that name.
 
@@ -114,15 +114,35 @@ def gaussian_pulses(
     Returns:
         A frame `(x,)`.
     """
-    period = _period(axes["x"])
-    if len(axes) != 1 or not centres or max(widths) > period / 2 or min(widths) <= 0:
-        raise ValueError("pulses need one axis, one centre or more, and widths up to half the period")
-    total = np.full(len(axes["x"]), float(offset))
-    for centre, height, width in zip(centres, heights, widths, strict=True):
-        distance = axes["x"][:, None] - centre
-        distance = distance - period * (np.round(distance / period) + _IMAGES)
-        total = total + height * np.exp(-(distance**2) / (2 * width**2)).sum(axis=1)
-    return _frame(axes, total)
+    return _pulses(axes, lambda r: np.exp(-(r**2) / 2), centres, heights, widths, offset)
+
+
+def solitons(
+    axes: Axes,
+    *,
+    centres: Sequence[float],
+    heights: Sequence[float],
+    widths: Sequence[float],
+    offset: float = 0.0,
+) -> xr.DataArray:
+    """Periodic pulses `height sech^2((x - centre) / width)` along x on a constant `offset`, 1-D.
+
+    On `u_t = -a*u*u_x - b*u_xxx` a pulse of width `sqrt(12 b / (a height))` is a soliton, of speed `a height / 3`.
+
+    Args:
+        axes: `x`.
+        centres: Physical units.
+        heights: Units of u.
+        widths: Physical units; at most half the period.
+        offset: Units of u.
+
+    Returns:
+        A frame `(x,)`.
+    """
+    # 4 e / (1 + e)^2 with e = exp(-2 |r|) is sech^2(r), and does not overflow.
+    return _pulses(
+        axes, lambda r: 4 * np.exp(-2 * abs(r)) / (1 + np.exp(-2 * abs(r))) ** 2, centres, heights, widths, offset
+    )
 
 
 def random_waves(axes: Axes, *, seed: int, modes: int = 4, amplitude: float = 1.0, offset: float = 0.0) -> xr.DataArray:
@@ -217,8 +237,28 @@ def sine_modes(
 
 
 KINDS: dict[str, Callable[..., xr.DataArray]] = {
-    f.__name__: f for f in (nuclei, gaussian_pulses, random_waves, planar_front, sine_modes)
+    f.__name__: f for f in (nuclei, gaussian_pulses, solitons, random_waves, planar_front, sine_modes)
 }
+
+
+def _pulses(
+    axes: Axes,
+    shape: Callable[[np.ndarray], np.ndarray],
+    centres: Sequence[float],
+    heights: Sequence[float],
+    widths: Sequence[float],
+    offset: float,
+) -> xr.DataArray:
+    """Pulses along x of a shape that is a function of distance over width, with their periodic images."""
+    period = _period(axes["x"])
+    if len(axes) != 1 or not centres or max(widths) > period / 2 or min(widths) <= 0:
+        raise ValueError("pulses need one axis, one centre or more, and widths up to half the period")
+    total = np.full(len(axes["x"]), float(offset))
+    for centre, height, width in zip(centres, heights, widths, strict=True):
+        distance = axes["x"][:, None] - centre
+        distance = distance - period * (np.round(distance / period) + _IMAGES)
+        total = total + height * shape(distance / width).sum(axis=1)
+    return _frame(axes, total)
 
 
 def _names(axes: Axes) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from bayespde.solve.initial import (
     planar_front,
     random_waves,
     sine_modes,
+    solitons,
 )
 
 AXES = {"y": np.arange(12) * 0.5, "x": np.arange(20) * 0.8}
@@ -49,6 +50,16 @@ def test_gaussian_pulses_are_periodic_sums():
             images = (axes["x"][i] - centre + 10 * k for k in range(-20, 21))
             total += height * sum(math.exp(-(d**2) / (2 * width**2)) for d in images)
         assert float(found[i]) == pytest.approx(total, rel=1e-10)
+
+
+def test_solitons_are_periodic_sums():
+    axes = {"x": np.arange(50) * 0.2}
+    found = solitons(axes, centres=[0.5, 7.0], heights=[2.0, -1.0], widths=[0.4, 2.0], offset=0.1)
+    for i in (0, 3, 20, 49):
+        total = 0.1
+        for centre, height, width in [(0.5, 2.0, 0.4), (7.0, -1.0, 2.0)]:
+            total += height * sum(math.cosh((axes["x"][i] - centre + 10 * k) / width) ** -2 for k in range(-10, 11))
+        assert float(found[i]) == pytest.approx(total, rel=1e-9)
 
 
 @pytest.mark.parametrize("names", [("x",), ("y", "x"), ("z", "y", "x")])
@@ -89,6 +100,7 @@ def test_every_kind_is_built_by_name():
     axes = {"x": np.arange(32.0)}
     parameters = {
         "gaussian_pulses": {"centres": [3.0], "heights": [1.0], "widths": [2.0]},
+        "solitons": {"centres": [3.0], "heights": [1.0], "widths": [2.0]},
         "random_waves": {"seed": 3},
         "planar_front": {"position": 10.0, "width": 2.0},
         "sine_modes": {"amplitudes": [1.0], "wavenumbers": [1]},

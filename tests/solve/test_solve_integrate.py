@@ -99,6 +99,19 @@ def test_a_soliton_of_korteweg_and_de_vries_keeps_its_shape():
     assert np.abs(found - [soliton(t) for t in times]).max() < 2e-5
 
 
+def test_a_front_of_fisher_moves_at_its_speed_and_keeps_its_shape():
+    """The one front in closed form [ablowitz1979], of speed 5 / sqrt(6), with its mirror image on a ring."""
+    x = periodic(400, 160.0)
+
+    def front(time):
+        ahead, behind = (x - 50 + 5 / np.sqrt(6) * time) / np.sqrt(6), (110 - x + 5 / np.sqrt(6) * time) / np.sqrt(6)
+        return (1 + np.exp(-ahead)) ** -2 * (1 + np.exp(-behind)) ** -2
+
+    times = np.linspace(0, 10, 6)
+    found = solve("u_t = u_xx + u - u**2", frame(front(0), x=x), times, rtol=1e-8)
+    assert np.abs(found - [front(t) for t in times]).max() < 1e-6
+
+
 @pytest.mark.parametrize("order", [2, 4])
 def test_a_driven_front_between_walls_moves_at_its_speed(order):
     diffusion, drive = 2.0, 0.2
