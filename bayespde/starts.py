@@ -13,6 +13,7 @@ import xarray as xr
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 from bayespde.core.system import System
+from bayespde.equation_draws import draw_equations
 from bayespde.refinement import Refined
 from bayespde.smooth.edges import boundaries_like
 from bayespde.smooth.frame_draws import draw_frames, likely_boundaries
@@ -268,11 +269,3 @@ def boundary_of(posterior: Posterior, smooth: SmoothField, seed: int = 0) -> str
     """That of the pixels, or else what the edges of the smooth field look like."""
     known = boundary_of_pixels(posterior)
     return known or next(iter(likely_boundaries(smooth, np.random.default_rng(seed))), "open")
-
-
-def draw_equations(posterior: Posterior, draws: int, random: np.random.Generator) -> np.ndarray:
-    """Coefficients of equations drawn from a posterior, `[draws, K]`, float64; runs by their weights."""
-    runs, particles, terms = posterior.coefficients.shape
-    weight = np.repeat(posterior.run_weights / particles, particles)
-    chosen = random.choice(runs * particles, size=draws, p=weight / weight.sum())
-    return np.asarray(posterior.coefficients.reshape(-1, terms)[chosen])

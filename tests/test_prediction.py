@@ -11,7 +11,6 @@ import bayespde as bp
 from bayespde.cli import app
 from bayespde.core.errors import ConfigError, FieldError, FileError
 from bayespde.prediction import prediction_errors
-from bayespde.starts import draw_equations
 
 T, X = np.linspace(0, 4, 81), 2 * np.pi * np.arange(64) / 64
 TERMS = ("u", "u_x", "u_xx", "u*u_x")
@@ -106,14 +105,6 @@ def test_a_frame_is_known(found, clean):
     np.testing.assert_allclose(prediction["u"][7], wanted, atol=2e-3)
 
 
-def test_equations_are_drawn_by_their_probability(found, seed):
-    random = np.random.default_rng(seed)
-    drawn = np.concatenate([draw_equations(found.rows, 2000, random) for _ in range(5)])
-    wanted = found.rows.spins.mean(axis=(0, 1))
-    error = np.sqrt(wanted * (1 - wanted) / len(drawn))
-    assert np.all(np.abs((drawn != 0).mean(axis=0) - wanted) < 5 * error + 0.01)
-
-
 def test_the_front_has_an_error_of_prediction(found):
     front = found.pareto_front()
     best = front.isel(equation=int(np.flatnonzero(front["selected"])[0]))
@@ -186,17 +177,6 @@ def test_what_grows_by_more_than_is_allowed_ends():
     np.testing.assert_allclose(grown["u"][:, -1].mean(), 1, atol=0.1)
 
 
-def test_runs_without_weight_are_not_drawn(found):
-    from dataclasses import replace
-
-    evidence = np.full(len(found.rows.log_evidence), -1e4)
-    evidence[1] = 0.0
-    one = replace(found.rows, log_evidence=evidence)
-    drawn = draw_equations(one, one.spins.shape[1] + 50, np.random.default_rng(0))
-    known = {c.tobytes() for c in one.coefficients[1]}
-    assert all(c.tobytes() in known for c in drawn)
-
-
 @pytest.fixture(scope="module")
 def window():
     """Pulses that enter and leave, their clean frames, and what was found in the first sixty."""
@@ -247,6 +227,25 @@ def test_edges_that_do_not_fit_are_refused(window, change, words):
     _, found = window
     with pytest.raises(ConfigError, match=words):
         found.predict(found.holdout["time"], edges=change(found.holdout))
+
+
+def test_three_dimensions_are_foretold(seed):
+    """A law of diffusion that differs from axis to axis: every wave decays by its own rate."""
+    rng, rates = np.random.default_rng(seed), np.array([0.05, 0.1, 0.2])
+    library = bp.Library.from_strings(["u_xx", "u_yy", "u_zz", "u"])
+    design = rng.standard_normal((200, 4))
+    target = design[:, :3] @ rates + 1e-4 * rng.standard_normal(200)
+    statistics = bp.SufficientStatistics.from_rows(design, target, names=library.names, target_name="u_t")
+    posterior = bp.sample(bp.SpinModel(statistics, library), seed=0)
+    x = 2 * np.pi * np.arange(12) / 12
+    waves = {"z": np.cos(x)[:, None, None], "y": np.cos(2 * x)[None, :, None], "x": np.sin(x)[None, None, :]}
+    wave = waves["z"] * waves["y"] * waves["x"]
+    start = xr.DataArray(wave, dims=("z", "y", "x"), coords=dict.fromkeys("zyx", x), name="u")
+    times = np.linspace(0, 2, 5)
+    found = bp.predict(posterior, start, times, options=bp.Forecast(draws=10), seed=0)
+    assert found["u"].dims == ("draw", "time", "z", "y", "x")
+    decay = np.exp(-(rates @ [1, 4, 1]) * times)
+    assert np.abs(found["u"].mean("draw").values - decay[:, None, None, None] * wave).max() < 2e-3
 
 
 def test_units_of_time_are_kept(clean, found):

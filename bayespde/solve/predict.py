@@ -24,6 +24,8 @@ ACCURACY = 5e-4
 LOOKS = 6
 # And draws that are looked at, by how far their law is from the middle.
 LOOKED_AT = (0.0, 0.5, 0.9)
+# First frames that are looked at, of all draws.
+FIRST_LOOKED_AT = 32
 # Values of all draws from which on compiling their equation takes less time than it saves.
 MANY = 2**19
 
@@ -115,17 +117,19 @@ def _resolved(launch: Launch, end: float, accuracy: float) -> Resolution:
     """Grid of as few points as show the first frames, and later ones of a middling draw, as all pixels would."""
     domain, boundary = launch.domain, launch.method.boundary
     size, space = accuracy * launch.deviation, tuple(range(-len(domain.dims), 0))
-    resolution = Resolution.for_waves(domain, boundary, 0.0)
+    states = launch.states[:: -(-len(launch.states) // FIRST_LOOKED_AT)]
+    resolution, known = Resolution.for_waves(domain, boundary, 0.0), None
     while True:
-        shown = resolution.at_pixels(resolution.at_points(launch.states))
         finer = resolution.finer()
         if finer is None:
             return resolution
-        if (np.sqrt(np.mean((shown - launch.states) ** 2, axis=(0, *space))) <= size).all():
-            coarse, fine = (_on_the_way(launch, r, end) for r in (resolution, finer))
+        fine, shown = None, resolution.at_pixels(resolution.at_points(states))
+        if (np.sqrt(np.mean((shown - states) ** 2, axis=(0, *space))) <= size).all():
+            coarse = _on_the_way(launch, resolution, end) if known is None else known
+            fine = _on_the_way(launch, finer, end)
             if _differ_by_less(coarse, fine, size, space):
                 return resolution
-        resolution = finer
+        resolution, known = finer, fine
 
 
 def _is_same(one: Launch, other: Launch, resolution: Resolution, end: float, accuracy: float) -> bool:
