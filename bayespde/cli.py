@@ -15,7 +15,6 @@ from bayespde.core.errors import BayespdeError
 if TYPE_CHECKING:
     from bayespde.core.posterior import Posterior
     from bayespde.discovery import Discovery
-    from bayespde.reference import Reference
     from bayespde.zoo import Declaration
 
 app = typer.Typer(
@@ -42,23 +41,24 @@ def run(
 ) -> None:
     """The whole way for a declaration, from data to answers. A rerun resumes after finished stages."""
     from bayespde.reference import compare_with_truth
-    from bayespde.zoo import read_declaration, reference_of
+    from bayespde.zoo import parts_of, read_declaration, references_of
 
     declaration = read_declaration(model)
     typer.echo(declaration.title)
-    reference = reference_of(declaration) if check else None
+    references = references_of(declaration) if check else {}
     folder = output or Path("runs") / declaration.name
-    found = declaration.run(folder=folder, data=data, seed=seed, workers=workers, progress=True)
-    _show(found, folder)
-    complaints = compare_with_truth(found, reference) if reference else []
+    parts = parts_of(declaration.run(folder=folder, data=data, seed=seed, workers=workers, progress=True))
+    for name, part in parts.items():
+        _show(part, folder / name)
+    complaints = [c for name, known in references.items() for c in compare_with_truth(parts[name], known)]
     for complaint in complaints:
         typer.secho(f"not the reference: {complaint}", fg="red", err=True)
     if complaints:
         raise typer.Exit(1)
-    if reference:
+    for name, known in references.items():
         typer.echo(
-            "the reference equation was found, its coefficients within "
-            f"{reference.relative_tolerance:.0%} and {reference.sd_tolerance:g} posterior sd"
+            f"the reference equation{f' of {name}' if name else ''} was found, its coefficients within "
+            f"{known.relative_tolerance:.0%} and {known.sd_tolerance:g} posterior sd"
         )
 
 
@@ -299,15 +299,16 @@ def check_models(
     Compared are the most probable equation with the true one, and the exact posterior with the reference posterior:
     probabilities, evidence, means and standard deviations. Takes minutes for all shipped models.
     """
-    from bayespde.zoo import declaration_names, read_declaration, reference_of
+    from bayespde.zoo import declaration_names, read_declaration, references_of
 
     if write and noise_seed is not None:
         raise typer.BadParameter("a reference posterior is of the declared noise; leave out --noise-seed")
     chosen = [read_declaration(name) for name in names or declaration_names()]
     if noise_seed is not None:
         chosen = [declaration.with_noise(noise_seed) for declaration in chosen]
-    references = [reference_of(declaration) for declaration in chosen]
-    met = [_meets(d, r, write=write) for d, r in zip(chosen, references, strict=True)]
+    for declaration in chosen:
+        references_of(declaration)
+    met = [_meets(declaration, write=write) for declaration in chosen]
     differ = [declaration.name for declaration, well in zip(chosen, met, strict=True) if not well]
     typer.echo(f"{sum(met)} of {len(met)} met the reference")
     if differ:
@@ -315,30 +316,33 @@ def check_models(
         raise typer.Exit(1)
 
 
-def _meets(declaration: Declaration, reference: Reference, *, write: bool) -> bool:
-    """Run one model and say what was found, and what differs from its reference."""
+def _meets(declaration: Declaration, *, write: bool) -> bool:
+    """Run one model and say what was found, and what differs from its references."""
     from bayespde.reference import compare_with_posterior, compare_with_truth, write_reference_posterior
+    from bayespde.zoo import parts_of
 
-    started = process_time()
+    started, met = process_time(), True
     typer.echo(f"{declaration.name}: {declaration.title}")
     try:
-        found = declaration.run(progress=True)
-        complaints = compare_with_truth(found, reference)
-        if reference.posterior and not write:
-            complaints += compare_with_posterior(found, reference.posterior)
-        if write and not complaints:
-            write_reference_posterior(found, declaration.folder / "reference.json")
+        for name, found in parts_of(declaration.run(progress=True)).items():
+            known = declaration.references[name]
+            complaints = compare_with_truth(found, known)
+            if known.posterior and not write:
+                complaints += compare_with_posterior(found, known.posterior)
+            if write and not complaints:
+                write_reference_posterior(found, declaration.reference_file(name))
+            best, met = found.equations(top=1)[0], met and not complaints
+            typer.echo(f"  {best}, probability {best.probability:.3f}")
+            for complaint in complaints:
+                typer.secho(f"  differs: {complaint}", fg="red")
+            if not complaints:
+                held = "written" if write else "met" if known.posterior else "not recorded"
+                typer.echo(f"  ok: the true equation; reference posterior {held}")
     except BayespdeError as error:
         typer.secho(f"  failed: {error}", fg="red")
         return False
-    best = found.equations(top=1)[0]
-    typer.echo(f"  {best}, probability {best.probability:.3f}, {process_time() - started:.0f} s of processor time")
-    for complaint in complaints:
-        typer.secho(f"  differs: {complaint}", fg="red")
-    if not complaints:
-        held = "written" if write else "met" if reference.posterior else "not recorded"
-        typer.echo(f"  ok: the true equation; reference posterior {held}")
-    return not complaints
+    typer.echo(f"  {process_time() - started:.0f} s of processor time")
+    return met
 
 
 def _posterior(path: Path) -> Posterior:

@@ -13,15 +13,23 @@ from typing import Any
 
 import xarray as xr
 
-from bayespde.config import DiscoverConfig, as_table, check_keys, library_from_mapping, read_toml
+from bayespde.config import (
+    DiscoverConfig,
+    as_table,
+    check_keys,
+    libraries_from_mapping,
+    library_from_mapping,
+    read_toml,
+)
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, FileError
-from bayespde.core.field import read_field
+from bayespde.core.field import read_field, read_fields
 from bayespde.core.files import existing_file
 from bayespde.discovery import Discovery
-from bayespde.pipeline import discover
+from bayespde.pipeline import discover, discover_system
 from bayespde.reference import Reference, read_reference
 from bayespde.solve.simulate import SimulationSpec, simulate
+from bayespde.systems import SystemDiscovery
 
 SECTIONS = {
     "title",
@@ -47,19 +55,31 @@ class Declaration:
         title: One line for people.
         folder: Where it lives.
         settings: The whole TOML file.
-        reference: The known answer, None if there is none.
+        references: The known answers, as far as there are any: of a system by the names of its fields, else under "".
     """
 
     name: str
     title: str
     folder: Path
     settings: Mapping[str, Any]
-    reference: Reference | None
+    references: Mapping[str, Reference]
 
-    def field(self, data: str | PathLike[str] | None = None, *, progress: bool = False) -> xr.DataArray:
-        """Simulate the field, or read it from the declared file (or from `data` in its place)."""
+    @property
+    def reference(self) -> Reference | None:
+        """The known answer of a model of one field, None if there is none."""
+        return self.references.get("")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields of a system; empty for one field."""
+        section = self.settings.get("simulate", {})
+        is_system = isinstance(section, Mapping) and not isinstance(section.get("equation", ""), str)
+        return SimulationSpec.from_mapping(section).fields if is_system else ()
+
+    def field(self, data: str | PathLike[str] | None = None, *, progress: bool = False) -> xr.DataArray | xr.Dataset:
+        """Simulate the field, or read it from the declared file (or from `data` in its place); of a system all."""
         if data is not None:
-            return read_field(data)
+            return read_fields(data, self.fields) if self.fields else read_field(data)
         if "simulate" in self.settings:
             return simulate(SimulationSpec.from_mapping(self.settings["simulate"]), progress=progress)
         section = as_table(self.settings.get("data", {}), "data")
@@ -79,10 +99,13 @@ class Declaration:
         Raises:
             ConfigError: If it does not simulate.
         """
-        known = self.reference and replace(self.reference, posterior=None)
-        return replace(
-            self, settings=dict(self.settings) | {"simulate": dict(self.simulation) | {"seed": seed}}, reference=known
-        )
+        known = {name: replace(reference, posterior=None) for name, reference in self.references.items()}
+        simulation = dict(self.simulation) | {"seed": seed}
+        return replace(self, settings=dict(self.settings) | {"simulate": simulation}, references=known)
+
+    def reference_file(self, field: str = "") -> Path:
+        """Where the reference of a field of a system is kept, or that of the only one."""
+        return self.folder / (f"reference_{field}.json" if field else "reference.json")
 
     @property
     def simulation(self) -> Mapping[str, Any]:
@@ -118,10 +141,22 @@ class Declaration:
         seed: int | None = None,
         workers: int = 1,
         progress: bool = False,
-    ) -> Discovery:
+    ) -> Discovery | SystemDiscovery:
         """The whole way: data, smooth field, rows, posterior."""
         field = self.field(data, progress=progress)
         chosen = self.settings.get("seed", 0) if seed is None else seed
+        if isinstance(field, xr.Dataset):
+            return discover_system(
+                field,
+                libraries=libraries_from_mapping(
+                    self.settings.get("library", {}), space=field[self.fields[0]].ndim - 1, variables=self.fields
+                ),
+                config=self.config,
+                seed=chosen,
+                folder=folder,
+                workers=workers,
+                progress=progress,
+            )
         return discover(
             field,
             library=self.library(field),
@@ -164,15 +199,22 @@ def read_declaration(name_or_path: str | PathLike[str]) -> Declaration:
         )
     settings = read_toml(file)
     check_keys(settings, SECTIONS, str(file.name))
-    reference = file.parent / "reference.json"
-    known = read_reference(reference) if reference.is_file() else None
-    return Declaration(file.parent.name, str(settings.get("title", file.parent.name)), file.parent, settings, known)
+    bare = Declaration(file.parent.name, str(settings.get("title", file.parent.name)), file.parent, settings, {})
+    files = {name: bare.reference_file(name) for name in bare.fields or ("",)}
+    return replace(bare, references={name: read_reference(f) for name, f in files.items() if f.is_file()})
 
 
-def reference_of(declaration: Declaration) -> Reference:
-    """The reference of a declaration.
+def references_of(declaration: Declaration) -> Mapping[str, Reference]:
+    """The references of a declaration, all of them: as `Declaration.references`.
 
     Raises:
-        FileError: If it has none.
+        FileError: If one is missing.
     """
-    return declaration.reference or read_reference(existing_file(declaration.folder / "reference.json"))
+    for name in declaration.fields or ("",):
+        existing_file(declaration.reference_file(name))
+    return declaration.references
+
+
+def parts_of(found: Discovery | SystemDiscovery) -> Mapping[str, Discovery]:
+    """The discoveries of all fields of a system by name, or the only one under ""."""
+    return found.parts if isinstance(found, SystemDiscovery) else {"": found}

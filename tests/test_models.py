@@ -10,11 +10,14 @@ from scipy.integrate import solve_ivp
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import check_field
+from bayespde.core.system import System
 from bayespde.reference import compare_with_posterior, compare_with_truth
 from bayespde.solve.simulate import SimulationSpec, simulate
 from bayespde.zoo import declaration_names, models_folder, read_declaration
 
-NAMES = declaration_names()
+ALL = declaration_names()
+SYSTEMS = [name for name in ALL if read_declaration(name).fields]
+NAMES = [name for name in ALL if name not in SYSTEMS]
 NEW = {"advection_diffusion", "fisher_kpp", "korteweg_de_vries", "kuramoto_sivashinsky", "swift_hohenberg"}
 SLOW = {"allen_cahn_front"}
 WHOLE = [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in NAMES]
@@ -33,11 +36,14 @@ def clean(declaration):
 
 def test_the_folder_holds_what_is_promised():
     assert {"allen_cahn_front", "burgers", "heat", "phase_field_front"} | NEW <= set(NAMES)
+    assert SYSTEMS == ["reaction_diffusion_spiral"]
     folders = {f.name for f in models_folder().iterdir() if f.is_dir() and not f.name.startswith((".", "__"))}
-    assert folders == set(NAMES)
+    assert folders == set(ALL)
 
 
-def test_declaration_has_card_and_title(declaration):
+@pytest.mark.parametrize("name", ALL)
+def test_declaration_has_card_and_title(name):
+    declaration = read_declaration(name)
     card = (declaration.folder / "README.md").read_text(encoding="utf-8")
     assert card.startswith(f"# {declaration.name}\n")
     headings = ("Physics", "What is identifiable", "What is not", "Reference", "Measured", "Known failure", "Run")
@@ -98,7 +104,7 @@ def test_the_whole_way_meets_the_reference(name):
 def test_other_noise_leaves_the_truth_of_a_reference_alone():
     declaration = read_declaration("burgers")
     other = declaration.with_noise(7)
-    assert other.reference == dataclasses.replace(declaration.reference, posterior=None)
+    assert other.references == {"": dataclasses.replace(declaration.reference, posterior=None)}
     assert other.simulation == dict(declaration.simulation) | {"seed": 7}
     with pytest.raises(ConfigError, match="does not simulate"):
         dataclasses.replace(declaration, settings={"data": {"file": "a.nc"}}).with_noise(7)
@@ -183,3 +189,57 @@ def test_frames_are_those_of_another_integrator(name):
     error = np.abs(found.y.T.reshape(field.shape) - field.values).max()
     # A tenth of what the noise hides, at the worst pixel, after chaos has had its time.
     assert error < 0.1 * spec.noise * float(field.std())
+
+
+@pytest.fixture(scope="module", params=SYSTEMS)
+def system(request):
+    return read_declaration(request.param)
+
+
+def test_references_of_a_system_are_its_simulated_equations(system):
+    simulated = System.from_strings(system.settings["simulate"]["equation"])
+    assert set(system.references) == set(system.fields) == set(simulated.variables)
+    for equation in simulated.equations:
+        reference = system.references[equation.variable]
+        assert reference.coefficients == pytest.approx(equation.as_dict(), rel=1e-12)
+        known = reference.posterior
+        for name, value in reference.coefficients.items():
+            assert known.inclusion_probability[name] > 0.95
+            assert abs(known.mean[name] - value) < reference.sd_tolerance * known.sd[name]
+        assert max(p for n, p in known.inclusion_probability.items() if n not in reference.coefficients) < 0.2
+
+
+def test_fields_of_a_system_have_noise_of_their_own(system):
+    spec = SimulationSpec.from_mapping(system.settings["simulate"])
+    clean, seen = simulate(dataclasses.replace(spec, noise=0.0)), system.field()
+    left = {name: (seen[name] - clean[name]) / (spec.noise * float(clean[name].std())) for name in spec.fields}
+    for name in spec.fields:
+        check_field(seen[name])
+        assert seen[name].attrs["units"] == spec.units[name]
+        assert abs(float(left[name].std()) - 1) < 5 / np.sqrt(2 * left[name].size)
+    first, second = left.values()
+    assert abs(float((first * second).mean())) < 5 / np.sqrt(first.size)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_the_whole_way_of_a_system_meets_its_references(name):
+    declaration = read_declaration(name)
+    found = declaration.run()
+    for field, reference in declaration.references.items():
+        assert compare_with_truth(found[field], reference) == []
+        assert compare_with_posterior(found[field], reference.posterior) == []
+
+
+def test_a_spiral_turns_at_the_rate_of_its_arms():
+    """Far from the core r = 1 up to what the arms' waves cost, 1 - D k^2, and the phase turns by -r^2."""
+    field, spec = _clean("reaction_diffusion_spiral")
+    phase = np.unwrap(np.angle(field["u"].values + 1j * field["v"].values), axis=0)
+    far = np.hypot(
+        *np.meshgrid(field["y"] - spec.initial["u"]["y"], field["x"] - spec.initial["u"]["x"], indexing="ij")
+    )
+    arms = (far > 500) & (far < 800)
+    turned = np.diff(phase, axis=0)[-20:, arms].mean() / float(field["time"][1])
+    squared = (field["u"] ** 2 + field["v"] ** 2).values[-20:, arms].mean()
+    assert turned == pytest.approx(-squared, rel=0.05)
+    assert 0.7 < squared < 1.0

@@ -38,7 +38,8 @@ def initial_state(kind: str, axes: Axes, **parameters: Any) -> xr.DataArray:
     """Build a first frame by name, from plain values as read from a declaration.
 
     Args:
-        kind: "nuclei", "gaussian_pulses", "solitons", "random_waves", "planar_front" or "sine_modes".
+        kind: "nuclei", "gaussian_pulses", "solitons", "random_waves", "planar_front", "sine_modes" or
+            "spiral".
         axes: Positions per dimension (x, or x and y, or x, y and z), evenly spaced, physical units.
         **parameters: Those of the function of that name.
 
@@ -236,8 +237,31 @@ def sine_modes(
     return _frame(axes, total)
 
 
+def spiral(axes: Axes, *, x: float, y: float, core: float, pitch: float, phase: float = 0.0) -> xr.DataArray:
+    """One arm that winds around a centre: `tanh(r / core) cos(angle - 2 pi r / pitch - phase)`.
+
+    Two fields a quarter turn apart in `phase` are the start of a rotating spiral.
+
+    Args:
+        axes: `y` and `x`.
+        x: Of the centre, physical units.
+        y: Of the centre, physical units.
+        core: Radius within which the amplitude falls to zero, physical units.
+        pitch: Distance between turns of the arm, physical units.
+        phase: Radians.
+
+    Returns:
+        A frame `(y, x)`, between -1 and 1.
+    """
+    if set(axes) != {"x", "y"}:
+        raise ValueError("a spiral needs the axes x and y")
+    across, along = np.asarray(axes["x"])[None, :] - x, np.asarray(axes["y"])[:, None] - y
+    radius, angle = np.hypot(along, across), np.arctan2(along, across)
+    return _frame(axes, np.tanh(radius / core) * np.cos(angle - 2 * np.pi * radius / pitch - phase))
+
+
 KINDS: dict[str, Callable[..., xr.DataArray]] = {
-    f.__name__: f for f in (nuclei, gaussian_pulses, solitons, random_waves, planar_front, sine_modes)
+    f.__name__: f for f in (nuclei, gaussian_pulses, solitons, random_waves, planar_front, sine_modes, spiral)
 }
 
 

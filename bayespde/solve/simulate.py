@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -13,6 +13,7 @@ import xarray as xr
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import MINIMUM_SAMPLES, add_noise, check_field
+from bayespde.core.system import System
 from bayespde.solve.derivatives import SPACE_DIMS
 from bayespde.solve.initial import initial_state
 from bayespde.solve.integrate import integrate
@@ -26,20 +27,20 @@ class SimulationSpec:
     """What to simulate.
 
     Attributes:
-        equation: Such as `"u_t = -u*u_x + 0.1*u_xx"`.
+        equation: Such as `"u_t = -u*u_x + 0.1*u_xx"`; of a system one for each field.
         extent: Length per dimension, physical units: points times step, on a periodic grid the period.
         points: Grid points per dimension, the first one at position 0.
         times: `start`, `stop` (physical units, both reached) and `frames`.
-        initial: `kind` and the parameters of that initial state.
+        initial: `kind` and the parameters of that initial state; of a system such a table for each field.
         crop: Per dimension a window `[first, one past the last]` of points that is kept, so that what happens
             outside enters through the edges.
-        noise: Standard deviation of the added noise, relative to that of the kept field.
-        seed: Of the noise.
+        noise: Standard deviation of the added noise, relative to that of the kept field, of each.
+        seed: Of the noise; that of further fields counts on from it.
         units: By name: `u`, `time`, `x`, ...
         method: How to integrate.
     """
 
-    equation: str
+    equation: str | Sequence[str]
     extent: Mapping[str, float]
     points: Mapping[str, int]
     times: Mapping[str, float]
@@ -51,8 +52,9 @@ class SimulationSpec:
     method: Method = field(default_factory=Method)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.equation, str):
-            raise _unusable("equation", self.equation, "a text such as 'u_t = u_xx'")
+        texts = [self.equation] if isinstance(self.equation, str) else self.equation
+        if not isinstance(texts, list | tuple) or not texts or not all(isinstance(t, str) for t in texts):
+            raise _unusable("equation", self.equation, "a text such as 'u_t = u_xx', or one for each field")
         if not isinstance(self.method, Method):
             raise _unusable("method", self.method, "a Method")
         check_number("noise", self.noise, lowest=0)
@@ -62,15 +64,21 @@ class SimulationSpec:
         size = math.prod(self.points.values()) * self.times["frames"]
         if size > MAXIMUM_VALUES:
             raise _unusable("points", f"{size} values", f"at most {MAXIMUM_VALUES} over all frames")
-        if not isinstance(self.initial, Mapping) or not isinstance(self.initial.get("kind"), str):
-            raise _unusable("initial", self.initial, "a table with 'kind' and its parameters")
-        if not all(isinstance(name, str) and name != "axes" for name in self.initial):
-            raise _unusable("initial", list(self.initial), "the kind's own parameters; axes come from the grid")
-        names = [self.equation.partition("_")[0].strip(), "time", *self.points]
-        check_keys(self.units, known=names, where="units")
+        fields = self.fields
+        for name in fields:
+            _check_initial(
+                self.initial.get(name) if len(fields) > 1 and isinstance(self.initial, Mapping) else self.initial
+            )
+        check_keys(self.units, known=[*fields, "time", *self.points], where="units")
         for name, unit in self.units.items():
             if not isinstance(unit, str):
                 raise _unusable(f"units.{name}", unit, "a text")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the variables, in the order of the equations."""
+        texts = [self.equation] if isinstance(self.equation, str) else self.equation
+        return tuple(text.partition("_")[0].strip() or "u" for text in texts)
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> SimulationSpec:
@@ -87,7 +95,7 @@ class SimulationSpec:
         return cls(**plain)
 
 
-def simulate(spec: SimulationSpec, *, progress: bool = False) -> xr.DataArray:
+def simulate(spec: SimulationSpec, *, progress: bool = False) -> xr.DataArray | xr.Dataset:
     """Integrate, cut out the window, add noise.
 
     Args:
@@ -95,24 +103,41 @@ def simulate(spec: SimulationSpec, *, progress: bool = False) -> xr.DataArray:
         progress: Whether to show a bar.
 
     Returns:
-        A checked field `(time, [z, [y,]] x)`, float64, with the units of the specification. The coordinates
-        are those of the whole grid.
+        A checked field `(time, [z, [y,]] x)`, float64, with the units of the specification; of a system a Dataset of
+        them. The coordinates are those of the whole grid.
 
     Raises:
         ConfigError: If the initial state is unknown, or equation, grid and method do not fit together.
         TermError: If the equation does not parse.
         IntegrationError: If the solution blows up.
     """
-    equation = Equation.from_string(spec.equation, variable=spec.equation.partition("_")[0].strip() or "u")
     axes = {d: spec.extent[d] / n * np.arange(n) for d, n in spec.points.items()}
-    start = initial_state(**spec.initial, axes=axes)
     times = np.linspace(spec.times["start"], spec.times["stop"], int(spec.times["frames"]))
-    whole = integrate(equation, start, times, method=spec.method, progress=progress)
+    if isinstance(spec.equation, str):
+        equation = Equation.from_string(spec.equation, variable=spec.fields[0])
+        start = initial_state(**spec.initial, axes=axes)
+        return _recorded(integrate(equation, start, times, method=spec.method, progress=progress), spec, spec.seed)
+    starts = xr.Dataset({name: initial_state(**spec.initial[name], axes=axes) for name in spec.fields})
+    system = System.from_strings(spec.equation)
+    whole = integrate(system, starts, times, method=spec.method, progress=progress)
+    return xr.Dataset({name: _recorded(whole[name], spec, spec.seed + i) for i, name in enumerate(spec.fields)})
+
+
+def _recorded(whole: xr.DataArray, spec: SimulationSpec, seed: int) -> xr.DataArray:
+    """A field as it is seen: its window, units and noise."""
     kept = whole.isel({d: slice(*window) for d, window in spec.crop.items()})
     for name, unit in spec.units.items():
-        (kept if name == kept.name else kept[name]).attrs["units"] = unit
+        if name in (kept.name, *kept.dims):
+            (kept if name == kept.name else kept[name]).attrs["units"] = unit
     kept = check_field(kept)
-    return add_noise(kept, spec.noise, seed=spec.seed) if spec.noise else kept
+    return add_noise(kept, spec.noise, seed=seed) if spec.noise else kept
+
+
+def _check_initial(initial: Any) -> None:
+    if not isinstance(initial, Mapping) or not isinstance(initial.get("kind"), str):
+        raise _unusable("initial", initial, "a table with 'kind' and its parameters, of a system one for each field")
+    if not all(isinstance(name, str) and name != "axes" for name in initial):
+        raise _unusable("initial", list(initial), "the kind's own parameters; axes come from the grid")
 
 
 def _check_grid(extent: Any, points: Any, crop: Any) -> None:
