@@ -48,9 +48,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+")
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0, help="The first seed.")
     arguments = parser.parse_args()
     for name in arguments.names:
-        for seed in range(arguments.seeds):
+        for seed in range(arguments.first, arguments.first + arguments.seeds):
             sys.stdout.write(json.dumps(foretell(name, seed)) + "\n")
             sys.stdout.flush()
 
