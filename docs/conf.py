@@ -44,8 +44,9 @@ html_theme_options = {
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
 }
-html_sidebars = {"references": []}
+html_sidebars = {"developers": []}
 html_show_sourcelink = False
+toc_object_entries_show_parents = "hide"
 
 warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
 
