@@ -53,7 +53,7 @@ class Discovery:
 
     @property
     def statistics(self) -> SufficientStatistics:
-        """The compressed rows that the posterior is of: of test functions, or along a trajectory."""
+        """The compressed rows that the posterior is of, of test functions or along a trajectory."""
         return self.posterior.statistics
 
     def equations(self, *, top: int = 10, level: float = 0.9) -> tuple[RankedEquation, ...]:

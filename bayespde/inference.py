@@ -105,7 +105,7 @@ class SpinSMC:
 
     @property
     def inclusion_probability(self) -> torch.Tensor:
-        """Probability of each spin being up, `[K]`, float64: conditional ones, averaged over particles and runs."""
+        """Probability of each spin being up, `[K]`, float64, conditional ones averaged over particles and runs."""
         return torch.as_tensor(self._run_weights() @ self._done().estimates["rao_blackwell"])
 
     def get_samples(self, num_samples: int | None = None, group_by_chain: bool = False) -> dict[str, torch.Tensor]:

@@ -37,8 +37,16 @@ napoleon_use_rtype = False
 html_theme = "pydata_sphinx_theme"
 html_title = "bayespde"
 html_static_path = ["_static"]
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}
+html_css_files = ["site.css"]
+html_theme_options = {
+    "show_toc_level": 2,
+    "header_links_before_dropdown": 6,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_sidebars = {"developers": []}
 html_show_sourcelink = False
+toc_object_entries_show_parents = "hide"
 
 warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
 

@@ -1,6 +1,7 @@
 """What the documentation shows runs, names what exists, and prints what it says."""
 
 import contextlib
+import html
 import importlib.util
 import io
 import re
@@ -8,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted((DOCS / "reference").glob("*.md"))]
 CARDS = sorted((ROOT / "models").glob("*/README.md"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*ArviZ is undergoing:FutureWarning")
@@ -29,6 +32,16 @@ def blocks(page, *languages):
     """Fenced blocks of a page as pairs of language and text, in order."""
     found = re.findall(r"^```(\w+)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     return [(language, text) for language, text in found if language in languages]
+
+
+def anchors(page):
+    """What `#` may name on a page: its headings, as MyST names them, the labels of all pages, and the bibliography."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.M)
+    named = {re.sub(r"[^\w -]", "", h.lower()).strip().replace(" ", "-") for h in headings}
+    labels = re.findall(r"^\(([\w-]+)\)=", "\n".join(p.read_text(encoding="utf-8") for p in PAGES), flags=re.M)
+    keys = re.findall(r"^@\w+\{(\w+)", (DOCS / "references.bib").read_text(encoding="utf-8"), flags=re.M)
+    return named | set(labels) | {f"ref-{k}" for k in keys}
 
 
 def run_python(page, monkeypatch, folder):
@@ -164,6 +177,23 @@ def test_pages_speak_of_the_package_only(page):
         assert any((page.parent / t).exists() for t in (target, f"../{target}")), target
 
 
+@pytest.mark.parametrize("page", [*PAGES, *CARDS, *NOTEBOOKS], ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_links_lead_to_headings_that_exist(page):
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        folders = (page.parent, page.parent.parent)
+        there = next(f / target for f in folders if (f / target).is_file()) if target else page
+        assert anchor in anchors(there), f"{target}#{anchor}"
+
+
+def test_addresses_outside_are_well_formed():
+    text = "\n".join(p.read_text(encoding="utf-8") for p in [*PAGES, *CARDS, *NOTEBOOKS])
+    for address in re.findall(r"https?:[^\s)>`\"\\]*", text):
+        assert re.fullmatch(r"https://[\w.-]+\.[a-z]{2,}(/[\w./~%#?&=+-]*)?", address), address
+    found = re.findall(r"\bdoi=\{(.*?)\}", (DOCS / "references.bib").read_text(encoding="utf-8"))
+    assert found
+    assert [d for d in found if not re.fullmatch(r"10\.\d{4,9}/[^\s{}]+", d)] == []
+
+
 @pytest.mark.slow
 def test_pages_build_without_a_warning(tmp_path):
     pytest.importorskip("myst_nb")
@@ -179,3 +209,18 @@ def test_pages_build_without_a_warning(tmp_path):
     quickstart = (tmp_path / "html" / "notebooks" / "quickstart.html").read_text(encoding="utf-8")
     assert quickstart.count("<img") >= 2
     assert "probability  log odds" in quickstart
+    assert _broken_links(tmp_path / "html") == []
+
+
+def _broken_links(folder):
+    """Links between built pages that lead nowhere, with the page they are on."""
+    pages = {p.resolve(): p.read_text(encoding="utf-8") for p in folder.rglob("*.html") if "_static" not in p.parts}
+    named = {p: set(re.findall(r'\b(?:id|name)="([^"]+)"', text)) for p, text in pages.items()}
+    broken = []
+    for page, text in pages.items():
+        for link in re.findall(r'\b(?:href|src)="(?![a-z]+:|//)([^"]+)"', text):
+            path, _, anchor = unquote(html.unescape(link)).partition("#")
+            target = (page.parent / path.partition("?")[0]).resolve() if path else page
+            if not target.exists() or (anchor and target in named and anchor not in named[target]):
+                broken.append((page.name, link))
+    return broken

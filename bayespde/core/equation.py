@@ -109,7 +109,7 @@ class Library:
 
     @property
     def complexities(self) -> np.ndarray:
-        """Complexity per term: `[K]`, float64, dimensionless."""
+        """Complexity per term, `[K]`, float64, dimensionless."""
         return np.array([t.complexity for t in self.terms])
 
     @property

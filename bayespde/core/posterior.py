@@ -84,14 +84,14 @@ class Posterior:
 
     @property
     def inclusion_probability(self) -> xr.DataArray:
-        """Probability of each term, over `term`: exact where enumeration ran, else Rao-Blackwell."""
+        """Probability of each term, over `term`; exact where enumeration ran, else Rao-Blackwell."""
         if self.exact is not None:
             return self._over_terms(self.exact.inclusion_probability, "exact")
         return self._over_terms(self.inclusion_estimate("rao_blackwell"), "rao_blackwell")
 
     @property
     def run_weights(self) -> np.ndarray:
-        """Weight of each run in what is pooled over runs, `[R]`, sum 1: by evidence, equal where there is none."""
+        """Weight of each run in what is pooled over runs, `[R]`, sum 1; by evidence, equal where there is none."""
         if np.isnan(self.log_evidence).any():
             return np.full(len(self.log_evidence), 1 / len(self.log_evidence))
         weights = np.exp(self.log_evidence - self.log_evidence.max())

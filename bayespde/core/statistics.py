@@ -151,7 +151,7 @@ class SufficientStatistics:
 
     @property
     def rows(self) -> float:
-        """Effective number of rows: power times rows, summed over blocks."""
+        """Effective number of rows, power times rows, summed over blocks."""
         return float(self.effective_rows.sum())
 
     @cached_property

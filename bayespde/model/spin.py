@@ -110,7 +110,7 @@ class SpinModel:
 
     @property
     def offset(self) -> float:
-        """Weight of the noise prior in squared units of the whitened target: pilot rows times pilot variance."""
+        """Weight of the noise prior in squared units of the whitened target, pilot rows times pilot variance."""
         return self.closed_form.pilot_rows * self.closed_form.pilot_variance
 
     @cached_property

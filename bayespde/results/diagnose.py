@@ -42,7 +42,7 @@ class Diagnosis:
 
     @property
     def failed(self) -> tuple[Check, ...]:
-        """What did not pass, the sampler first: where it failed, the rest says little."""
+        """What did not pass, the sampler first; where it failed, the rest says little."""
         return tuple(c for c in (*self.sampler, *self.fit) if not c.passed)
 
     @property

@@ -72,7 +72,7 @@ class LinearTarget(Target, Protocol):
 
     @property
     def offset(self) -> float:
-        """What the noise prior adds to the residual sum of squares: the evidence is smooth in their sum's log."""
+        """What the noise prior adds to the residual sum of squares; the evidence is smooth in the log of both."""
         ...
 
     def log_evidence_given(self, size: Any, rss: Any, logdet: Any) -> torch.Tensor:

@@ -50,7 +50,7 @@ class NetworkEnsemble:
 
     @property
     def held_out_rmse(self) -> float:
-        """Root mean misfit of these: their root mean square where noise is normal."""
+        """Root mean misfit of these; their root mean square where noise is normal."""
         return float(np.sqrt(np.mean(self.noise.misfit(self.residuals))))
 
     def each(self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None) -> np.ndarray:

@@ -66,7 +66,7 @@ class NetworkFit:
 
     @property
     def held_out_rmse(self) -> float:
-        """Root mean misfit of the mean of the members at pixels that none had seen: rmse where noise is normal."""
+        """Root mean misfit of the mean of the members at pixels that none had seen; rmse where noise is normal."""
         return float(np.sqrt(np.mean(self.noise.misfit(self.residuals.mean(axis=0)))))
 
     def subset(self, members: np.ndarray) -> NetworkFit:
