@@ -16,7 +16,7 @@ import xarray as xr
 from bayespde.config import DiscoverConfig, as_table, check_keys, library_from_mapping, read_toml
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, FileError
-from bayespde.core.field import read_field
+from bayespde.core.field_files import read_field
 from bayespde.core.files import existing_file
 from bayespde.discovery import Discovery
 from bayespde.pipeline import discover
