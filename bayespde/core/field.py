@@ -164,7 +164,7 @@ def check_fields(fields: Any) -> list[xr.DataArray]:
 
 
 def renaming(dims: Sequence[Hashable]) -> dict[str, str]:
-    """What to call dimensions that are not understood, taken to be in the order of those that are missing; else nothing."""
+    """What to call dimensions that are not understood, taken to be in the order of those that are missing."""
     wanted = next((known for known in ALLOWED_DIMS if len(known) == len(dims)), ())
     unknown = [str(d) for d in dims if d not in wanted]
     return dict(zip(unknown, (d for d in wanted if d not in dims), strict=False))
