@@ -25,9 +25,9 @@ def read_field(path: str | PathLike[str], variable: str | None = None) -> xr.Dat
         variable: Name of the variable; by default the only one that has a time dimension, or `u`.
 
     Returns:
-        A checked field, called `u` if its name cannot stand in a term. `t` is taken for `time`. Dates are the numbers in
-        the file and their unit, without the day from which they count. In an .npz file `u` may be stored as `[time, x]` or
-        `[x, time]`, if the lengths tell which.
+        A checked field, called `u` if its name cannot stand in a term. `t` is taken for `time`. Dates are the numbers
+        in the file and their unit, without the day from which they count. In an .npz file `u` may be stored as
+        `[time, x]` or `[x, time]`, if the lengths tell which.
 
     Raises:
         FileError: If the file is not readable, or has no such variable.
@@ -58,7 +58,7 @@ def read_fields(path: str | PathLike[str], variables: Sequence[str]) -> xr.Datas
 
 
 def describe_field(field: xr.DataArray) -> str:
-    """One line that shows whether a checked field was read as it was meant: name, units, ranges and lengths of its axes."""
+    """One line that shows how a field was read: name, units, ranges and lengths of its axes."""
     units = {str(name): str(array.attrs["units"]) for name, array in ((field.name, field), *field.coords.items())}
     shown = {name: "" if unit == "1" else f" {unit}" for name, unit in units.items()}
     axes = [
