@@ -11,7 +11,7 @@ _HOME = {
     "add_noise": "bayespde.core.field",
     "check_field": "bayespde.core.field",
     "make_field": "bayespde.core.field",
-    "read_field": "bayespde.core.field",
+    "read_field": "bayespde.core.field_files",
     "make_samples": "bayespde.core.samples",
     "samples_of": "bayespde.core.samples",
     "Equation": "bayespde.core.equation",

@@ -6,7 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 from time import process_time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,7 @@ app.add_typer(models, name="models")
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 Variable = Annotated[str | None, typer.Option(help="Variable to read from the file.")]
+Method = Annotated[str | None, typer.Option(help="Smoothing: auto; spline, in a fraction of the time; or network.")]
 
 
 @app.command()
@@ -64,9 +65,10 @@ def run(
 
 @app.command()
 def discover(
-    field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u.")],
+    field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u[t, y, x].")],
     output: Output = Path("runs/discovery"),
     terms: Annotated[str | None, typer.Option(help="Candidate terms, separated by commas.")] = None,
+    method: Method = None,
     config: Annotated[Path | None, typer.Option(help="TOML: library, smooth, form, prior, sample, refine.")] = None,
     variable: Variable = None,
     seed: Seed = 0,
@@ -74,12 +76,13 @@ def discover(
     holdout_frames: Annotated[int, typer.Option(help="Last frames that are predicted, and not seen.")] = 0,
 ) -> None:
     """Find the equation behind a field."""
-    from bayespde.config import DiscoverConfig, library_from_mapping, read_toml
-    from bayespde.core.field import read_field
+    from bayespde.config import DiscoverConfig, library_from_mapping
+    from bayespde.core.field_files import describe_field, read_field
     from bayespde.pipeline import discover as discover_field
 
     data = read_field(field, variable)
-    settings = read_toml(config) if config else {}
+    typer.echo(f"read {describe_field(data)}")
+    settings = _settings(config, method)
     section = settings.pop("library", {})
     if terms is not None:
         section = {"terms": [t.strip() for t in terms.split(",")]}
@@ -103,6 +106,7 @@ def discover_system(
     fields: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and all fields.")],
     variables: Annotated[str, typer.Option(help="Names of the fields, separated by commas.")] = "u,v",
     output: Output = Path("runs/system"),
+    method: Method = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML: library.u, library.v, smooth, form, prior, sample.")
     ] = None,
@@ -112,15 +116,16 @@ def discover_system(
 ) -> None:
     """Find the equations behind fields that move each other; one folder for each in that of the run."""
     from bayespde.answers import write_prediction
-    from bayespde.config import DiscoverConfig, libraries_from_mapping, read_toml
-    from bayespde.core.field import read_fields
+    from bayespde.config import DiscoverConfig, libraries_from_mapping
+    from bayespde.core.field_files import describe_field, read_fields
     from bayespde.pipeline import discover_system as discover_fields
     from bayespde.system_prediction import one_of_system
 
     names = [name.strip() for name in variables.split(",")]
     data = read_fields(fields, names)
+    typer.echo("\n".join(f"read {describe_field(data[name])}" for name in names))
     space = data[names[0]].ndim - 1
-    settings = read_toml(config) if config else {}
+    settings = _settings(config, method)
     found = discover_fields(
         data,
         libraries=libraries_from_mapping(settings.pop("library", {}), space=space, variables=names),
@@ -143,7 +148,7 @@ def discover_system(
 
 @app.command()
 def smooth(
-    field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u.")],
+    field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u[t, y, x].")],
     output: Output = Path("derivatives.nc"),
     method: Annotated[str, typer.Option(help="auto, spline or network.")] = "auto",
     noise: Annotated[str, typer.Option(help="auto, gaussian, student_t, poisson or logit.")] = "auto",
@@ -155,14 +160,16 @@ def smooth(
     seed: Seed = 0,
 ) -> None:
     """Smooth a field and write its derivatives, with their standard deviations if the spline is chosen."""
-    from bayespde.core.field import read_field
+    from bayespde.core.field_files import describe_field, read_field
     from bayespde.core.files import atomic_path
     from bayespde.smooth.differentiate import differentiate
     from bayespde.smooth.fit import Smoothing, fit_field
 
     options = Smoothing(method=method, noise=noise, device=device)
+    data = read_field(field, variable)
+    typer.echo(f"read {describe_field(data)}")
     with atomic_path(output) as temporary:
-        fitted = fit_field(read_field(field, variable), options=options, seed=seed, progress=True)
+        fitted = fit_field(data, options=options, seed=seed, progress=True)
         found = differentiate(fitted, space=space, time=time, deviations=deviations or None)
         found.to_netcdf(temporary, engine="h5netcdf")
     typer.echo(fitted.summary())
@@ -212,7 +219,7 @@ def predict(
 ) -> None:
     """Integrate the law of a discovery on from the end of the frames that it has seen."""
     from bayespde.answers import times_until, write_prediction
-    from bayespde.core.field import read_field
+    from bayespde.core.field_files import read_field
     from bayespde.folder import check_belong, read_smooth
     from bayespde.prediction import predict_onward
     from bayespde.results.foretold import score_prediction
@@ -343,6 +350,16 @@ def _meets(declaration: Declaration, *, write: bool) -> bool:
         return False
     typer.echo(f"  {process_time() - started:.0f} s of processor time")
     return met
+
+
+def _settings(config: Path | None, method: str | None) -> dict[str, Any]:
+    """Of a file, with the method of smoothing from the command line."""
+    from bayespde.config import read_toml
+
+    settings = read_toml(config) if config else {}
+    if method is not None:
+        settings["smooth"] = settings.get("smooth", {}) | {"method": method}
+    return settings
 
 
 def _posterior(path: Path) -> Posterior:

@@ -120,11 +120,13 @@ def _posterior_file(folder: Path) -> Path:
     if not file.is_file():
         stages = ("smooth.nc", "statistics.nc", "rows.nc")
         there = [name for name in stages if (folder / name).is_file()]
+        fields = sorted(str(inner.parent) for inner in folder.glob("*/posterior.nc"))
+        resume = "run the discovery again with the same folder; it resumes after the stages that are finished"
         raise FileError(
             "There is no finished discovery in this folder.",
             got=f"{folder}, which has {', '.join(there) or 'none of the stages'}",
             wanted="a folder with posterior.nc",
-            fix="run the discovery again with the same folder; it resumes after the stages that are finished",
+            fix=f"one folder for each field of a system: {', '.join(fields)}" if fields else resume,
         )
     return file
 

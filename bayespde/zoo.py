@@ -23,7 +23,7 @@ from bayespde.config import (
 )
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, FileError
-from bayespde.core.field import read_field, read_fields
+from bayespde.core.field_files import read_field, read_fields
 from bayespde.core.files import existing_file
 from bayespde.discovery import Discovery
 from bayespde.pipeline import discover, discover_system

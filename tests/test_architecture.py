@@ -117,7 +117,9 @@ def test_no_text_is_ever_evaluated():
         names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
         names |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
         names |= {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-        assert not names & {"exec", "sympify", "parse_expr", "pickle", "loads_pickle", "os.system", "popen"}, short(path)
+        assert not names & {"exec", "sympify", "parse_expr", "pickle", "loads_pickle", "os.system", "popen"}, short(
+            path
+        )
         called = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
         assert "eval" not in called, short(path)
 

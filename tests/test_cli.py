@@ -391,3 +391,16 @@ def test_compare_ranks_what_saw_the_same_rows_and_refuses_others(command, poster
     code, _, error = command("diagnose", posteriors / "nowhere.nc")
     assert code == 2
     assert "nowhere.nc" in error
+
+
+def test_the_first_line_says_how_the_file_was_read_and_a_wrong_method_is_named_alone(command, tmp_path):
+    t, x = np.linspace(0, 2, 24), np.linspace(0, 6, 30)
+    values = np.sin(x - t[:, None]) + 0.01 * np.random.default_rng(0).standard_normal((24, 30))
+    np.savez(tmp_path / "own.npz", t=t, x=x, height=values.astype("f4"))
+    code, out, _ = command("smooth", "own.npz", "--method", "spline")
+    assert code == 0
+    assert out.splitlines()[0] == "read height over time 0 to 2 (24), x 0 to 6 (30); no units"
+    code, _, err = command("discover", "own.npz", "--method", "splines", "--terms", "height,height_x")
+    assert code == 2
+    assert "method splines," in err
+    assert "SplineConfig" not in err

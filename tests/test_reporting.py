@@ -201,3 +201,12 @@ def test_a_browser_shows_it_without_a_complaint(found, folder, tmp_path):
     assert str(found.equations(top=1)[0]) in page.by_id("answer").text
     assert re.search(r"Nothing had seen these frames", page.root.text)
     assert len(page.all("img")) == 6
+
+
+def test_the_folder_of_a_system_names_those_of_its_fields(tmp_path):
+    for name in "uv":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "posterior.nc").touch()
+    with pytest.raises(FileError, match="one folder for each field") as caught:
+        bp.report(tmp_path)
+    assert str(tmp_path / "v") in str(caught.value)

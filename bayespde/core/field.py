@@ -1,19 +1,17 @@
-"""Arrays and files -> a checked field: an `xarray.DataArray` whose dims, coords, units and gaps are known good."""
+"""Arrays -> a checked field: an `xarray.DataArray` whose dims, coords, units and gaps are known good."""
 
 from __future__ import annotations
 
 import hashlib
 import keyword
 import re
-from collections.abc import Mapping, Sequence
-from os import PathLike
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from bayespde.core.errors import FieldError, FileError
-from bayespde.core.files import existing_file
+from bayespde.core.errors import FieldError
 from bayespde.core.random import checked_seed
 
 AXIS_LETTER = {"time": "t", "z": "z", "y": "y", "x": "x"}
@@ -57,7 +55,7 @@ def make_field(
             "The values do not match the coordinates.",
             got=f"values {array.shape}, coordinates {dict(zip(coords, shape, strict=True))}",
             wanted="one axis per coordinate, in the order time, z, y, x",
-            fix="transpose the values, for example u.T for an array stored as [x, time]",
+            fix="transpose the values: u.T for an array stored as [x, time], numpy.moveaxis(u, -1, 0) for [y, x, time]",
         )
     field = xr.DataArray(array, dims=tuple(coords), coords=coords, name=name)
     set_units(field, units or {})
@@ -119,7 +117,7 @@ def check_field(field: Any) -> xr.DataArray:
             "The dimensions of the field are not understood.",
             got=field.dims,
             wanted="one of " + ", ".join(map(str, ALLOWED_DIMS)),
-            fix="field.rename({'old': 'time', ...})",
+            fix=f"field.rename({renaming(field.dims) or {'old': 'time'}}), if these are they",
         )
     if np.iscomplexobj(field.values) or not np.issubdtype(field.dtype, np.number):
         raise FieldError("The values must be real numbers.", got=field.dtype, wanted="a real dtype", fix="field.real")
@@ -165,9 +163,23 @@ def check_fields(fields: Any) -> list[xr.DataArray]:
     return checked
 
 
+def renaming(dims: Sequence[Hashable]) -> dict[str, str]:
+    """What to call dimensions that are not understood, taken to be in the order of those that are missing."""
+    wanted = next((known for known in ALLOWED_DIMS if len(known) == len(dims)), ())
+    unknown = [str(d) for d in dims if d not in wanted]
+    return dict(zip(unknown, (d for d in wanted if d not in dims), strict=False))
+
+
+def may_stand(name: str) -> bool:
+    """Whether a variable of this name can stand in a term."""
+    return bool(re.fullmatch("[A-Za-z][A-Za-z0-9]*", name)) and not (
+        name in AXIS_LETTER or name == "t" or keyword.iskeyword(name)
+    )
+
+
 def check_name(name: str) -> None:
     """Raise a `FieldError` unless a variable of this name can stand in a term."""
-    if not re.fullmatch("[A-Za-z][A-Za-z0-9]*", name) or name in AXIS_LETTER or name == "t" or keyword.iskeyword(name):
+    if not may_stand(name):
         raise FieldError(
             "The name of the field cannot stand in a term.",
             got=repr(name),
@@ -249,95 +261,6 @@ def _check_values(field: xr.DataArray) -> None:
             wanted="a field that changes",
             fix="check that the right channel was read",
         )
-
-
-def read_field(path: str | PathLike[str], variable: str | None = None) -> xr.DataArray:
-    """Read a field from netCDF, or from an .npz file with arrays `t`, `x` (`y`, `z`) and `u`.
-
-    Args:
-        path: A `.nc` file, or a `.npz` file; object arrays are refused, so no code is ever run.
-        variable: Name of the variable; by default the only one that has a time dimension, or `u`.
-
-    Returns:
-        A checked field. In an .npz file `u` may be stored as `[time, x]` or `[x, time]`, if the lengths tell which.
-
-    Raises:
-        FileError: If the file is not readable, or has no such variable.
-    """
-    found = _contents(path)
-    if not isinstance(found, xr.Dataset):
-        return _from_npz(found, variable or "u")
-    names = [n for n in found.data_vars if "time" in found[n].dims and not str(n).endswith("_sd")]
-    chosen = variable or (str(names[0]) if len(names) == 1 else "u")
-    return check_field(_variable(found, chosen))
-
-
-def read_fields(path: str | PathLike[str], variables: Sequence[str]) -> xr.Dataset:
-    """Read the fields of a system from netCDF, or from an .npz file with arrays `t`, `x` (`y`, `z`) and the fields.
-
-    Args:
-        path: As for `read_field`.
-        variables: Names of the fields.
-
-    Returns:
-        The checked fields.
-
-    Raises:
-        FileError: If the file is not readable, or has no such variable.
-        FieldError: If a field is not usable, or they do not share their grid.
-    """
-    found = _contents(path)
-    if isinstance(found, xr.Dataset):
-        fields = [_variable(found, name) for name in variables]
-    else:
-        fields = [_from_npz(found, name) for name in variables]
-    return xr.Dataset({str(f.name): f for f in check_fields(xr.Dataset({str(f.name): f for f in fields}))})
-
-
-def _variable(dataset: xr.Dataset, name: str) -> xr.DataArray:
-    if name not in dataset:
-        raise FileError(
-            "The file has no such variable.",
-            got=list(dataset.data_vars),
-            wanted=name,
-            fix="name one with --variable",
-        )
-    return dataset[name]
-
-
-def _contents(path: str | PathLike[str]) -> xr.Dataset | dict[str, np.ndarray]:
-    """What a file holds: a Dataset, or the arrays of an .npz file."""
-    file = existing_file(path)
-    try:
-        if file.suffix == ".npz":
-            with file.open("rb") as stream:
-                return dict(np.load(stream, allow_pickle=False))
-        # Times stay the numbers that the file holds, in the unit it names.
-        with xr.open_dataset(file, engine="h5netcdf", decode_times=False) as dataset:
-            return dataset.load()
-    except Exception as error:  # a damaged file makes the libraries that read it raise almost anything
-        raise FileError(
-            "The file could not be read as a field.",
-            got=f"{file}: {error}",
-            wanted="netCDF-4, or .npz with t, x and u",
-            fix="write it with field.to_netcdf(path) or numpy.savez(path, t=t, x=x, u=u)",
-        ) from error
-
-
-def _from_npz(arrays: dict[str, np.ndarray], name: str) -> xr.DataArray:
-    absent = {name, "t", "x"} - set(arrays)
-    if absent:
-        raise FileError(
-            "The .npz file lacks arrays.",
-            got=sorted(arrays),
-            wanted="t, x (y, z) and u",
-            fix="numpy.savez(path, t=t, x=x, u=u)",
-        )
-    axes = {k: arrays[k].ravel() for k in ("t", "z", "y", "x") if k in arrays}
-    shape, values = tuple(a.size for a in axes.values()), arrays[name]
-    if values.shape != shape and values.T.shape == shape:
-        values = values.T
-    return make_field(values, name=name, t=axes["t"], x=axes["x"], y=axes.get("y"), z=axes.get("z"))
 
 
 def spacings(field: xr.DataArray) -> tuple[float, ...]:

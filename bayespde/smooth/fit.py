@@ -71,11 +71,12 @@ class Smoothing:
         ):
             raise ConfigError(
                 "The settings of the smoother are not understood.",
-                got=self,
+                got=f"method {self.method}, order {self.order}, weight {self.weight}, hold_out {self.hold_out}, "
+                f"noise {self.noise}, steps {self.steps}",
                 wanted="method auto, spline, network; order 1-3; weight >= 0 or auto; "
                 "hold_out auto, pixels, frames, blocks; "
                 f"noise auto, {', '.join(FAMILIES)}; steps >= 1",
-                fix="fit_field(field)",
+                fix="change the one that is not in the list, or leave it out",
             )
 
 
