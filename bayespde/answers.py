@@ -17,6 +17,8 @@ from bayespde.results.foretold import describe_scores
 from bayespde.results.second import format_estimates
 from bayespde.smooth.differentiate import differentiate
 from bayespde.smooth.smooth_field import SmoothField
+from bayespde.system_prediction import one_of_system
+from bayespde.systems import SystemDiscovery
 
 
 def write_answers(found: Discovery, folder: str | PathLike[str]) -> dict[str, Path]:

@@ -87,11 +87,10 @@ def discover(
     if terms is not None:
         section = {"terms": [t.strip() for t in terms.split(",")]}
     library = library_from_mapping(section, space=data.ndim - 1, variable=str(data.name))
-    chosen = DiscoverConfig.from_mapping(settings)
     found = discover_field(
         data,
         library=library,
-        config=chosen,
+        config=DiscoverConfig.from_mapping(settings),
         seed=seed,
         holdout_frames=holdout_frames,
         folder=output,
@@ -115,11 +114,10 @@ def discover_system(
     holdout_frames: Annotated[int, typer.Option(help="Last frames that are predicted, and not seen.")] = 0,
 ) -> None:
     """Find the equations behind fields that move each other; one folder for each in that of the run."""
-    from bayespde.answers import write_prediction
+    from bayespde.answers import write_foretold
     from bayespde.config import DiscoverConfig, libraries_from_mapping
     from bayespde.core.field_files import describe_field, read_fields
     from bayespde.pipeline import discover_system as discover_fields
-    from bayespde.system_prediction import one_of_system
 
     names = [name.strip() for name in variables.split(",")]
     data = read_fields(fields, names)
@@ -139,10 +137,7 @@ def discover_system(
     for name, part in found.parts.items():
         _show(part, output / name)
     if holdout_frames:
-        prediction, scores = found.foretold(seed=seed)
-        for name, part in found.parts.items():
-            _, text = write_prediction(one_of_system(prediction, name), output / name, part.holdout, scores[name])
-            typer.echo(f"\nof the frames of {name} that were held out: {text}\n  {output / name}")
+        typer.echo(write_foretold(found, output, seed=seed))
     typer.echo(f"\n{found.best()}")
 
 
