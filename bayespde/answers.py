@@ -143,3 +143,20 @@ def _write_observed(prediction: xr.Dataset, came: xr.DataArray, scores: xr.Datas
     with atomic_path(path) as temporary:
         scores.assign(observed=at_times).to_netcdf(temporary, engine="h5netcdf")
     return path
+
+
+def write_foretold(found: SystemDiscovery, folder: Path, *, seed: int) -> str:
+    """Foretell the frames of a system that were held out, and write what there is of each field into its folder.
+
+    Returns:
+        What there is to say of each.
+
+    Raises:
+        FileError: If a file cannot be written.
+    """
+    prediction, scores = found.foretold(seed=seed)
+    said = []
+    for name, part in found.parts.items():
+        _, text = write_prediction(one_of_system(prediction, name), folder / name, part.holdout, scores[name])
+        said.append(f"\nof the frames of {name} that were held out: {text}\n  {folder / name}")
+    return "\n".join(said)

@@ -28,7 +28,7 @@ app.add_typer(models, name="models")
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 Variable = Annotated[str | None, typer.Option(help="Variable to read from the file.")]
-Method = Annotated[str | None, typer.Option(help="Smoothing: auto; spline, in a fraction of the time; or network.")]
+Method = Annotated[str | None, typer.Option(help="Smoothing: auto; spline, without neural fields; or network.")]
 
 
 @app.command()
@@ -122,8 +122,7 @@ def discover_system(
     names = [name.strip() for name in variables.split(",")]
     data = read_fields(fields, names)
     typer.echo("\n".join(f"read {describe_field(data[name])}" for name in names))
-    space = data[names[0]].ndim - 1
-    settings = _settings(config, method)
+    settings, space = _settings(config, method), data[names[0]].ndim - 1
     found = discover_fields(
         data,
         libraries=libraries_from_mapping(settings.pop("library", {}), space=space, variables=names),
