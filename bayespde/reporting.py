@@ -26,6 +26,8 @@ FRAMES = 4
 SAME_PLACE = 1e-6
 NO_FRAMES = "No frames were held out, and none were predicted: discover(..., holdout_frames=20), or bayespde predict."
 
+TOGETHER = "The equations of a system are foretold together: SystemDiscovery.foretold()."
+
 
 class Found(Protocol):
     """A discovery: what `discover` returns."""
@@ -108,11 +110,14 @@ def _of_discovery(found: Found, title: str | None) -> Material:
     foretold: tuple[Foretold, ...] = ()
     if found.folder is not None:
         foretold, _ = _predictions(found.folder, found.posterior, found.smooth)
-    if found.holdout is not None and not any(f.scores is not None for f in foretold):
+    is_alone, because = not found.posterior.library.others, NO_FRAMES
+    if not is_alone:
+        because = TOGETHER
+    elif found.holdout is not None and not any(f.scores is not None for f in foretold):
         prediction, scores = found.foretold()
         foretold = (Foretold(_flat(prediction), _flat(found.holdout), scores), *foretold)
     record = {} if found.folder is None else _record(found.folder)
-    return Material(found.posterior, _seen(found.smooth), foretold, record, {"foretold": NO_FRAMES}, title)
+    return Material(found.posterior, _seen(found.smooth), foretold, record, {"foretold": because}, title)
 
 
 def _posterior_file(folder: Path) -> Path:

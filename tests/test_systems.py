@@ -91,6 +91,12 @@ def test_one_equation_is_not_integrated_alone(found):
     assert np.isnan(found["u"].pareto_front()["prediction_error"]).any()
 
 
+def test_one_equation_has_a_report_that_says_that_frames_are_foretold_together(found, tmp_path):
+    page = found["u"].report(tmp_path / "u.html").read_text(encoding="utf-8")
+    assert "foretold together" in page
+    assert "u_t" in page
+
+
 def test_a_posterior_is_read_back_with_its_other_fields(found, tmp_path):
     from bayespde.results.inference_data import load, save
 
