@@ -16,6 +16,7 @@ from bayespde.solve.initial import (
     random_waves,
     sine_modes,
     solitons,
+    spiral,
 )
 
 AXES = {"y": np.arange(12) * 0.5, "x": np.arange(20) * 0.8}
@@ -96,6 +97,22 @@ def test_sine_modes_equal_the_sum_of_sines():
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
+def test_a_spiral_turns_around_its_centre_where_it_vanishes():
+    """A quarter turn in place is a quarter turn in phase; one pitch outwards is none; and tanh is the amplitude."""
+    axis = np.linspace(-10, 10, 81)
+    axes, settings = {"y": axis, "x": axis}, {"x": 0.0, "y": 0.0, "core": 2.0, "pitch": 5.0}
+    first, second = (spiral(axes, phase=p, **settings) for p in (0.0, np.pi / 2))
+    np.testing.assert_allclose(np.rot90(first.values, -1), second.values, atol=1e-12)
+    radius = np.hypot(*np.meshgrid(axis, axis))
+    np.testing.assert_allclose(np.hypot(first, second), np.tanh(radius / 2), atol=1e-12)
+    along = first.sel(y=0.0)
+    amplitude = np.tanh(np.array([2.5, 7.5]) / 2)
+    np.testing.assert_allclose(along.sel(x=[2.5, 7.5]) / amplitude, -1, atol=1e-9)
+    assert float(along.sel(x=0.0)) == 0.0
+    with pytest.raises(ConfigError, match="spiral"):
+        initial_state("spiral", {"x": axis}, **settings)
+
+
 def test_every_kind_is_built_by_name():
     axes = {"x": np.arange(32.0)}
     parameters = {
@@ -105,7 +122,7 @@ def test_every_kind_is_built_by_name():
         "planar_front": {"position": 10.0, "width": 2.0},
         "sine_modes": {"amplitudes": [1.0], "wavenumbers": [1]},
     }
-    assert set(parameters) | {"nuclei"} == set(KINDS)
+    assert set(parameters) | {"nuclei", "spiral"} == set(KINDS)
     for kind, values in parameters.items():
         np.testing.assert_array_equal(initial_state(kind, axes, **values), KINDS[kind](axes, **values))
 
