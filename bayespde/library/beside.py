@@ -54,11 +54,7 @@ class Beside:
     def prepared(self, library: Library, values: Callable[[str], np.ndarray], kind: str) -> Beside:
         """With the noise and the kernels of a library; `values` are derivatives of smooth fields by name."""
         dims = tuple(map(str, self.field.dims))
-        noise = self.noise
-        if noise is None:
-            noise = noise_of(
-                self.field.values, lambda o: values(derivative_name(self.name, o, dims)), self.smooth.noise_scale, kind
-            )
+        noise = self.noise or noise_seen(self.field, values, self.smooth.noise_scale, kind)
         return replace(self, noise=noise, kernels=tuple(noise_kernels(t, self.name, dims) for t in library))
 
     def seen_through(self, windows: tuple[Windows, ...]) -> Beside:
@@ -71,6 +67,18 @@ class Beside:
     def restricted(self, on: np.ndarray) -> Beside:
         """For the terms that are on, `[K]`, bool."""
         return replace(self, kernels=tuple(k for k, keep in zip(self.kernels, on, strict=True) if keep))
+
+
+def noise_seen(
+    field: xr.DataArray,
+    values: Callable[[str], np.ndarray],
+    noise_scale: float,
+    kind: str,
+    jitter: tuple[float, ...] = (),
+) -> NoiseModel:
+    """What the noise of a field is made of, by what its smooth one leaves; arguments as of `noise_of`."""
+    name, dims = str(field.name), tuple(map(str, field.dims))
+    return noise_of(field.values, lambda o: values(derivative_name(name, o, dims)), noise_scale, kind, jitter)
 
 
 def filled(field: xr.DataArray, smooth: GaussianSmoother) -> np.ndarray:

@@ -13,11 +13,11 @@ from scipy.ndimage import uniform_filter
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, FieldError
 from bayespde.core.field import spacings
-from bayespde.core.terms import derivative_name, derivative_orders, evaluate_expression
+from bayespde.core.terms import derivative_orders, evaluate_expression
 from bayespde.library.atoms import Orders, noise_kernels, weak_atoms
-from bayespde.library.beside import Beside, filled
+from bayespde.library.beside import Beside, filled, noise_seen
 from bayespde.library.choose import Weak, choose_windows
-from bayespde.library.noise_model import NoiseModel, noise_of
+from bayespde.library.noise_model import NoiseModel
 from bayespde.library.smoother import GaussianSmoother, Smoother, noise_kept
 from bayespde.library.weak import WeakProblem
 from bayespde.library.windows import Windows
@@ -67,10 +67,7 @@ def weak_problem(
     values = _kept_values({u: smooth} | {b.name: b.smooth for b in beside}, dims)
     missing, fill = np.isnan(field.values), fill or smooth
     raw = {u: filled(field, fill)} | {b.name: filled(b.field, b.fill or b.smooth) for b in beside}
-    if noise is None:
-        noise = noise_of(
-            field.values, lambda o: values(derivative_name(u, o, dims)), smooth.noise_scale, options.noise, jitter
-        )
+    noise = noise or noise_seen(field, values, smooth.noise_scale, options.noise, jitter)
     beside = tuple(b.prepared(library, values, options.noise) for b in beside)
     capped: tuple[str, ...] = ()
     if windows is None:
