@@ -11,14 +11,17 @@ from typing import Any, Protocol
 import numpy as np
 import xarray as xr
 
-from bayespde.core.errors import ConfigError, FileError
+from bayespde.core.errors import ConfigError, FileError, StatisticsError
 from bayespde.core.files import atomic_path
 from bayespde.core.posterior import Posterior
 from bayespde.folder import OBSERVED, PREDICTION, RECORD, check_belong, read_dataset, read_smooth
+from bayespde.prediction import prediction_errors
 from bayespde.results.inference_data import load
+from bayespde.results.pareto import pareto_front
 from bayespde.results.report.material import Foretold, Material, Seen
 from bayespde.smooth.differentiate import derivative_frames
 from bayespde.smooth.smooth_field import SmoothField
+from bayespde.starts import boundary_of
 
 PAGE = "report.html"
 # Frames of a video that are shown.
@@ -101,9 +104,10 @@ def _of_folder(folder: Path, title: str | None) -> Material:
     if smooth is not None:
         check_belong(posterior, smooth)
     foretold, because = _predictions(folder, posterior, smooth)
+    front = _front(posterior, smooth, _held_out(folder, posterior, smooth))
     absent = {"seen": "The folder has no smooth.nc: maps need the smooth field.", "foretold": because}
     seen = None if smooth is None else _seen(smooth)
-    return Material(posterior, seen, foretold, _record(folder), absent, title)
+    return Material(posterior, seen, foretold, _record(folder), front, absent, title)
 
 
 def _of_discovery(found: Found, title: str | None) -> Material:
@@ -117,7 +121,31 @@ def _of_discovery(found: Found, title: str | None) -> Material:
         prediction, scores = found.foretold()
         foretold = (Foretold(_flat(prediction), _flat(found.holdout), scores), *foretold)
     record = {} if found.folder is None else _record(found.folder)
-    return Material(found.posterior, _seen(found.smooth), foretold, record, {"foretold": because}, title)
+    front = _front(found.posterior, found.smooth, found.holdout if is_alone else None)
+    return Material(found.posterior, _seen(found.smooth), foretold, record, front, {"foretold": because}, title)
+
+
+def _front(posterior: Posterior, smooth: SmoothField | None, holdout: xr.DataArray | None) -> xr.Dataset | None:
+    """Complexity against error, and how far the equations of the front are off frames held out; None if none were."""
+    if smooth is None or holdout is None:
+        return None
+    try:
+        front = pareto_front(posterior)
+    except StatisticsError:
+        return None
+    best, errors = front["on_front"].values, np.full(front.sizes["equation"], np.nan)
+    laws, boundary = front["coefficient"].values[best], boundary_of(posterior, smooth)
+    errors[best] = prediction_errors(posterior.library, laws, smooth, holdout, boundary=boundary)
+    return front.assign(prediction_error=("equation", errors))
+
+
+def _held_out(folder: Path, posterior: Posterior, smooth: SmoothField | None) -> xr.DataArray | None:
+    """The frames that a discovery has not seen, from its folder."""
+    if posterior.library.others or not all((folder / name).is_file() for name in (PREDICTION, OBSERVED)):
+        return None
+    prediction = read_dataset(folder / PREDICTION)
+    came = _came(prediction, folder / OBSERVED) if _belongs(prediction, posterior, smooth) else None
+    return None if came is None else came["observed"].rename(posterior.library.variable)
 
 
 def _posterior_file(folder: Path) -> Path:
@@ -183,14 +211,21 @@ def _belongs(prediction: xr.Dataset, posterior: Posterior, smooth: SmoothField |
 
 
 def _with_observed(prediction: xr.Dataset, file: Path) -> Foretold:
-    if not file.is_file():
-        return Foretold(_flat(prediction))
-    came = read_dataset(file)
-    clock, times = came["time"].values, prediction["time"].values
-    if clock.shape != times.shape or np.abs(clock - times).max() > SAME_PLACE * np.abs(times).max():
+    came = _came(prediction, file)
+    if came is None:
         return Foretold(_flat(prediction))
     observed = came["observed"].rename(prediction.attrs["field"])
     return Foretold(_flat(prediction), _flat(observed), came.drop_vars("observed"))
+
+
+def _came(prediction: xr.Dataset, file: Path) -> xr.Dataset | None:
+    """What was observed at the times of a prediction, with its scores."""
+    if not file.is_file():
+        return None
+    came = read_dataset(file)
+    clock, times = came["time"].values, prediction["time"].values
+    is_same = clock.shape == times.shape and np.abs(clock - times).max() <= SAME_PLACE * np.abs(times).max()
+    return came if is_same else None
 
 
 def _flat(values: Any) -> Any:

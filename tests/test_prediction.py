@@ -304,8 +304,14 @@ def test_figures_of_planes(found, tmp_path):
     values = np.random.default_rng(0).random((5, 6, 12, 12))
     u = xr.DataArray(values, dims=("draw", "time", "y", "x"), coords={"time": np.arange(6.0), "y": axis, "x": axis})
     prediction = xr.Dataset({"u": u}, attrs={"field": "u", "noise_scale": 0.1, "boundary": "periodic"})
-    figure = bp.figures.plot_prediction(prediction, u.mean("draw"), frames=3)
-    titles = [a.get_title() for a in figure.axes if a.get_title()]
-    assert titles[::3] == ["mean, $t$ = 0", "came, $t$ = 0", "sd, $t$ = 0"]
+    observed = u.mean("draw") + 0.3 * (u["x"] > 0.5)
+    figure = bp.figures.plot_prediction(prediction, observed, frames=3)
+    drawn = [a for a in figure.axes if a.images]
+    assert [a.get_ylabel().split("\n")[0] for a in drawn[::3]] == ["predicted", "observed", "difference", "sd"]
+    assert [a.get_title() for a in drawn[:3]] == ["$t$ = 0", "$t$ = 2", "$t$ = 5"]
+    assert {a.get_xlabel() for a in drawn[-3:]} == {"x (dimensionless)"}
+    np.testing.assert_allclose(drawn[7].images[0].get_array(), np.tile(0.3 * (axis > 0.5), (12, 1)), atol=1e-12)
+    np.testing.assert_allclose(drawn[-1].images[0].get_array(), np.std(values[:, 5], axis=0))
+    assert len([a for a in bp.figures.plot_prediction(prediction).axes if a.images]) == 8
     path = bp.figures.animate_prediction(prediction, tmp_path / "plane.gif")
     assert path.stat().st_size > 1000

@@ -52,7 +52,7 @@ def test_a_folder_alone_is_enough(found, folder):
     page = read(path)
     best = found.equations(top=1)[0]
     assert str(best) in page.by_id("answer").text
-    assert len(page.all("img")) == 6
+    assert len(page.all("img")) == 7
     assert "Left out" not in page.root.text
     provenance = page.by_id("provenance").text
     record = json.loads((folder / "provenance.json").read_text())
@@ -67,6 +67,19 @@ def test_a_folder_alone_is_enough(found, folder):
     assert "Nothing had seen these frames" in page.by_id("prediction").text
     left = float(np.nanstd(found.smooth.field - found.smooth.evaluate((0, 0))))
     assert f"{left:.3g}" in page.by_id("field").all("img")[0].attributes["alt"]
+
+
+def test_the_front_knows_how_well_its_equations_foretell(found, folder):
+    front = found.pareto_front()
+    best = front.isel(equation=np.flatnonzero(front["on_front"].values))
+    table = read(bp.report(folder)).by_id("pareto").all("table")[0]
+    shown = [[cell.text for cell in row.all("td")] for row in table.all("tr")[1:]]
+    wanted = [f"{e:.3g}" if np.isfinite(e) else "ends before" for e in best["prediction_error"].values]
+    assert [row[3] for row in shown] == wanted
+    chosen = int(np.flatnonzero(best["selected"].values)[0])
+    assert float(shown[chosen][3]) < 0.5 * float(shown[0][3])
+    (folder / "observed.nc").unlink()
+    assert "held out" not in read(bp.report(folder)).by_id("pareto").text
 
 
 def test_scores_are_those_of_the_file(folder):
@@ -122,7 +135,7 @@ def test_what_a_folder_lacks_is_left_out_with_a_reason(folder):
     assert "Left out: The folder has no smooth.nc" in page.by_id("derivatives").text
     assert "No frames were held out" in page.by_id("prediction").text
     assert "Finished not recorded" in page.by_id("provenance").text
-    assert len(page.all("img")) == 2
+    assert len(page.all("img")) == 3
 
 
 def test_frames_that_are_not_in_the_folder_are_not_invented(folder):
@@ -200,7 +213,7 @@ def test_a_browser_shows_it_without_a_complaint(found, folder, tmp_path):
     assert page.all("h1")[0].text == "<script>document.title = 'run'</script>"
     assert str(found.equations(top=1)[0]) in page.by_id("answer").text
     assert re.search(r"Nothing had seen these frames", page.root.text)
-    assert len(page.all("img")) == 6
+    assert len(page.all("img")) == 7
 
 
 def test_the_folder_of_a_system_names_those_of_its_fields(tmp_path):

@@ -66,12 +66,21 @@ def test_inclusion_shows_every_term_with_exact_bars_and_sampled_markers(burgers)
     assert sorted(markers) == pytest.approx(sorted(burgers.inclusion_estimate("rao_blackwell")))
 
 
+def test_inclusion_leaves_out_what_is_improbable_and_says_so(burgers):
+    probability = np.sort(burgers.exact.inclusion_probability)[::-1]
+    axes = plot_inclusion(burgers, at_least=0.5 * (probability[1] + probability[2])).axes[0]
+    np.testing.assert_allclose([bar.get_width() for bar in axes.patches], probability[:2])
+    assert axes.get_title() == f"3 others, at most {probability[2]:.2g}"
+    assert len(plot_inclusion(burgers, at_least=1.1).axes[0].patches) == 1
+
+
 def test_inclusion_without_enumeration_has_whiskers(sampled):
-    axes = plot_inclusion(sampled).axes[0]
+    figure = plot_inclusion(sampled)
+    axes = figure.axes[0]
     whiskers = next(c for c in axes.containers if getattr(c, "has_xerr", False)).lines[2][0].get_segments()
     half = [(s[1, 0] - s[0, 0]) / 2 for s in whiskers]
     assert sorted(half) == pytest.approx(sorted(sampled.inclusion_error.values))
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == [
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == [
         "sequential Monte Carlo",
         "standard error",
     ]

@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from bayespde.core.posterior import Posterior
-from bayespde.results.figures.style import BLUE, GREY, LARGEST, ORANGE, SMALL, WIDTH, label_axes, new_figure
+from bayespde.results.figures.style import (
+    BLUE,
+    GREY,
+    LARGEST,
+    ORANGE,
+    PAGE,
+    SMALL,
+    label_axes,
+    legend_above,
+    new_figure,
+)
 from bayespde.results.typeset import math_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Letters of an equation per inch.
+LETTERS = 13
 
-def plot_inclusion(posterior: Posterior) -> Figure:
+
+def plot_inclusion(posterior: Posterior, *, at_least: float = 0.0, width: float = 0.7 * PAGE) -> Figure:
     """Draw the inclusion probability of each term, the sampler's beside the exact one where both exist.
 
     Args:
         posterior: What sampling or enumeration returned.
+        at_least: Probability below which a term is left out; the most probable one never is.
+        width: Of the figure, inches.
 
     Returns:
         Horizontal bars, most probable term first, forty at most; whiskers are one Monte Carlo
-        standard error to either side.
+        standard error to either side. The axis says how many terms are left out, and what the first of them has.
     """
     probability = posterior.inclusion_probability
-    order = np.argsort(-probability.values, kind="stable")[:LARGEST]
-    figure = new_figure(0.7 * WIDTH, 1.0 + 0.24 * len(order))
+    order = np.argsort(-probability.values, kind="stable")
+    count = min(LARGEST, max(1, int(np.sum(probability.values >= at_least))))
+    order, rest = order[:count], order[count:]
+    figure = new_figure(width, 1.0 + 0.24 * count)
     axes, rows = figure.add_subplot(), np.arange(len(order))
     sampled = posterior.inclusion_estimate("rao_blackwell")[order]
     error = posterior.inclusion_error.values[order]
@@ -44,20 +62,20 @@ def plot_inclusion(posterior: Posterior) -> Figure:
     axes.axvline(0.5, color=GREY, lw=0.8, ls="--", zorder=0)
     axes.set_yticks(rows, [math_text(str(probability["term"].values[i])) for i in order])
     axes.set(xlim=(0, 1.03), ylim=(len(order) - 0.4, -0.6))
-    label_axes(
-        axes,
-        x="inclusion probability (dimensionless)",
-        y="term" if len(order) == probability.size else f"term ({LARGEST} of {probability.size})",
-    )
-    axes.legend(fontsize=SMALL, frameon=False, loc="lower right")
+    label_axes(axes, x="inclusion probability (dimensionless)", y="term")
+    if len(rest):
+        left_out = f"{len(rest)} other{'s' if len(rest) > 1 else ''}, at most {float(probability[rest[0]]):.2g}"
+        axes.set_title(left_out, fontsize=SMALL, color=GREY)
+    legend_above(figure)
     return figure
 
 
-def plot_pareto(front: xr.Dataset) -> Figure:
+def plot_pareto(front: xr.Dataset, *, width: float = PAGE) -> Figure:
     """Draw complexity against cross-validated error, with the front connected and its equations listed below.
 
     Args:
         front: What `pareto_front` returned.
+        width: Of the figure, inches.
 
     Returns:
         A figure of two panels: the plot (log error; whiskers are plus and minus one standard error between
@@ -65,8 +83,10 @@ def plot_pareto(front: xr.Dataset) -> Figure:
     """
     best = front.isel(equation=np.flatnonzero(front["on_front"].values))
     chosen = front.isel(equation=np.flatnonzero(front["selected"].values))
-    figure = new_figure(WIDTH, 3.4 + 0.21 * best.sizes["equation"])
-    axes, key = figure.subplots(2, 1, height_ratios=[3.2, 0.05 + 0.21 * best.sizes["equation"]])
+    listed = [_wrapped(str(text), width) for text in best["text"].values]
+    lines = 0.05 + 0.21 * sum(map(len, listed))
+    figure = new_figure(width, 3.35 + lines)
+    axes, key = figure.subplots(2, 1, height_ratios=[3.2, lines])
     axes.plot(
         front["complexity"],
         front["cross_validated_error"],
@@ -85,8 +105,9 @@ def plot_pareto(front: xr.Dataset) -> Figure:
     axes.margins(x=0.06, y=0.14)
     axes.xaxis.get_major_locator().set_params(integer=True)
     label_axes(axes, x="complexity (dimensionless)", y="cross-validated error\n(rms relative to the target)")
-    axes.legend(fontsize=SMALL, frameon=False, loc="upper right")
-    _list_equations(axes, key, best)
+    legend_above(figure)
+    _number_points(axes, best)
+    _list_equations(key, listed, best["selected"].values)
     _shrink_to_fit(figure, key)
     return figure
 
@@ -97,20 +118,37 @@ def _log_whiskers(front: xr.Dataset) -> np.ndarray:
     return np.stack([np.minimum(sd, 0.9 * error), sd])
 
 
-def _list_equations(axes: Axes, key: Axes, best: xr.Dataset) -> None:
-    """Number the points of the front and write their equations below."""
-    key.set_axis_off()
-    count = best.sizes["equation"]
-    for i in range(count):
+def _number_points(axes: Axes, best: xr.Dataset) -> None:
+    for i in range(best.sizes["equation"]):
         point = best.isel(equation=i)
         colour = ORANGE if bool(point["selected"]) else "black"
         where = (float(point["complexity"]), float(point["cross_validated_error"]))
         axes.annotate(str(i + 1), where, xytext=(7, 6), textcoords="offset points", fontsize=SMALL, color=colour)
-        text = f"{i + 1}:  {math_text(str(point['text'].values))}"
-        line = key.text(
-            0, 1 - (i + 0.5) / count, text, transform=key.transAxes, fontsize=SMALL, va="center", color=colour
-        )
-        line.set_in_layout(False)
+
+
+def _wrapped(equation: str, width: float) -> list[str]:
+    """An equation in lines that fit into a width, broken before a sign."""
+    lines: list[str] = []
+    for piece in re.split(r" (?=[+-] )", equation):
+        if lines and len(lines[-1]) + len(piece) < LETTERS * width:
+            lines[-1] += f" {piece}"
+        else:
+            lines.append(piece)
+    return lines
+
+
+def _list_equations(key: Axes, listed: list[list[str]], selected: np.ndarray) -> None:
+    """Write the equations by number."""
+    key.set_axis_off()
+    count, row = sum(map(len, listed)), 0
+    for number, (lines, chosen) in enumerate(zip(listed, selected, strict=True), start=1):
+        for i, line in enumerate(lines):
+            start = f"{number}:  " if i == 0 else "       "
+            place: dict[str, Any] = {"transform": key.transAxes, "fontsize": SMALL, "va": "center"}
+            colour = ORANGE if chosen else "black"
+            text = key.text(0, 1 - (row + 0.5) / count, start + math_text(line), color=colour, **place)
+            text.set_in_layout(False)
+            row += 1
 
 
 def _shrink_to_fit(figure: Figure, axes: Axes) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from bayespde.core.groups import Group, collinear_groups
 from bayespde.core.posterior import Posterior
 from bayespde.results.configurations import co_inclusion, configuration_table
-from bayespde.results.figures.style import BLUE, GREY, LARGEST, SMALL, WIDTH, label_axes, new_figure
+from bayespde.results.figures.style import BLUE, GREY, LARGEST, PAGE, SMALL, label_axes, new_figure
 from bayespde.results.typeset import math_text
 
 if TYPE_CHECKING:
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 SHOWN = 0.01
 
 
-def plot_configurations(posterior: Posterior, *, top: int = 12) -> Figure:
+def plot_configurations(posterior: Posterior, *, top: int = 12, width: float | None = None) -> Figure:
     """Draw the most probable equations as rows of terms, with their probabilities.
 
     Args:
         posterior: What sampling or enumeration returned.
         top: How many equations at most.
+        width: Of the figure, inches; by default as wide as its terms need.
 
     Returns:
         Left: filled squares are the terms of each equation; terms that are in none of them, and nowhere probable, are
@@ -37,11 +38,12 @@ def plot_configurations(posterior: Posterior, *, top: int = 12) -> Figure:
     spins, probability = table["spin"].values.astype(bool), table["probability"].values
     kept = np.flatnonzero(spins.any(axis=0) | (posterior.inclusion_probability.values > SHOWN))[:LARGEST]
     rows, count = np.arange(len(spins)), len(spins)
-    figure = new_figure(max(0.6 * WIDTH, 2.6 + 0.28 * len(kept)), 1.5 + 0.24 * count)
+    width = width or max(0.6 * PAGE, 2.6 + 0.28 * len(kept))
+    figure = new_figure(width, 1.5 + 0.24 * count)
     left, right = figure.subplots(1, 2, width_ratios=[max(len(kept), 3), 6], sharey=True)
     row, column = np.nonzero(spins[:, kept])
-    left.plot(column, row, "s", ms=9, color=BLUE)
-    left.set_xticks(np.arange(len(kept)), [math_text(str(table["term"].values[k])) for k in kept], rotation=60)
+    left.plot(column, row, "s", ms=min(9.0, 72 * 0.5 * width / max(len(kept), 3)), color=BLUE)
+    left.set_xticks(np.arange(len(kept)), [math_text(str(table["term"].values[k])) for k in kept], rotation=90)
     left.set(xlim=(-0.6, len(kept) - 0.4), ylim=(count - 0.4, -0.6))
     left.set_yticks(rows, [str(r + 1) for r in rows])
     left.grid(color=GREY, lw=0.3)
@@ -50,16 +52,17 @@ def plot_configurations(posterior: Posterior, *, top: int = 12) -> Figure:
     error = None if posterior.exact is not None else np.nan_to_num(table["standard_error"].values)
     right.barh(rows, probability, xerr=error, height=0.6, color=BLUE, capsize=2)
     right.set_xlim(0, 1.02)
-    label_axes(right, x="probability (dimensionless)", y="")
-    right.set_title(f"{table.attrs['captured']:.1%} of the mass", fontsize=SMALL)
+    label_axes(right, x="probability\n(dimensionless)", y="")
+    right.set_title(f"{table.attrs['captured']:.1%} of the mass", fontsize=SMALL, loc="right")
     return figure
 
 
-def plot_co_inclusion(posterior: Posterior) -> Figure:
+def plot_co_inclusion(posterior: Posterior, *, width: float | None = None) -> Figure:
     """Draw which terms come together, and which stand in for each other.
 
     Args:
         posterior: What sampling or enumeration returned.
+        width: Of the figure, inches; by default as wide as its terms need.
 
     Returns:
         The correlations of the spins of all terms that are neither certain nor excluded: blue pairs replace each other,
@@ -70,7 +73,7 @@ def plot_co_inclusion(posterior: Posterior) -> Figure:
     table, groups = co_inclusion(posterior), collinear_groups(posterior.statistics)
     mean = np.diagonal(table["probability"].values)
     kept = np.flatnonzero((mean > SHOWN) & (mean < 1 - SHOWN))[:LARGEST]
-    figure = new_figure(max(0.5 * WIDTH, 2.0 + 0.3 * len(kept)), max(2.0, 1.4 + 0.3 * len(kept)))
+    figure = new_figure(width or max(0.5 * PAGE, 2.0 + 0.3 * len(kept)), max(2.0, 1.4 + 0.3 * len(kept)))
     axes = figure.add_subplot()
     if not len(kept):
         axes.set_axis_off()

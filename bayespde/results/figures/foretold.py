@@ -11,7 +11,19 @@ import xarray as xr
 
 from bayespde.core.errors import ConfigError, FileError
 from bayespde.core.files import atomic_path
-from bayespde.results.figures.style import BLUE, GREEN, GREY, ORANGE, SMALL, WIDTH, label_axes, new_figure
+from bayespde.results.figures.panels import Panel, at_time, draw_map, rows_of_frames, spread
+from bayespde.results.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PAGE,
+    SMALL,
+    columns_within,
+    label_axes,
+    legend_above,
+    new_figure,
+)
 from bayespde.results.foretold import band
 from bayespde.results.typeset import axis_title, math_text, unit_text
 
@@ -23,7 +35,12 @@ WRITERS = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 
 def plot_prediction(
-    prediction: xr.Dataset, observed: xr.DataArray | None = None, *, frames: int = 4, level: float = 0.9
+    prediction: xr.Dataset,
+    observed: xr.DataArray | None = None,
+    *,
+    frames: int = 4,
+    level: float = 0.9,
+    width: float = PAGE,
 ) -> Figure:
     """Draw what was predicted at some times, and what came.
 
@@ -32,10 +49,11 @@ def plot_prediction(
         observed: Frames at the same times, if they have come.
         frames: How many times, evenly spaced.
         level: Probability of the bands.
+        width: Of the figure, inches.
 
     Returns:
-        One space dimension: a panel per time with the mean and the band of the field, without the noise of pixels. Two:
-        rows for the mean, what came, and the standard deviation.
+        One space dimension: a panel per time with the mean and the band of the field, without and with the noise of
+        pixels. Two: rows for the mean, what was observed, the difference of the two, and the standard deviation.
 
     Raises:
         ConfigError: If there are three space dimensions.
@@ -43,41 +61,49 @@ def plot_prediction(
     drawn, noise = _lasting(prediction), float(prediction.attrs["noise_scale"])
     times = drawn["time"].values[np.unique(np.linspace(0, drawn.sizes["time"] - 1, frames).round().astype(int))]
     if drawn.ndim == 3:
-        figure = new_figure(WIDTH, 2.3 * -(-len(times) // 2))
-        panels = figure.subplots(-(-len(times) // 2), 2, sharex=True, sharey=True, squeeze=False).ravel()
+        columns = columns_within(width, 2)
+        rows = -(-len(times) // columns)
+        figure = new_figure(width, 2.3 * rows)
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, time in zip(panels, times, strict=False):
-            _line(axes, drawn.sel(time=time), _came(observed, time), noise, level)
+            _line(axes, drawn.sel(time=time), _at(observed, time), noise, level)
+            axes.label_outer()
         for axes in panels[len(times) :]:
             axes.set_axis_off()
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=SMALL)
+        legend_above(figure)
         return figure
     _check_flat(drawn)
-    parts = {"mean": drawn.mean("draw"), "came": observed, "sd": drawn.std("draw")}
-    rows = {name: values for name, values in parts.items() if values is not None}
-    figure = new_figure(WIDTH, 1.9 * len(rows))
-    grid = figure.subplots(len(rows), len(times), squeeze=False, sharex=True, sharey=True)
+    return _frames(
+        drawn.sel(time=times), None if observed is None else observed.sel(time=times, method="nearest"), width
+    )
+
+
+def _frames(drawn: xr.DataArray, observed: xr.DataArray | None, width: float) -> Figure:
+    """Rows of maps: predicted, observed, their difference, and how far the draws spread."""
+    mean, sd = drawn.mean("draw", keep_attrs=True), drawn.std("draw")
     limits = _limits(drawn)
-    for line, (name, values) in zip(grid, rows.items(), strict=True):
-        own = name == "sd"
-        shown = {"cmap": "magma", "vmin": 0.0, "vmax": float(values.max())} if own else {"cmap": "viridis", **limits}
-        for axes, time in zip(line, times, strict=True):
-            image = _map(axes, values.sel(time=time, method="nearest"), shown)
-            axes.set_title(f"{name}, {_at(drawn, time)}", fontsize=SMALL)
-        figure.colorbar(image, ax=list(line), shrink=0.8).ax.tick_params(labelsize=SMALL)
-    return figure
+    parts = {"predicted": Panel(mean, "predicted", limits=limits)}
+    if observed is not None:
+        apart = observed - mean.values
+        parts["observed"] = Panel(observed, "observed", limits=limits)
+        parts["difference"] = Panel(apart, "difference", signed=True, limits=(-spread(apart), spread(apart)))
+    parts["sd"] = Panel(sd, "sd", limits=(0.0, float(sd.max()) or 1.0), colours="magma")
+    return rows_of_frames(parts, mean, width=width)
 
 
-def plot_scores(scores: xr.Dataset) -> Figure:
+def plot_scores(scores: xr.Dataset, *, width: float = PAGE) -> Figure:
     """Draw errors and coverage by horizon.
 
     Args:
         scores: What `score_prediction` returned.
+        width: Of the figure, inches.
 
     Returns:
         Two panels: root mean square errors of the law and of what needs none; coverage of pixels, and what it is to be.
     """
-    figure = new_figure(WIDTH, 2.9)
-    errors, cover = figure.subplots(1, 2)
+    columns = columns_within(width, 2)
+    figure = new_figure(width, 0.5 + 2.4 * (2 // columns))
+    errors, cover = figure.subplots(2 // columns, columns, squeeze=False).ravel()
     horizon = scores["horizon"].values
     lines = {
         "rmse": ("the law", BLUE),
@@ -88,7 +114,7 @@ def plot_scores(scores: xr.Dataset) -> Figure:
         if name in scores:
             errors.plot(horizon, scores[name], color=colour, label=label, lw=1.4)
     errors.set_yscale("log")
-    figure.legend(fontsize=SMALL, frameon=False, loc="outside upper center", ncols=3)
+    legend_above(figure)
     units = (unit_text(str(a.get("units", "1"))).strip() for a in (scores["time"].attrs, scores.attrs))
     clock, unit = (text or "dimensionless" for text in units)
     label_axes(errors, x=f"horizon ({clock})", y=f"root mean square error ({unit})")
@@ -129,7 +155,7 @@ def animate_prediction(
             fix="prediction.gif",
         )
     drawn, noise = _lasting(prediction), float(prediction.attrs["noise_scale"])
-    figure = new_figure(WIDTH, 3.2)
+    figure = new_figure(PAGE, 3.2)
     draw = _moving_line(figure, drawn, observed, noise) if drawn.ndim == 3 else _moving_maps(figure, drawn, observed)
     film = FuncAnimation(figure, draw, frames=drawn.sizes["time"], blit=False)
     with atomic_path(file) as temporary:
@@ -143,8 +169,8 @@ def _moving_line(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | N
     def draw(k: int) -> list[Any]:
         axes.clear()
         time = float(drawn["time"][k])
-        _line(axes, drawn.isel(time=k), _came(observed, time), noise, 0.9)
-        axes.set_ylim(limits["vmin"], limits["vmax"])
+        _line(axes, drawn.isel(time=k), _at(observed, time), noise, 0.9)
+        axes.set_ylim(limits)
         axes.legend(fontsize=SMALL, frameon=False, loc="upper right")
         return []
 
@@ -153,17 +179,21 @@ def _moving_line(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | N
 
 def _moving_maps(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | None) -> Any:
     _check_flat(drawn)
-    parts = {"predicted": drawn.mean("draw"), "came": observed}
+    parts = {"predicted": drawn.mean("draw", keep_attrs=True), "observed": observed}
     shown = {name: values for name, values in parts.items() if values is not None}
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
-    look = {"cmap": "viridis", **_limits(drawn)}
+    limits = _limits(drawn)
 
     def draw(k: int) -> list[Any]:
         time = float(drawn["time"][k])
         for axes, (name, values) in zip(panels, shown.items(), strict=True):
             axes.clear()
-            _map(axes, values.sel(time=time, method="nearest"), look)
-            axes.set_title(f"{name}, {_at(drawn, time)}", fontsize=SMALL)
+            frame = values.sel(time=time, method="nearest")
+            draw_map(axes, Panel(frame, name, limits=limits), drawn.isel(draw=0))
+            axes.set_aspect("equal")
+            axes.set_title(f"{name}, {at_time(drawn.isel(time=k))}", fontsize=SMALL)
+            axes.set_xlabel(axis_title(drawn, "x"), fontsize=SMALL)
+            axes.set_ylabel(axis_title(drawn, "y"), fontsize=SMALL)
         return []
 
     return draw
@@ -181,23 +211,12 @@ def _line(axes: Axes, draws: xr.DataArray, came: xr.DataArray | None, noise: flo
     axes.fill_between(x, low, high, color=BLUE, alpha=0.4, lw=0, label=f"{level:.0%} of the draws")
     axes.plot(x, draws.mean("draw").values, color=BLUE, lw=1.0, label="mean")
     if came is not None:
-        axes.plot(x, came.values, ".", ms=2.5, color=ORANGE, label="came")
-    axes.set_title(_at(draws, float(draws["time"])), fontsize=SMALL)
+        axes.plot(x, came.values, ".", ms=2.5, color=ORANGE, label="observed")
+    axes.set_title(at_time(draws), fontsize=SMALL)
     label_axes(axes, x=axis_title(draws, place), y=f"{math_text(str(draws.name))}{unit}")
 
 
-def _map(axes: Axes, values: xr.DataArray, look: dict[str, Any]) -> Any:
-    y, x = values.dims[-2:]
-    extent = (float(values[x][0]), float(values[x][-1]), float(values[y][0]), float(values[y][-1]))
-    axes.tick_params(labelsize=SMALL)
-    return axes.imshow(values.values, origin="lower", extent=extent, interpolation="nearest", **look)
-
-
-def _at(drawn: xr.DataArray, time: float) -> str:
-    return f"$t$ = {time:.3g}{unit_text(str(drawn['time'].attrs.get('units', '1')))}"
-
-
-def _came(observed: xr.DataArray | None, time: float) -> xr.DataArray | None:
+def _at(observed: xr.DataArray | None, time: float) -> xr.DataArray | None:
     return None if observed is None else observed.sel(time=time, method="nearest")
 
 
@@ -215,11 +234,11 @@ def _lasting(prediction: xr.Dataset) -> xr.DataArray:
     return drawn.isel(time=np.flatnonzero(came))
 
 
-def _limits(drawn: xr.DataArray) -> dict[str, float]:
+def _limits(drawn: xr.DataArray) -> tuple[float, float]:
     """Of colours and axes: what the mean takes, and a little more."""
     middle = drawn.mean("draw")
     low, high = float(middle.min()), float(middle.max())
-    return {"vmin": low - 0.05 * (high - low), "vmax": high + 0.05 * (high - low)}
+    return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
 
 def _check_flat(drawn: xr.DataArray) -> None:

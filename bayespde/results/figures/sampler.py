@@ -8,7 +8,19 @@ import numpy as np
 
 from bayespde.core.posterior import Posterior
 from bayespde.results.diagnostics import run_agreement
-from bayespde.results.figures.style import BLUE, BY_RUN, GREY, LARGEST, ORANGE, SMALL, WIDTH, label_axes, new_figure
+from bayespde.results.figures.style import (
+    BLUE,
+    BY_RUN,
+    GREY,
+    LARGEST,
+    ORANGE,
+    PAGE,
+    SMALL,
+    columns_within,
+    label_axes,
+    legend_above,
+    new_figure,
+)
 from bayespde.results.ladder import genealogy, tempering_ladder
 from bayespde.results.typeset import math_text
 
@@ -26,11 +38,12 @@ HISTORIES = {
 }
 
 
-def plot_runs(posterior: Posterior) -> Figure:
+def plot_runs(posterior: Posterior, *, width: float = 0.7 * PAGE) -> Figure:
     """Draw what every run says of every term, so that runs that disagree are seen.
 
     Args:
         posterior: What sampling returned.
+        width: Of the figure, inches.
 
     Returns:
         Inclusion probability by run, one row per term, forty at most; the bar of a row is the spread that chance allows
@@ -38,7 +51,7 @@ def plot_runs(posterior: Posterior) -> Figure:
     """
     table = run_agreement(posterior)
     order = np.argsort(-table["inclusion"].values.mean(axis=0), kind="stable")[:LARGEST]
-    figure = new_figure(0.7 * WIDTH, 1.3 + 0.24 * len(order))
+    figure = new_figure(width, 1.3 + 0.24 * len(order))
     axes, rows = figure.add_subplot(), np.arange(len(order))
     inclusion, disagree = table["inclusion"].values[:, order], table["disagreement"].values[order]
     half = table["tolerance"].values[order] / 2
@@ -57,15 +70,16 @@ def plot_runs(posterior: Posterior) -> Figure:
     axes.set_yticks(rows, [f"{n}  differs" if d else n for n, d in zip(names, disagree, strict=True)])
     axes.set(xlim=(-0.02, 1.02), ylim=(count - 0.4, -0.6))
     label_axes(axes, x="inclusion probability by run (dimensionless)", y="term")
-    figure.legend(fontsize=SMALL, frameon=False, loc="outside upper center", ncols=4)
+    legend_above(figure)
     return figure
 
 
-def plot_ladder(posterior: Posterior) -> Figure:
+def plot_ladder(posterior: Posterior, *, width: float = PAGE) -> Figure:
     """Draw the tempering ladder: how every run came from its start to the posterior.
 
     Args:
         posterior: From `method="smc"`.
+        width: Of the figure, inches.
 
     Returns:
         Temperature, effective sample size, flips and distinct particles over stages, one line per run.
@@ -75,8 +89,9 @@ def plot_ladder(posterior: Posterior) -> Figure:
     """
     ladder = tempering_ladder(posterior)
     shown = [name for name in HISTORIES if name in ladder]
-    figure = new_figure(WIDTH, 2.3 * -(-len(shown) // 3) + 0.2)
-    grid = figure.subplots(-(-len(shown) // 3), 3, squeeze=False)
+    columns = columns_within(width, 3)
+    figure = new_figure(width, 2.3 * -(-len(shown) // columns) + 0.2)
+    grid = figure.subplots(-(-len(shown) // columns), columns, squeeze=False)
     for axes in grid.ravel()[len(shown) :]:
         axes.set_axis_off()
     for axes, name in zip(grid.flat, shown, strict=False):
@@ -94,23 +109,23 @@ def plot_ladder(posterior: Posterior) -> Figure:
         axes.xaxis.get_major_locator().set_params(integer=True)
         label_axes(axes, x="stage", y=HISTORIES[name])
     if ladder.sizes["run"] <= 8:
-        handles, labels = grid.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, fontsize=SMALL, frameon=False, loc="outside upper center", ncols=8)
+        legend_above(figure)
     return figure
 
 
-def plot_genealogy(posterior: Posterior) -> Figure:
+def plot_genealogy(posterior: Posterior, *, width: float = 0.75 * PAGE) -> Figure:
     """Draw how many of the last particles descend from each of the first.
 
     Args:
         posterior: What sampling returned.
+        width: Of the figure, inches.
 
     Returns:
         One panel: shares of the largest families of every run; the legend gives the number of ancestors left, and how
         many independent draws these would be if particles had never moved.
     """
     tree = genealogy(posterior)
-    figure = new_figure(0.75 * WIDTH, 3.0)
+    figure = new_figure(width, 3.0)
     axes: Axes = figure.add_subplot()
     for run in range(tree.sizes["run"]):
         families, least = int(tree["distinct_ancestors"][run]), float(tree["least_draws"][run])

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C8C8C"
 BY_RUN = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9", "#000000", GREY)
 SMALL, NORMAL = 8, 9
-WIDTH = 7.0
+# Widths in inches: a text page, one column of two, and what fills a slide with large letters when it is enlarged.
+PAGE, COLUMN, SLIDE = 7.0, 3.5, 5.0
+# Inches of a letter, and of what stands before and after a name.
+LETTER, KEY = 0.06, 0.55
+# What a panel needs.
+PANEL = 1.7
 LARGEST = 40
 UNDATED = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 FORMATS = {".png", ".pdf", ".svg", ".eps"}
@@ -72,11 +77,31 @@ def _same_bytes() -> AbstractContextManager[None]:
     return matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.hashsalt": "bayespde"})
 
 
+def columns_within(width: float, most: int) -> int:
+    """How many panels go side by side in a figure of a width, inches."""
+    return max(1, min(most, int(width / PANEL)))
+
+
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, inches, that fits its parts into the page."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def legend_above(figure: Figure) -> None:
+    """Name what is drawn above all panels, each name once, in as many columns as fit."""
+    drawn = {label: h for axes in figure.axes for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if drawn:
+        fit = int(figure.get_figwidth() / (LETTER * max(map(len, drawn)) + KEY))
+        figure.legend(
+            list(drawn.values()),
+            list(drawn),
+            loc="outside upper center",
+            ncols=max(1, min(len(drawn), fit)),
+            fontsize=SMALL,
+            frameon=False,
+        )
 
 
 def label_axes(axes: Axes, *, x: str, y: str) -> None:

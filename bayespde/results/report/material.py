@@ -57,6 +57,7 @@ class Material:
         seen: The video; None if it is not known.
         foretold: Predictions.
         record: When finished stages were written, and by which version.
+        front: Complexity against error, with `prediction_error` where frames were held out; by default without.
         absent: Why a part is not there, by its name: `seen`, `foretold`.
         title: Heading of the page; by default it names the field.
     """
@@ -65,5 +66,6 @@ class Material:
     seen: Seen | None = None
     foretold: tuple[Foretold, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
+    front: xr.Dataset | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
     title: str | None = None

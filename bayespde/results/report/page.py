@@ -18,7 +18,7 @@ from bayespde.results.report.material import Foretold, Material
 from bayespde.results.report.provenance import provenance
 
 LINES = "Blue: the mean over draws, and bands that hold nine of ten draws, without and with the noise of a pixel."
-MAPS = "The mean over draws, and their standard deviation (sd), without the noise of pixels."
+MAPS = "The mean over draws, what was observed if it is known, and the standard deviation (sd) of the draws."
 NOT_THERE = "It is not known here."
 
 
@@ -51,7 +51,7 @@ def _context(material: Material) -> dict[str, Any]:
         "title": material.title or f"The equation behind {variable}",
         "answer": sections.answer(posterior, diagnosis),
         "inclusion": sections.inclusion(posterior),
-        "coefficients": sections.coefficients(posterior),
+        "coefficients": sections.coefficients(posterior) | {"picture": pictures.coefficients_picture(posterior)},
         "pareto": _part(lambda: _pareto(material)),
         "ladder": _part(lambda: sections.ladder(posterior) | {"picture": pictures.ladder_picture(posterior)}),
         "checks": sections.checks(diagnosis),
@@ -72,7 +72,7 @@ def _part(make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _pareto(material: Material) -> dict[str, Any]:
-    front = pareto_front(material.posterior)
+    front = pareto_front(material.posterior) if material.front is None else material.front
     return sections.pareto(front) | {"picture": pictures.pareto_picture(front)}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.posterior import Posterior
+from bayespde.results.equations import MAJORITY
 from bayespde.results.foretold import describe_scores
 from bayespde.results.ladder import tempering_ladder
 from bayespde.results.report.material import Foretold, Seen
@@ -65,6 +66,18 @@ def pareto_picture(front: xr.Dataset) -> Picture:
         f"{'on' if bool(chosen['on_front']) else 'not on'} the front."
     )
     return picture(plot_pareto(front), alt)
+
+
+def coefficients_picture(posterior: Posterior) -> Picture | None:
+    """Densities of the coefficients of the terms that are probably in; None where there is no such term."""
+    from bayespde.results.figures import plot_coefficients
+
+    names, inclusion = posterior.library.names, posterior.inclusion_probability.values
+    shown = [n for n, p in zip(names, inclusion, strict=True) if p >= MAJORITY]
+    if not shown:
+        return None
+    alt = f"The posterior density of the coefficient of {', '.join(shown)}: the numbers are in the table above."
+    return picture(plot_coefficients(posterior, at_least=MAJORITY), alt)
 
 
 def ladder_picture(posterior: Posterior) -> Picture:

@@ -112,11 +112,23 @@ def pareto(front: xr.Dataset) -> dict[str, Any]:
             "complexity": f"{float(point['complexity']):g}",
             "error": f"{float(point['cross_validated_error']):.3g}",
             "sd": f"{float(point['cross_validated_error_sd']):.1g}",
+            "foretold": _foretold_error(point),
             "selected": bool(point["selected"]),
         }
         for point in (best.isel(equation=i) for i in range(best.sizes["equation"]))
     ]
-    return {"rows": rows, "share": f"{front.attrs['probability_on_front']:.2f}"}
+    return {
+        "rows": rows,
+        "is_foretold": "prediction_error" in best,
+        "share": f"{front.attrs['probability_on_front']:.2f}",
+    }
+
+
+def _foretold_error(point: xr.Dataset) -> str:
+    if "prediction_error" not in point:
+        return ""
+    error = float(point["prediction_error"])
+    return f"{error:.3g}" if math.isfinite(error) else "ends before"
 
 
 def ladder(posterior: Posterior) -> dict[str, Any]:

@@ -1,0 +1,143 @@
+"""Coefficients of the terms that are probably in -> figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.stats import gaussian_kde
+
+from bayespde.core.errors import ConfigError
+from bayespde.core.posterior import Posterior
+from bayespde.core.scales import coefficient_unit
+from bayespde.results.equations import MINIMUM_DRAWS, RankedEquation, equations
+from bayespde.results.figures.style import (
+    BLUE,
+    LARGEST,
+    NORMAL,
+    ORANGE,
+    PAGE,
+    columns_within,
+    label_axes,
+    legend_above,
+    new_figure,
+)
+from bayespde.results.typeset import math_text, unit_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Shares of the draws below the ends of what is drawn.
+ENDS = (0.0005, 0.9995)
+
+
+def plot_coefficients(
+    posterior: Posterior,
+    *,
+    at_least: float = 0.5,
+    level: float = 0.9,
+    known: Mapping[str, float] | None = None,
+    width: float = PAGE,
+) -> Figure:
+    """Draw the posterior of the coefficient of each term that is probably in the equation.
+
+    Args:
+        posterior: What sampling or enumeration returned.
+        at_least: Inclusion probability from which a term is shown.
+        level: Mass of the intervals.
+        known: Coefficients to compare with, by term, in the units of the posterior: of a simulation, or the literature.
+        width: Of the figure, inches.
+
+    Returns:
+        A panel per term, forty at most. Filled: the density given that the term is in, over all equations that hold it.
+        Bar: mean and interval given the most probable equation. Dashed: what is known.
+
+    Raises:
+        ConfigError: If no term is as probable as `at_least`, `level` is out of range, or a known term is not in the
+            library.
+    """
+    names, inclusion = posterior.library.names, posterior.inclusion_probability.values
+    _check(posterior, at_least, known or {})
+    best = equations(posterior, top=1, level=level)[0]
+    shown = np.sort(np.argsort(-inclusion, kind="stable")[: min(LARGEST, int(np.sum(inclusion >= at_least)))])
+    rows = -(-len(shown) // columns_within(width, 4))
+    columns = -(-len(shown) // rows)
+    figure = new_figure(width, 1.75 * rows + 0.3)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, k in zip(grid, shown, strict=False):
+        _density(axes, posterior, k)
+        _interval(axes, best, names[k])
+        if known and names[k] in known:
+            axes.axvline(known[names[k]], color=ORANGE, lw=1.2, ls="--", label="known")
+        axes.set_title(f"{math_text(names[k])}  ({_probability(inclusion[k])})", fontsize=NORMAL)
+        _only_below(axes, f"coefficient ({_unit(posterior, names[k])})")
+    for axes in grid[len(shown) :]:
+        axes.set_axis_off()
+    legend_above(figure)
+    return figure
+
+
+def _check(posterior: Posterior, at_least: float, known: Mapping[str, float]) -> None:
+    names, most = posterior.library.names, float(posterior.inclusion_probability.max())
+    unknown = sorted(set(known) - set(names))
+    if unknown:
+        raise ConfigError(
+            "A known coefficient is of no term of the library.",
+            got=", ".join(unknown),
+            wanted=f"terms among {', '.join(names)}",
+            fix=f"known={{'{names[0]}': 0.1}}",
+        )
+    if not most >= at_least:
+        raise ConfigError(
+            "No term is that probable.",
+            got=f"at_least={at_least}",
+            wanted=f"{most:.3g} or less, the largest inclusion probability",
+            fix="at_least=0.1, or look at plot_inclusion",
+        )
+
+
+def _only_below(axes: Axes, label: str) -> None:
+    """One axis: heights mean nothing here."""
+    axes.set_ylim(-0.3, 1.12)
+    axes.set_yticks([])
+    axes.locator_params(axis="x", nbins=3)
+    axes.ticklabel_format(axis="x", useOffset=False)
+    label_axes(axes, x=label, y="")
+    axes.spines["left"].set_visible(False)
+
+
+def _density(axes: Axes, posterior: Posterior, k: int) -> None:
+    """Of the draws that hold the term, runs by their weights, as a share of its peak; too few draws are not drawn."""
+    on = posterior.spins[..., k]
+    weights = np.broadcast_to(posterior.run_weights[:, None], on.shape)[on]
+    draws = posterior.coefficients[..., k][on]
+    if not weights.sum() or weights.sum() ** 2 / np.sum(weights**2) < MINIMUM_DRAWS or not np.ptp(draws):
+        return
+    order = np.argsort(draws)
+    below = np.cumsum(weights[order]) / weights.sum()
+    low, high = draws[order][np.searchsorted(below, ENDS)]
+    places = np.linspace(low, high, 200)
+    heights = gaussian_kde(draws, weights=weights)(places)
+    axes.fill_between(places, heights / heights.max(), color=BLUE, alpha=0.35, lw=0, label="given that the term is in")
+
+
+def _interval(axes: Axes, best: RankedEquation, name: str) -> None:
+    if name not in best.names:
+        return
+    i = best.names.index(name)
+    mean, low, high = best.coefficients[i], best.lower[i], best.upper[i]
+    label = f"most probable equation, {best.level:.0%}"
+    bar = [[mean - low], [high - mean]]
+    axes.errorbar([mean], [-0.14], xerr=bar, fmt="o", ms=4, capsize=3, lw=1.4, color="black", label=label)
+
+
+def _probability(value: float) -> str:
+    return "> 0.999" if value > 0.9995 else f"{value:.3f}"
+
+
+def _unit(posterior: Posterior, name: str) -> str:
+    library, units = posterior.library, dict(posterior.provenance.get("units", {}))
+    unit = coefficient_unit(library.terms[library.index(name)], library.target_term, units)
+    return unit_text(unit).strip() or "dimensionless"

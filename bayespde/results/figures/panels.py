@@ -1,0 +1,129 @@
+"""Maps -> panels of a figure: each with its axes, its unit, and a bar of colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from bayespde.results.figures.style import SMALL, new_figure
+from bayespde.results.typeset import axis_title, map_unit, math_text, unit_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+# Inches beside a map: numbers on both sides and the bar.
+BESIDE = 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One map, or a row of maps: values, title, limits of the colours, and the colours: a signed map ends in two."""
+
+    values: xr.DataArray
+    title: str
+    signed: bool = False
+    limits: tuple[float, float] | None = None
+    colours: str = "viridis"
+
+
+def grid_of_maps(panels: Sequence[Panel], field: xr.DataArray, *, width: float, columns: int) -> Figure:
+    """Maps in rows of `columns`, with a bar of colours each; only the outer axes are labelled."""
+    rows = -(-len(panels) // columns)
+    vertical, horizontal = field.dims[-2:]
+    extent = edges(field, horizontal) + edges(field, vertical)
+    shape = 0.85 if field.ndim == 2 else (extent[3] - extent[2]) / (extent[1] - extent[0])
+    figure = new_figure(width, rows * (max(0.6, width / columns - BESIDE) * min(1.6, max(0.4, shape)) + 0.6))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.ravel()[len(panels) :]:
+        axes.set_axis_off()
+    for i, panel in enumerate(panels):
+        axes = grid.flat[i]
+        drawn = draw_map(axes, panel, field)
+        axes.set(xlim=extent[:2], ylim=extent[2:], aspect="auto" if field.ndim == 2 else "equal")
+        bar = figure.colorbar(
+            drawn, cax=axes.inset_axes((1.04, 0, 0.06, 1)), extend="both" if panel.signed else "neither"
+        )
+        bar.ax.set_title(map_unit(panel.values, field), fontsize=SMALL - 1, loc="left", pad=9 if panel.signed else 5)
+        bar.ax.tick_params(labelsize=SMALL - 1)
+        bar.ax.locator_params(nbins=5)
+        axes.set_title(panel.title, fontsize=SMALL, loc="left")
+        if i + columns >= len(panels):
+            axes.set_xlabel(axis_title(field, horizontal), fontsize=SMALL)
+        if i % columns == 0:
+            axes.set_ylabel(axis_title(field, vertical), fontsize=SMALL)
+    figure.draw_without_rendering()
+    return figure
+
+
+def rows_of_frames(parts: Mapping[str, Panel], field: xr.DataArray, *, width: float) -> Figure:
+    """A row per part, a column per frame, one bar of colours per row; `field` gives name, units and times."""
+    frames = list(field["time"].values)
+    extent = edges(field, "x") + edges(field, "y")
+    height = min(1.6, max(0.4, (extent[3] - extent[2]) / (extent[1] - extent[0])))
+    figure = new_figure(width, len(parts) * (0.75 * width / len(frames) * height + 0.12) + 0.4)
+    grid = figure.subplots(len(parts), len(frames), squeeze=False, sharex=True, sharey=True)
+    for line, (name, panel) in zip(grid, parts.items(), strict=True):
+        for axes, time in zip(line, frames, strict=True):
+            drawn = draw_map(axes, _frame(panel, time), field)
+            axes.set_aspect("equal")
+        line[0].set_ylabel(f"{name}\n{axis_title(field, 'y')}", fontsize=SMALL)
+        bar = figure.colorbar(drawn, ax=list(line), shrink=0.9, aspect=14, extend="both" if panel.signed else "neither")
+        bar.ax.tick_params(labelsize=SMALL - 1)
+        bar.set_label(f"{math_text(str(field.name))}{unit_text(str(field.attrs.get('units', '1')))}", fontsize=SMALL)
+    for axes, frame in zip(grid[0], field, strict=True):
+        axes.set_title(at_time(frame), fontsize=SMALL)
+    for axes in grid[-1]:
+        axes.set_xlabel(axis_title(field, "x"), fontsize=SMALL)
+    return figure
+
+
+def draw_map(axes: Axes, panel: Panel, field: xr.DataArray) -> Any:
+    """Draw one map; what is missing is grey."""
+    vertical, horizontal = field.dims[-2:]
+    image = panel.values.transpose(vertical, horizontal)
+    low, high = panel.limits or (None, None)
+    if panel.signed and panel.limits is None:
+        high = spread(image)
+        low = -high
+    axes.set_facecolor("0.8")
+    axes.tick_params(labelsize=SMALL - 1)
+    axes.locator_params(nbins=4)
+    return axes.imshow(
+        image.values,
+        origin="lower",
+        extent=edges(image, horizontal) + edges(image, vertical),
+        aspect="auto",
+        cmap="RdBu_r" if panel.signed else panel.colours,
+        vmin=low,
+        vmax=high,
+        interpolation="nearest",
+    )
+
+
+def spread(values: xr.DataArray) -> float:
+    """Where colours of what has a sign end: a few pixels far out do not pale all others."""
+    finite = np.abs(values.values[np.isfinite(values.values)])
+    return (float(np.quantile(finite, 0.995)) if finite.size else 1.0) or 1.0
+
+
+def edges(image: xr.DataArray, dim: Any) -> tuple[float, float]:
+    """Outer edges of the first and last pixel along `dim`."""
+    positions = image[dim].values
+    half = abs(positions[1] - positions[0]) / 2
+    return float(positions[0] - half), float(positions[-1] + half)
+
+
+def at_time(frame: xr.DataArray | xr.Dataset) -> str:
+    """The time of a frame, with its unit."""
+    return f"$t$ = {float(frame['time']):.3g}{unit_text(str(frame['time'].attrs.get('units', '1')))}"
+
+
+def _frame(panel: Panel, time: float) -> Panel:
+    values = panel.values.sel(time=time, method="nearest")
+    return Panel(values, panel.title, panel.signed, panel.limits, panel.colours)
