@@ -88,7 +88,9 @@ def coefficient_unit(term: Term, target: Term, field_units: dict[str, str]) -> s
             multiply(field_units.get(name.split("_")[0], "1"), sign * power)
             for dim, order in zip(AXIS_LETTER, derivative_orders(name, tuple(AXIS_LETTER)), strict=True):
                 multiply(field_units.get(dim, "1"), -sign * power * order)
-    parts = [u if p == 1 else f"{u}^{p:g}" for u, p in exponents.items() if p and u not in ("1", "")]
+    # What is multiplied stands before what is divided by.
+    ordered = sorted(exponents.items(), key=lambda factor: factor[1] < 0)
+    parts = [u if p == 1 else f"{u}^{p:g}" for u, p in ordered if p and u not in ("1", "")]
     return " ".join(parts) or "1"
 
 

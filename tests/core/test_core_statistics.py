@@ -271,7 +271,7 @@ def test_scales_map_to_the_unit_cube():
     [
         ("u_xx", "u_t", "nm^2 s^-1"),
         ("u", "u_t", "s^-1"),
-        ("u*u_x", "u_t", "K^-1 s^-1 nm"),
+        ("u*u_x", "u_t", "nm K^-1 s^-1"),
         ("u**3", "u_t", "K^-2 s^-1"),
         ("1", "u_t", "K s^-1"),
         ("u", "u_tt", "s^-2"),
