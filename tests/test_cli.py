@@ -1,6 +1,7 @@
 """The command line: what every verb reads, writes and says, and how it fails."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -149,6 +150,14 @@ def test_terms_on_the_command_line_win(command, recorded, tmp_path):
     )
     assert code == 0
     assert bp.from_inference_data(tmp_path / "out" / "posterior.nc").library.names == ("u*u_x", "u_xx", "u_x**2")
+
+
+def test_extra_terms_stand_beside_the_others(command, recorded, tmp_path):
+    (tmp_path / "settings.toml").write_text(re.sub(r"(?m)^terms = .*", "degree = 1\norder = 2", CONFIG))
+    code, _, _ = command("discover", recorded, "--config", "settings.toml", "--extra", "1, u_x**2", "-o", "out")
+    assert code == 0
+    names = bp.from_inference_data(tmp_path / "out" / "posterior.nc").library.names
+    assert names == ("u", "u_x", "u_xx", "u*u_x", "u*u_xx", "1", "u_x**2")
 
 
 def test_smooth_writes_derivatives_only(command, recorded, tmp_path):

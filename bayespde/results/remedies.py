@@ -23,7 +23,7 @@ REMEDIES: Mapping[str, str] = {
     "own covariance": "refine(posterior, field), which needs no covariance of rows",
     "noise": "Weak(noise='correlated'), or bin the pixels that hang together",
     "windows": "refine(posterior, field), or Weak with wider test functions",
-    "residual": "a library with more terms, or another noise in Weak(noise=...)",
+    "residual": "more terms, such as the constant 1 if a dark level is left in; or another noise in Weak(noise=...)",
     "residual map": "cut the video there, or mask that part: set it to NaN",
     "block scatter": "lower the power of the rows, or model what correlates them",
     "condition": "leave one of the terms out",

@@ -1,0 +1,42 @@
+"""The command line: every verb reads one kind of file and writes one. The only folder that prints or exits."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import typer
+
+from bayespde.cli import fields, find, judge, models
+from bayespde.core.errors import BayespdeError
+
+app = typer.Typer(
+    help="Find the partial differential equation behind a video, and say how sure it is.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.command()(find.run)
+app.command()(find.discover)
+app.command("discover-system")(find.discover_system)
+app.command()(fields.smooth)
+app.command()(judge.diagnose)
+app.command()(judge.compare)
+app.command()(judge.predict)
+app.command()(judge.report)
+app.command()(fields.simulate)
+
+zoo = typer.Typer(help="The shipped declarations.", no_args_is_help=True)
+zoo.command("list")(models.list_models)
+zoo.command("show")(models.show_model)
+zoo.command("check")(models.check_models)
+app.add_typer(zoo, name="models")
+
+
+def main() -> None:
+    """Entry point: an error made by the user's input is a message and exit code 2, not a traceback."""
+    warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
+    try:
+        app()
+    except BayespdeError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(2)
