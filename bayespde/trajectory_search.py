@@ -66,7 +66,7 @@ class Search:
         Whatever else explains the pixels as well shares its trajectory, and will be found along it.
         """
         few = replace(self.config, iterations=min(FIRST_STEPS, self.config.iterations))
-        for on in tqdm(spins, desc="trajectories", disable=not self.progress):
+        for on in tqdm(spins, desc="trajectories", leave=False, disable=not self.progress):
             start = self._begun(on, statistics)
             if start.names not in self.found and start.names not in self.failed:
                 self._fit(start, few)

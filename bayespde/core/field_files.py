@@ -71,6 +71,13 @@ def describe_field(field: xr.DataArray) -> str:
 def _contents(path: str | PathLike[str]) -> xr.Dataset | dict[str, np.ndarray]:
     """What a file holds: a Dataset whose times are called `time`, or the arrays of an .npz file, where they are `t`."""
     file = existing_file(path)
+    if file.suffix == ".npy":
+        raise FileError(
+            "An array alone does not say where and when its pixels are.",
+            got=str(file),
+            wanted="netCDF, or .npz with t, x (y, z) and u",
+            fix=f"u = numpy.load({file.name!r}), then {WRITE_NPZ}",
+        )
     try:
         if file.suffix == ".npz":
             with file.open("rb") as stream:

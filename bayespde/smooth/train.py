@@ -123,7 +123,7 @@ def _optimise(
     # The matrices are too small to be shared between threads; members are not.
     workers = min(config.members, torch.get_num_threads())
     with threadpool_limits(limits=1), ThreadPoolExecutor(workers) as pool:
-        for step in tqdm(range(1, config.steps + 1), desc="neural field", disable=not progress):
+        for step in tqdm(range(1, config.steps + 1), desc="neural field", leave=False, disable=not progress):
             values, gradients = objective(parameters, batches.draw(), each=pool.map)
             optimiser.step(gradients, config.learning_rate * (1 + math.cos(math.pi * (step - 1) / config.steps)) / 2)
             total += values

@@ -65,6 +65,12 @@ def test_what_an_archive_lacks_is_named_beside_what_it_has(tmp_path):
     assert "data [8, 12], pos [12]" in str(caught.value)
 
 
+def test_an_array_alone_is_refused_with_what_to_write(tmp_path):
+    np.save(tmp_path / "mine.npy", COUNTS)
+    with pytest.raises(FileError, match=r"alone.*\n(.*\n)*.*numpy\.load\('mine\.npy'\).*numpy\.savez"):
+        read_field(tmp_path / "mine.npy")
+
+
 def test_one_line_says_how_a_file_was_read(tmp_path):
     video(time="s", x="nm", y="nm").to_netcdf(tmp_path / "mine.nc", engine="h5netcdf")
     said = describe_field(read_field(tmp_path / "mine.nc"))
