@@ -1,33 +1,40 @@
-"""A run folder of the demo -> the pictures of the documentation: `python docs/figures.py runs/demo`."""
+"""Run folders of the demo -> the pictures of the documentation: `python docs/figures.py runs/demo runs/foretold`.
+
+The second is of the same video with frames held out:
+`bayespde discover video.nc --method spline --seed 1 --holdout-frames 12 --output runs/foretold`.
+"""
 
 import sys
 from pathlib import Path
 
 import xarray as xr
 
-from bayespde.results.figures import plot_field, plot_pareto
+from bayespde import figures
+from bayespde.folder import OBSERVED, PREDICTION, read_dataset, read_smooth
 from bayespde.results.inference_data import load
 from bayespde.results.pareto import pareto_front
-from bayespde.smooth.smooth_field import SmoothField
 
 STATIC = Path(__file__).parent / "_static"
 SHOWN = ["u_t", "u_x", "u_xx", "u_yy"]
+SIMULATED = {"u": -0.3, "u**2": 1.3, "u**3": -1.0, "u_xx": 2.0, "u_yy": 2.0}
 
 
-def main(folder: Path) -> None:
-    """Draw frames, derivatives and the Pareto front."""
-    with xr.open_dataset(folder / "smooth.nc", engine="h5netcdf") as dataset:
-        field = SmoothField.from_dataset(dataset.load()).field
-    with xr.open_dataset(folder / "derivatives.nc", engine="h5netcdf") as dataset:
+def main(demo: Path, foretold: Path) -> None:
+    """Draw frames and derivatives, coefficients, the Pareto front, and frames foretold beside those that came."""
+    field = read_smooth(demo / "smooth.nc").field
+    with xr.open_dataset(demo / "derivatives.nc", engine="h5netcdf") as dataset:
         derivatives = dataset[SHOWN].load()
-    posterior = load(folder / "posterior.nc")
-    figures = {
-        "allen_cahn_front": plot_field(field, derivatives),
-        "pareto": plot_pareto(pareto_front(posterior)),
+    posterior = load(demo / "posterior.nc")
+    prediction, observed = read_dataset(foretold / PREDICTION), read_dataset(foretold / OBSERVED)["observed"]
+    drawn = {
+        "allen_cahn_front": figures.plot_field(field, derivatives),
+        "coefficients": figures.plot_coefficients(posterior, known=SIMULATED),
+        "pareto": figures.plot_pareto(pareto_front(posterior)),
+        "foretold": figures.plot_prediction(prediction, observed.rename("u")),
     }
-    for name, figure in figures.items():
+    for name, figure in drawn.items():
         figure.savefig(STATIC / f"{name}.png", dpi=130)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
