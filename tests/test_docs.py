@@ -72,7 +72,7 @@ def test_readme_example_runs_and_finds_the_equation(monkeypatch, tmp_path):
     assert best.coefficients[0] == pytest.approx(0.5, rel=0.01)
     assert f"`{best}` with probability {best.probability:.2f}" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert str(best) in printed
-    assert {f.name for f in tmp_path.iterdir()} == {"pareto.png", "posterior.nc"}
+    assert {f.name for f in tmp_path.iterdir()} == {"coefficients.pdf", "posterior.nc"}
 
 
 def test_how_to_runs_from_top_to_bottom(monkeypatch, tmp_path):
