@@ -18,8 +18,8 @@ project_copyright = "The bayespde authors"
 release = importlib.metadata.version("bayespde")
 version = ".".join(release.split(".")[:2])
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
-exclude_patterns = ["_build", "conf.py", "bibliography.py", "figures.py", "execute_notebooks.py"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml_pages"]
+exclude_patterns = ["_build", "conf.py", "bibliography.py", "mathml_pages.py", "figures.py", "execute_notebooks.py"]
 default_role = "code"
 highlight_language = "text"
 
