@@ -8,7 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bibliography import entries, label, render
+from docutils import nodes
 
+SHORT_NAME = 16
 HERE = Path(__file__).parent
 REFERENCES = entries((HERE / "references.bib").read_text(encoding="utf-8"))
 
@@ -79,6 +81,17 @@ def link_citations(app, what, name, obj, options, lines):
         lines[i] = re.sub(rf"\[((?:{keys})(?:,\s*(?:{keys}))*)\]", link, line)
 
 
+def keep_together(app, doctree):
+    """Let no line end between a number and what belongs to it, nor within a short name."""
+    for text in list(doctree.findall(nodes.Text)):
+        if not isinstance(text.parent, nodes.literal | nodes.literal_block | nodes.math | nodes.math_block):
+            whole = re.sub(r"(?<=\d) (?=(?:%|±|×|nats?\b|\d{3}\b))|(?<=[±×]) (?=[.\d])", "\N{NO-BREAK SPACE}", text)
+            text.parent.replace(text, nodes.Text(whole))
+    for name in doctree.findall(nodes.literal):
+        if len(name.astext()) <= SHORT_NAME:
+            name["classes"].append("whole")
+
+
 def skip_field_numbers(app, what, name, obj, skip, options):
     """Leave out what Python says about the fields of a NamedTuple; the class says it better."""
     return True if (obj.__doc__ or "").startswith("Alias for field number") else None
@@ -88,5 +101,6 @@ def setup(app):
     """Connect the steps above."""
     app.connect("builder-inited", copy_notebooks)
     app.connect("source-read", list_references)
+    app.connect("doctree-read", keep_together)
     app.connect("autodoc-process-docstring", link_citations)
     app.connect("autodoc-skip-member", skip_field_numbers)
