@@ -82,11 +82,17 @@ def link_citations(app, what, name, obj, options, lines):
 
 
 def keep_together(app, doctree):
-    """Let no line end between a number and what belongs to it, nor within a short name."""
+    """Let no line end between a number or formula and what belongs to it, nor within a short name."""
     for text in list(doctree.findall(nodes.Text)):
         if not isinstance(text.parent, nodes.literal | nodes.literal_block | nodes.math | nodes.math_block):
             whole = re.sub(r"(?<=\d) (?=(?:%|±|×|nats?\b|\d{3}\b))|(?<=[±×]) (?=[.\d])", "\N{NO-BREAK SPACE}", text)
             text.parent.replace(text, nodes.Text(whole))
+    for formula in list(doctree.findall(nodes.math)):
+        after = formula.next_node(descend=False, siblings=True)
+        stop = re.match(r"[),.;:’]+", after) if isinstance(after, nodes.Text) else None
+        if stop:
+            after.parent.replace(after, nodes.Text(after[stop.end() :]))
+            formula.replace_self(nodes.inline("", "", formula.deepcopy(), nodes.Text(stop[0]), classes=["whole"]))
     for name in doctree.findall(nodes.literal):
         if len(name.astext()) <= SHORT_NAME:
             name["classes"].append("whole")

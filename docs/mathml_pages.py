@@ -9,8 +9,6 @@ from sphinx.util.math import get_node_equation_number
 
 LOGGER = logging.getLogger(__name__)
 CONVERTER = LatexToMathML(fancy_error=False)
-# Without it a line may end between a formula and the comma or bracket after it.
-GLUE = "\N{WORD JOINER}"
 
 
 def mathml(latex: str, *, is_display: bool) -> str:
@@ -28,8 +26,7 @@ def mathml(latex: str, *, is_display: bool) -> str:
 
 def visit_math(writer, node):
     """Write a formula that stands in a line."""
-    glued = f"{GLUE}{_converted(writer, node, False)}{GLUE}"
-    writer.body.append(f"{writer.starttag(node, 'span', '', CLASS='math')}{glued}</span>")
+    writer.body.append(writer.starttag(node, "span", "", CLASS="math") + _converted(writer, node, False) + "</span>")
     raise nodes.SkipNode
 
 
