@@ -8,9 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bibliography import entries, label, render
-from docutils import nodes
 
-SHORT_NAME = 16
 HERE = Path(__file__).parent
 REFERENCES = entries((HERE / "references.bib").read_text(encoding="utf-8"))
 
@@ -20,8 +18,16 @@ project_copyright = "The bayespde authors"
 release = importlib.metadata.version("bayespde")
 version = ".".join(release.split(".")[:2])
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml_pages"]
-exclude_patterns = ["_build", "conf.py", "bibliography.py", "mathml_pages.py", "figures.py", "execute_notebooks.py"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml_pages", "line_breaks"]
+exclude_patterns = [
+    "_build",
+    "conf.py",
+    "bibliography.py",
+    "mathml_pages.py",
+    "line_breaks.py",
+    "figures.py",
+    "execute_notebooks.py",
+]
 default_role = "code"
 highlight_language = "text"
 
@@ -81,23 +87,6 @@ def link_citations(app, what, name, obj, options, lines):
         lines[i] = re.sub(rf"\[((?:{keys})(?:,\s*(?:{keys}))*)\]", link, line)
 
 
-def keep_together(app, doctree):
-    """Let no line end between a number or formula and what belongs to it, nor within a short name."""
-    for text in list(doctree.findall(nodes.Text)):
-        if not isinstance(text.parent, nodes.literal | nodes.literal_block | nodes.math | nodes.math_block):
-            whole = re.sub(r"(?<=\d) (?=(?:%|±|×|nats?\b|\d{3}\b))|(?<=[±×]) (?=[.\d])", "\N{NO-BREAK SPACE}", text)
-            text.parent.replace(text, nodes.Text(whole))
-    for formula in list(doctree.findall(nodes.math)):
-        after = formula.next_node(descend=False, siblings=True)
-        stop = re.match(r"[),.;:’]+", after) if isinstance(after, nodes.Text) else None
-        if stop:
-            after.parent.replace(after, nodes.Text(after[stop.end() :]))
-            formula.replace_self(nodes.inline("", "", formula.deepcopy(), nodes.Text(stop[0]), classes=["whole"]))
-    for name in doctree.findall(nodes.literal):
-        if len(name.astext()) <= SHORT_NAME:
-            name["classes"].append("whole")
-
-
 def skip_field_numbers(app, what, name, obj, skip, options):
     """Leave out what Python says about the fields of a NamedTuple; the class says it better."""
     return True if (obj.__doc__ or "").startswith("Alias for field number") else None
@@ -107,6 +96,5 @@ def setup(app):
     """Connect the steps above."""
     app.connect("builder-inited", copy_notebooks)
     app.connect("source-read", list_references)
-    app.connect("doctree-read", keep_together)
     app.connect("autodoc-process-docstring", link_citations)
     app.connect("autodoc-skip-member", skip_field_numbers)

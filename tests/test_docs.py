@@ -281,6 +281,9 @@ def test_pages_build_without_a_warning(tmp_path):
     assert r"\(" not in explanation + quickstart
     numbered = r'<div class="math" id="equation-eq-law">\s*<span class="eqno">\(1\)<a .*?</span><math display="block">'
     assert re.search(numbered, explanation)
+    assert "At 50\N{NO-BREAK SPACE}% noise" in explanation
+    arviz = (tmp_path / "html" / "arviz.html").read_text(encoding="utf-8")
+    assert '<span class="pre">posterior.</span><wbr><span class="pre">inclusion_</span><wbr>' in arviz
 
 
 def _broken_links(folder):
