@@ -6,7 +6,7 @@ from docutils import nodes
 
 SHORT_NAME = 16
 GAP = re.compile(r"(?<=\d) (?=(?:%|±|×|nats?\b|\d{3}\b))|(?<=[±×]) (?=[.\d])")
-PART = re.compile(r"(?<=\w\w[._(=/,])(?=[A-Za-z]{3})")
+PART = re.compile(r"(?<=\w\w\w[._(=/,])(?=[A-Za-z]{3})")
 VERBATIM = nodes.literal | nodes.literal_block | nodes.math | nodes.math_block
 
 

@@ -274,7 +274,7 @@ def test_pages_build_without_a_warning(tmp_path):
     explanation = (tmp_path / "html" / "explanation.html").read_text(encoding="utf-8")
     assert 'id="equation-eq-evidence"' in explanation
     quickstart = (tmp_path / "html" / "notebooks" / "quickstart.html").read_text(encoding="utf-8")
-    assert quickstart.count("<img") >= 2
+    assert quickstart.count('<img alt="Figure drawn by figures.plot_') == quickstart.count("<img") >= 2
     assert "probability  log odds" in quickstart
     assert _broken_links(tmp_path / "html") == []
     assert _loaded_from_elsewhere(tmp_path / "html") == []
