@@ -8,6 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bibliography import entries, label, render
+from docutils import nodes
 
 HERE = Path(__file__).parent
 REFERENCES = entries((HERE / "references.bib").read_text(encoding="utf-8"))
@@ -18,8 +19,16 @@ project_copyright = "The bayespde authors"
 release = importlib.metadata.version("bayespde")
 version = ".".join(release.split(".")[:2])
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
-exclude_patterns = ["_build", "conf.py", "bibliography.py", "figures.py", "execute_notebooks.py"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml_pages", "line_breaks"]
+exclude_patterns = [
+    "_build",
+    "conf.py",
+    "bibliography.py",
+    "mathml_pages.py",
+    "line_breaks.py",
+    "figures.py",
+    "execute_notebooks.py",
+]
 default_role = "code"
 highlight_language = "text"
 
@@ -79,6 +88,15 @@ def link_citations(app, what, name, obj, options, lines):
         lines[i] = re.sub(rf"\[((?:{keys})(?:,\s*(?:{keys}))*)\]", link, line)
 
 
+def describe_figures(app, doctree):
+    """Say to readers who do not see which line of a notebook drew a figure; what it shows is said below it."""
+    for cell in doctree.findall(lambda node: "cell" in getattr(node, "attributes", {}).get("classes", ())):
+        code = next(iter(cell.findall(nodes.literal_block)), nodes.literal_block()).astext()
+        drawn = re.findall(r"figures\.plot_.*", code)
+        for image in cell.findall(nodes.image):
+            image["alt"] = f"Figure drawn by {drawn[-1]}" if drawn else "Figure drawn by the code above"
+
+
 def skip_field_numbers(app, what, name, obj, skip, options):
     """Leave out what Python says about the fields of a NamedTuple; the class says it better."""
     return True if (obj.__doc__ or "").startswith("Alias for field number") else None
@@ -88,5 +106,6 @@ def setup(app):
     """Connect the steps above."""
     app.connect("builder-inited", copy_notebooks)
     app.connect("source-read", list_references)
+    app.connect("doctree-read", describe_figures)
     app.connect("autodoc-process-docstring", link_citations)
     app.connect("autodoc-skip-member", skip_field_numbers)

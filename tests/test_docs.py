@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
+import pages
 import pytest
 import typer
 
@@ -150,10 +151,16 @@ def test_every_public_name_is_in_the_reference():
     assert set(bp.__all__) - {"__version__"} <= documented
 
 
+def _module(name):
+    """A file beside docs/conf.py."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_every_citation_resolves_and_every_entry_is_whole():
-    spec = importlib.util.spec_from_file_location("bibliography", DOCS / "bibliography.py")
-    bibliography = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bibliography)
+    bibliography = _module("bibliography")
     source = (DOCS / "references.bib").read_text(encoding="utf-8")
     entries = bibliography.entries(source)
     assert len(entries) == source.count("@")
@@ -194,6 +201,66 @@ def test_addresses_outside_are_well_formed():
     assert [d for d in found if not re.fullmatch(r"10\.\d{4,9}/[^\s{}]+", d)] == []
 
 
+def _formulas(page):
+    """Pairs of LaTeX and whether it is displayed, as MyST reads them; code is left out."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".py":
+        text = "\n".join(line[2:] for line in text.splitlines() if line.startswith("# "))
+    text = re.sub(r"^```.*?^```|`[^`\n]+`", "", text, flags=re.M | re.S)
+    displayed = re.findall(r"^\$\$(.*?)^\$\$", text, flags=re.M | re.S)
+    text = re.sub(r"^\$\$.*?^\$\$", "", text, flags=re.M | re.S)
+    inline = re.findall(r"(?<![\\$])\$(?=[^\s$])(.*?[^\s$\\])\$|(?<![\\$])\$([^\s$])\$", text)
+    return [(f, True) for f in displayed] + [(a or b, False) for a, b in inline]
+
+
+@pytest.mark.parametrize("page", [p for p in [*PAGES, *NOTEBOOKS] if _formulas(p)], ids=lambda p: p.stem)
+def test_formulas_are_mathml_that_browsers_know(page):
+    pytest.importorskip("math_core")
+    pytest.importorskip("sphinx")
+    mathml = _module("mathml_pages").mathml
+    # The elements that browsers draw: https://www.w3.org/TR/mathml-core/#mathml-elements-and-attributes.
+    known = {"math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt", "msub", "msup", "msubsup"}
+    known |= {
+        "mover",
+        "munder",
+        "munderover",
+        "mmultiscripts",
+        "mprescripts",
+        "mtable",
+        "mtr",
+        "mtd",
+        "mstyle",
+        "mpadded",
+    }
+    for latex, is_display in _formulas(page):
+        page_of_it = pages.Page(mathml(latex, is_display=is_display))
+        (math,) = page_of_it.root.children
+        assert math.tag == "math"
+        assert math.attributes.get("display") == ("block" if is_display else None)
+        assert math.text
+        assert not re.search(r"[\\&^_]", math.text), latex
+        assert {e.tag for e in page_of_it.everything()} <= known, latex
+        assert {e.attributes.get("mathvariant") for e in page_of_it.everything()} <= {None, "normal"}, latex
+
+
+@pytest.mark.parametrize(
+    ("latex", "rows", "columns"),
+    [
+        (r"\begin{align}a &= b \\ c &= d\end{align}", 2, {2, 4}),
+        (r"\begin{split}a &= b \\ c &= d\end{split}", 2, {2}),
+        (r"\begin{cases}1 & x < 0 \\ 2 & x \ge 0\end{cases}", 2, {2}),
+        (r"a \\ b \\ c", 3, {1}),
+    ],
+)
+def test_formulas_of_several_lines_are_tables_without_numbers(latex, rows, columns):
+    pytest.importorskip("math_core")
+    pytest.importorskip("sphinx")
+    page = pages.Page(_module("mathml_pages").mathml(latex, is_display=True))
+    assert len(page.all("mtr")) == rows
+    assert {len(r.all("mtd")) for r in page.all("mtr")} <= columns
+    assert "(1)" not in page.root.text
+
+
 @pytest.mark.slow
 def test_pages_build_without_a_warning(tmp_path):
     pytest.importorskip("myst_nb")
@@ -207,9 +274,16 @@ def test_pages_build_without_a_warning(tmp_path):
     explanation = (tmp_path / "html" / "explanation.html").read_text(encoding="utf-8")
     assert 'id="equation-eq-evidence"' in explanation
     quickstart = (tmp_path / "html" / "notebooks" / "quickstart.html").read_text(encoding="utf-8")
-    assert quickstart.count("<img") >= 2
+    assert quickstart.count('<img alt="Figure drawn by figures.plot_') == quickstart.count("<img") >= 2
     assert "probability  log odds" in quickstart
     assert _broken_links(tmp_path / "html") == []
+    assert _loaded_from_elsewhere(tmp_path / "html") == []
+    assert r"\(" not in explanation + quickstart
+    numbered = r'<div class="math" id="equation-eq-law">\s*<span class="eqno">\(1\)<a .*?</span><math display="block">'
+    assert re.search(numbered, explanation)
+    assert "At 50\N{NO-BREAK SPACE}% noise" in explanation
+    arviz = (tmp_path / "html" / "arviz.html").read_text(encoding="utf-8")
+    assert '<span class="pre">posterior.</span><wbr><span class="pre">inclusion_</span><wbr>' in arviz
 
 
 def _broken_links(folder):
@@ -224,3 +298,17 @@ def _broken_links(folder):
             if not target.exists() or (anchor and target in named and anchor not in named[target]):
                 broken.append((page.name, link))
     return broken
+
+
+def _loaded_from_elsewhere(folder):
+    """What built pages fetch from a network: not links, which a reader follows or not."""
+    loaded = []
+    for page in folder.rglob("*.html"):
+        tags = re.findall(
+            r"<(?:script|link|img|iframe|source|video|object|embed)\b[^>]*>", page.read_text(encoding="utf-8")
+        )
+        loaded += [(page.name, t) for t in tags if re.search(r'\b(?:src|href|data|srcset)="(?:https?:)?//', t)]
+    for sheet in folder.rglob("*.css"):
+        text = sheet.read_text(encoding="utf-8")
+        loaded += [(sheet.name, u) for u in re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//[^\"')]*", text)]
+    return loaded
