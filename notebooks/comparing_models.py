@@ -36,7 +36,11 @@ sampler = bp.SMCConfig(particles=512, runs=4) if short else bp.SMCConfig()
 def burgers(seed, drift=0.008):
     """Three pulses on a ring, a slow drift, 10 % noise."""
     slow = f" - {drift}*u_x" if drift else ""
-    pulses = {"centres": [4.0, 9.0, 13.0], "heights": [1.0, 0.6, -0.7], "widths": [1.0, 0.8, 0.7]}
+    pulses = {
+        "centres": [4.0, 9.0, 13.0],
+        "heights": [1.0, 0.6, -0.7],
+        "widths": [1.0, 0.8, 0.7],
+    }
     return bp.simulate(
         bp.SimulationSpec(
             equation="u_t = 0.1*u_xx - u*u_x" + slow,
@@ -76,7 +80,12 @@ libraries = {
 def posterior_of(terms, method="exact", seed=1):
     """The posterior of a library that takes its columns from the rows of all terms."""
     library = bp.Library.from_strings(terms)
-    return bp.sample(bp.SpinModel(rows.select(library.names), library), method=method, config=sampler, seed=seed)
+    return bp.sample(
+        bp.SpinModel(rows.select(library.names), library),
+        method=method,
+        config=sampler,
+        seed=seed,
+    )
 
 
 posteriors = {name: posterior_of(terms) for name, terms in libraries.items()}
@@ -98,7 +107,10 @@ print(table["log_bayes_factor"].to_pandas().round(1))
 # Enumerated evidences have no Monte Carlo error. Sampled ones do, by the scatter of the runs:
 
 # %%
-pair = {name: posterior_of(libraries[name], method="smc") for name in ("all eleven", "up to u*u_x")}
+pair = {
+    name: posterior_of(libraries[name], method="smc")
+    for name in ("all eleven", "up to u*u_x")
+}
 print(bp.format_comparison(bp.compare(pair)))
 
 # %% [markdown]
@@ -111,8 +123,12 @@ with_drift, without = ["u_x", "u_xx", "u*u_x"], ["u_xx", "u*u_x"]
 seeds = range(1, 4) if short else range(1, 9)
 odds = {}
 for drift in (0.0, 0.006, 0.012):
-    models = [bp.SpinModel(rows_of(burgers(seed, drift), union), union) for seed in seeds]
-    odds[drift] = np.array([bp.log_posterior_odds(model, with_drift, without) for model in models])
+    models = [
+        bp.SpinModel(rows_of(burgers(seed, drift), union), union) for seed in seeds
+    ]
+    odds[drift] = np.array(
+        [bp.log_posterior_odds(model, with_drift, without) for model in models]
+    )
 
 # %%
 figure, axes = plt.subplots(figsize=(6, 2.6), layout="constrained")
@@ -120,11 +136,17 @@ for k, values in enumerate(odds.values()):
     axes.plot(values, np.full(len(values), k), "o", ms=5, alpha=0.7)
 axes.axvline(0, color="black", lw=0.8)
 axes.set_yticks(range(len(odds)), [f"{drift:g}" for drift in odds])
-axes.set(xlabel="log posterior odds for a drift (nats)", ylabel="simulated drift (m s$^{-1}$)", ylim=(-0.5, 2.5))
+axes.set(
+    xlabel="log posterior odds for a drift (nats)",
+    ylabel="simulated drift (m s$^{-1}$)",
+    ylim=(-0.5, 2.5),
+)
 plt.show()
 for drift, values in odds.items():
     mean, sd, share = values.mean(), values.std(ddof=1), np.mean(values > 0)
-    print(f"drift {drift:5g}: log odds {mean:5.1f} +- {sd:.1f} between videos; {share:.0%} of them are for a drift")
+    print(
+        f"drift {drift:5g}: log odds {mean:5.1f} +- {sd:.1f} between videos; {share:.0%} of them are for a drift"
+    )
 
 # %% [markdown]
 # One dot is one video. Without a drift all are against it, by four to six nats and never by much more: absence is
@@ -138,7 +160,12 @@ for drift, values in odds.items():
 
 # %%
 missing = bp.Library.from_strings(libraries["no advection"])
-wrong = bp.sample(bp.SpinModel(rows_of(burgers(1), missing), missing), method="exact", config=sampler, seed=1)
+wrong = bp.sample(
+    bp.SpinModel(rows_of(burgers(1), missing), missing),
+    method="exact",
+    config=sampler,
+    seed=1,
+)
 best = bp.equations(wrong, top=1)[0]
 print(f"{best.probability:.2f}  {best}")
 print(bp.diagnose(wrong))
@@ -154,7 +181,12 @@ print(bp.diagnose(wrong))
 # %%
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the strong form warns that the weak one is better
-    points = bp.assemble(union, burgers(1), smooth=bp.fit_field(burgers(1), method="spline"), form=bp.Strong())
+    points = bp.assemble(
+        union,
+        burgers(1),
+        smooth=bp.fit_field(burgers(1), method="spline"),
+        form=bp.Strong(),
+    )
 strong = bp.sample(bp.SpinModel(points, union), method="exact", config=sampler, seed=1)
 try:
     bp.compare({"weak": posteriors["all eleven"], "strong": strong})
@@ -165,14 +197,27 @@ except bp.BayespdeError as error:
 # Held-out frames compare anything that predicts. The last 15 frames are kept from both:
 
 # %%
-forms = {"weak": bp.Weak(), "strong": bp.Strong(), "strong, power .001": bp.Strong(power=0.001)}
+forms = {
+    "weak": bp.Weak(),
+    "strong": bp.Strong(),
+    "strong, power .001": bp.Strong(power=0.001),
+}
 for name, form in forms.items():
-    settings = bp.DiscoverConfig(smoothing=bp.Smoothing(method="spline"), form=form, sampler=sampler, refine="never")
+    settings = bp.DiscoverConfig(
+        smoothing=bp.Smoothing(method="spline"),
+        form=form,
+        sampler=sampler,
+        refine="never",
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = bp.discover(burgers(1), library=union, config=settings, holdout_frames=15, seed=1)
+        found = bp.discover(
+            burgers(1), library=union, config=settings, holdout_frames=15, seed=1
+        )
     scores = found.foretold(options=bp.Forecast(draws=50), seed=1)[1]
-    print(f"{name}: {found.best()}\n  {bp.describe_scores(scores)}; crps {float(scores['crps'].mean()):.5f}")
+    print(
+        f"{name}: {found.best()}\n  {bp.describe_scores(scores)}; crps {float(scores['crps'].mean()):.5f}"
+    )
 
 # %% [markdown]
 # A score is a score, whatever made it. Weak and strong rows foretell alike, although the strong law has a term that

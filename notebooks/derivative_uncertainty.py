@@ -57,7 +57,10 @@ clean = bp.simulate(spec)
 video = bp.add_noise(clean, 0.1, seed=1)
 waves = 2j * np.pi * np.fft.fftfreq(clean.sizes["x"], 16.0 / clean.sizes["x"])
 spectrum = np.fft.fft(clean.values, axis=1)
-truth = {"u" + "_" * (n > 0) + "x" * n: np.fft.ifft(waves**n * spectrum, axis=1).real for n in range(4)}
+truth = {
+    "u" + "_" * (n > 0) + "x" * n: np.fft.ifft(waves**n * spectrum, axis=1).real
+    for n in range(4)
+}
 truth["u_t"] = 0.1 * truth["u_xx"] - truth["u"] * truth["u_x"]
 
 # %% [markdown]
@@ -68,7 +71,9 @@ truth["u_t"] = 0.1 * truth["u_xx"] - truth["u"] * truth["u_x"]
 
 # %%
 spline = bp.fit_field(video, method="spline")
-networks = bp.fit_field(video, options=bp.Smoothing(method="network", steps=300 if short else None), seed=0)
+networks = bp.fit_field(
+    video, options=bp.Smoothing(method="network", steps=300 if short else None), seed=0
+)
 print(networks.summary())
 
 # %% [markdown]
@@ -101,16 +106,35 @@ pd.DataFrame(rows).T.round(3)
 # %%
 steep = int(np.abs(truth["u_xx"]).max(axis=1).argmax())
 figure, panels = plt.subplots(1, 2, figsize=(8, 3), sharey=True, layout="constrained")
-line = np.stack([np.full(clean.sizes["x"], clean["time"].values[steep]), clean["x"].values], axis=1)
-for axes, (label, smooth) in zip(panels, {"spline": spline, "networks": networks}.items(), strict=True):
+line = np.stack(
+    [np.full(clean.sizes["x"], clean["time"].values[steep]), clean["x"].values], axis=1
+)
+for axes, (label, smooth) in zip(
+    panels, {"spline": spline, "networks": networks}.items(), strict=True
+):
     mean, sd = smooth.at_points((0, 2), line)
-    axes.fill_between(line[:, 1], mean - 1.645 * sd, mean + 1.645 * sd, color="#56B4E9", alpha=0.5, label="90 % band")
+    axes.fill_between(
+        line[:, 1],
+        mean - 1.645 * sd,
+        mean + 1.645 * sd,
+        color="#56B4E9",
+        alpha=0.5,
+        label="90 % band",
+    )
     for seed in range(3):
         drawn = smooth.draw(seed).evaluate((0, 2))[steep]
-        axes.plot(line[:, 1], drawn, color="#8C8C8C", lw=0.8, label="draws" if seed == 0 else None)
+        axes.plot(
+            line[:, 1],
+            drawn,
+            color="#8C8C8C",
+            lw=0.8,
+            label="draws" if seed == 0 else None,
+        )
     axes.plot(line[:, 1], truth["u_xx"][steep], color="black", lw=1.2, label="truth")
     axes.set(title=label, xlabel="x (m)")
-panels[0].set_ylabel(f"$u_{{xx}}$ at {clean['time'].values[steep]:.1f} s (m$^{{-1}}$ s$^{{-1}}$)")
+panels[0].set_ylabel(
+    f"$u_{{xx}}$ at {clean['time'].values[steep]:.1f} s (m$^{{-1}}$ s$^{{-1}}$)"
+)
 panels[0].legend(frameon=False, fontsize=8)
 plt.show()
 
@@ -134,10 +158,20 @@ def strong(field):
     """Posterior mean, standard deviation and inclusion by rows at points of one smooth field."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = bp.SpinModel(bp.assemble(library, video, smooth=field, form=bp.Strong()), library)
+        model = bp.SpinModel(
+            bp.assemble(library, video, smooth=field, form=bp.Strong()), library
+        )
     posterior = bp.sample(model, method="exact", particles=1000, runs=1, seed=0)
-    draws = xr.DataArray(posterior.coefficients[0], dims=("draw", "term"), coords={"term": list(library.names)})
-    parts = {"mean": draws.mean("draw"), "sd": draws.std("draw"), "inclusion": posterior.inclusion_probability}
+    draws = xr.DataArray(
+        posterior.coefficients[0],
+        dims=("draw", "term"),
+        coords={"term": list(library.names)},
+    )
+    parts = {
+        "mean": draws.mean("draw"),
+        "sd": draws.std("draw"),
+        "inclusion": posterior.inclusion_probability,
+    }
     return xr.Dataset(parts)
 
 
@@ -159,7 +193,10 @@ for label, smooth in (("spline", spline), ("networks", networks)):
     plain = strong(smooth)
     for name, value in true.items():
         each, alone = drawn[label].sel(term=name), plain.sel(term=name)
-        within, between = float((each["sd"] ** 2).mean()), float(each["mean"].var("field_draw", ddof=1))
+        within, between = (
+            float((each["sd"] ** 2).mean()),
+            float(each["mean"].var("field_draw", ddof=1)),
+        )
         lines[label, name] = {
             "truth": value,
             "mean field": float(alone["mean"]),
@@ -197,8 +234,18 @@ figure, panels = plt.subplots(1, 2, figsize=(8, 2.6), layout="constrained")
 for axes, (name, value) in zip(panels, true.items(), strict=True):
     kinds = {f"strong, {label} draws": drawn[label].sel(term=name) for label in drawn}
     for k, each in enumerate(kinds.values()):
-        total = float((each["sd"] ** 2).mean() + each["mean"].var("field_draw", ddof=1)) ** 0.5
-        axes.errorbar(float(each["mean"].mean()), k, xerr=1.645 * total, fmt="o", color="#D55E00", capsize=3)
+        total = (
+            float((each["sd"] ** 2).mean() + each["mean"].var("field_draw", ddof=1))
+            ** 0.5
+        )
+        axes.errorbar(
+            float(each["mean"].mean()),
+            k,
+            xerr=1.645 * total,
+            fmt="o",
+            color="#D55E00",
+            capsize=3,
+        )
     k = best.names.index(name)
     axes.plot(best.coefficients[k], 2, "o", color="#0072B2")
     axes.hlines(2, best.lower[k], best.upper[k], color="#0072B2")

@@ -33,7 +33,13 @@ import bayespde as bp
 
 short = os.environ.get("BAYESPDE_SHORT") == "1"
 path = os.environ.get("BAYESPDE_VIDEO")
-nuclei = [[16, 18, 9, 0.9, 2], [46, 14, 8, 0.8, 3], [40, 44, 11, 0.8, 2.5], [12, 48, 8, 0.7, 3], [29, 29, 4, 0.6, 2]]
+nuclei = [
+    [16, 18, 9, 0.9, 2],
+    [46, 14, 8, 0.8, 3],
+    [40, 44, 11, 0.8, 2.5],
+    [12, 48, 8, 0.7, 3],
+    [29, 29, 4, 0.6, 2],
+]
 names = ("x", "y", "radius", "order", "width")
 
 
@@ -44,19 +50,35 @@ def stand_in(pixels, frames):
         extent={"y": 64.0, "x": 64.0},
         points={"y": pixels, "x": pixels},
         times={"start": 0.0, "stop": 24.0, "frames": frames},
-        initial={"kind": "nuclei", "nuclei": [dict(zip(names, nucleus, strict=True)) for nucleus in nuclei]},
+        initial={
+            "kind": "nuclei",
+            "nuclei": [dict(zip(names, nucleus, strict=True)) for nucleus in nuclei],
+        },
     )
     clean, random = bp.simulate(spec), np.random.default_rng(0)
     shifts = random.normal(scale=(0.3, 0.5), size=(frames, 2)) * pixels / 64.0
-    moved = [np.fft.ifft2(fourier_shift(np.fft.fft2(f), s)).real for f, s in zip(clean.values, shifts, strict=True)]
-    pixels = np.stack(moved) + 0.05 * float(clean.std()) * random.standard_normal(clean.shape)
+    moved = [
+        np.fft.ifft2(fourier_shift(np.fft.fft2(f), s)).real
+        for f, s in zip(clean.values, shifts, strict=True)
+    ]
+    pixels = np.stack(moved) + 0.05 * float(clean.std()) * random.standard_normal(
+        clean.shape
+    )
     pixels[random.random(clean.shape) < 0.03] = np.nan
     units = {"u": "1", "time": "s", "y": "nm", "x": "nm"}
-    return bp.make_field(pixels, t=clean["time"].values, y=clean["y"].values, x=clean["x"].values, units=units)
+    return bp.make_field(
+        pixels,
+        t=clean["time"].values,
+        y=clean["y"].values,
+        x=clean["x"].values,
+        units=units,
+    )
 
 
 video = bp.read_field(path) if path else stand_in(*((48, 50) if short else (64, 60)))
-print(dict(video.sizes), f"{float(video.isnull().mean()):.0%} of the pixels are missing")
+print(
+    dict(video.sizes), f"{float(video.isnull().mean()):.0%} of the pixels are missing"
+)
 
 # %% [markdown]
 # ## Look at it
@@ -87,7 +109,10 @@ sampler = bp.SMCConfig(particles=512, runs=2) if short else bp.SMCConfig()
 def found_with(noise):
     """A discovery that takes the noise for this."""
     settings = bp.DiscoverConfig(
-        smoothing=bp.Smoothing(method="spline"), form=bp.Weak(noise=noise), sampler=sampler, refine="never"
+        smoothing=bp.Smoothing(method="spline"),
+        form=bp.Weak(noise=noise),
+        sampler=sampler,
+        refine="never",
     )
     return bp.discover(video, config=settings, holdout_frames=held, seed=1)
 
@@ -111,7 +136,14 @@ found = found_with("auto")
 for equation in found.equations(top=3):
     print(f"{equation.probability:.3f}  {equation}")
 made = found.rows.statistics.provenance
-print("noise:", made["noise"], "| displacements, rms:", np.round(made["jitter"], 2), "| rows:", made["rows"])
+print(
+    "noise:",
+    made["noise"],
+    "| displacements, rms:",
+    np.round(made["jitter"], 2),
+    "| rows:",
+    made["rows"],
+)
 print(bp.diagnose(found.posterior))
 
 # %%
@@ -134,7 +166,9 @@ table.round(3)
 # held out.
 
 # %%
-prediction, scores = found.foretold(options=bp.Forecast(draws=30 if short else 100), seed=1)
+prediction, scores = found.foretold(
+    options=bp.Forecast(draws=30 if short else 100), seed=1
+)
 print(bp.describe_scores(scores))
 bp.figures.plot_scores(scores)
 
@@ -169,19 +203,31 @@ plane = bp.simulate(
         }
     )
 )
-settings = bp.DiscoverConfig(smoothing=bp.Smoothing(method="spline"), sampler=sampler, refine="never")
+settings = bp.DiscoverConfig(
+    smoothing=bp.Smoothing(method="spline"), sampler=sampler, refine="never"
+)
 reactions = ["u", "u**2", "u**3", "u_xx"]
 for terms in ([*reactions, "u_x", "u*u_x"], reactions):
-    steady = bp.discover(plane, library=bp.Library.from_strings(terms), config=settings, seed=1)
+    steady = bp.discover(
+        plane, library=bp.Library.from_strings(terms), config=settings, seed=1
+    )
     best = steady.equations(top=1)[0]
-    print(f"of {', '.join(terms)}:\n{best.probability:.3f}  {best}\n{bp.diagnose(steady.posterior)}\n")
+    print(
+        f"of {', '.join(terms)}:\n{best.probability:.3f}  {best}\n{bp.diagnose(steady.posterior)}\n"
+    )
 
 # %%
-position = bp.front_positions(steady.smooth.field.copy(data=steady.smooth.evaluate((0, 0))), level=0.5)
+position = bp.front_positions(
+    steady.smooth.field.copy(data=steady.smooth.evaluate((0, 0))), level=0.5
+)
 speed = np.polyfit(position["time"], position, 1)[0]
 figure, axes = plt.subplots(figsize=(5, 2.4), layout="constrained")
 axes.plot(position["time"], position, color="#0072B2")
-axes.set(xlabel="time (s)", ylabel="position of the front (nm)", title=f"{speed:.3f} nm s$^{{-1}}$")
+axes.set(
+    xlabel="time (s)",
+    ylabel="position of the front (nm)",
+    title=f"{speed:.3f} nm s$^{{-1}}$",
+)
 plt.show()
 
 # %% [markdown]

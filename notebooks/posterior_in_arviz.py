@@ -71,8 +71,18 @@ print(bp.diagnose(posterior))
 idata = bp.to_inference_data(posterior)
 import arviz as az
 
-for group in ("posterior", "log_likelihood", "sample_stats", "smc_stats", "prior", "exact"):
-    variables = ", ".join(f"{name} {tuple(map(str, v.dims))}" for name, v in list(idata[group].data_vars.items())[:4])
+for group in (
+    "posterior",
+    "log_likelihood",
+    "sample_stats",
+    "smc_stats",
+    "prior",
+    "exact",
+):
+    variables = ", ".join(
+        f"{name} {tuple(map(str, v.dims))}"
+        for name, v in list(idata[group].data_vars.items())[:4]
+    )
     print(f"{group}: {variables}")
 
 # %% [markdown]
@@ -87,12 +97,16 @@ spins = idata["posterior"]["spin"].sel(term=shown).astype(float).to_dataset(name
 with np.errstate(invalid="ignore", divide="ignore"):
     r_hat, ess, mcse = (function(spins) for function in (az.rhat, az.ess, az.mcse))
 agreement = bp.run_agreement(posterior).sel(term=shown)
-print(f"{'term':>9} {'R-hat':>6} {'ESS':>7} {'MCSE':>7} | {'between runs':>12} {'exact':>7}")
+print(
+    f"{'term':>9} {'R-hat':>6} {'ESS':>7} {'MCSE':>7} | {'between runs':>12} {'exact':>7}"
+)
 for k, name in enumerate(shown):
     of_arviz = [float(np.ravel(v["spin"])[k]) for v in (r_hat, ess, mcse)]
     exact = float(posterior.inclusion_probability.sel(term=name))
     between = float(agreement["standard_error"][k])
-    print(f"{name:>9} {of_arviz[0]:6.3f} {of_arviz[1]:7.0f} {of_arviz[2]:7.4f} | {between:12.5f} {exact:7.4f}")
+    print(
+        f"{name:>9} {of_arviz[0]:6.3f} {of_arviz[1]:7.0f} {of_arviz[2]:7.4f} | {between:12.5f} {exact:7.4f}"
+    )
 
 # %% [markdown]
 # Of the terms that are surest, R-hat is NaN: it divides by a variance that is 0. Their effective sample size is the
@@ -105,20 +119,35 @@ for k, name in enumerate(shown):
 # ## What works: coefficients, with the zeros or without
 
 # %%
-az.summary(idata, var_names=["coefficient"], coords={"term": ["u*u_x", "u_xx", "u_x"]}, kind="stats", round_to=4)
+az.summary(
+    idata,
+    var_names=["coefficient"],
+    coords={"term": ["u*u_x", "u_xx", "u_x"]},
+    kind="stats",
+    round_to=4,
+)
 
 # %%
 drift = idata["posterior"]["coefficient"].sel(term="u_x").values.ravel()
 given = drift[drift != 0]
 figure, axes = plt.subplots(figsize=(6, 2.8), layout="constrained")
 edges = np.linspace(-0.0122, 0.0018, 36)
-axes.hist(drift, edges, color="#8C8C8C", label="all draws: a spike of zeros, and a bump")
-axes.hist(given, edges, color="#0072B2", label=f"draws that have the term, {given.size / drift.size:.0%}")
+axes.hist(
+    drift, edges, color="#8C8C8C", label="all draws: a spike of zeros, and a bump"
+)
+axes.hist(
+    given,
+    edges,
+    color="#0072B2",
+    label=f"draws that have the term, {given.size / drift.size:.0%}",
+)
 axes.axvline(-0.008, color="black", ls="--", lw=1, label="simulated")
 axes.set(xlabel="coefficient of $u_x$ (m s$^{-1}$)", ylabel="draws", yscale="log")
 figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=3)
 plt.show()
-print(f"all draws {drift.mean():.4f} +- {drift.std():.4f}; given the term {given.mean():.4f} +- {given.std():.4f}")
+print(
+    f"all draws {drift.mean():.4f} +- {drift.std():.4f}; given the term {given.mean():.4f} +- {given.std():.4f}"
+)
 
 # %% [markdown]
 # Two honest answers to two questions. Over all draws: what is the drift, if I do not know that there is one? Given
@@ -141,7 +170,11 @@ bp.figures.plot_co_inclusion(posterior)
 # `az.loo` and `az.compare` take the log likelihood of blocks. Here the same rows under three libraries.
 
 # %%
-libraries = {"all eleven": list(library.names), "Burgers": ["u_xx", "u*u_x"], "no advection": ["u", "u_xx", "u_xxx"]}
+libraries = {
+    "all eleven": list(library.names),
+    "Burgers": ["u_xx", "u*u_x"],
+    "no advection": ["u", "u_xx", "u_xxx"],
+}
 posteriors = {}
 for name, terms in libraries.items():
     part = bp.Library.from_strings(terms)
@@ -160,7 +193,10 @@ print(bp.format_comparison(bp.compare(posteriors)))
 # %%
 idata.to_netcdf("posterior.nc")
 again = bp.from_inference_data("posterior.nc")
-print(np.array_equal(again.coefficients, posterior.coefficients), bp.equations(again, top=1)[0])
+print(
+    np.array_equal(again.coefficients, posterior.coefficients),
+    bp.equations(again, top=1)[0],
+)
 
 # %% [markdown]
 # ## To take home

@@ -77,19 +77,34 @@ for equation in bp.equations(posterior, top=3):
 
 # %%
 scaled = bp.power_scaling(posterior)
-scaled[["inclusion", "prior", "likelihood"]].to_dataframe().sort_values("inclusion", ascending=False).round(3).head(6)
+scaled[["inclusion", "prior", "likelihood"]].to_dataframe().sort_values(
+    "inclusion", ascending=False
+).round(3).head(6)
 
 # %%
 shown = ["u*u_x", "u_xx", "u**2*u_x", "u_x", "u_xxx"]
 figure, panels = plt.subplots(1, 2, figsize=(7, 2.6), sharey=True, layout="constrained")
 for axes, part in zip(panels, ("prior", "likelihood"), strict=True):
-    low, high = (scaled["scaled"].sel(part=part, power=power, term=shown) for power in (0.5, 2.0))
+    low, high = (
+        scaled["scaled"].sel(part=part, power=power, term=shown) for power in (0.5, 2.0)
+    )
     places = np.arange(len(shown))
-    axes.hlines(places, np.minimum(low, high), np.maximum(low, high), color="#8C8C8C", lw=3)
+    axes.hlines(
+        places, np.minimum(low, high), np.maximum(low, high), color="#8C8C8C", lw=3
+    )
     axes.plot(low, places, "o", color="#56B4E9", label="square root")
     axes.plot(high, places, "o", color="#0072B2", label="square")
-    axes.plot(scaled["inclusion"].sel(term=shown), places, "|", color="black", ms=12, label="as it is")
-    axes.set(xlabel="inclusion probability", title=f"power of the {part}", xlim=(-0.03, 1.03))
+    axes.plot(
+        scaled["inclusion"].sel(term=shown),
+        places,
+        "|",
+        color="black",
+        ms=12,
+        label="as it is",
+    )
+    axes.set(
+        xlabel="inclusion probability", title=f"power of the {part}", xlim=(-0.03, 1.03)
+    )
 panels[0].set_yticks(places, shown)
 panels[0].invert_yaxis()
 panels[0].legend(frameon=False, fontsize=8, loc="lower right")
@@ -109,7 +124,9 @@ plt.show()
 # %%
 expected = (0.3, 1, 2, 3, 4, 5)
 by_number = {n: posterior_under(bp.Prior(expected_terms=n)) for n in expected}
-inclusion = pd.DataFrame({n: p.inclusion_probability.to_series() for n, p in by_number.items()}).loc[shown]
+inclusion = pd.DataFrame(
+    {n: p.inclusion_probability.to_series() for n, p in by_number.items()}
+).loc[shown]
 inclusion.rename_axis("term").rename_axis("expected terms", axis=1).round(3)
 
 # %% [markdown]
@@ -130,9 +147,14 @@ slabs = {
     "g = 1e6": {"kind": "g-prior", "g": 1e6},
     "g = 1e9, wide": {"kind": "g-prior", "g": 1e9},
 }
-priors = {name: bp.DiscoverConfig.from_mapping({"prior": {"slab": slab}}).prior for name, slab in slabs.items()}
+priors = {
+    name: bp.DiscoverConfig.from_mapping({"prior": {"slab": slab}}).prior
+    for name, slab in slabs.items()
+}
 by_slab = {name: posterior_under(prior) for name, prior in priors.items()}
-inclusion = pd.DataFrame({n: p.inclusion_probability.sel(term=shown).to_series() for n, p in by_slab.items()}).T
+inclusion = pd.DataFrame(
+    {n: p.inclusion_probability.sel(term=shown).to_series() for n, p in by_slab.items()}
+).T
 inclusion["log evidence"] = [p.log_evidence_pooled for p in by_slab.values()]
 inclusion.rename_axis("slab").rename_axis(None, axis=1).round(3)
 
@@ -154,15 +176,23 @@ for name, p in by_slab.items():
 # the first and for a square of `u`. Another rule couples two terms: a higher power is in only where the lower is.
 
 # %%
-costs = {name: 1.0 + 0.5 * (name.count("x") - 1) * ("_" in name) + 0.5 * name.count("u**2") for name in library.names}
+costs = {
+    name: 1.0 + 0.5 * (name.count("x") - 1) * ("_" in name) + 0.5 * name.count("u**2")
+    for name in library.names
+}
 dear = bp.Library.from_strings(costs)
 by_cost = posterior_under(bp.Prior(), terms=dear)
 for name in ("u_x", "u**2*u_x"):
-    before, after = (float(p.inclusion_probability.sel(term=name)) for p in (posterior, by_cost))
+    before, after = (
+        float(p.inclusion_probability.sel(term=name)) for p in (posterior, by_cost)
+    )
     print(f"{name:9} cost {costs[name]:.1f}: {before:.2f} -> {after:.2f}")
 needs = bp.Coupling("u**2*u_x", "u_x", kind="needs", strength=5.0)
 coupled = posterior_under(bp.Prior(couplings=(needs,)))
-print("if u**2*u_x needs u_x:", coupled.inclusion_probability.sel(term=["u_x", "u**2*u_x"]).values.round(2))
+print(
+    "if u**2*u_x needs u_x:",
+    coupled.inclusion_probability.sel(term=["u_x", "u**2*u_x"]).values.round(2),
+)
 
 # %% [markdown]
 # The data cannot tell `u_x` from `u**2*u_x`, so what is believed beforehand decides: with simple terms cheaper, or

@@ -92,7 +92,9 @@ for equation in found.equations(top=3):
 
 # %%
 best = found.equations(top=1)[0]
-for name, mean, low, high, unit in zip(best.names, best.coefficients, best.lower, best.upper, best.units, strict=True):
+for name, mean, low, high, unit in zip(
+    best.names, best.coefficients, best.lower, best.upper, best.units, strict=True
+):
     print(f"{name:6} {mean: .5f}  90 % interval [{low: .5f}, {high: .5f}]  {unit}")
 
 # %% [markdown]
@@ -123,8 +125,20 @@ bp.figures.plot_pareto(front)
 
 # %%
 provenance = found.rows.statistics.provenance
-print({k: provenance[k] for k in ("rows", "half_widths", "capped", "noise", "noise_scale")})
-print("pilot:", {name: round(value, 4) for name, value in provenance["pilot"].items() if abs(value) > 1e-3})
+print(
+    {
+        k: provenance[k]
+        for k in ("rows", "half_widths", "capped", "noise", "noise_scale")
+    }
+)
+print(
+    "pilot:",
+    {
+        name: round(value, 4)
+        for name, value in provenance["pilot"].items()
+        if abs(value) > 1e-3
+    },
+)
 
 # %% [markdown]
 # ## To take home

@@ -47,7 +47,9 @@ def paired(pairs, relevant, derivatives, seed):
     target = 0.4 * first[:, :relevant].sum(axis=1) + random.standard_normal(480)
     names = [f"u**{power}*{d}" for d in derivatives for power in range(1, 9)]
     library = bp.Library.from_strings(names)
-    rows = bp.SufficientStatistics.from_rows(design, target, names=library.names, blocks=24, target_name="u_t")
+    rows = bp.SufficientStatistics.from_rows(
+        design, target, names=library.names, blocks=24, target_name="u_t"
+    )
     return bp.SpinModel(rows, library)
 
 
@@ -97,7 +99,9 @@ bp.figures.plot_runs(few)
 # Half a thousand particles, but from nearly the prior to the posterior at once.
 
 # %%
-jump = bp.SMCConfig(particles=512, scouts=0, schedule=(0.001, 1.0), final_rounds=1, maximum_rounds=1)
+jump = bp.SMCConfig(
+    particles=512, scouts=0, schedule=(0.001, 1.0), final_rounds=1, maximum_rounds=1
+)
 stepped = bp.sample(model, config=jump, seed=1, exact_terms=23)
 print(bp.diagnose(stepped))
 bp.figures.plot_genealogy(stepped)
@@ -128,9 +132,16 @@ def summary(posterior):
 
 
 counts = (16, 64, 256, 1024) if short else (16, 64, 256, 1024, 4096)
-plain = {n: bp.sample(model, config=poor, particles=n, seed=1, exact_terms=23) for n in counts}
+plain = {
+    n: bp.sample(model, config=poor, particles=n, seed=1, exact_terms=23)
+    for n in counts
+}
 default = {n: bp.sample(model, particles=n, seed=1, exact_terms=23) for n in counts}
-table = {(kind, n): summary(p) for kind, all_of in (("poor", plain), ("default", default)) for n, p in all_of.items()}
+table = {
+    (kind, n): summary(p)
+    for kind, all_of in (("poor", plain), ("default", default))
+    for n, p in all_of.items()
+}
 pd.DataFrame(table).T.rename_axis(["settings", "particles"]).infer_objects().round(3)
 
 # %% [markdown]
@@ -152,7 +163,9 @@ chains = bp.TemperedGibbsConfig(jumps=20_000 if short else 100_000)
 walked = bp.sample(wide, method="tempered_gibbs", config=chains, seed=1)
 print(bp.diagnose(sampled))
 apart = abs(sampled.inclusion_probability - walked.inclusion_probability)
-print(f"largest difference between the two engines: {float(apart.max()):.3f} for {apart.idxmax('term').values!s}")
+print(
+    f"largest difference between the two engines: {float(apart.max()):.3f} for {apart.idxmax('term').values!s}"
+)
 print(f"log evidence by run: {sampled.log_evidence.round(2)}")
 
 # %% [markdown]
