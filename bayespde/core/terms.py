@@ -161,7 +161,7 @@ def _build(node: ast.AST, text: str, variables: tuple[str, ...], axes: str) -> s
 
 def _translate(node: ast.AST, text: str, variables: tuple[str, ...], axes: str) -> sympy.Expr:
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return sympy.nsimplify(node.value) if isinstance(node.value, int) else sympy.Float(node.value)
+        return sympy.Integer(node.value) if node.value == 0 or isinstance(node.value, int) else sympy.Float(node.value)
     if isinstance(node, ast.Name):
         return symbol(_known_name(node.id, text, variables, axes))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):

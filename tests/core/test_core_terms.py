@@ -363,6 +363,11 @@ def test_an_equation_is_expanded_and_like_terms_are_joined():
     assert found == pytest.approx({"u": -0.9, "u**2": 1.9, "u**3": -1.0, "u_xx": 10.0})
 
 
+def test_a_coefficient_of_zero_is_no_term():
+    for zero in ("0", "0.0", "-0.0", "0e3"):
+        assert Equation.from_string(f"u_t = {zero}*u_x + 0.1*u_xx").as_dict() == {"u_xx": pytest.approx(0.1)}
+
+
 @pytest.mark.parametrize("text", ["u_t", "u_t = ", "u_t = os.remove('x')", "u_t = u = 3", "", "u_t = u - u"])
 def test_a_bad_equation_is_a_term_error(text):
     with pytest.raises(TermError):
