@@ -19,17 +19,18 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "models" not in p.relative_
 TREES = {p: ast.parse(p.read_text(encoding="utf-8")) for p in MODULES}
 FUNCTIONS = [(p, node) for p, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 PUBLIC = {
-    "BayespdeError", "Coupling", "DiscoverConfig", "Discovery", "Equation", "Forecast", "Library", "Posterior",
-    "Prior", "SMCConfig", "SimulationSpec", "SmoothField", "Smoothing", "SpinModel", "SpinSMC", "Strong",
+    "BayespdeError", "Coupling", "DiscoverConfig", "Discovery", "Equation", "Forecast", "GPriorSlab",
+    "HyperGSlab", "IsotropicSlab", "Library", "Method", "PlugInSlab", "Posterior", "Prior", "PyroTarget",
+    "SMCConfig", "SimulationSpec", "SmoothField", "Smoothing", "SpinModel", "SpinSMC", "Strong",
     "SufficientStatistics", "System", "SystemDiscovery", "TemperedGibbsConfig", "Weak", "__version__",
     "add_noise", "assemble", "block_elpd", "check_field", "check_fit", "co_inclusion", "compare",
     "configuration_table", "describe_scores", "diagnose", "differentiate", "discover", "discover_system",
     "enumerate_models", "equations", "figures", "fit_field", "format_comparison", "from_inference_data",
     "front_positions", "genealogy", "inclusion_bayes_factors", "integrate", "isotropic_couplings",
     "log_posterior_odds", "make_field", "make_samples", "named_library", "one_of_system", "pareto_front",
-    "polynomial_library", "power_scaling", "predict", "predict_system", "read_field", "refine", "report",
-    "run_agreement", "sample", "samples_of", "score_front", "score_prediction", "second_estimate", "simulate",
-    "smc", "system_library", "tempering_ladder", "to_inference_data",
+    "polynomial_library", "power_scaling", "predict", "predict_system", "read_field", "read_fields", "refine",
+    "report", "run_agreement", "sample", "samples_of", "score_front", "score_prediction", "second_estimate",
+    "simulate", "smc", "system_library", "tempering_ladder", "to_inference_data",
 }  # fmt: skip
 
 
