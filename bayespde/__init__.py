@@ -40,6 +40,7 @@ _HOME = {
     "isotropic_couplings": "bayespde.model.couplings",
     "integrate": "bayespde.solve",
     "Method": "bayespde.solve.method",
+    "TrajectoryConfig": "bayespde.solve.trajectory",
     "simulate": "bayespde.solve",
     "SimulationSpec": "bayespde.solve",
     "DiscoverConfig": "bayespde.config",
