@@ -24,6 +24,11 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted((DOCS / "reference").glob("*.md"))]
 CARDS = sorted((ROOT / "models").glob("*/README.md"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
+# The elements that browsers draw: https://www.w3.org/TR/mathml-core/#mathml-elements-and-attributes.
+MATHML = (
+    "math mrow mi mn mo mtext mspace mfrac msqrt msub msup msubsup mover munder munderover mmultiscripts mprescripts "
+    "mtable mtr mtd mstyle mpadded"
+)
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*ArviZ is undergoing:FutureWarning")
@@ -218,20 +223,7 @@ def test_formulas_are_mathml_that_browsers_know(page):
     pytest.importorskip("math_core")
     pytest.importorskip("sphinx")
     mathml = _module("mathml_pages").mathml
-    # The elements that browsers draw: https://www.w3.org/TR/mathml-core/#mathml-elements-and-attributes.
-    known = {"math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt", "msub", "msup", "msubsup"}
-    known |= {
-        "mover",
-        "munder",
-        "munderover",
-        "mmultiscripts",
-        "mprescripts",
-        "mtable",
-        "mtr",
-        "mtd",
-        "mstyle",
-        "mpadded",
-    }
+    known = set(MATHML.split())
     for latex, is_display in _formulas(page):
         page_of_it = pages.Page(mathml(latex, is_display=is_display))
         (math,) = page_of_it.root.children
