@@ -57,7 +57,6 @@ def grid_of_maps(panels: Sequence[Panel], field: xr.DataArray, *, width: float, 
             axes.set_xlabel(axis_title(field, horizontal), fontsize=SMALL)
         if i % columns == 0:
             axes.set_ylabel(axis_title(field, vertical), fontsize=SMALL)
-    figure.draw_without_rendering()
     return figure
 
 
