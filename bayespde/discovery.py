@@ -15,7 +15,7 @@ from bayespde.core.posterior import Posterior
 from bayespde.core.random import spawn_seeds
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.spin import SpinModel
-from bayespde.prediction import predict_onward, prediction_errors
+from bayespde.prediction import foretelling_front, predict_onward
 from bayespde.reporting import report
 from bayespde.results.diagnose import diagnose
 from bayespde.results.diagnostics import squared_residual_per_row
@@ -27,7 +27,7 @@ from bayespde.results.second import format_estimates
 from bayespde.smooth.frame_draws import mean_field
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.smooth.spline import fit_spline
-from bayespde.starts import Forecast, boundary_of
+from bayespde.starts import Forecast
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,16 +63,12 @@ class Discovery:
     def pareto_front(self) -> xr.Dataset:
         """Complexity against block-cross-validated error, and `prediction_error` where frames were held out.
 
-        That is of the equation with least-squares coefficients, from the last frame of the smooth field, over the
-        standard deviation of the held-out frames; NaN where it does not come so far.
+        That is of the equations of the front with least-squares coefficients, from the last frame of the smooth field,
+        over the standard deviation of the held-out frames; NaN off the front, and where one does not come so far.
         """
-        front = pareto_front(self.posterior)
         if self.holdout is None:
-            return front
-        library, coefficients = self.posterior.library, front["coefficient"].values
-        boundary = boundary_of(self.posterior, self.smooth)
-        found = prediction_errors(library, coefficients, self.smooth, self.holdout, boundary=boundary)
-        return front.assign(prediction_error=("equation", found))
+            return pareto_front(self.posterior)
+        return foretelling_front(self.posterior, self.smooth, self.holdout)
 
     def best(self) -> Equation:
         """The most probable equation with posterior mean coefficients."""

@@ -17,6 +17,7 @@ from bayespde.core.random import checked_seed, spawn_seeds
 from bayespde.core.system import System
 from bayespde.refine_stage import trajectories_again
 from bayespde.refinement import Refined
+from bayespde.results.pareto import pareto_front
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.solve.integrate import checked_times
 from bayespde.solve.launch import Launch, launch_of
@@ -24,6 +25,7 @@ from bayespde.solve.predict import SAME, predict_frames
 from bayespde.starts import (
     Forecast,
     Start,
+    boundary_of,
     boundary_of_pixels,
     from_frame,
     from_smooth,
@@ -153,6 +155,27 @@ def predict_onward(
         fitted = [posterior.library.spins(t.equation.names) for t in start.trajectories]
         covered = float(sum(probability[(spins == on).all(axis=1)].sum() for on in fitted))
     return found.assign_attrs(probability_covered=covered, data=str(posterior.provenance.get("data", "")))
+
+
+def foretelling_front(posterior: Posterior, smooth: SmoothField, holdout: xr.DataArray) -> xr.Dataset:
+    """The Pareto front with `prediction_error`: how far its equations are off frames that were held out.
+
+    Args:
+        posterior: Over equations.
+        smooth: Where they start: its last frame.
+        holdout: What came.
+
+    Returns:
+        As `pareto_front`, and the error of `prediction_errors`; NaN off the front.
+
+    Raises:
+        StatisticsError: As for `pareto_front`.
+    """
+    front = pareto_front(posterior)
+    best, errors = front["on_front"].values, np.full(front.sizes["equation"], np.nan)
+    laws, boundary = front["coefficient"].values[best], boundary_of(posterior, smooth)
+    errors[best] = prediction_errors(posterior.library, laws, smooth, holdout, boundary=boundary)
+    return front.assign(prediction_error=("equation", errors))
 
 
 def prediction_errors(

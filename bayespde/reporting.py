@@ -15,13 +15,11 @@ from bayespde.core.errors import ConfigError, FileError, StatisticsError
 from bayespde.core.files import atomic_path
 from bayespde.core.posterior import Posterior
 from bayespde.folder import OBSERVED, PREDICTION, RECORD, check_belong, read_dataset, read_smooth
-from bayespde.prediction import prediction_errors
+from bayespde.prediction import foretelling_front
 from bayespde.results.inference_data import load
-from bayespde.results.pareto import pareto_front
 from bayespde.results.report.material import Foretold, Material, Seen
 from bayespde.smooth.differentiate import derivative_frames
 from bayespde.smooth.smooth_field import SmoothField
-from bayespde.starts import boundary_of
 
 PAGE = "report.html"
 # Frames of a video that are shown.
@@ -130,13 +128,9 @@ def _front(posterior: Posterior, smooth: SmoothField | None, holdout: xr.DataArr
     if smooth is None or holdout is None:
         return None
     try:
-        front = pareto_front(posterior)
+        return foretelling_front(posterior, smooth, holdout)
     except StatisticsError:
         return None
-    best, errors = front["on_front"].values, np.full(front.sizes["equation"], np.nan)
-    laws, boundary = front["coefficient"].values[best], boundary_of(posterior, smooth)
-    errors[best] = prediction_errors(posterior.library, laws, smooth, holdout, boundary=boundary)
-    return front.assign(prediction_error=("equation", errors))
 
 
 def _held_out(folder: Path, posterior: Posterior, smooth: SmoothField | None) -> xr.DataArray | None:

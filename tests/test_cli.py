@@ -14,6 +14,9 @@ import xarray as xr
 
 import bayespde as bp
 from bayespde import cli
+from bayespde.cli.options import library_section
+from bayespde.config import library_from_mapping
+from bayespde.core.errors import ConfigError
 from bayespde.results.inference_data import save
 
 CONFIG = """
@@ -158,6 +161,32 @@ def test_extra_terms_stand_beside_the_others(command, recorded, tmp_path):
     assert code == 0
     names = bp.from_inference_data(tmp_path / "out" / "posterior.nc").library.names
     assert names == ("u", "u_x", "u_xx", "u*u_x", "u*u_xx", "1", "u_x**2")
+
+
+@pytest.mark.parametrize(
+    ("declared", "names"),
+    [
+        ('terms = ["u_xx", "u*u_x"]', ("u_xx", "u*u_x", "1")),
+        ('degree = 1\norder = 1\nextra = ["u_xx"]', ("u", "u_x", "u*u_x", "u_xx", "1")),
+    ],
+)
+def test_extra_terms_stand_beside_those_of_a_file(declared, names):
+    section = library_section(tomllib.loads(declared), None, "1")
+    assert library_from_mapping(section, space=1, variable="u").names == names
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ("library = 'original_2d'", "table"),
+        ("library = ['u']", "table"),
+        ("[library]\nname = 'original_2d'", "--extra beside a name"),
+        ("[library.terms]\nu = 2.0", "--extra beside a table"),
+    ],
+)
+def test_libraries_that_take_no_further_terms_are_named(declared, said):
+    with pytest.raises(ConfigError, match=said):
+        library_section(tomllib.loads(declared)["library"], None, "1")
 
 
 def test_smooth_writes_derivatives_only(command, recorded, tmp_path):

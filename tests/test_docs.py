@@ -154,6 +154,7 @@ def test_every_public_name_is_in_the_reference():
     text = "\n".join(p.read_text(encoding="utf-8") for p in (DOCS / "reference").glob("*.md"))
     documented = set(re.findall(r"^\.\. auto\w+:: bayespde\.(\w+)$", text, flags=re.M))
     assert set(bp.__all__) - {"__version__"} <= documented
+    assert set(bp.figures.__all__) <= set(re.findall(r"\w+", text))
 
 
 def _module(name):

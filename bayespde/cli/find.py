@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bayespde.cli.options import Method, Output, Seed, Variable, read_settings, split_names
+from bayespde.cli.options import Method, Output, Seed, Variable, library_section, read_settings, split_names
 
 if TYPE_CHECKING:
     from bayespde.discovery import Discovery
@@ -64,9 +64,7 @@ def discover(
     data = read_field(field, variable)
     typer.echo(f"read {describe_field(data)}")
     settings = read_settings(config, method)
-    declared = settings.pop("library", {})
-    section = declared if terms is None else {"terms": split_names(terms)}
-    section |= {} if extra is None else {"extra": split_names(extra)}
+    section = library_section(settings.pop("library", {}), terms, extra)
     library = library_from_mapping(section, space=data.ndim - 1, variable=str(data.name))
     found = discover_field(
         data,

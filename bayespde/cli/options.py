@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayespde.core.errors import ConfigError
+
 if TYPE_CHECKING:
     from bayespde.core.posterior import Posterior
 
@@ -22,6 +24,29 @@ Method = Annotated[
 def split_names(text: str) -> list[str]:
     """Of a list separated by commas."""
     return [name.strip() for name in text.split(",")]
+
+
+def library_section(declared: Any, terms: str | None, extra: str | None) -> dict[str, Any]:
+    """The library of a file, with the terms of the command line in its place or beside its own.
+
+    Raises:
+        ConfigError: If the library is no table, or one that takes no further terms.
+    """
+    from bayespde.config import as_table
+
+    section = dict(as_table(declared, "library")) if terms is None else {"terms": split_names(terms)}
+    if extra is None:
+        return section
+    key = "terms" if "terms" in section else "extra"
+    there = section.get(key, [])
+    if "name" in section or not isinstance(there, list):
+        raise ConfigError(
+            "Further terms do not fit to this library.",
+            got=f"--extra beside {'a name' if 'name' in section else f'a table of {key}'}",
+            wanted="the default library, or a list of terms",
+            fix="write all terms with --terms, or into the file",
+        )
+    return section | {key: [*there, *split_names(extra)]}
 
 
 def read_settings(config: Path | None, method: str | None) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def describe_field(field: xr.DataArray) -> str:
 def _contents(path: str | PathLike[str]) -> xr.Dataset | dict[str, np.ndarray]:
     """What a file holds: a Dataset whose times are called `time`, or the arrays of an .npz file, where they are `t`."""
     file = existing_file(path)
-    if file.suffix == ".npy":
+    if file.suffix.lower() == ".npy":
         raise FileError(
             "An array alone does not say where and when its pixels are.",
             got=str(file),
@@ -79,7 +79,7 @@ def _contents(path: str | PathLike[str]) -> xr.Dataset | dict[str, np.ndarray]:
             fix=f"u = numpy.load({file.name!r}), then {WRITE_NPZ}",
         )
     try:
-        if file.suffix == ".npz":
+        if file.suffix.lower() == ".npz":
             with file.open("rb") as stream:
                 arrays = dict(np.load(stream, allow_pickle=False))
             return arrays if "t" in arrays else {"t" if k == "time" else k: a for k, a in arrays.items()}

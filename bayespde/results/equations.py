@@ -212,7 +212,7 @@ def closed_form(
 def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds: float, level: float) -> RankedEquation:
     library, on = posterior.library, np.flatnonzero(spins)
     draws, weights = _draws(posterior, spins)
-    count = float(weights.sum() ** 2 / np.sum(weights**2)) if len(draws) else 0.0
+    count = effective_draws(weights)
     if count >= MINIMUM_DRAWS:
         mean, sd, lower, upper = _summarise(draws, weights / weights.sum(), level)
     else:
@@ -234,6 +234,12 @@ def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds:
         level=level,
         target=library.target,
     )
+
+
+def effective_draws(weights: np.ndarray) -> float:
+    """How many equally weighted draws weigh as much, `[N]` -> dimensionless; 0 where there are none."""
+    relative = weights / top if (top := weights.max(initial=0.0)) else weights
+    return float(relative.sum() ** 2 / np.sum(relative**2)) if top else 0.0
 
 
 def _draws(posterior: Posterior, spins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

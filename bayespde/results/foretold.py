@@ -50,7 +50,7 @@ def score_prediction(
     """
     name = prediction.attrs["field"]
     drawn = prediction[name]
-    seen = _at_times(observed, drawn)
+    seen = observed_at(observed, drawn)
     if not 0 < level < 1:
         raise ConfigError("The level is out of range.", got=level, wanted="0 < level < 1", fix="level=0.9")
     random = np.random.default_rng(seed)
@@ -135,7 +135,7 @@ def score_front(
         dims; `coverage`, share of positions inside the band of their own; `rmse`.
     """
     drawn = prediction[prediction.attrs["field"]]
-    seen = _at_times(observed, drawn)
+    seen = observed_at(observed, drawn)
     crossing = float(seen.max() + seen.min()) / 2 if crossing is None else crossing
     stands = front_positions(seen, level=crossing, dim=dim)
     each = front_positions(drawn, level=crossing, dim=dim)
@@ -167,8 +167,12 @@ def _ends(level: float) -> list[float]:
     return [(1 - level) / 2, (1 + level) / 2]
 
 
-def _at_times(observed: xr.DataArray, drawn: xr.DataArray) -> xr.DataArray:
-    """The observed frames at the times of the draws."""
+def observed_at(observed: xr.DataArray, drawn: xr.DataArray) -> xr.DataArray:
+    """The observed frames at the times of the draws, their dims in the same order.
+
+    Raises:
+        ConfigError: If times or places are others.
+    """
     dims: tuple[Hashable, ...] = drawn.dims[1:]
     clock = drawn["time"].values
     same = set(observed.dims) == set(dims)

@@ -1,6 +1,7 @@
 """Figures as papers and talks need them: every width, coefficients with what is known of them."""
 
 import dataclasses
+import itertools
 import re
 
 import numpy as np
@@ -93,10 +94,13 @@ def test_coefficients_have_the_density_of_their_draws_and_the_interval_of_the_be
         i, axes = best.names.index(name), drawn[name]
         places, heights = density(axes)
         expected = np.exp(-0.5 * ((places - best.coefficients[i]) / best.sd[i]) ** 2)
-        # 800 draws make the curve to a twentieth of its peak; the bandwidth widens it by another.
+        spread = np.sqrt(np.average((places - best.coefficients[i]) ** 2, weights=heights)) / best.sd[i]
+        # The bandwidth of n draws is a share n^-1/5 of their deviation; 6 standard errors of the deviation itself.
+        draws = int(burgers.spins[..., burgers.library.index(name)].sum())
+        assert 0.95 - 6 / np.sqrt(2 * draws) < spread < np.sqrt(1 + draws**-0.4) + 6 / np.sqrt(2 * draws)
         assert np.max(np.abs(heights - expected)) < 0.25
-        bar = next(c for c in axes.containers if getattr(c, "has_xerr", False)).lines[2][0].get_segments()[0]
-        np.testing.assert_allclose(bar[:, 0], [best.lower[i], best.upper[i]])
+        bar = next(line for line in axes.lines if line.get_label() == "most probable equation, 90%")
+        np.testing.assert_allclose(bar.get_xdata(), [best.lower[i], best.upper[i]])
     dashed = [(n, line.get_xdata()[0]) for n, a in drawn.items() for line in a.lines if line.get_label() == "known"]
     assert dashed == [("u_xx", 0.1)]
 
@@ -119,6 +123,92 @@ def test_density_of_a_coefficient_pools_runs_by_evidence(burgers):
     draws = burgers.coefficients[0, :, k][burgers.spins[0, :, k]]
     assert draws.min() <= places.min() < places.max() <= draws.max()
     assert abs(np.average(places, weights=heights) - draws.mean()) < draws.std()
+
+
+def test_known_terms_are_shown_and_few_draws_are_said(burgers):
+    """Draws of runs whose evidence is 400 nats lower are as many as their weights say, among themselves."""
+    names = burgers.library.names
+    improbable = min(names, key=lambda n: float(burgers.inclusion_probability.sel(term=n)))
+    k = names.index(improbable)
+    spins, coefficients = burgers.spins.copy(), burgers.coefficients.copy()
+    spins[..., k], coefficients[..., k] = False, 0.0
+    few = dataclasses.replace(burgers, spins=spins, coefficients=coefficients)
+    assert panel_of(bp.figures.plot_coefficients(few, known={improbable: 0.3})).texts[0].get_text() == "too few draws"
+    spins, coefficients = spins.copy(), coefficients.copy()
+    spins[1:, :, k] = True
+    coefficients[1:, :, k] = np.random.default_rng(0).standard_normal(spins[1:, :, k].shape)
+    faint = np.where(np.arange(len(burgers.log_evidence)) == 0, 0.0, -400.0)
+    alone = dataclasses.replace(burgers, spins=spins, coefficients=coefficients, log_evidence=faint)
+    assert panel_of(bp.figures.plot_coefficients(alone, known={improbable: 0.3})).collections
+
+
+def panel_of(figure):
+    """The panel of the term that is known."""
+    [panel] = [a for a in figure.axes if any(line.get_label() == "known" for line in a.lines)]
+    return panel
+
+
+@pytest.mark.parametrize("level", [0.001, 0.5, 0.999])
+def test_intervals_of_any_level_are_drawn(burgers, level):
+    figure = bp.figures.plot_coefficients(burgers, at_least=0.9, level=level)
+    best = equations(burgers, top=1, level=level)[0]
+    ends = [line.get_xdata() for a in figure.axes for line in a.lines if "most" in line.get_label()]
+    wanted = dict(zip(best.names, zip(best.lower, best.upper, strict=True), strict=True))
+    shown = [n for n, p in zip(burgers.library.names, burgers.inclusion_probability.values, strict=True) if p >= 0.9]
+    np.testing.assert_allclose(ends, [wanted[n] for n in shown])
+
+
+@pytest.mark.parametrize("width", [0, -1, 1, np.nan, np.inf, "a", True])
+def test_widths_that_cannot_be_are_refused(burgers, width):
+    field, derivatives = video(1)
+    prediction, scores = foretold(field)
+    front = bp.pareto_front(burgers)
+    for draw in (
+        lambda: bp.figures.plot_coefficients(burgers, width=width),
+        lambda: bp.figures.plot_configurations(burgers, width=width),
+        lambda: bp.figures.plot_co_inclusion(burgers, width=width),
+        lambda: bp.figures.plot_derivatives(derivatives, field, width=width),
+        lambda: bp.figures.plot_prediction(prediction, width=width),
+        lambda: bp.figures.plot_scores(scores, width=width),
+        lambda: bp.figures.plot_pareto(front, width=width),
+    ):
+        with pytest.raises(ConfigError, match="width"):
+            draw()
+
+
+@pytest.mark.parametrize("change", [{"frames": 0}, {"frames": "a"}, {"level": 2.0}, {"level": float("nan")}])
+def test_settings_of_predictions_are_checked(change):
+    with pytest.raises(ConfigError, match="out of range"):
+        bp.figures.plot_prediction(foretold(video(2)[0])[0], **change)
+
+
+def test_observed_frames_are_those_that_were_predicted():
+    field = video(2)[0].isel(x=slice(20))
+    prediction, _ = foretold(field)
+    turned = bp.figures.plot_prediction(prediction, field.transpose("time", "x", "y"))
+    straight = bp.figures.plot_prediction(prediction, field)
+    for one, other in zip(turned.axes, straight.axes, strict=True):
+        for drawn, wanted in zip(one.images, other.images, strict=True):
+            np.testing.assert_array_equal(drawn.get_array(), wanted.get_array())
+    for other in (field.isel(time=slice(3)), field.isel(x=slice(10)), field.assign_coords(time=field["time"] + 0.1)):
+        with pytest.raises(ConfigError, match="not those that were predicted"):
+            bp.figures.plot_prediction(prediction, other)
+
+
+def test_labels_of_frames_without_units_do_not_meet():
+    """Every row has its name, the figure the axes; few frames do not make it high."""
+    field = video(2)[0]
+    for place in (field, *(field[d] for d in field.dims)):
+        place.attrs["units"] = "1"
+    prediction, _ = foretold(field)
+    for frames, width in ((4, bp.figures.COLUMN), (1, bp.figures.PAGE)):
+        figure = bp.figures.plot_prediction(prediction, field, frames=frames, width=width)
+        figure.draw_without_rendering()
+        labels = [a.yaxis.label.get_window_extent() for a in figure.axes if a.images and a.get_ylabel()]
+        for above, below in itertools.pairwise(sorted(labels, key=lambda box: -box.y0)):
+            assert above.y0 >= below.y1
+        assert (figure.get_supxlabel(), figure.get_supylabel()) == ("x (dimensionless)", "y (dimensionless)")
+        assert figure.get_figheight() < 12
 
 
 def test_coefficients_that_are_not_there_are_refused(burgers):

@@ -16,6 +16,7 @@ from bayespde.results.figures.style import (
     ORANGE,
     PAGE,
     SMALL,
+    checked_width,
     label_axes,
     legend_above,
     new_figure,
@@ -83,7 +84,7 @@ def plot_pareto(front: xr.Dataset, *, width: float = PAGE) -> Figure:
     """
     best = front.isel(equation=np.flatnonzero(front["on_front"].values))
     chosen = front.isel(equation=np.flatnonzero(front["selected"].values))
-    listed = [_wrapped(str(text), width) for text in best["text"].values]
+    listed = [_wrapped(str(text), checked_width(width)) for text in best["text"].values]
     lines = 0.05 + 0.21 * sum(map(len, listed))
     figure = new_figure(width, 3.35 + lines)
     axes, key = figure.subplots(2, 1, height_ratios=[3.2, lines])

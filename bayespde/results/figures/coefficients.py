@@ -11,13 +11,15 @@ from scipy.stats import gaussian_kde
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 from bayespde.core.scales import coefficient_unit
-from bayespde.results.equations import MINIMUM_DRAWS, RankedEquation, equations
+from bayespde.results.equations import MINIMUM_DRAWS, RankedEquation, effective_draws, equations
 from bayespde.results.figures.style import (
     BLUE,
+    GREY,
     LARGEST,
     NORMAL,
     ORANGE,
     PAGE,
+    SMALL,
     columns_within,
     label_axes,
     legend_above,
@@ -45,14 +47,15 @@ def plot_coefficients(
 
     Args:
         posterior: What sampling or enumeration returned.
-        at_least: Inclusion probability from which a term is shown.
+        at_least: Inclusion probability from which a term is shown; what is known is shown besides.
         level: Mass of the intervals.
         known: Coefficients to compare with, by term, in the units of the posterior: of a simulation, or the literature.
         width: Of the figure, inches.
 
     Returns:
-        A panel per term, forty at most. Filled: the density given that the term is in, over all equations that hold it.
-        Bar: mean and interval given the most probable equation. Dashed: what is known.
+        A panel per term, forty at most. Filled: the density given that the term is in, over all equations that hold it,
+        where a hundred effective draws do. Bar: mean and interval given the most probable equation. Dashed: what is
+        known.
 
     Raises:
         ConfigError: If no term is as probable as `at_least`, `level` is out of range, or a known term is not in the
@@ -61,7 +64,8 @@ def plot_coefficients(
     names, inclusion = posterior.library.names, posterior.inclusion_probability.values
     _check(posterior, at_least, known or {})
     best = equations(posterior, top=1, level=level)[0]
-    shown = np.sort(np.argsort(-inclusion, kind="stable")[: min(LARGEST, int(np.sum(inclusion >= at_least)))])
+    asked = (inclusion >= at_least) | np.isin(names, list(known or {}))
+    shown = np.sort(np.argsort(-(inclusion + asked), kind="stable")[: min(LARGEST, int(asked.sum()))])
     rows = -(-len(shown) // columns_within(width, 4))
     columns = -(-len(shown) // rows)
     figure = new_figure(width, 1.75 * rows + 0.3)
@@ -113,24 +117,29 @@ def _density(axes: Axes, posterior: Posterior, k: int) -> None:
     on = posterior.spins[..., k]
     weights = np.broadcast_to(posterior.run_weights[:, None], on.shape)[on]
     draws = posterior.coefficients[..., k][on]
-    if not weights.sum() or weights.sum() ** 2 / np.sum(weights**2) < MINIMUM_DRAWS or not np.ptp(draws):
+    if effective_draws(weights) < MINIMUM_DRAWS or not np.ptp(draws):
+        axes.text(0.5, 0.6, "too few draws", transform=axes.transAxes, ha="center", fontsize=SMALL, color=GREY)
         return
-    order = np.argsort(draws)
+    middle, spread = np.average(draws, weights=weights), np.ptp(draws)
+    scaled = (draws - middle) / spread
+    order = np.argsort(scaled)
     below = np.cumsum(weights[order]) / weights.sum()
-    low, high = draws[order][np.searchsorted(below, ENDS)]
+    low, high = scaled[order][np.searchsorted(below, ENDS)]
     places = np.linspace(low, high, 200)
-    heights = gaussian_kde(draws, weights=weights)(places)
-    axes.fill_between(places, heights / heights.max(), color=BLUE, alpha=0.35, lw=0, label="given that the term is in")
+    heights = gaussian_kde(scaled, weights=weights)(places)
+    heights /= heights.max()
+    places = middle + spread * places
+    axes.fill_between(places, heights, color=BLUE, alpha=0.35, lw=0, label="given that the term is in")
 
 
 def _interval(axes: Axes, best: RankedEquation, name: str) -> None:
     if name not in best.names:
         return
-    i = best.names.index(name)
-    mean, low, high = best.coefficients[i], best.lower[i], best.upper[i]
+    i, place = best.names.index(name), -0.14
     label = f"most probable equation, {best.level:.0%}"
-    bar = [[mean - low], [high - mean]]
-    axes.errorbar([mean], [-0.14], xerr=bar, fmt="o", ms=4, capsize=3, lw=1.4, color="black", label=label)
+    ends = [best.lower[i], best.upper[i]]
+    axes.plot(ends, [place, place], "|-", ms=7, lw=1.4, color="black", label=label)
+    axes.plot([best.coefficients[i]], [place], "o", ms=4, color="black")
 
 
 def _probability(value: float) -> str:

@@ -38,7 +38,7 @@ def plot_configurations(posterior: Posterior, *, top: int = 12, width: float | N
     spins, probability = table["spin"].values.astype(bool), table["probability"].values
     kept = np.flatnonzero(spins.any(axis=0) | (posterior.inclusion_probability.values > SHOWN))[:LARGEST]
     rows, count = np.arange(len(spins)), len(spins)
-    width = width or max(0.6 * PAGE, 2.6 + 0.28 * len(kept))
+    width = max(0.6 * PAGE, 2.6 + 0.28 * len(kept)) if width is None else width
     figure = new_figure(width, 1.5 + 0.24 * count)
     left, right = figure.subplots(1, 2, width_ratios=[max(len(kept), 3), 6], sharey=True)
     row, column = np.nonzero(spins[:, kept])
@@ -73,7 +73,8 @@ def plot_co_inclusion(posterior: Posterior, *, width: float | None = None) -> Fi
     table, groups = co_inclusion(posterior), collinear_groups(posterior.statistics)
     mean = np.diagonal(table["probability"].values)
     kept = np.flatnonzero((mean > SHOWN) & (mean < 1 - SHOWN))[:LARGEST]
-    figure = new_figure(width or max(0.5 * PAGE, 2.0 + 0.3 * len(kept)), max(2.0, 1.4 + 0.3 * len(kept)))
+    width = max(0.5 * PAGE, 2.0 + 0.3 * len(kept)) if width is None else width
+    figure = new_figure(width, max(2.0, 1.4 + 0.3 * len(kept)))
     axes = figure.add_subplot()
     if not len(kept):
         axes.set_axis_off()

@@ -24,7 +24,7 @@ from bayespde.results.figures.style import (
     legend_above,
     new_figure,
 )
-from bayespde.results.foretold import band
+from bayespde.results.foretold import band, observed_at
 from bayespde.results.typeset import axis_title, math_text, unit_text
 
 if TYPE_CHECKING:
@@ -56,10 +56,14 @@ def plot_prediction(
         pixels. Two: rows for the mean, what was observed, the difference of the two, and the standard deviation.
 
     Raises:
-        ConfigError: If there are three space dimensions.
+        ConfigError: If there are three space dimensions, a setting is out of range, or `observed` has other times or
+            places.
     """
+    _check(frames, level)
     drawn, noise = _lasting(prediction), float(prediction.attrs["noise_scale"])
-    times = drawn["time"].values[np.unique(np.linspace(0, drawn.sizes["time"] - 1, frames).round().astype(int))]
+    drawn = drawn.isel(time=np.unique(np.linspace(0, drawn.sizes["time"] - 1, frames).round().astype(int)))
+    times = drawn["time"].values
+    observed = None if observed is None else observed_at(observed, drawn)
     if drawn.ndim == 3:
         columns = columns_within(width, 2)
         rows = -(-len(times) // columns)
@@ -73,22 +77,20 @@ def plot_prediction(
         legend_above(figure)
         return figure
     _check_flat(drawn)
-    return _frames(
-        drawn.sel(time=times), None if observed is None else observed.sel(time=times, method="nearest"), width
-    )
+    return rows_of_frames(_rows(drawn, observed), drawn.isel(draw=0, drop=True), width=width)
 
 
-def _frames(drawn: xr.DataArray, observed: xr.DataArray | None, width: float) -> Figure:
-    """Rows of maps: predicted, observed, their difference, and how far the draws spread."""
-    mean, sd = drawn.mean("draw", keep_attrs=True), drawn.std("draw")
-    limits = _limits(drawn)
-    parts = {"predicted": Panel(mean, "predicted", limits=limits)}
-    if observed is not None:
-        apart = observed - mean.values
-        parts["observed"] = Panel(observed, "observed", limits=limits)
-        parts["difference"] = Panel(apart, "difference", signed=True, limits=(-spread(apart), spread(apart)))
-    parts["sd"] = Panel(sd, "sd", limits=(0.0, float(sd.max()) or 1.0), colours="magma")
-    return rows_of_frames(parts, mean, width=width)
+def _rows(drawn: xr.DataArray, observed: xr.DataArray | None) -> list[Panel]:
+    """Predicted, observed, their difference, and how far the draws spread."""
+    mean, sd, limits = drawn.mean("draw"), drawn.std("draw"), _limits(drawn)
+    spreading = Panel(sd, "sd", limits=(0.0, float(sd.max()) or 1.0), colours="magma")
+    predicted = Panel(mean, "predicted", limits=limits)
+    if observed is None:
+        return [predicted, spreading]
+    apart = observed.copy(data=observed.values - mean.values)
+    end = spread(apart)
+    difference = Panel(apart, "difference", signed=True, limits=(-end, end))
+    return [predicted, Panel(observed, "observed", limits=limits), difference, spreading]
 
 
 def plot_scores(scores: xr.Dataset, *, width: float = PAGE) -> Figure:
@@ -155,6 +157,7 @@ def animate_prediction(
             fix="prediction.gif",
         )
     drawn, noise = _lasting(prediction), float(prediction.attrs["noise_scale"])
+    observed = None if observed is None else observed_at(observed, drawn)
     figure = new_figure(PAGE, 3.2)
     draw = _moving_line(figure, drawn, observed, noise) if drawn.ndim == 3 else _moving_maps(figure, drawn, observed)
     film = FuncAnimation(figure, draw, frames=drawn.sizes["time"], blit=False)
@@ -239,6 +242,16 @@ def _limits(drawn: xr.DataArray) -> tuple[float, float]:
     middle = drawn.mean("draw")
     low, high = float(middle.min()), float(middle.max())
     return low - 0.05 * (high - low), high + 0.05 * (high - low)
+
+
+def _check(frames: int, level: float) -> None:
+    if type(frames) is not int or frames < 1 or not (isinstance(level, int | float) and 0 < level < 1):
+        raise ConfigError(
+            "A setting of the figure is out of range.",
+            got=f"frames={frames!r}, level={level!r}",
+            wanted="frames >= 1 and 0 < level < 1",
+            fix="frames=4, level=0.9",
+        )
 
 
 def _check_flat(drawn: xr.DataArray) -> None:

@@ -80,13 +80,13 @@ def plot_smoothing(observed: xr.DataArray, smooth: xr.DataArray, *, width: float
     name = observed.name
     left = (observed - smooth).rename(name).assign_attrs(observed.attrs)
     limits, end = (float(np.nanmin(observed)), float(np.nanmax(observed))), spread(left)
-    parts = {
-        "observed": Panel(observed, "observed", limits=limits),
-        "smooth": Panel(smooth.rename(name).assign_attrs(observed.attrs), "smooth", limits=limits),
-        "left out": Panel(left, "left out", signed=True, limits=(-end, end)),
-    }
+    parts = [
+        Panel(observed, "observed", limits=limits),
+        Panel(smooth.rename(name).assign_attrs(observed.attrs), "smooth", limits=limits),
+        Panel(left, "left out", signed=True, limits=(-end, end)),
+    ]
     if observed.ndim == 2:
-        return grid_of_maps(tuple(parts.values()), observed, width=width, columns=columns_within(width, 3))
+        return grid_of_maps(parts, observed, width=width, columns=columns_within(width, 3))
     return rows_of_frames(parts, observed, width=width)
 
 

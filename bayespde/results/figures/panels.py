@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Inches beside a map: numbers on both sides and the bar.
 BESIDE = 0.8
+# Inches of the side of a frame, however few there are.
+LARGEST_MAP = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,25 +62,26 @@ def grid_of_maps(panels: Sequence[Panel], field: xr.DataArray, *, width: float, 
     return figure
 
 
-def rows_of_frames(parts: Mapping[str, Panel], field: xr.DataArray, *, width: float) -> Figure:
+def rows_of_frames(parts: Sequence[Panel], field: xr.DataArray, *, width: float) -> Figure:
     """A row per part, a column per frame, one bar of colours per row; `field` gives name, units and times."""
     frames = list(field["time"].values)
     extent = edges(field, "x") + edges(field, "y")
     height = min(1.6, max(0.4, (extent[3] - extent[2]) / (extent[1] - extent[0])))
-    figure = new_figure(width, len(parts) * (0.75 * width / len(frames) * height + 0.12) + 0.4)
+    side = min(0.75 * width / len(frames), LARGEST_MAP)
+    figure = new_figure(width, len(parts) * (side * height + 0.12) + 0.5)
     grid = figure.subplots(len(parts), len(frames), squeeze=False, sharex=True, sharey=True)
-    for line, (name, panel) in zip(grid, parts.items(), strict=True):
+    for line, panel in zip(grid, parts, strict=True):
         for axes, time in zip(line, frames, strict=True):
             drawn = draw_map(axes, _frame(panel, time), field)
             axes.set_aspect("equal")
-        line[0].set_ylabel(f"{name}\n{axis_title(field, 'y')}", fontsize=SMALL)
+        line[0].set_ylabel(panel.title, fontsize=SMALL)
         bar = figure.colorbar(drawn, ax=list(line), shrink=0.9, aspect=14, extend="both" if panel.signed else "neither")
         bar.ax.tick_params(labelsize=SMALL - 1)
         bar.set_label(f"{math_text(str(field.name))}{unit_text(str(field.attrs.get('units', '1')))}", fontsize=SMALL)
     for axes, frame in zip(grid[0], field, strict=True):
         axes.set_title(at_time(frame), fontsize=SMALL)
-    for axes in grid[-1]:
-        axes.set_xlabel(axis_title(field, "x"), fontsize=SMALL)
+    figure.supxlabel(axis_title(field, "x"), fontsize=SMALL)
+    figure.supylabel(axis_title(field, "y"), fontsize=SMALL)
     return figure
 
 

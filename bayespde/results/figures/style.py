@@ -8,7 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bayespde.core.errors import FileError
+import numpy as np
+
+from bayespde.core.errors import ConfigError, FileError
 from bayespde.core.files import atomic_path
 
 if TYPE_CHECKING:
@@ -25,9 +27,11 @@ PAGE, COLUMN, SLIDE = 7.0, 3.5, 5.0
 LETTER, KEY = 0.06, 0.55
 # What a panel needs.
 PANEL = 1.7
+# Inches between which a figure can be read.
+NARROWEST, WIDEST = 2.0, 100.0
 LARGEST = 40
 UNDATED = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-FORMATS = {".png", ".pdf", ".svg", ".eps"}
+FORMATS = {".png", ".pdf", ".svg"}
 
 
 def figure_bytes(figure: Figure, kind: str, *, dpi: int = 150) -> bytes:
@@ -39,12 +43,11 @@ def figure_bytes(figure: Figure, kind: str, *, dpi: int = 150) -> bytes:
 
 
 def save_figure(figure: Figure, path: str | PathLike[str]) -> tuple[Path, ...]:
-    """Write a figure whole or not at all, without a date, so that the same figure gives the same file.
+    """Write a figure whole or not at all, without a date: drawn anew from the same result, it is the same file.
 
     Args:
         figure: Any Matplotlib figure.
-        path: Ending in `.png`, `.pdf`, `.svg` or `.eps`; without an ending both `.png` and `.pdf` are
-            written.
+        path: Ending in `.png`, `.pdf` or `.svg`; without an ending both `.png` and `.pdf` are written.
 
     Returns:
         The files written.
@@ -62,31 +65,44 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> tuple[Path, ...]:
             fix="figure.png",
         )
     for file in files:
-        with (
-            atomic_path(file) as temporary,
-            _same_bytes(),
-        ):
+        with atomic_path(file) as temporary, _same_bytes():
             figure.savefig(temporary, dpi=300, metadata=UNDATED.get(file.suffix.lower()))
     return files
 
 
 def _same_bytes() -> AbstractContextManager[None]:
-    """Letters that can be searched for, and names inside that do not change from one time to the next."""
+    """Letters of a PDF that can be searched for, and names inside that do not change from one time to the next."""
     import matplotlib
 
-    return matplotlib.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.hashsalt": "bayespde"})
+    return matplotlib.rc_context({"pdf.fonttype": 42, "svg.hashsalt": "bayespde"})
+
+
+def checked_width(width: float) -> float:
+    """A width that a figure can have.
+
+    Raises:
+        ConfigError: If it is not a number, or too small for letters.
+    """
+    if isinstance(width, bool) or not isinstance(width, int | float | np.number) or not NARROWEST <= width <= WIDEST:
+        raise ConfigError(
+            "A figure cannot have this width.",
+            got=repr(width),
+            wanted=f"inches, {NARROWEST:g} to {WIDEST:g}",
+            fix="width=bp.figures.COLUMN, PAGE or SLIDE",
+        )
+    return float(width)
 
 
 def columns_within(width: float, most: int) -> int:
     """How many panels go side by side in a figure of a width, inches."""
-    return max(1, min(most, int(width / PANEL)))
+    return max(1, min(most, int(checked_width(width) / PANEL)))
 
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, inches, that fits its parts into the page."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(checked_width(width), height), layout="constrained")
 
 
 def legend_above(figure: Figure) -> None:
@@ -109,5 +125,7 @@ def label_axes(axes: Axes, *, x: str, y: str) -> None:
     axes.set_xlabel(x, fontsize=NORMAL)
     axes.set_ylabel(y, fontsize=NORMAL)
     axes.tick_params(which="both", labelsize=SMALL)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_offset_text().set_fontsize(SMALL)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

@@ -18,7 +18,7 @@ from bayespde.results.report.material import Foretold, Material
 from bayespde.results.report.provenance import provenance
 
 LINES = "Blue: the mean over draws, and bands that hold nine of ten draws, without and with the noise of a pixel."
-MAPS = "The mean over draws, what was observed if it is known, and the standard deviation (sd) of the draws."
+MAPS = "Predicted: the mean over draws; observed, and the difference, where frames came; sd: how far draws spread."
 NOT_THERE = "It is not known here."
 
 

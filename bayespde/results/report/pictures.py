@@ -76,7 +76,7 @@ def coefficients_picture(posterior: Posterior) -> Picture | None:
     shown = [n for n, p in zip(names, inclusion, strict=True) if p >= MAJORITY]
     if not shown:
         return None
-    alt = f"The posterior density of the coefficient of {', '.join(shown)}: the numbers are in the table above."
+    alt = f"The posterior density of the coefficient of {', '.join(shown)}."
     return picture(plot_coefficients(posterior, at_least=MAJORITY), alt)
 
 

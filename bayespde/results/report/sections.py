@@ -119,7 +119,7 @@ def pareto(front: xr.Dataset) -> dict[str, Any]:
     ]
     return {
         "rows": rows,
-        "is_foretold": "prediction_error" in best,
+        "is_foretold": "prediction_error" in best and bool(np.isfinite(best["prediction_error"].values).any()),
         "share": f"{front.attrs['probability_on_front']:.2f}",
     }
 
@@ -128,7 +128,7 @@ def _foretold_error(point: xr.Dataset) -> str:
     if "prediction_error" not in point:
         return ""
     error = float(point["prediction_error"])
-    return f"{error:.3g}" if math.isfinite(error) else "ends before"
+    return f"{error:.3g}" if math.isfinite(error) else "does not come so far"
 
 
 def ladder(posterior: Posterior) -> dict[str, Any]:
