@@ -31,6 +31,7 @@ $(BIN)/python:
 
 demo: .venv/.run ## install, find the equation behind a bundled video, show where the results are
 	$(BIN)/bayespde run allen_cahn_front --check --output runs/demo
+	$(BIN)/bayespde report runs/demo
 
 test: .venv/.test ## run the default test suite
 	$(SUITE) -m "not slow"
