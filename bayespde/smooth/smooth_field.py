@@ -204,6 +204,7 @@ class SmoothField:
             dataset.attrs["left_out"] = self.data.left_out
         dataset.attrs["variable"] = str(self.field.name)
         dataset.attrs["spline_config"] = json.dumps(asdict(self.spline_config))
+        dataset.attrs["held_out_by"] = json.dumps([self.spline.hold_out, list(self.spline.block)])
         dataset.attrs["chosen"] = self.chosen
         known = self.__dict__.get("network_posterior")
         dataset.attrs["choice"] = json.dumps({**self.choice, **({"shrinkage": known.shrinkage} if known else {})})
@@ -227,7 +228,7 @@ class SmoothField:
         config = SplineConfig(**json.loads(dataset.attrs["spline_config"]))
         network = _read_networks(dataset, data.field.ndim) if "networks" in dataset.attrs else None
         chosen, choice = dataset.attrs["chosen"], json.loads(dataset.attrs["choice"])
-        return cls(data, data.fit(config), config, network, chosen, choice)
+        return cls(data, data.fit(_as_found(dataset, config)), config, network, chosen, choice)
 
     def _one_by_one(self, orders: Sequence[Orders], of: Callable[[Orders], np.ndarray]) -> np.ndarray:
         # Of a long video there is no room for a list of arrays and their stack.
@@ -283,6 +284,14 @@ def _arrays(fit: NetworkFit) -> dict[str, np.ndarray]:
     learnt = {f"parameter_{name}": value.numpy() for name, value in fit.parameters.items()}
     history = {f"history_{name}": series for name, series in fit.history._asdict().items()}
     return {**learnt, **history, "residuals": fit.residuals, "training_rmse": fit.training_rmse}
+
+
+def _as_found(dataset: xr.Dataset, config: SplineConfig) -> SplineConfig:
+    """With what was held out, so that it need not be found again; robust fits find it anew on the way."""
+    if config.noise == "student_t" or "held_out_by" not in dataset.attrs:
+        return config
+    hold_out, block = json.loads(dataset.attrs["held_out_by"])
+    return replace(config, hold_out=hold_out, block=tuple(block) or None)
 
 
 def _read_observations(dataset: xr.Dataset) -> Observations:

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError, FieldError
+from bayespde.smooth import spline
 from bayespde.smooth.basis import AxisBasis, SplineConfig, apply_per_axis
 from bayespde.smooth.blocks import first_block, reaches, widened
 from bayespde.smooth.cross_validation import block_score, choose_weights, frame_score, pixel_score, shrinkage
@@ -162,6 +163,28 @@ def test_pixels_that_are_scored_are_far_from_those_that_are_seen():
     assert not np.array_equal(other.scored, drawn.scored)
     with pytest.raises(FieldError, match="whole field"):
         held_out_blocks(coordinates, (2.0, 2.0), share=0.2, seed=1)
+
+
+@pytest.mark.parametrize(("kind", "unit"), [("white", "pixels"), ("frames", "frames"), ("hanging", "blocks")])
+def test_what_was_held_out_is_read_back_and_not_looked_for_again(rng, monkeypatch, kind, unit):
+    clean = truth()
+    noise = {
+        "white": rng.standard_normal(clean.shape),
+        "frames": rng.standard_normal((80, 1)) + 0.1 * rng.standard_normal(clean.shape),
+        "hanging": hanging(rng, clean.shape, 1.0),
+    }[kind]
+    given = bp.fit_field(moving(clean + 0.1 * noise), method="spline")
+    assert given.spline.hold_out == unit
+
+    def looked(*arguments):
+        raise AssertionError("it looked again")
+
+    for search in ("_hangs_together", "_has_correlated_frames", "_with_blocks"):
+        monkeypatch.setattr(spline, search, looked)
+    back = bp.SmoothField.from_dataset(given.to_dataset())
+    assert np.array_equal(back.evaluate((0, 2)), given.evaluate((0, 2)))
+    assert (back.spline.hold_out, back.spline.block) == (given.spline.hold_out, given.spline.block)
+    assert back.spline_config == given.spline_config
 
 
 @pytest.mark.parametrize("block", [(2,), (2, 40), (9, 10), (-1, 2)])
