@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
@@ -102,25 +102,27 @@ def _of_folder(folder: Path, title: str | None) -> Material:
     if smooth is not None:
         check_belong(posterior, smooth)
     foretold, because = _predictions(folder, posterior, smooth)
-    front = _front(posterior, smooth, _held_out(folder, posterior, smooth))
+    own = foretold.get(folder)
+    front = _front(posterior, smooth, None if own is None or posterior.library.others else own.observed)
     absent = {"seen": "The folder has no smooth.nc: maps need the smooth field.", "foretold": because}
     seen = None if smooth is None else _seen(smooth)
-    return Material(posterior, seen, foretold, _record(folder), front, absent, title)
+    return Material(posterior, seen, _flattened(foretold.values()), _record(folder), front, absent, title)
 
 
 def _of_discovery(found: Found, title: str | None) -> Material:
     foretold: tuple[Foretold, ...] = ()
     if found.folder is not None:
-        foretold, _ = _predictions(found.folder, found.posterior, found.smooth)
+        foretold = tuple(_predictions(found.folder, found.posterior, found.smooth)[0].values())
     is_alone, because = not found.posterior.library.others, NO_FRAMES
     if not is_alone:
         because = TOGETHER
     elif found.holdout is not None and not any(f.scores is not None for f in foretold):
         prediction, scores = found.foretold()
-        foretold = (Foretold(_flat(prediction), _flat(found.holdout), scores), *foretold)
+        foretold = (Foretold(prediction, found.holdout, scores), *foretold)
     record = {} if found.folder is None else _record(found.folder)
     front = _front(found.posterior, found.smooth, found.holdout if is_alone else None)
-    return Material(found.posterior, _seen(found.smooth), foretold, record, front, {"foretold": because}, title)
+    absent = {"foretold": because}
+    return Material(found.posterior, _seen(found.smooth), _flattened(foretold), record, front, absent, title)
 
 
 def _front(posterior: Posterior, smooth: SmoothField | None, holdout: xr.DataArray | None) -> xr.Dataset | None:
@@ -131,15 +133,6 @@ def _front(posterior: Posterior, smooth: SmoothField | None, holdout: xr.DataArr
         return foretelling_front(posterior, smooth, holdout)
     except StatisticsError:
         return None
-
-
-def _held_out(folder: Path, posterior: Posterior, smooth: SmoothField | None) -> xr.DataArray | None:
-    """The frames that a discovery has not seen, from its folder."""
-    if posterior.library.others or not all((folder / name).is_file() for name in (PREDICTION, OBSERVED)):
-        return None
-    prediction = read_dataset(folder / PREDICTION)
-    came = _came(prediction, folder / OBSERVED) if _belongs(prediction, posterior, smooth) else None
-    return None if came is None else came["observed"].rename(posterior.library.variable)
 
 
 def _posterior_file(folder: Path) -> Path:
@@ -182,18 +175,18 @@ def _seen(smooth: SmoothField) -> Seen:
     )
 
 
-def _predictions(folder: Path, posterior: Posterior, smooth: SmoothField | None) -> tuple[tuple[Foretold, ...], str]:
-    """Predictions of a run folder that belong to its posterior; if there are none, why."""
-    because, found = NO_FRAMES, []
+def _predictions(folder: Path, posterior: Posterior, smooth: SmoothField | None) -> tuple[dict[Path, Foretold], str]:
+    """Predictions of a run folder that belong to its posterior, by place; if there are none, why."""
+    because, found = NO_FRAMES, {}
     for place in (folder, folder / "predicted"):
         if not (place / PREDICTION).is_file():
             continue
         prediction = read_dataset(place / PREDICTION)
         if _belongs(prediction, posterior, smooth):
-            found.append(_with_observed(prediction, place / OBSERVED))
+            found[place] = _with_observed(prediction, place / OBSERVED)
         else:
             because = "The prediction in the folder is that of another discovery, made there before."
-    return tuple(found), because
+    return found, because
 
 
 def _belongs(prediction: xr.Dataset, posterior: Posterior, smooth: SmoothField | None) -> bool:
@@ -205,21 +198,20 @@ def _belongs(prediction: xr.Dataset, posterior: Posterior, smooth: SmoothField |
 
 
 def _with_observed(prediction: xr.Dataset, file: Path) -> Foretold:
-    came = _came(prediction, file)
-    if came is None:
-        return Foretold(_flat(prediction))
-    observed = came["observed"].rename(prediction.attrs["field"])
-    return Foretold(_flat(prediction), _flat(observed), came.drop_vars("observed"))
-
-
-def _came(prediction: xr.Dataset, file: Path) -> xr.Dataset | None:
-    """What was observed at the times of a prediction, with its scores."""
+    """With what was observed at its times, and scores, if the file has that."""
     if not file.is_file():
-        return None
+        return Foretold(prediction)
     came = read_dataset(file)
     clock, times = came["time"].values, prediction["time"].values
-    is_same = clock.shape == times.shape and np.abs(clock - times).max() <= SAME_PLACE * np.abs(times).max()
-    return came if is_same else None
+    if clock.shape != times.shape or np.abs(clock - times).max() > SAME_PLACE * np.abs(times).max():
+        return Foretold(prediction)
+    return Foretold(prediction, came["observed"].rename(prediction.attrs["field"]), came.drop_vars("observed"))
+
+
+def _flattened(foretold: Iterable[Foretold]) -> tuple[Foretold, ...]:
+    return tuple(
+        Foretold(_flat(f.prediction), None if f.observed is None else _flat(f.observed), f.scores) for f in foretold
+    )
 
 
 def _flat(values: Any) -> Any:

@@ -34,7 +34,8 @@ def divide_names(doctree):
         if len(name.astext()) <= SHORT_NAME:
             name["classes"].append("whole")
         elif len(name.children) == 1:
-            name.children = [nodes.Text(first)]
+            name.clear()
+            name.append(nodes.Text(first))
             for part in parts:
                 name.extend([nodes.raw("", "<wbr>", format="html"), nodes.Text(part)])
 

@@ -16,10 +16,13 @@ from bayespde.core.groups import Group, collinear_groups
 from bayespde.core.posterior import Posterior
 from bayespde.core.scales import coefficient_unit
 from bayespde.core.statistics import SufficientStatistics
+from bayespde.core.terms import Term
 
 MINIMUM_DRAWS = 100
 MAJORITY = 0.5
 ALIVE = 0.05
+# What three digits of a probability round away.
+ROUNDING = 0.0005
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,11 @@ def format_equations(ranked: Sequence[RankedEquation]) -> str:
         rows = zip(first.names, first.coefficients, first.lower, first.upper, first.units, strict=True)
         lines += [f"  {n:{width}s}  {m: .5g}  [{a: .5g}, {b: .5g}]  {u}" for n, m, a, b, u in rows]
     return "\n".join(lines)
+
+
+def format_probability(value: float) -> str:
+    """Three digits, and no certainty that three digits would only pretend."""
+    return "> 0.999" if value > 1 - ROUNDING else "< 0.001" if value < ROUNDING else f"{value:.3f}"
 
 
 def format_value(value: float, sd: float) -> str:
@@ -219,7 +227,6 @@ def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds:
         count = 0.0
         slab = {k: float(posterior.provenance[k]) for k in ("shrinkage", "ridge") if k in posterior.provenance}
         mean, sd, lower, upper = closed_form(posterior.statistics, spins, level=level, **slab)
-    units = dict(posterior.provenance.get("units", {}))
     return RankedEquation(
         names=tuple(library.names[i] for i in on),
         probability=probability,
@@ -227,13 +234,18 @@ def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds:
         sd=tuple(map(float, sd)),
         lower=tuple(map(float, lower)),
         upper=tuple(map(float, upper)),
-        units=tuple(coefficient_unit(library.terms[i], library.target_term, units) for i in on),
+        units=tuple(unit_of(posterior, library.terms[i]) for i in on),
         complexity=float(library.complexities[on].sum()),
         log_odds=log_odds,
         draws=count,
         level=level,
         target=library.target,
     )
+
+
+def unit_of(posterior: Posterior, term: Term) -> str:
+    """Unit of the coefficient of a term in the units of the posterior, as `coefficient_unit` writes it."""
+    return coefficient_unit(term, posterior.library.target_term, dict(posterior.provenance.get("units", {})))
 
 
 def effective_draws(weights: np.ndarray) -> float:

@@ -16,9 +16,9 @@ from bayespde.core.equation import Library
 from bayespde.core.errors import BayespdeError, FileError
 from bayespde.core.files import atomic_path, existing_file
 from bayespde.core.posterior import ExactTable, Posterior
-from bayespde.core.scales import coefficient_unit
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.results.draws import block_log_likelihood, prior_spins, replicated_energy
+from bayespde.results.equations import unit_of
 
 SAMPLE = ("chain", "draw")
 ESTIMATOR = "inclusion_"
@@ -214,8 +214,7 @@ def _labelled(group: xr.Dataset, terms: list[str]) -> xr.Dataset:
 
 
 def _units(posterior: Posterior) -> dict[str, str]:
-    library, units = posterior.library, dict(posterior.provenance.get("units", {}))
-    return {t.name: coefficient_unit(t, library.target_term, units) for t in library}
+    return {t.name: unit_of(posterior, t) for t in posterior.library}
 
 
 def _creation(posterior: Posterior) -> dict[str, str | float]:

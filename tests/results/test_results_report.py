@@ -12,11 +12,11 @@ from pages import Page, check
 
 import bayespde as bp
 from bayespde.core.terms import parse_term
+from bayespde.results.equations import format_probability
 from bayespde.results.mathml import equation_mathml, number_html, number_mathml, term_mathml, unit_html
 from bayespde.results.report.citation import citation
 from bayespde.results.report.material import Foretold, Material, Seen
 from bayespde.results.report.page import render
-from bayespde.results.report.sections import format_probability
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<script>alert('x')</script> & \"quoted\" $\\frac{$ {{ 7*7 }} {% raw %}"

@@ -143,11 +143,11 @@ def _list_equations(key: Axes, listed: list[list[str]], selected: np.ndarray) ->
     key.set_axis_off()
     count, row = sum(map(len, listed)), 0
     for number, (lines, chosen) in enumerate(zip(listed, selected, strict=True), start=1):
+        colour = ORANGE if chosen else "black"
         for i, line in enumerate(lines):
-            start = f"{number}:  " if i == 0 else "       "
-            place: dict[str, Any] = {"transform": key.transAxes, "fontsize": SMALL, "va": "center"}
-            colour = ORANGE if chosen else "black"
-            text = key.text(0, 1 - (row + 0.5) / count, start + math_text(line), color=colour, **place)
+            written = (f"{number}:  " if i == 0 else "       ") + math_text(line)
+            height = 1 - (row + 0.5) / count
+            text = key.text(0, height, written, transform=key.transAxes, fontsize=SMALL, va="center", color=colour)
             text.set_in_layout(False)
             row += 1
 

@@ -10,8 +10,15 @@ from scipy.stats import gaussian_kde
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
-from bayespde.core.scales import coefficient_unit
-from bayespde.results.equations import MINIMUM_DRAWS, RankedEquation, effective_draws, equations
+from bayespde.results.equations import (
+    MAJORITY,
+    MINIMUM_DRAWS,
+    RankedEquation,
+    effective_draws,
+    equations,
+    format_probability,
+    unit_of,
+)
 from bayespde.results.figures.style import (
     BLUE,
     GREY,
@@ -38,7 +45,7 @@ ENDS = (0.0005, 0.9995)
 def plot_coefficients(
     posterior: Posterior,
     *,
-    at_least: float = 0.5,
+    at_least: float = MAJORITY,
     level: float = 0.9,
     known: Mapping[str, float] | None = None,
     width: float = PAGE,
@@ -75,8 +82,9 @@ def plot_coefficients(
         _interval(axes, best, names[k])
         if known and names[k] in known:
             axes.axvline(known[names[k]], color=ORANGE, lw=1.2, ls="--", label="known")
-        axes.set_title(f"{math_text(names[k])}  ({_probability(inclusion[k])})", fontsize=NORMAL)
-        _only_below(axes, f"coefficient ({_unit(posterior, names[k])})")
+        axes.set_title(f"{math_text(names[k])}  ({format_probability(inclusion[k])})", fontsize=NORMAL)
+        unit = unit_text(unit_of(posterior, posterior.library.terms[k])).strip() or "dimensionless"
+        _only_below(axes, f"coefficient ({unit})")
     for axes in grid[len(shown) :]:
         axes.set_axis_off()
     legend_above(figure)
@@ -140,13 +148,3 @@ def _interval(axes: Axes, best: RankedEquation, name: str) -> None:
     ends = [best.lower[i], best.upper[i]]
     axes.plot(ends, [place, place], "|-", ms=7, lw=1.4, color="black", label=label)
     axes.plot([best.coefficients[i]], [place], "o", ms=4, color="black")
-
-
-def _probability(value: float) -> str:
-    return "> 0.999" if value > 0.9995 else f"{value:.3f}"
-
-
-def _unit(posterior: Posterior, name: str) -> str:
-    library, units = posterior.library, dict(posterior.provenance.get("units", {}))
-    unit = coefficient_unit(library.terms[library.index(name)], library.target_term, units)
-    return unit_text(unit).strip() or "dimensionless"

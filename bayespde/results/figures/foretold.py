@@ -11,7 +11,7 @@ import xarray as xr
 
 from bayespde.core.errors import ConfigError, FileError
 from bayespde.core.files import atomic_path
-from bayespde.results.figures.panels import Panel, at_time, draw_map, rows_of_frames, spread
+from bayespde.results.figures.panels import Panel, around_zero, at_time, draw_map, rows_of_frames
 from bayespde.results.figures.style import (
     BLUE,
     GREEN,
@@ -88,8 +88,7 @@ def _rows(drawn: xr.DataArray, observed: xr.DataArray | None) -> list[Panel]:
     if observed is None:
         return [predicted, spreading]
     apart = observed.copy(data=observed.values - mean.values)
-    end = spread(apart)
-    difference = Panel(apart, "difference", signed=True, limits=(-end, end))
+    difference = Panel(apart, "difference", signed=True, limits=around_zero(apart))
     return [predicted, Panel(observed, "observed", limits=limits), difference, spreading]
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from bayespde.core.errors import FieldError
 from bayespde.core.field import check_field
-from bayespde.results.figures.panels import Panel, at_time, grid_of_maps, rows_of_frames, spread
+from bayespde.results.figures.panels import Panel, around_zero, at_time, grid_of_maps, rows_of_frames
 from bayespde.results.figures.style import PAGE, columns_within
 from bayespde.results.typeset import math_text, unit_text
 
@@ -79,11 +79,11 @@ def plot_smoothing(observed: xr.DataArray, smooth: xr.DataArray, *, width: float
     """
     name = observed.name
     left = (observed - smooth).rename(name).assign_attrs(observed.attrs)
-    limits, end = (float(np.nanmin(observed)), float(np.nanmax(observed))), spread(left)
+    limits = (float(np.nanmin(observed)), float(np.nanmax(observed)))
     parts = [
         Panel(observed, "observed", limits=limits),
         Panel(smooth.rename(name).assign_attrs(observed.attrs), "smooth", limits=limits),
-        Panel(left, "left out", signed=True, limits=(-end, end)),
+        Panel(left, "left out", signed=True, limits=around_zero(left)),
     ]
     if observed.ndim == 2:
         return grid_of_maps(parts, observed, width=width, columns=columns_within(width, 3))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,7 +72,8 @@ def rows_of_frames(parts: Sequence[Panel], field: xr.DataArray, *, width: float)
     grid = figure.subplots(len(parts), len(frames), squeeze=False, sharex=True, sharey=True)
     for line, panel in zip(grid, parts, strict=True):
         for axes, time in zip(line, frames, strict=True):
-            drawn = draw_map(axes, _frame(panel, time), field)
+            frame = panel.values.sel(time=time, method="nearest")
+            drawn = draw_map(axes, replace(panel, values=frame), field)
             axes.set_aspect("equal")
         line[0].set_ylabel(panel.title, fontsize=SMALL)
         bar = figure.colorbar(drawn, ax=list(line), shrink=0.9, aspect=14, extend="both" if panel.signed else "neither")
@@ -89,10 +90,7 @@ def draw_map(axes: Axes, panel: Panel, field: xr.DataArray) -> Any:
     """Draw one map; what is missing is grey."""
     vertical, horizontal = field.dims[-2:]
     image = panel.values.transpose(vertical, horizontal)
-    low, high = panel.limits or (None, None)
-    if panel.signed and panel.limits is None:
-        high = spread(image)
-        low = -high
+    low, high = panel.limits or (around_zero(image) if panel.signed else (None, None))
     axes.set_facecolor("0.8")
     axes.tick_params(labelsize=SMALL - 1)
     axes.locator_params(nbins=4)
@@ -108,10 +106,11 @@ def draw_map(axes: Axes, panel: Panel, field: xr.DataArray) -> Any:
     )
 
 
-def spread(values: xr.DataArray) -> float:
-    """Where colours of what has a sign end: a few pixels far out do not pale all others."""
+def around_zero(values: xr.DataArray) -> tuple[float, float]:
+    """Limits of the colours of what has a sign: a few pixels far out do not pale all others."""
     finite = np.abs(values.values[np.isfinite(values.values)])
-    return (float(np.quantile(finite, 0.995)) if finite.size else 1.0) or 1.0
+    end = (float(np.quantile(finite, 0.995)) if finite.size else 1.0) or 1.0
+    return -end, end
 
 
 def edges(image: xr.DataArray, dim: Any) -> tuple[float, float]:
@@ -124,8 +123,3 @@ def edges(image: xr.DataArray, dim: Any) -> tuple[float, float]:
 def at_time(frame: xr.DataArray | xr.Dataset) -> str:
     """The time of a frame, with its unit."""
     return f"$t$ = {float(frame['time']):.3g}{unit_text(str(frame['time'].attrs.get('units', '1')))}"
-
-
-def _frame(panel: Panel, time: float) -> Panel:
-    values = panel.values.sel(time=time, method="nearest")
-    return Panel(values, panel.title, panel.signed, panel.limits, panel.colours)

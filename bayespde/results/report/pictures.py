@@ -77,7 +77,7 @@ def coefficients_picture(posterior: Posterior) -> Picture | None:
     if not shown:
         return None
     alt = f"The posterior density of the coefficient of {', '.join(shown)}."
-    return picture(plot_coefficients(posterior, at_least=MAJORITY), alt)
+    return picture(plot_coefficients(posterior), alt)
 
 
 def ladder_picture(posterior: Posterior) -> Picture:

@@ -13,7 +13,15 @@ from markupsafe import Markup
 from bayespde.core.posterior import Posterior
 from bayespde.results.checks import Check
 from bayespde.results.diagnose import Diagnosis
-from bayespde.results.equations import MAJORITY, RankedEquation, equations, format_value, group_masses
+from bayespde.results.equations import (
+    MAJORITY,
+    ROUNDING,
+    RankedEquation,
+    equations,
+    format_probability,
+    format_value,
+    group_masses,
+)
 from bayespde.results.judged import judged_by
 from bayespde.results.ladder import tempering_ladder
 from bayespde.results.mathml import equation_mathml, number_html, term_mathml, unit_html
@@ -28,8 +36,6 @@ NOTABLE, FEWEST = 0.005, 6
 SHOWN = 0.001
 # A check's value that is rounding.
 NOTHING = 1e-12
-# What three digits of a probability round away.
-ROUNDING = 0.0005
 
 
 def answer(posterior: Posterior, diagnosis: Diagnosis) -> dict[str, Any]:
@@ -160,11 +166,6 @@ def checks(diagnosis: Diagnosis) -> dict[str, Any]:
             "Rows, noise and equation": _check_rows(diagnosis.fit),
         },
     }
-
-
-def format_probability(value: float) -> str:
-    """Three digits, and no certainty that three digits would only pretend."""
-    return "> 0.999" if value > 1 - ROUNDING else "< 0.001" if value < ROUNDING else f"{value:.3f}"
 
 
 def _number(text: str) -> Markup:
