@@ -1,4 +1,9 @@
-"""bayespde: find the partial differential equation behind a video, and say how sure it is."""
+"""bayespde: find the partial differential equation behind a video, and say how sure it is.
+
+A field (an `xarray.DataArray`) becomes a `SmoothField`, then `SufficientStatistics`, a `SpinModel`, a `Posterior`, and
+answers: equations, inclusion probabilities, figures, forecasts. `discover` does all of it. Public names are imported on
+first use, so that `import bayespde` costs nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,94 +13,74 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "add_noise": "bayespde.core.field",
-    "check_field": "bayespde.core.field",
-    "make_field": "bayespde.core.field",
-    "read_field": "bayespde.core.field_files",
-    "read_fields": "bayespde.core.field_files",
-    "make_samples": "bayespde.core.samples",
-    "samples_of": "bayespde.core.samples",
-    "Equation": "bayespde.core.equation",
-    "Library": "bayespde.core.equation",
-    "SufficientStatistics": "bayespde.core.statistics",
-    "Posterior": "bayespde.core.posterior",
-    "BayespdeError": "bayespde.core.errors",
-    "Smoothing": "bayespde.smooth.fit",
-    "fit_field": "bayespde.smooth.fit",
-    "differentiate": "bayespde.smooth.differentiate",
-    "SmoothField": "bayespde.smooth.smooth_field",
-    "polynomial_library": "bayespde.library.candidates",
-    "named_library": "bayespde.library.candidates",
-    "assemble": "bayespde.row_stage",
-    "Weak": "bayespde.library.choose",
-    "Strong": "bayespde.library.strong",
-    "SpinModel": "bayespde.model.spin",
-    "Prior": "bayespde.config",
-    "HyperGSlab": "bayespde.model.priors",
-    "GPriorSlab": "bayespde.model.priors",
-    "IsotropicSlab": "bayespde.model.priors",
-    "PlugInSlab": "bayespde.model.priors",
-    "PyroTarget": "bayespde.model.pyro_target",
-    "Coupling": "bayespde.model.couplings",
-    "isotropic_couplings": "bayespde.model.couplings",
-    "integrate": "bayespde.solve",
-    "Method": "bayespde.solve.method",
-    "TrajectoryConfig": "bayespde.solve.trajectory",
-    "simulate": "bayespde.solve",
-    "SimulationSpec": "bayespde.solve",
-    "DiscoverConfig": "bayespde.config",
-    "SMCConfig": "bayespde.smc",
-    "TemperedGibbsConfig": "bayespde.smc",
-    "sample": "bayespde.sampling",
-    "enumerate_models": "bayespde.sampling",
-    "discover": "bayespde.pipeline",
-    "discover_system": "bayespde.pipeline",
-    "SystemDiscovery": "bayespde.systems",
-    "System": "bayespde.core.system",
-    "system_library": "bayespde.library.candidates",
-    "diagnose": "bayespde.results.diagnose",
-    "run_agreement": "bayespde.results.diagnostics",
-    "configuration_table": "bayespde.results.configurations",
-    "co_inclusion": "bayespde.results.configurations",
-    "tempering_ladder": "bayespde.results.ladder",
-    "genealogy": "bayespde.results.ladder",
-    "refine": "bayespde.refinement",
-    "report": "bayespde.reporting",
-    "predict": "bayespde.prediction",
-    "predict_system": "bayespde.system_prediction",
-    "one_of_system": "bayespde.system_prediction",
-    "Forecast": "bayespde.starts",
-    "score_prediction": "bayespde.results.foretold",
-    "describe_scores": "bayespde.results.foretold",
-    "score_front": "bayespde.results.foretold",
-    "front_positions": "bayespde.results.foretold",
-    "power_scaling": "bayespde.sensitivity",
-    "Discovery": "bayespde.discovery",
-    "equations": "bayespde.results.equations",
-    "check_fit": "bayespde.results.checks",
-    "second_estimate": "bayespde.results.second",
-    "compare": "bayespde.results.compare",
-    "format_comparison": "bayespde.results.compare",
-    "log_posterior_odds": "bayespde.model.odds",
-    "block_elpd": "bayespde.results.elpd",
-    "inclusion_bayes_factors": "bayespde.results.bayes_factors",
-    "pareto_front": "bayespde.results.pareto",
-    "to_inference_data": "bayespde.results.arviz_bridge",
-    "from_inference_data": "bayespde.results.inference_data",
-    "figures": "bayespde.results.figures",
-    "SpinSMC": "bayespde.inference",
-    "smc": "bayespde.smc",
+    "bayespde.core.coupled": "CoupledEquations",
+    "bayespde.core.equation": "Equation Library",
+    "bayespde.core.errors": "BayespdeError",
+    "bayespde.core.field": "add_noise make_field validate_field",
+    "bayespde.core.posterior": "Posterior",
+    "bayespde.core.scattered": "make_scattered scattered_from_video",
+    "bayespde.core.statistics": "SufficientStatistics",
+    "bayespde.discovery.config": "DiscoverConfig",
+    "bayespde.discovery.coupled": "CoupledDiscovery",
+    "bayespde.discovery.discover": "discover discover_system",
+    "bayespde.discovery.discovery": "Discovery",
+    "bayespde.discovery.report": "report",
+    "bayespde.forecasting.coupled": "forecast_coupled select_field",
+    "bayespde.forecasting.forecast": "forecast",
+    "bayespde.forecasting.initial_conditions": "ForecastConfig",
+    "bayespde.io.read": "read_field read_fields",
+    "bayespde.library.candidates": "named_library polynomial_library system_library",
+    "bayespde.model.couplings": "Coupling isotropic_couplings",
+    "bayespde.model.odds": "log_posterior_odds",
+    "bayespde.model.prior": "Prior",
+    "bayespde.model.priors": "GPriorSlab HyperGSlab IsotropicSlab ProfileLikelihood",
+    "bayespde.model.pyro_target": "PyroTarget",
+    "bayespde.model.spin": "SpinModel",
+    "bayespde.results.arviz_bridge": "to_inference_data",
+    "bayespde.results.bayes_factors": "inclusion_bayes_factors",
+    "bayespde.results.checks": "model_checks",
+    "bayespde.results.compare": "compare format_comparison",
+    "bayespde.results.diagnose": "diagnose",
+    "bayespde.results.diagnostics": "between_run_diagnostics",
+    "bayespde.results.elpd": "leave_block_out_elpd",
+    "bayespde.results.equations": "equations",
+    "bayespde.results.errors_in_variables": "errors_in_variables_estimate",
+    "bayespde.results.forecast_verification": "format_scores track_front verify_forecast verify_front_position",
+    "bayespde.results.inference_data": "from_inference_data",
+    "bayespde.results.pareto": "pareto_front",
+    "bayespde.results.power_scaling": "power_scaling_sensitivity",
+    "bayespde.results.tempering_history": "genealogy tempering_history",
+    "bayespde.results.top_models": "joint_inclusion top_models",
+    "bayespde.smc.base": "SMCConfig",
+    "bayespde.smc.tempered_gibbs": "TemperedGibbsConfig",
+    "bayespde.smooth.differentiate": "differentiate",
+    "bayespde.smooth.fit": "SmoothingConfig fit_field",
+    "bayespde.smooth.smooth_field": "SmoothField",
+    "bayespde.solve.config": "SolverConfig",
+    "bayespde.solve.integrate": "integrate",
+    "bayespde.solve.simulate": "SimulationSpec simulate",
+    "bayespde.stages.assemble": "assemble",
+    "bayespde.stages.fit_trajectories": "TrajectoryPosterior fit_trajectories",
+    "bayespde.stages.sample": "enumerate_models sample",
+    "bayespde.stages.spin_smc": "SpinSMC",
+    "bayespde.trajectory.fit": "TrajectoryConfig",
+    "bayespde.weak.config": "WeakForm",
+    "bayespde.weak.strong_form": "StrongForm",
 }
+_MODULES = {"figures": "bayespde.results.figures", "smc": "bayespde.smc"}
+_NAMES = {name: module for module, names in _HOME.items() for name in names.split()}
 
-__all__ = sorted([*_HOME, "__version__"])
+__all__ = sorted([*_NAMES, *_MODULES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use (PEP 562), so that `import bayespde` costs nothing."""
-    if name not in _HOME:
+    """Import a public name on first use (PEP 562)."""
+    if name in _MODULES:
+        value = importlib.import_module(_MODULES[name])
+    elif name in _NAMES:
+        value = getattr(importlib.import_module(_NAMES[name]), name)
+    else:
         raise AttributeError(f"module 'bayespde' has no attribute {name!r}")
-    module = importlib.import_module(_HOME[name])
-    value = getattr(module, name) if name not in ("figures", "smc") else module
     globals()[name] = value
     return value
 

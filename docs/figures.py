@@ -10,9 +10,9 @@ from pathlib import Path
 import xarray as xr
 
 from bayespde import figures
-from bayespde.folder import OBSERVED, PREDICTION, read_dataset, read_smooth
 from bayespde.results.inference_data import load
 from bayespde.results.pareto import pareto_front
+from bayespde.stages.run_folder import OBSERVED, PREDICTION, read_dataset, read_smooth
 
 STATIC = Path(__file__).parent / "_static"
 SHOWN = ["u_t", "u_x", "u_xx", "u_yy"]
@@ -30,7 +30,7 @@ def main(demo: Path, foretold: Path) -> None:
         "allen_cahn_front": figures.plot_field(field, derivatives),
         "coefficients": figures.plot_coefficients(posterior, known=SIMULATED),
         "pareto": figures.plot_pareto(pareto_front(posterior)),
-        "foretold": figures.plot_prediction(prediction, observed.rename("u")),
+        "foretold": figures.plot_forecast(prediction, observed.rename("u")),
     }
     for name, figure in drawn.items():
         figure.savefig(STATIC / f"{name}.png", dpi=130)

@@ -185,7 +185,7 @@ with warnings.catch_warnings():
         union,
         burgers(1),
         smooth=bp.fit_field(burgers(1), method="spline"),
-        form=bp.Strong(),
+        form=bp.StrongForm(),
     )
 strong = bp.sample(bp.SpinModel(points, union), method="exact", config=sampler, seed=1)
 try:
@@ -198,25 +198,25 @@ except bp.BayespdeError as error:
 
 # %%
 forms = {
-    "weak": bp.Weak(),
-    "strong": bp.Strong(),
-    "strong, power .001": bp.Strong(power=0.001),
+    "weak": bp.WeakForm(),
+    "strong": bp.StrongForm(),
+    "strong, power .001": bp.StrongForm(power=0.001),
 }
 for name, form in forms.items():
     settings = bp.DiscoverConfig(
-        smoothing=bp.Smoothing(method="spline"),
+        smoothing=bp.SmoothingConfig(method="spline"),
         form=form,
         sampler=sampler,
-        refine="never",
+        trajectory_matching="never",
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = bp.discover(
             burgers(1), library=union, config=settings, holdout_frames=15, seed=1
         )
-    scores = found.foretold(options=bp.Forecast(draws=50), seed=1)[1]
+    scores = found.forecast_holdout(options=bp.ForecastConfig(draws=50), seed=1)[1]
     print(
-        f"{name}: {found.best()}\n  {bp.describe_scores(scores)}; crps {float(scores['crps'].mean()):.5f}"
+        f"{name}: {found.best()}\n  {bp.format_scores(scores)}; crps {float(scores['crps'].mean()):.5f}"
     )
 
 # %% [markdown]

@@ -72,7 +72,9 @@ truth["u_t"] = 0.1 * truth["u_xx"] - truth["u"] * truth["u_x"]
 # %%
 spline = bp.fit_field(video, method="spline")
 networks = bp.fit_field(
-    video, options=bp.Smoothing(method="network", steps=300 if short else None), seed=0
+    video,
+    options=bp.SmoothingConfig(method="network", steps=300 if short else None),
+    seed=0,
 )
 print(networks.summary())
 
@@ -159,7 +161,7 @@ def strong(field):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = bp.SpinModel(
-            bp.assemble(library, video, smooth=field, form=bp.Strong()), library
+            bp.assemble(library, video, smooth=field, form=bp.StrongForm()), library
         )
     posterior = bp.sample(model, method="exact", particles=1000, runs=1, seed=0)
     draws = xr.DataArray(

@@ -109,10 +109,10 @@ sampler = bp.SMCConfig(particles=512, runs=2) if short else bp.SMCConfig()
 def found_with(noise):
     """A discovery that takes the noise for this."""
     settings = bp.DiscoverConfig(
-        smoothing=bp.Smoothing(method="spline"),
-        form=bp.Weak(noise=noise),
+        smoothing=bp.SmoothingConfig(method="spline"),
+        form=bp.WeakForm(noise=noise),
         sampler=sampler,
-        refine="never",
+        trajectory_matching="never",
     )
     return bp.discover(video, config=settings, holdout_frames=held, seed=1)
 
@@ -166,14 +166,14 @@ table.round(3)
 # held out.
 
 # %%
-prediction, scores = found.foretold(
-    options=bp.Forecast(draws=30 if short else 100), seed=1
+prediction, scores = found.forecast_holdout(
+    options=bp.ForecastConfig(draws=30 if short else 100), seed=1
 )
-print(bp.describe_scores(scores))
+print(bp.format_scores(scores))
 bp.figures.plot_scores(scores)
 
 # %%
-bp.figures.plot_prediction(prediction, found.holdout)
+bp.figures.plot_forecast(prediction, found.holdout)
 
 # %% [markdown]
 # The frames that came are displaced like all others, so that even the true law misses them by the jitter. That is
@@ -196,7 +196,7 @@ plane = bp.simulate(
             "points": {"x": 128},
             "times": {"start": 0.0, "stop": 40.0, "frames": 81},
             "initial": {"kind": "planar_front", "position": 24.0, "width": 4.0},
-            "method": {"space": "difference", "order": 4, "boundary": "no-flux"},
+            "method": {"space": "difference", "order": 4, "boundary": "neumann"},
             "noise": 0.05,
             "seed": 1,
             "units": {"u": "1", "time": "s", "x": "nm"},
@@ -204,7 +204,9 @@ plane = bp.simulate(
     )
 )
 settings = bp.DiscoverConfig(
-    smoothing=bp.Smoothing(method="spline"), sampler=sampler, refine="never"
+    smoothing=bp.SmoothingConfig(method="spline"),
+    sampler=sampler,
+    trajectory_matching="never",
 )
 reactions = ["u", "u**2", "u**3", "u_xx"]
 for terms in ([*reactions, "u_x", "u*u_x"], reactions):
@@ -217,7 +219,7 @@ for terms in ([*reactions, "u_x", "u*u_x"], reactions):
     )
 
 # %%
-position = bp.front_positions(
+position = bp.track_front(
     steady.smooth.field.copy(data=steady.smooth.evaluate((0, 0))), level=0.5
 )
 speed = np.polyfit(position["time"], position, 1)[0]

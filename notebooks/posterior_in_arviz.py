@@ -57,7 +57,7 @@ video = bp.simulate(spec)
 library = bp.polynomial_library("u", degree=2, order=3)
 smooth = bp.fit_field(video, method="spline")
 model = bp.SpinModel(bp.assemble(library, video, smooth=smooth), library)
-posterior = bp.sample(model, config=sampler, seed=1, exact_terms=23)
+posterior = bp.sample(model, config=sampler, seed=1, enumerate_up_to=23)
 for equation in bp.equations(posterior, top=3):
     print(f"{equation.probability:.2f}  {equation}")
 print(bp.diagnose(posterior))
@@ -96,7 +96,7 @@ shown = ["u*u_x", "u_xx", "u_x", "u**2*u_x", "u"]
 spins = idata["posterior"]["spin"].sel(term=shown).astype(float).to_dataset(name="spin")
 with np.errstate(invalid="ignore", divide="ignore"):
     r_hat, ess, mcse = (function(spins) for function in (az.rhat, az.ess, az.mcse))
-agreement = bp.run_agreement(posterior).sel(term=shown)
+agreement = bp.between_run_diagnostics(posterior).sel(term=shown)
 print(
     f"{'term':>9} {'R-hat':>6} {'ESS':>7} {'MCSE':>7} | {'between runs':>12} {'exact':>7}"
 )
@@ -158,7 +158,7 @@ print(
 # ## Which terms stand in for each other
 
 # %%
-bp.figures.plot_co_inclusion(posterior)
+bp.figures.plot_joint_inclusion(posterior)
 
 # %% [markdown]
 # `u_x` and `u**2*u_x` stand in for each other (blue): one of them is in most draws, both in hardly any. The data say
@@ -202,7 +202,7 @@ print(
 # ## To take home
 #
 # - Use ArviZ for coefficients, sizes, noise, predictive densities and files; quote coefficients *given* their term.
-# - For spins use `inclusion_probability`, `bp.run_agreement` and `bp.diagnose`; R-hat and effective sample sizes
+# - For spins use `inclusion_probability`, `bp.between_run_diagnostics` and `bp.diagnose`; R-hat and effective sample sizes
 #   mislead.
 # - Which function says what is in [a table](../docs/arviz.md).
 #

@@ -72,11 +72,11 @@ for equation in bp.equations(posterior, top=3):
 # %% [markdown]
 # ## Ask once: power scaling
 #
-# `bp.power_scaling` raises prior or likelihood to a power, without sampling again. `prior` and `likelihood` are the
+# `bp.power_scaling_sensitivity` raises prior or likelihood to a power, without sampling again. `prior` and `likelihood` are the
 # changes of a probability as the power of that part doubles, to first order.
 
 # %%
-scaled = bp.power_scaling(posterior)
+scaled = bp.power_scaling_sensitivity(posterior)
 scaled[["inclusion", "prior", "likelihood"]].to_dataframe().sort_values(
     "inclusion", ascending=False
 ).round(3).head(6)
@@ -187,7 +187,7 @@ for name in ("u_x", "u**2*u_x"):
         float(p.inclusion_probability.sel(term=name)) for p in (posterior, by_cost)
     )
     print(f"{name:9} cost {costs[name]:.1f}: {before:.2f} -> {after:.2f}")
-needs = bp.Coupling("u**2*u_x", "u_x", kind="needs", strength=5.0)
+needs = bp.Coupling("u**2*u_x", "u_x", kind="heredity", strength=5.0)
 coupled = posterior_under(bp.Prior(couplings=(needs,)))
 print(
     "if u**2*u_x needs u_x:",
@@ -210,7 +210,7 @@ factors.sel(term=shown).to_series().round(1)
 #
 # ## To take home
 #
-# - Run `bp.power_scaling(posterior)` before quoting a probability between .05 and .95: it says who is speaking.
+# - Run `bp.power_scaling_sensitivity(posterior)` before quoting a probability between .05 and .95: it says who is speaking.
 # - Few or many expected terms matter for doubtful terms only; a slab of fixed and large width throws out true terms.
 # - Where the data cannot decide, say what you believe and why, as costs or couplings, instead of hoping for a neutral
 #   prior.

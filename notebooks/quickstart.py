@@ -62,7 +62,7 @@ print(field.dims, field.shape, field.attrs["units"])
 
 # %%
 config = bp.DiscoverConfig(
-    smoothing=bp.Smoothing(method="spline"),
+    smoothing=bp.SmoothingConfig(method="spline"),
     sampler=bp.SMCConfig(particles=512, runs=2) if short else bp.SMCConfig(),
 )
 found = bp.discover(field, config=config, seed=1)
@@ -128,7 +128,7 @@ provenance = found.rows.statistics.provenance
 print(
     {
         k: provenance[k]
-        for k in ("rows", "half_widths", "capped", "noise", "noise_scale")
+        for k in ("rows", "support_radius", "capped", "noise", "noise_scale")
     }
 )
 print(

@@ -58,11 +58,11 @@ model = paired(8, 8, ["u_x", "u_xx"], seed=0)
 # %% [markdown]
 # ## A good run
 #
-# Default settings: four independent runs of 2048 particles. `exact_terms=23` enumerates all $2^{16}$ equations
+# Default settings: four independent runs of 2048 particles. `enumerate_up_to=23` enumerates all $2^{16}$ equations
 # besides, so that the truth is known.
 
 # %%
-good = bp.sample(model, particles=512 if short else 2048, seed=1, exact_terms=23)
+good = bp.sample(model, particles=512 if short else 2048, seed=1, enumerate_up_to=23)
 print(bp.diagnose(good))
 bp.figures.plot_runs(good)
 
@@ -71,7 +71,7 @@ bp.figures.plot_runs(good)
 # enumeration lie on them. No term is certain: of every pair about one is in, and the data only lean to one side.
 
 # %%
-bp.figures.plot_ladder(good)
+bp.figures.plot_tempering_history(good)
 
 # %% [markdown]
 # Temperature rises to 1 (the posterior) in steps at which the effective sample size stays at half the particles, by
@@ -83,8 +83,10 @@ bp.figures.plot_ladder(good)
 # Sixteen particles, no scouts, one round of moves per step and no exchanges of one term for another.
 
 # %%
-poor = bp.SMCConfig(particles=16, scouts=0, final_rounds=1, maximum_rounds=1, swaps=0)
-few = bp.sample(model, config=poor, seed=1, exact_terms=23)
+poor = bp.SMCConfig(
+    particles=16, pilot_fraction=0, final_passes=1, max_passes=1, swaps=0
+)
+few = bp.sample(model, config=poor, seed=1, enumerate_up_to=23)
 print(bp.diagnose(few))
 bp.figures.plot_runs(few)
 
@@ -100,9 +102,9 @@ bp.figures.plot_runs(few)
 
 # %%
 jump = bp.SMCConfig(
-    particles=512, scouts=0, schedule=(0.001, 1.0), final_rounds=1, maximum_rounds=1
+    particles=512, pilot_fraction=0, schedule=(0.001, 1.0), final_passes=1, max_passes=1
 )
-stepped = bp.sample(model, config=jump, seed=1, exact_terms=23)
+stepped = bp.sample(model, config=jump, seed=1, enumerate_up_to=23)
 print(bp.diagnose(stepped))
 bp.figures.plot_genealogy(stepped)
 
@@ -120,7 +122,7 @@ bp.figures.plot_genealogy(stepped)
 # %%
 def summary(posterior):
     """What is looked at first, in one line."""
-    agreement = bp.run_agreement(posterior)
+    agreement = bp.between_run_diagnostics(posterior)
     log_evidence = agreement["log_evidence"]
     return {
         "verdict": bp.diagnose(posterior).verdict,
@@ -133,10 +135,10 @@ def summary(posterior):
 
 counts = (16, 64, 256, 1024) if short else (16, 64, 256, 1024, 4096)
 plain = {
-    n: bp.sample(model, config=poor, particles=n, seed=1, exact_terms=23)
+    n: bp.sample(model, config=poor, particles=n, seed=1, enumerate_up_to=23)
     for n in counts
 }
-default = {n: bp.sample(model, particles=n, seed=1, exact_terms=23) for n in counts}
+default = {n: bp.sample(model, particles=n, seed=1, enumerate_up_to=23) for n in counts}
 table = {
     (kind, n): summary(p)
     for kind, all_of in (("poor", plain), ("default", default))
@@ -159,7 +161,7 @@ pd.DataFrame(table).T.rename_axis(["settings", "particles"]).infer_objects().rou
 # %%
 wide = paired(16, 8, ["u_x", "u_xx", "u_xxx", "u_xxxx"], seed=1)
 sampled = bp.sample(wide, particles=512 if short else 2048, seed=1)
-chains = bp.TemperedGibbsConfig(jumps=20_000 if short else 100_000)
+chains = bp.TemperedGibbsConfig(steps=20_000 if short else 100_000)
 walked = bp.sample(wide, method="tempered_gibbs", config=chains, seed=1)
 print(bp.diagnose(sampled))
 apart = abs(sampled.inclusion_probability - walked.inclusion_probability)
@@ -176,7 +178,7 @@ print(f"log evidence by run: {sampled.log_evidence.round(2)}")
 # ## To take home
 #
 # - Read `bp.diagnose` first. It compares independent runs; one run alone can say nothing of its error.
-# - The remedies in order: more particles, more `final_rounds`, `scouts=0` where modes are far apart. Do not fix the
+# - The remedies in order: more particles, more `final_passes`, `pilot_fraction=0` where modes are far apart. Do not fix the
 #   ladder.
 # - Few distinct ancestors are a warning, not a verdict; an effective sample size or R-hat of a 0/1 variable is
 #   neither.

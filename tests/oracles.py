@@ -40,7 +40,7 @@ def g_nodes(slab, rows):
     return g, density * g / np.sum(density * g)
 
 
-def student_log_density(design, target, slab, *, pilot_rows, pilot_variance):
+def student_log_density(design, target, slab, *, prior_rows, prior_variance):
     """Log marginal density of `target` from the n x n covariance, for the columns of `design` being in."""
     rows, size = design.shape
     if isinstance(slab, IsotropicSlab):
@@ -50,7 +50,7 @@ def student_log_density(design, target, slab, *, pilot_rows, pilot_variance):
         g, weights = g_nodes(slab, rows)
         hat = design @ np.linalg.pinv(design) if size else np.zeros((rows, rows))
         covariances = [np.eye(rows) + value * hat for value in g]
-    densities = [stats.multivariate_t.logpdf(target, shape=pilot_variance * c, df=pilot_rows) for c in covariances]
+    densities = [stats.multivariate_t.logpdf(target, shape=prior_variance * c, df=prior_rows) for c in covariances]
     return np.logaddexp.reduce(np.log(weights) + densities)
 
 
@@ -77,7 +77,7 @@ def lstsq_log_likelihood(statistics, design, target, spins, slab, *, tolerance=1
         return -np.inf
     chosen = design[:, on] / np.linalg.norm(design[:, on], axis=0)
     fit = chosen @ np.linalg.lstsq(chosen, target, rcond=1e-13)[0] if on.size else 0 * target
-    rows, a0, v0 = len(target), statistics.pilot_rows, statistics.pilot_variance
+    rows, a0, v0 = len(target), statistics.prior_rows, statistics.prior_variance
     g, weights = g_nodes(slab, rows)
     inside, outside = fit @ fit, (target - fit) @ (target - fit)
     scale = 1 + (outside + inside / (1 + g)) / (a0 * v0)

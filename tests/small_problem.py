@@ -17,9 +17,9 @@ SPEC = {
     "units": UNITS,
 }
 CONFIG = bp.DiscoverConfig(
-    smoothing=bp.Smoothing(method="spline"),
-    sampler=SMCConfig(particles=256, runs=4, final_rounds=4),
-    refine="never",
+    smoothing=bp.SmoothingConfig(method="spline"),
+    sampler=SMCConfig(particles=256, runs=4, final_passes=4),
+    trajectory_matching="never",
 )
 
 

@@ -19,18 +19,18 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py") if "models" not in p.relative_
 TREES = {p: ast.parse(p.read_text(encoding="utf-8")) for p in MODULES}
 FUNCTIONS = [(p, node) for p, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
 PUBLIC = {
-    "BayespdeError", "Coupling", "DiscoverConfig", "Discovery", "Equation", "Forecast", "GPriorSlab",
-    "HyperGSlab", "IsotropicSlab", "Library", "Method", "PlugInSlab", "Posterior", "Prior", "PyroTarget",
-    "SMCConfig", "SimulationSpec", "SmoothField", "Smoothing", "SpinModel", "SpinSMC", "Strong",
-    "SufficientStatistics", "System", "SystemDiscovery", "TemperedGibbsConfig", "TrajectoryConfig", "Weak",
-    "__version__", "add_noise", "assemble", "block_elpd", "check_field", "check_fit", "co_inclusion", "compare",
-    "configuration_table", "describe_scores", "diagnose", "differentiate", "discover", "discover_system",
+    "BayespdeError", "Coupling", "DiscoverConfig", "Discovery", "Equation", "ForecastConfig", "GPriorSlab",
+    "HyperGSlab", "IsotropicSlab", "Library", "SolverConfig", "ProfileLikelihood", "Posterior", "Prior", "PyroTarget",
+    "SMCConfig", "SimulationSpec", "SmoothField", "Smoothing", "SpinModel", "SpinSMC", "StrongForm",
+    "SufficientStatistics", "CoupledEquations", "CoupledDiscovery", "TemperedGibbsConfig", "TrajectoryConfig", "WeakForm",
+    "__version__", "add_noise", "assemble", "leave_block_out_elpd", "validate_field", "model_checks", "joint_inclusion", "compare",
+    "top_models", "format_scores", "diagnose", "differentiate", "discover", "discover_system",
     "enumerate_models", "equations", "figures", "fit_field", "format_comparison", "from_inference_data",
-    "front_positions", "genealogy", "inclusion_bayes_factors", "integrate", "isotropic_couplings",
-    "log_posterior_odds", "make_field", "make_samples", "named_library", "one_of_system", "pareto_front",
-    "polynomial_library", "power_scaling", "predict", "predict_system", "read_field", "read_fields", "refine",
-    "report", "run_agreement", "sample", "samples_of", "score_front", "score_prediction", "second_estimate",
-    "simulate", "smc", "system_library", "tempering_ladder", "to_inference_data",
+    "track_front", "genealogy", "inclusion_bayes_factors", "integrate", "isotropic_couplings",
+    "log_posterior_odds", "make_field", "make_scattered", "named_library", "select_field", "pareto_front",
+    "polynomial_library", "power_scaling_sensitivity", "forecast", "forecast_coupled", "read_field", "read_fields", "refine",
+    "report", "between_run_diagnostics", "sample", "scattered_from_video", "verify_front_position", "verify_forecast", "errors_in_variables_estimate",
+    "simulate", "smc", "system_library", "tempering_history", "to_inference_data",
 }  # fmt: skip
 
 
@@ -215,7 +215,7 @@ class Absent(MetaPathFinder):
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Absent())
-import bayespde.core.field, bayespde.core.groups, bayespde.core.posterior, bayespde.core.scales
+import bayespde.core.field, bayespde.core.collinear, bayespde.core.posterior, bayespde.core.scales
 import bayespde.results.inference_data, bayespde.results.equations, bayespde.results.diagnostics
 import bayespde.results.pareto, bayespde.results.figures, bayespde.results.compare, bayespde.results.diagnose
 """

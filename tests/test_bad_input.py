@@ -12,7 +12,7 @@ from bayespde.core.errors import FieldError, FileError, TermError
 
 T, X, Y = np.linspace(0, 2, 24), np.linspace(0, 6, 30), np.linspace(0, 1, 6)
 U = np.sin(X - T[:, None]) + 0.1 * np.cos(2 * X + T[:, None])
-SPLINE = bp.DiscoverConfig(refine="never", smoothing=bp.Smoothing(method="spline"))
+SPLINE = bp.DiscoverConfig(trajectory_matching="never", smoothing=bp.SmoothingConfig(method="spline"))
 
 
 def array(values=U, t=T, x=X, dims=("time", "x")):
@@ -182,7 +182,7 @@ def test_a_library_of_another_field_is_refused_before_any_work(tmp_path, terms):
 @pytest.mark.parametrize("place", ["file/run", "file", "/proc/no/such/place"])
 def test_an_unwritable_folder_is_refused_before_any_work(tmp_path, monkeypatch, place):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr("bayespde.task.fit_field", lambda *_, **__: pytest.fail("work began"))
+    monkeypatch.setattr("bayespde.discovery.task.fit_field", lambda *_, **__: pytest.fail("work began"))
     with pytest.raises(FileError, match="cannot be written") as caught:
         bp.discover(array(), library=bp.Library.from_strings(["u", "u_x"]), config=SPLINE, folder=tmp_path / place)
     assert well_said(caught.value)
@@ -190,7 +190,7 @@ def test_an_unwritable_folder_is_refused_before_any_work(tmp_path, monkeypatch, 
 
 
 def test_a_window_too_wide_for_the_field_is_said(tmp_path):
-    config = bp.DiscoverConfig(smoothing=SPLINE.smoothing, form=bp.Weak(half_widths={"time": 40}))
+    config = bp.DiscoverConfig(smoothing=SPLINE.smoothing, form=bp.WeakForm(support_radius={"time": 40}))
     with pytest.raises(bp.BayespdeError, match="does not fit") as caught:
         bp.discover(array(), library=bp.Library.from_strings(["u", "u_x"]), config=config, folder=tmp_path)
     assert well_said(caught.value)

@@ -7,7 +7,7 @@ import warnings
 
 import typer
 
-from bayespde.cli import fields, find, judge, models
+from bayespde.cli import assess, data, discover, models
 from bayespde.core.errors import BayespdeError
 
 app = typer.Typer(
@@ -15,15 +15,15 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-app.command()(find.run)
-app.command()(find.discover)
-app.command("discover-system")(find.discover_system)
-app.command()(fields.smooth)
-app.command()(judge.diagnose)
-app.command()(judge.compare)
-app.command()(judge.predict)
-app.command()(judge.report)
-app.command()(fields.simulate)
+app.command()(discover.run)
+app.command()(discover.discover)
+app.command("discover-system")(discover.discover_system)
+app.command()(data.smooth)
+app.command()(assess.diagnose)
+app.command()(assess.compare)
+app.command()(assess.forecast)
+app.command()(assess.report)
+app.command()(data.simulate)
 
 zoo = typer.Typer(help="The shipped declarations.", no_args_is_help=True)
 zoo.command("list")(models.list_models)

@@ -10,12 +10,12 @@ import typer
 from bayespde.core.errors import BayespdeError
 
 if TYPE_CHECKING:
-    from bayespde.zoo import Declaration
+    from bayespde.zoo.declaration import Declaration
 
 
 def list_models() -> None:
     """Name and title of every shipped declaration."""
-    from bayespde.zoo import declaration_names, read_declaration
+    from bayespde.zoo.declaration import declaration_names, read_declaration
 
     for name in declaration_names():
         typer.echo(f"{name:24} {read_declaration(name).title}")
@@ -23,7 +23,7 @@ def list_models() -> None:
 
 def show_model(name: str) -> None:
     """The card and the declaration of a model."""
-    from bayespde.zoo import read_declaration
+    from bayespde.zoo.declaration import read_declaration
 
     folder = read_declaration(name).folder
     for file in ("README.md", "model.toml"):
@@ -43,7 +43,7 @@ def check_models(
     Compared are the most probable equation with the true one, and the exact posterior with the reference posterior:
     probabilities, evidence, means and standard deviations. Takes minutes for all shipped models.
     """
-    from bayespde.zoo import declaration_names, read_declaration, references_of
+    from bayespde.zoo.declaration import declaration_names, read_declaration, references_of
 
     if write and noise_seed is not None:
         raise typer.BadParameter("a reference posterior is of the declared noise; leave out --noise-seed")
@@ -62,8 +62,8 @@ def check_models(
 
 def _meets(declaration: Declaration, *, write: bool) -> bool:
     """Run one model and say what was found, and what differs from its references."""
-    from bayespde.reference import compare_with_posterior, compare_with_truth, write_reference_posterior
-    from bayespde.zoo import parts_of
+    from bayespde.zoo.declaration import parts_of
+    from bayespde.zoo.reference import compare_with_posterior, compare_with_truth, write_reference_posterior
 
     started, met = process_time(), True
     typer.echo(f"{declaration.name}: {declaration.title}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 Variable = Annotated[str | None, typer.Option(help="Variable to read from the file.")]
-Method = Annotated[
+SolverConfig = Annotated[
     str | None,
     typer.Option(help="Smoothing: auto compares the spline with neural fields; spline, without these; network."),
 ]
@@ -32,7 +32,7 @@ def library_section(declared: Any, terms: str | None, extra: str | None) -> dict
     Raises:
         ConfigError: If the library is no table, or one that takes no further terms.
     """
-    from bayespde.config import as_table
+    from bayespde.core.settings import as_table
 
     section = dict(as_table(declared, "library")) if terms is None else {"terms": split_names(terms)}
     if extra is None:
@@ -42,7 +42,7 @@ def library_section(declared: Any, terms: str | None, extra: str | None) -> dict
     if "name" in section or not isinstance(there, list):
         raise ConfigError(
             "Further terms do not fit to this library.",
-            got=f"--extra beside {'a name' if 'name' in section else f'a table of {key}'}",
+            got=f"--add-terms beside {'a name' if 'name' in section else f'a table of {key}'}",
             wanted="the default library, or a list of terms",
             fix="write all terms with --terms, or into the file",
         )
@@ -51,7 +51,7 @@ def library_section(declared: Any, terms: str | None, extra: str | None) -> dict
 
 def read_settings(config: Path | None, method: str | None) -> dict[str, Any]:
     """Of a file, with the method of smoothing from the command line."""
-    from bayespde.config import read_toml
+    from bayespde.core.settings import read_toml
 
     settings = read_toml(config) if config else {}
     if method is not None:

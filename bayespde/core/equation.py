@@ -21,13 +21,13 @@ class Library:
         terms: The candidates, no two of them proportional.
         target: Name of the left-hand side, a time derivative such as `u_t`.
         variable: Name of the field.
-        others: Names of fields beside it that its terms may name: the other variables of a system.
+        coupled_variables: Names of fields beside it that its terms may name: the other variables of a system.
     """
 
     terms: tuple[Term, ...]
     target: str = "u_t"
     variable: str = "u"
-    others: tuple[str, ...] = ()
+    coupled_variables: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.terms:
@@ -71,7 +71,7 @@ class Library:
         *,
         target: str = "u_t",
         variable: str = "u",
-        others: Sequence[str] = (),
+        coupled_variables: Sequence[str] = (),
         axes: str = "xyz",
     ) -> Library:
         """Build a library from text, through the whitelisting parser.
@@ -80,7 +80,7 @@ class Library:
             terms: Expressions such as `["u", "u_x", "u*u_x"]`, or a mapping from expression to complexity.
             target: Left-hand side.
             variable: Name of the field.
-            others: Names of fields beside it that terms may name.
+            coupled_variables: Names of fields beside it that terms may name.
             axes: Letters that may stand in a subscript.
 
         Returns:
@@ -94,9 +94,11 @@ class Library:
                 "Terms must be a list.", got=repr(terms)[:60], wanted="a list of strings", fix=f"[{terms!r}]"
             )
         pairs = terms.items() if isinstance(terms, Mapping) else ((t, 1.0) for t in terms)
-        beside = tuple(others)
+        beside = tuple(coupled_variables)
         return cls(
-            tuple(parse_term(t, variable=variable, others=beside, axes=axes, complexity=c) for t, c in pairs),
+            tuple(
+                parse_term(t, variable=variable, coupled_variables=beside, axes=axes, complexity=c) for t, c in pairs
+            ),
             target,
             variable,
             beside,
@@ -132,7 +134,11 @@ class Library:
         Raises:
             TermError: If the library has no such term.
         """
-        wanted = name if name in self.names else parse_term(name, variable=self.variable, others=self.others).name
+        wanted = (
+            name
+            if name in self.names
+            else parse_term(name, variable=self.variable, coupled_variables=self.coupled_variables).name
+        )
         if wanted not in self.names:
             raise TermError(
                 "The library has no such term.",
@@ -176,13 +182,15 @@ class Equation:
     variable: str = "u"
 
     @classmethod
-    def from_string(cls, text: str, *, variable: str = "u", others: Sequence[str] = (), axes: str = "xyz") -> Equation:
+    def from_string(
+        cls, text: str, *, variable: str = "u", coupled_variables: Sequence[str] = (), axes: str = "xyz"
+    ) -> Equation:
         """Parse `"u_t = -u*u_x + 0.1*u_xx"`.
 
         Args:
             text: Left-hand side, an equals sign, right-hand side.
             variable: Name of the field.
-            others: Names of fields beside it.
+            coupled_variables: Names of fields beside it.
             axes: Letters that may stand in a subscript.
 
         Returns:
@@ -206,7 +214,7 @@ class Equation:
                 wanted=f"{variable}_t or {variable}_tt",
                 fix=f"write '{variable}_t = ...'",
             )
-        whole = parse_term(right, variable=variable, others=tuple(others), axes=axes).expression
+        whole = parse_term(right, variable=variable, coupled_variables=tuple(coupled_variables), axes=axes).expression
         parts = [part.as_coeff_Mul() for part in sympy.Add.make_args(whole)]
         terms = tuple(Term(str(e), e) for _, e in parts)
         return cls(terms, tuple(float(c) for c, _ in parts), left.strip(), variable)

@@ -42,7 +42,7 @@ def make_field(
         units: Units by name, for example `{"u": "1", "time": "s", "x": "nm"}`; dimensionless if absent.
 
     Returns:
-        A field that passed `check_field`: float64, dims `(time, [z, [y,]] x)`.
+        A field that passed `validate_field`: float64, dims `(time, [z, [y,]] x)`.
 
     Raises:
         FieldError: If the shape does not match the coordinates, or the schema is violated.
@@ -59,7 +59,7 @@ def make_field(
         )
     field = xr.DataArray(array, dims=tuple(coords), coords=coords, name=name)
     set_units(field, units or {})
-    return check_field(field)
+    return validate_field(field)
 
 
 def set_units(array: xr.DataArray, units: Mapping[str, str]) -> None:
@@ -90,7 +90,7 @@ def as_array(values: Any, name: str) -> np.ndarray:
         ) from error
 
 
-def check_field(field: Any) -> xr.DataArray:
+def validate_field(field: Any) -> xr.DataArray:
     """Return `field` as float64 in canonical dimension order, or say what is wrong with it.
 
     Isolated NaN are missing pixels, at most 30 % of them; a frame without any value is an error.
@@ -132,8 +132,8 @@ def check_field(field: Any) -> xr.DataArray:
     return checked
 
 
-def check_fields(fields: Any) -> list[xr.DataArray]:
-    """Return the fields of a system as `check_field` does, in the order given, or say what is wrong with them.
+def validate_fields(fields: Any) -> list[xr.DataArray]:
+    """Return the fields of a system as `validate_field` does, in the order given, or say what is wrong with them.
 
     Args:
         fields: A Dataset with one field for each variable, all on one grid.
@@ -151,7 +151,7 @@ def check_fields(fields: Any) -> list[xr.DataArray]:
             wanted="an xarray.Dataset with two fields or more",
             fix="xarray.Dataset({'u': u, 'v': v})",
         )
-    checked = [check_field(fields[name]) for name in fields.data_vars]
+    checked = [validate_field(fields[name]) for name in fields.data_vars]
     for one in checked[1:]:
         if one.dims != checked[0].dims:
             raise FieldError(

@@ -24,14 +24,14 @@ class ExactTable:
         inclusion_probability: Exact, `[K]`.
         spins: The kept configurations, most probable first, `[N, K]`, bool: the top ones and the best of every size.
         probability: Their posterior probabilities, `[N]`.
-        visited: Number of configurations summed.
+        models_enumerated: Number of configurations summed.
     """
 
     log_evidence: float
     inclusion_probability: np.ndarray
     spins: np.ndarray
     probability: np.ndarray
-    visited: int
+    models_enumerated: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +41,14 @@ class Posterior:
     Attributes:
         library: The candidate terms.
         statistics: The compressed rows.
-        spins: `[R, P, K]`, bool; particles in the order of their ancestors.
+        spins: `[R, P, K]`, bool; particles in the order of their eve_index.
         coefficients: `[R, P, K]`, float64, physical units, exactly 0 where the spin is down.
         noise_scale: Residual standard deviation of the whitened rows, `[R, P]`.
         log_prior: Log prior of each configuration, `[R, P]`.
         log_likelihood: Log marginal likelihood of each configuration, `[R, P]`.
         log_evidence: `[R]`; NaN where the sampler gives none.
         estimates: Inclusion probabilities by estimator, each `[R, K]`: `frequency`, `rao_blackwell`, `renormalised`.
-        ancestors: Index of the particle at the first stage from which each descends, `[R, P]`.
+        eve_index: Index of the particle at the first stage from which each descends, `[R, P]`.
         stages: History by name, each `[R, S]`, NaN after a run's last stage.
         exact: Exact table where enumeration ran.
         provenance: Seeds, settings, versions (JSON-able).
@@ -63,7 +63,7 @@ class Posterior:
     log_likelihood: np.ndarray
     log_evidence: np.ndarray
     estimates: Mapping[str, np.ndarray]
-    ancestors: np.ndarray
+    eve_index: np.ndarray
     stages: Mapping[str, np.ndarray] = field(default_factory=dict)
     exact: ExactTable | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -29,8 +29,8 @@ class SufficientStatistics:
         target: Name of the left-hand side.
         power: Exponent on the likelihood, in (0, 1].
         target_hash: Identifies the rows; evidence is comparable only at equal hash.
-        pilot_variance: Residual variance expected before the fit: 1 on whitened rows.
-        pilot_rows: Weight of that expectation, in rows, in the inverse-gamma prior of the noise variance.
+        prior_variance: Residual variance expected before the fit: 1 on whitened rows.
+        prior_rows: Weight of that expectation, in rows, in the inverse-gamma prior of the noise variance.
         provenance: How the rows were made: form, half-widths, floor, noise (JSON-able).
     """
 
@@ -41,8 +41,8 @@ class SufficientStatistics:
     target: str = "u_t"
     power: float = 1.0
     target_hash: str = ""
-    pilot_variance: float = 1.0
-    pilot_rows: float = 1.0
+    prior_variance: float = 1.0
+    prior_rows: float = 1.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -55,8 +55,8 @@ class SufficientStatistics:
         power: float = 1.0,
         blocks: int = 16,
         log_jacobian: Any = 0.0,
-        pilot_variance: float | None = None,
-        pilot_rows: float = 1.0,
+        prior_variance: float | None = None,
+        prior_rows: float = 1.0,
         floor: float = 1e-6,
         target_name: str = "y",
         provenance: Mapping[str, Any] | None = None,
@@ -70,8 +70,8 @@ class SufficientStatistics:
             power: Exponent on the likelihood for correlated rows, in (0, 1].
             blocks: Number of blocks, at most `n`.
             log_jacobian: Log determinant of a whitening already applied: a number, or one per row `[n]`.
-            pilot_variance: Expected residual variance; by default that of the least-squares fit of all terms.
-            pilot_rows: Weight of that expectation in rows.
+            prior_variance: Expected residual variance; by default that of the least-squares fit of all terms.
+            prior_rows: Weight of that expectation in rows.
             floor: Smallest relative residual amplitude held possible; bounds the pilot variance from below.
             target_name: Name of the left-hand side.
             provenance: Recorded as it is.
@@ -96,8 +96,8 @@ class SufficientStatistics:
         edges = np.linspace(0, rows, min(blocks, rows) + 1).round().astype(int)
         factors = np.stack([_triangle(both[a:b]) for a, b in pairwise(edges)])
         counts = power * np.diff(edges).astype(float)
-        if pilot_variance is None:
-            pilot_variance = max(_residual_variance(factors, counts.sum()), 1e-300)
+        if prior_variance is None:
+            prior_variance = max(_residual_variance(factors, counts.sum()), 1e-300)
         energy = float(np.sum(factors[:, :, -1] ** 2)) / counts.sum()
         digest = hashlib.sha256(np.ascontiguousarray(both[:, -1]).tobytes() + f"{power}".encode()).hexdigest()[:16]
         return cls(
@@ -111,8 +111,8 @@ class SufficientStatistics:
             target=target_name,
             power=float(power),
             target_hash=digest,
-            pilot_variance=float(max(pilot_variance, floor**2 * energy)),
-            pilot_rows=float(pilot_rows),
+            prior_variance=float(max(prior_variance, floor**2 * energy)),
+            prior_rows=float(prior_rows),
             provenance=dict(provenance or {}) | {"floor": floor},
         )
 
@@ -131,16 +131,16 @@ class SufficientStatistics:
                 wanted=str((self.names, self.target, self.power)),
                 fix="assemble both with the same library and power",
             )
-        weights = np.array([self.pilot_rows, other.pilot_rows])
-        variances = np.array([self.pilot_variance, other.pilot_variance])
+        weights = np.array([self.prior_rows, other.prior_rows])
+        variances = np.array([self.prior_variance, other.prior_variance])
         return replace(
             self,
             factors=np.concatenate([self.factors, other.factors]),
             effective_rows=np.concatenate([self.effective_rows, other.effective_rows]),
             log_jacobian=np.concatenate([self.log_jacobian, other.log_jacobian]),
             target_hash=hashlib.sha256((self.target_hash + other.target_hash).encode()).hexdigest()[:16],
-            pilot_variance=float(weights @ variances / weights.sum()),
-            pilot_rows=float(weights.sum()),
+            prior_variance=float(weights @ variances / weights.sum()),
+            prior_rows=float(weights.sum()),
             provenance={"parts": [dict(self.provenance), dict(other.provenance)]},
         )
 
@@ -224,8 +224,8 @@ class SufficientStatistics:
             attrs={
                 "power": self.power,
                 "target_hash": self.target_hash,
-                "pilot_variance": self.pilot_variance,
-                "pilot_rows": self.pilot_rows,
+                "prior_variance": self.prior_variance,
+                "prior_rows": self.prior_rows,
                 "provenance": json.dumps(dict(self.provenance)),
             },
         )
@@ -243,8 +243,8 @@ class SufficientStatistics:
             target=columns[-1],
             power=float(a["power"]),
             target_hash=str(a["target_hash"]),
-            pilot_variance=float(a["pilot_variance"]),
-            pilot_rows=float(a["pilot_rows"]),
+            prior_variance=float(a["prior_variance"]),
+            prior_rows=float(a["prior_rows"]),
             provenance=json.loads(a["provenance"]),
         )
 

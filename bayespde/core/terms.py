@@ -94,7 +94,12 @@ def derivative_orders(name: str, dims: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def parse_term(
-    text: str, *, variable: str = "u", others: tuple[str, ...] = (), axes: str = "xyz", complexity: float = 1.0
+    text: str,
+    *,
+    variable: str = "u",
+    coupled_variables: tuple[str, ...] = (),
+    axes: str = "xyz",
+    complexity: float = 1.0,
 ) -> Term:
     """Parse a term such as `u**2*u_x`: numbers, `+ - * / **`, variables, their derivatives, `sin cos exp tanh`.
 
@@ -104,7 +109,7 @@ def parse_term(
     Args:
         text: At most 200 characters.
         variable: Name of the field.
-        others: Names of the fields beside it.
+        coupled_variables: Names of the fields beside it.
         axes: Letters that may stand in a subscript.
         complexity: Prior cost, positive.
 
@@ -126,7 +131,7 @@ def parse_term(
         raise TermError("A complexity must be positive.", got=complexity, wanted="a number > 0", fix="complexity=1")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-        expression = _build(tree, text, (variable, *others), axes)
+        expression = _build(tree, text, (variable, *coupled_variables), axes)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         if isinstance(error, TermError):
             raise

@@ -116,11 +116,11 @@ def system_library(
     derivatives = [f"{n}_{a * k}" for k in range(1, order + 1) for n in names for a in axes]
     others = tuple(n for n in names if n != variable)
     terms = [*products, *derivatives, *extra]
-    return Library.from_strings(terms, target=target, variable=variable, others=others, axes=axes)
+    return Library.from_strings(terms, target=target, variable=variable, coupled_variables=others, axes=axes)
 
 
-def check_library(library: Library, field: xr.DataArray, beside: Sequence[xr.DataArray] = ()) -> None:
-    """Check that a library speaks of a field, and of those beside it.
+def check_library(library: Library, field: xr.DataArray, coupled_fields: Sequence[xr.DataArray] = ()) -> None:
+    """Check that a library speaks of a field, and of those coupled_fields it.
 
     Raises:
         TermError: If it names another variable, or differentiates along an axis that the field lacks.
@@ -132,12 +132,12 @@ def check_library(library: Library, field: xr.DataArray, beside: Sequence[xr.Dat
             wanted="one name",
             fix=f"field.rename({library.variable!r}), or variable={str(field.name)!r} for the library",
         )
-    unknown = set(library.others) - {str(f.name) for f in beside}
+    unknown = set(library.coupled_variables) - {str(f.name) for f in coupled_fields}
     if unknown:
         raise TermError(
             "The library speaks of fields that are not there.",
             got=", ".join(sorted(unknown)),
-            wanted=", ".join(str(f.name) for f in (field, *beside)),
+            wanted=", ".join(str(f.name) for f in (field, *coupled_fields)),
             fix="discover_system(xarray.Dataset({'u': ..., 'v': ...}))",
         )
     for term in library:

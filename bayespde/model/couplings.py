@@ -12,7 +12,7 @@ from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.terms import Term, symbol
 
-KINDS = ("together", "needs")
+KINDS = ("ising", "heredity")
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Coupling:
         first: Name of a term.
         second: Name of another.
         strength: In nats, finite. Negative where the rule is to be broken: terms of which one stands for the other.
-        kind: "together": both are in the equation or neither is, an Ising coupling [ising1925]; "needs": the first
+        kind: "ising": both are in the equation or neither is, an Ising coupling [ising1925]; "heredity": the first
             is in it only where the second is.
     """
 
     first: str
     second: str
     strength: float = 3.0
-    kind: str = "together"
+    kind: str = "ising"
 
     def __post_init__(self) -> None:
         number = isinstance(self.strength, int | float) and not isinstance(self.strength, bool)
@@ -71,7 +71,7 @@ def interactions(names: Sequence[str], couplings: Sequence[Coupling]) -> tuple[n
             )
         i, j = names.index(one.first), names.index(one.second)
         # [s_i != s_j] = s_i + s_j - 2 s_i s_j, and s_i (1 - s_j) = s_i - s_i s_j
-        together = one.kind == "together"
+        together = one.kind == "ising"
         fields[i] -= one.strength
         fields[j] -= one.strength if together else 0.0
         joint[i, j] += (1 + together) * one.strength

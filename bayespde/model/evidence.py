@@ -13,7 +13,7 @@ from pyro.distributions import TorchDistribution
 from torch.distributions import constraints
 
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model.priors import PlugInSlab, Slab
+from bayespde.model.priors import ProfileLikelihood, Slab
 from bayespde.model.regression import regress
 
 BLOCK = 1024
@@ -25,15 +25,15 @@ class ClosedForm:
 
     Attributes:
         rows: Effective number of rows n (power included).
-        pilot_rows: a0 of the noise variance prior `InverseGamma(a0/2, a0 v0/2)`, in rows.
-        pilot_variance: v0, squared units of the whitened target.
+        prior_rows: a0 of the noise variance prior `InverseGamma(a0/2, a0 v0/2)`, in rows.
+        prior_variance: v0, squared units of the whitened target.
         log_jacobian: Log determinant of the whitening.
         slab: Prior of the coefficients.
     """
 
     rows: float
-    pilot_rows: float
-    pilot_variance: float
+    prior_rows: float
+    prior_variance: float
     log_jacobian: float
     slab: Slab
 
@@ -42,8 +42,8 @@ class ClosedForm:
         """Read the constants of the density from the compressed rows."""
         return cls(
             statistics.rows,
-            statistics.pilot_rows,
-            statistics.pilot_variance,
+            statistics.prior_rows,
+            statistics.prior_variance,
             float(statistics.log_jacobian.sum()),
             slab,
         )
@@ -56,7 +56,7 @@ class ClosedForm:
     @property
     def shape(self) -> float:
         """Rows of data and pilot together: twice the shape of the noise variance's posterior."""
-        return self.rows + self.pilot_rows
+        return self.rows + self.prior_rows
 
     @cached_property
     def mixture(self) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +67,7 @@ class ClosedForm:
         """Log determinant of the prior predictive covariance in units of the noise variance, `[N, G]`."""
         if self.ridge > 0:
             return np.asarray(logdet - size * math.log(self.ridge))[:, None]
-        if isinstance(self.slab, PlugInSlab):
+        if isinstance(self.slab, ProfileLikelihood):
             return np.zeros((len(size), 1))
         return np.asarray(size[:, None] * np.log1p(self.mixture[0]))
 
@@ -77,7 +77,7 @@ class ClosedForm:
         Written as `rss + (energy - rss) / (1 + g)`, which keeps its digits where the fit is nearly perfect.
         """
         square = rss[:, None] + (energy - rss)[:, None] / (1 + self.mixture[0])
-        return np.asarray(self.pilot_rows * self.pilot_variance + square)
+        return np.asarray(self.prior_rows * self.prior_variance + square)
 
     def log_components(self, size: Any, rss: Any, logdet: Any, *, energy: float) -> np.ndarray:
         """Log of weight times density for every value of g, `[N, G]`, float64.
@@ -93,7 +93,7 @@ class ClosedForm:
             Terms whose log-sum-exp over the last axis is the log evidence [liang2008].
         """
         size, rss, logdet = (np.asarray(a, dtype=np.float64) for a in (size, rss, logdet))
-        a0, v0, shape = self.pilot_rows, self.pilot_variance, self.shape
+        a0, v0, shape = self.prior_rows, self.prior_variance, self.shape
         constant = math.lgamma(shape / 2) - math.lgamma(a0 / 2) + a0 / 2 * math.log(a0 * v0)
         constant += self.log_jacobian - self.rows / 2 * math.log(math.pi)
         log_density = -0.5 * self.log_determinant(size, logdet) - shape / 2 * np.log(self.scaled_square(rss, energy))

@@ -166,12 +166,12 @@ class IsotropicSlab:
 
 
 @dataclass(frozen=True)
-class PlugInSlab:
+class ProfileLikelihood:
     """No prior of the coefficients: least squares, plugged in [seedrepo2020].
 
     The likelihood of a configuration is its largest one, `RSS^(-n/2)` for n effective rows where nothing is known of
     their variance. More terms never cost anything but the complexity prior, and evidence is not defined. Together with
-    `Strong(power="mean")`, n = 1, it is the likelihood of the algorithm that this package grew out of, so that its
+    `StrongForm(power="mean")`, n = 1, it is the likelihood of the algorithm that this package grew out of, so that its
     Pareto fronts can be set beside ours.
     """
 
@@ -184,4 +184,4 @@ class PlugInSlab:
         return np.array([np.inf]), np.zeros(1)
 
 
-Slab = HyperGSlab | GPriorSlab | IsotropicSlab | PlugInSlab
+Slab = HyperGSlab | GPriorSlab | IsotropicSlab | ProfileLikelihood

@@ -14,7 +14,7 @@ from torch.distributions import constraints
 
 from bayespde.core.errors import ConfigError
 from bayespde.model.evidence import SpinEvidence
-from bayespde.model.priors import PlugInSlab
+from bayespde.model.priors import ProfileLikelihood
 from bayespde.model.spin import SpinModel
 from bayespde.model.spin_distribution import spin_distribution
 
@@ -83,7 +83,7 @@ def generative(model: SpinModel) -> Program:
         A program without arguments that returns the coefficients, `[K]`, exactly 0 where the spin is down.
     """
     statistics, form = model.statistics, model.closed_form
-    if isinstance(model.slab, PlugInSlab):
+    if isinstance(model.slab, ProfileLikelihood):
         raise ConfigError(
             "Plugged-in coefficients have no prior that could generate them.",
             got=model.slab,
@@ -96,8 +96,8 @@ def generative(model: SpinModel) -> Program:
     def program() -> torch.Tensor:
         spins = pyro.sample("spins", spin_distribution(model.prior))
         node = pyro.sample("node", dist.Categorical(logits=log_weight))
-        shape = torch.tensor(form.pilot_rows / 2, dtype=torch.float64)
-        variance = pyro.sample("noise_variance", dist.InverseGamma(shape, shape * form.pilot_variance))
+        shape = torch.tensor(form.prior_rows / 2, dtype=torch.float64)
+        variance = pyro.sample("noise_variance", dist.InverseGamma(shape, shape * form.prior_variance))
         coefficients = torch.zeros(model.terms, dtype=torch.float64)
         on = torch.nonzero(spins).ravel()
         if bool(torch.isinf(model.log_likelihood(spins.bool()[None]))):

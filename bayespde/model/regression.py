@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numba import njit
 
-from bayespde.core.factor import ridged
+from bayespde.core.triangular import ridged
 
 WORTH_THREADS = 2**16
 

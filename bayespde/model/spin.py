@@ -14,9 +14,9 @@ from scipy.special import softmax
 from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, StatisticsError
-from bayespde.core.factor import ridged
 from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.statistics import SufficientStatistics
+from bayespde.core.triangular import ridged
 from bayespde.model.couplings import Coupling
 from bayespde.model.evidence import ClosedForm
 from bayespde.model.priors import HyperGSlab, Slab, complexity_prior
@@ -111,7 +111,7 @@ class SpinModel:
     @property
     def offset(self) -> float:
         """Weight of the noise prior in squared units of the whitened target, pilot rows times pilot variance."""
-        return self.closed_form.pilot_rows * self.closed_form.pilot_variance
+        return self.closed_form.prior_rows * self.closed_form.prior_variance
 
     @cached_property
     def energy(self) -> float:

@@ -16,13 +16,13 @@ from bayespde.results.inference_data import SAMPLE, to_tree
 def to_inference_data(posterior: Posterior, prediction: xr.Dataset | None = None) -> Any:
     """Hand a posterior to ArviZ [kumar2019arviz].
 
-    Use ArviZ for coefficients, for `loo` per block and for files. For spins use `run_agreement` and
+    Use ArviZ for coefficients, for `loo` per block and for files. For spins use `between_run_diagnostics` and
     `plot_inclusion`: effective sample sizes of a 0/1 variable measure the order of the particles, and R-hat
     of a term that is always on is not defined.
 
     Args:
         posterior: What sampling or enumeration returned.
-        prediction: What `predict` returned, for the groups `predictions` and `predictions_constant_data`.
+        prediction: What `forecast` returned, for the groups `predictions` and `predictions_constant_data`.
 
     Returns:
         An `arviz.InferenceData` with ArviZ 0.x, an `xarray.DataTree` with ArviZ 1 or later.
@@ -48,7 +48,7 @@ def psis_loo(density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def stacking_weights(densities: Mapping[str, np.ndarray]) -> dict[str, float]:
     """Weights of models whose mixture predicts best [yao2018], from log likelihoods `[chain, draw, B]` of each."""
     with warnings.catch_warnings():
-        # What is unreliable is said by `block_elpd`; what ArviZ 0.x calls in other libraries is nobody's business here.
+        # What is unreliable is said by `leave_block_out_elpd`; what ArviZ 0.x calls in other libraries is nobody's business here.
         warnings.simplefilter("ignore")
         found = {name: _loo(density) for name, density in densities.items()}
         table = _arviz().compare(found, method="stacking", **({} if _is_new() else {"ic": "loo", "scale": "log"}))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from bayespde.core.posterior import Posterior
-from bayespde.results.block_scatter import block_scatter
 from bayespde.results.equations import group_masses
-from bayespde.results.second import second_estimate
+from bayespde.results.errors_in_variables import errors_in_variables_estimate
+from bayespde.results.information_matrix import block_scatter
 
 RESIDUAL_SCORE = 5.0
 CORRELATION = 0.1
@@ -47,7 +47,7 @@ class Check:
         value: What was found, dimensionless.
         limit: Largest value that passes.
         passed: Whether it did.
-        distrust: What not to trust if it did not.
+        affects: What not to trust if it did not.
         because: Why.
     """
 
@@ -55,16 +55,16 @@ class Check:
     value: float
     limit: float
     passed: bool
-    distrust: str
-    because: str
+    affects: str
+    reason: str
 
     def __str__(self) -> str:
         if self.passed:
             return f"{self.name}: {self.value:.3g} (limit {self.limit:g})"
-        return f"do not trust {self.distrust}, because {self.because}"
+        return f"do not trust {self.affects}, because {self.reason}"
 
 
-def check_fit(posterior: Posterior) -> tuple[Check, ...]:
+def model_checks(posterior: Posterior) -> tuple[Check, ...]:
     """Check whether the rows, the noise model and the most probable equation fit each other.
 
     Args:
@@ -84,9 +84,9 @@ def format_checks(checks: tuple[Check, ...]) -> str:
     return "\n".join(failed) if failed else f"all {len(checks)} checks of fit passed"
 
 
-def at_most(name: str, value: float, limit: float, distrust: str, because: str) -> Check:
+def at_most(name: str, value: float, limit: float, affects: str, reason: str) -> Check:
     """A check that passes up to its limit; a value that is no number fails."""
-    return Check(name, float(value), limit, bool(value <= limit), distrust, because)
+    return Check(name, float(value), limit, bool(value <= limit), affects, reason)
 
 
 def _form_checks(posterior: Posterior) -> Iterator[Check]:
@@ -131,10 +131,10 @@ def _trajectory_checks(found: Mapping[str, Any]) -> Iterator[Check]:
     )
     yield at_most(
         "slow residual",
-        found["slow_residual"],
+        found["whiteness_score"],
         SLOW,
         "the equation, or its boundary",
-        f"what the trajectory leaves is slower than noise ({found['slow_residual']:.1f} standard deviations)",
+        f"what the trajectory leaves is slower than noise ({found['whiteness_score']:.1f} standard deviations)",
     )
     yield at_most(
         "tails",
@@ -158,7 +158,7 @@ def _worst_of_parts(provenance: Mapping[str, Any]) -> list[Check]:
     for number, part in enumerate(parts, start=1):
         for check in _row_checks(part):
             if len(parts) > 1:
-                check = replace(check, because=f"in video {number} of {len(parts)} {check.because}")
+                check = replace(check, reason=f"in video {number} of {len(parts)} {check.reason}")
             worst[check.name] = max(worst.get(check.name, check), check, key=lambda c: (not c.passed, c.value))
     return list(worst.values())
 
@@ -210,7 +210,7 @@ def _noise_matters(provenance: Mapping[str, Any]) -> bool:
 
 def _noise_check(provenance: Mapping[str, Any], found: Mapping[str, float]) -> Iterator[Check]:
     """Correlations of the residuals that the noise model leaves out; of no interest where noise hardly matters."""
-    if not found or provenance.get("noise") == "front" or not _noise_matters(provenance):
+    if not found or provenance.get("noise") == "front_jitter" or not _noise_matters(provenance):
         return
     lags = provenance.get("correlation") or [[1.0]] * len(found)
     # Below zero the smoother took the slow part of the noise, which makes intervals too wide if anything.
@@ -294,7 +294,7 @@ def _equation_checks(posterior: Posterior) -> Iterator[Check]:
         "one description over the other",
         f"these data cannot tell {groups[0].describe() if groups else ''} apart",
     )
-    second = second_estimate(posterior)
+    second = errors_in_variables_estimate(posterior)
     if second is not None:
         worst = int(np.argmax(second.scores))
         yield at_most(

@@ -13,7 +13,7 @@ from bayespde.core.statistics import SufficientStatistics
 from bayespde.results.arviz_bridge import stacking_weights
 from bayespde.results.diagnostics import evidence_error
 from bayespde.results.draws import block_log_likelihood
-from bayespde.results.elpd import block_elpd
+from bayespde.results.elpd import leave_block_out_elpd
 
 # Nats by which predictive densities differ at all.
 LEAST = 1.0
@@ -22,7 +22,7 @@ LEAST = 1.0
 def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
     """Compare libraries or priors on identical rows: by evidence, and by how well unseen blocks are predicted.
 
-    Evidence asks how well a model with its prior foretold all rows; the predictive density (`block_elpd`) how well it
+    Evidence asks how well a model with its prior foretold all rows; the predictive density (`leave_block_out_elpd`) how well it
     foretells a block once it has learnt from the others. Where the two disagree, a prior is at work: the first pays for
     every term that was thought possible, the second hardly.
 
@@ -120,7 +120,7 @@ def _predictive(posteriors: Mapping[str, Posterior]) -> dict[str, np.ndarray]:
     names = ("elpd", "elpd_difference", "elpd_difference_se", "elpd_monte_carlo_se", "unreliable_blocks")
     if first.power < 1 or first.blocks < 2 or not all(_same_blocks(first, p.statistics) for p in posteriors.values()):
         return {name: np.full(len(posteriors), np.nan) for name in (*names, "stacking_weight")}
-    found = [block_elpd(p) for p in posteriors.values()]
+    found = [leave_block_out_elpd(p) for p in posteriors.values()]
     blocks = np.stack([f["elpd"].values for f in found])
     apart = blocks - blocks[int(np.argmax(blocks.sum(axis=1)))]
     columns = (

@@ -9,9 +9,9 @@ import numpy as np
 
 from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
-from bayespde.results.checks import Check, at_most, check_fit
+from bayespde.results.checks import Check, at_most, model_checks
 from bayespde.results.compare import log_evidence_error
-from bayespde.results.diagnostics import run_agreement, scalar_diagnostics
+from bayespde.results.diagnostics import between_run_diagnostics, scalar_diagnostics
 from bayespde.results.remedies import REMEDIES
 
 # Monte Carlo standard error of an inclusion probability, and its deviation from enumeration.
@@ -71,7 +71,7 @@ class Diagnosis:
         if self.failed:
             raise StatisticsError(
                 self.headline,
-                got="; ".join(c.because for c in self.failed),
+                got="; ".join(c.reason for c in self.failed),
                 wanted="a posterior that passes every check",
                 fix="; ".join(dict.fromkeys(REMEDIES[c.name] for c in self.failed)),
             )
@@ -80,8 +80,8 @@ class Diagnosis:
         lines = [self.headline]
         for check in self.failed:
             lines += [
-                f"- {check.name}: {check.because}.",
-                f"  Do not trust {check.distrust}.",
+                f"- {check.name}: {check.reason}.",
+                f"  Do not trust {check.affects}.",
                 f"  To do: {_to_do(check)}.",
             ]
         return "\n".join(lines)
@@ -106,7 +106,7 @@ def diagnose(posterior: Posterior) -> Diagnosis:
     What ArviZ says of 0/1 variables is of no use here: R-hat is undefined for the surest terms, and effective sample
     sizes measure the order of the particles. Runs are compared instead: the standard error of every inclusion
     probability between runs, R-hat [vehtari2021] of the number of terms, log posterior and noise, the error of the
-    evidence, and what enumeration says where it ran. Then come the checks of `check_fit`.
+    evidence, and what enumeration says where it ran. Then come the checks of `model_checks`.
 
     Args:
         posterior: What sampling, enumeration or `discover` returned.
@@ -115,7 +115,7 @@ def diagnose(posterior: Posterior) -> Diagnosis:
         A verdict with its reasons; `print` it, or ask `verdict`, `failed`, or `raise_if_failed()`.
     """
     sampler = sorted(_sampler_checks(posterior), key=lambda c: c.passed)
-    return Diagnosis(tuple(sampler), check_fit(posterior), posterior.exact is not None)
+    return Diagnosis(tuple(sampler), model_checks(posterior), posterior.exact is not None)
 
 
 def _to_do(check: Check) -> str:
@@ -142,12 +142,12 @@ def _sampler_checks(posterior: Posterior) -> Iterator[Check]:
     yield from _stage_checks(posterior)
     if posterior.exact is not None:
         yield _enumeration_check(posterior)
-    drift = max((abs(d) for d in provenance.get("drift", []) if d is not None), default=0.0)
-    yield at_most("drift", drift, DRIFT, "the kernel", f"its likelihoods are off by {drift:.1e} nats")
+    drift = max((abs(d) for d in provenance.get("likelihood_error", []) if d is not None), default=0.0)
+    yield at_most("likelihood_error", drift, DRIFT, "the kernel", f"its likelihoods are off by {drift:.1e} nats")
 
 
 def _agreement_checks(posterior: Posterior) -> Iterator[Check]:
-    table = run_agreement(posterior)
+    table = between_run_diagnostics(posterior)
     inclusion = table["inclusion"].values
     ratio = table["spread"].values / np.maximum(table["tolerance"].values, 1e-12)
     worst, widest = int(np.argmax(ratio)), int(np.argmax(table["standard_error"].values))
@@ -200,7 +200,7 @@ def _stage_checks(posterior: Posterior) -> Iterator[Check]:
 
 
 def _enumeration_check(posterior: Posterior) -> Check:
-    table = run_agreement(posterior)
+    table = between_run_diagnostics(posterior)
     error = np.nan_to_num(table["standard_error"].values)
     excess = np.abs(table["deviation"].values) - STANDARD_ERRORS * error
     worst = int(np.argmax(excess))

@@ -13,7 +13,7 @@ ALWAYS_DISAGREES = 0.5
 FEWEST_DRAWS = 4
 
 
-def run_agreement(posterior: Posterior) -> xr.Dataset:
+def between_run_diagnostics(posterior: Posterior) -> xr.Dataset:
     """Compare the runs' inclusion probabilities, term by term.
 
     A run whose particles descend from ancestors with shares f_i is worth, at worst, m = 1 / sum f_i^2 independent
@@ -33,10 +33,10 @@ def run_agreement(posterior: Posterior) -> xr.Dataset:
         `distinct_ancestors`, `log_evidence`, `log_evidence_deviation`.
     """
     inclusion = np.asarray(posterior.estimates["rao_blackwell"], dtype=np.float64)
-    ancestors = np.array([np.unique(a).size for a in posterior.ancestors])
+    ancestors = np.array([np.unique(a).size for a in posterior.eve_index])
     pooled = inclusion.mean(axis=0)
     variance = np.maximum(pooled * (1 - pooled), 0.0)
-    shares = [np.unique(a, return_counts=True)[1] / a.size for a in posterior.ancestors]
+    shares = [np.unique(a, return_counts=True)[1] / a.size for a in posterior.eve_index]
     few = np.sort([1.0 / np.sum(f**2) for f in shares])[:2]
     tolerance = STANDARD_ERRORS * np.sqrt(variance * np.sum(1.0 / np.resize(few, 2)))
     tolerance = np.minimum(tolerance, ALWAYS_DISAGREES)
@@ -133,4 +133,4 @@ def squared_residual_per_row(posterior: Posterior) -> tuple[float, float]:
     found = residual / max(statistics.rows - int(best.sum()), 1.0)
     if "expected_residual" in statistics.provenance:
         return found, float(statistics.provenance["expected_residual"])
-    return found / statistics.pilot_variance, 1.0
+    return found / statistics.prior_variance, 1.0

@@ -14,14 +14,14 @@ from bayespde.results.draws import block_log_likelihood
 HIGHEST_K = 0.7
 
 
-def block_elpd(posterior: Posterior) -> xr.Dataset:
+def leave_block_out_elpd(posterior: Posterior) -> xr.Dataset:
     """Expected log predictive density of blocks, each left out by importance sampling [vehtari2017].
 
     A block is some consecutive whitened rows: predicting one is extrapolation to a part of the video. Leaving out
     single rows or pixels would mean nothing, as their neighbours know them. Particles of all runs weigh the same.
 
     Args:
-        posterior: Of sampling or `refine`, rows of power 1, two blocks or more.
+        posterior: Of sampling or `fit_trajectories`, rows of power 1, two blocks or more.
 
     Returns:
         Over `block`: `elpd`, `pareto_k`; scalars `total`, its standard error `total_se` between blocks and
@@ -37,7 +37,7 @@ def block_elpd(posterior: Posterior) -> xr.Dataset:
             "These rows have no predictive density of blocks.",
             got=f"power {statistics.power:g}, {statistics.blocks} block(s)",
             wanted="power 1, whose likelihood is that of the rows, and two blocks or more",
-            fix="assemble(..., form=Weak()); forms and powers are compared by frames that are held out",
+            fix="assemble(..., form=WeakForm()); forms and powers are compared by frames that are held out",
         )
     density = block_log_likelihood(posterior)
     elpd, k = psis_loo(density)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from bayespde.core.collinear import Group, collinear_groups
 from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import ConfigError
-from bayespde.core.groups import Group, collinear_groups
 from bayespde.core.posterior import Posterior
 from bayespde.core.scales import coefficient_unit
 from bayespde.core.statistics import SufficientStatistics
@@ -208,8 +208,8 @@ def closed_form(
     fit = np.linalg.lstsq(columns, target, rcond=1e-12)[0]
     residual = float(np.sum((target - columns @ fit) ** 2))
     quadratic = residual + (1 - shrinkage) * (statistics.energy - residual)
-    freedom = statistics.pilot_rows + statistics.rows
-    total = statistics.pilot_rows * statistics.pilot_variance + quadratic
+    freedom = statistics.prior_rows + statistics.rows
+    total = statistics.prior_rows * statistics.prior_variance + quadratic
     mean = shrinkage * fit / scale
     spread = np.sqrt(shrinkage) * np.linalg.norm(inverse, axis=1) / scale
     sd = spread * np.sqrt(total / max(freedom - 2, 1.0))

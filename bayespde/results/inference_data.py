@@ -32,7 +32,7 @@ def to_tree(posterior: Posterior, prediction: xr.Dataset | None = None) -> xr.Da
 
     Args:
         posterior: What sampling or enumeration returned.
-        prediction: What `predict` returned.
+        prediction: What `forecast` returned.
 
     Returns:
         Groups `posterior`, `sample_stats`, `smc_stats`, `log_prior`, `observed_data`, `constant_data`; `prior`, draws
@@ -153,7 +153,7 @@ def _sample_stats(posterior: Posterior) -> xr.Dataset:
         {
             "lp": (SAMPLE, posterior.log_prior + posterior.log_likelihood),
             "log_likelihood_total": (SAMPLE, posterior.log_likelihood),
-            "ancestor": (SAMPLE, posterior.ancestors),
+            "eve_index": (SAMPLE, posterior.eve_index),
         }
     )
 
@@ -202,7 +202,7 @@ def _exact_group(exact: ExactTable) -> xr.Dataset:
             "probability": (("configuration",), exact.probability),
             "inclusion_probability": (("term",), exact.inclusion_probability),
             "log_evidence": ((), float(exact.log_evidence)),
-            "visited": ((), np.int64(exact.visited)),
+            "models_enumerated": ((), np.int64(exact.models_enumerated)),
         }
     )
 
@@ -239,7 +239,7 @@ def _description(posterior: Posterior) -> dict[str, str]:
         "terms": {t.name: t.complexity for t in library},
         "target": library.target,
         "variable": library.variable,
-        "others": library.others,
+        "others": library.coupled_variables,
     }
     return {
         "data_hash": posterior.statistics.target_hash,
@@ -277,7 +277,7 @@ def _read(tree: xr.DataTree) -> Posterior:
         log_likelihood=stats["log_likelihood_total"].values,
         log_evidence=smc["log_evidence"].values,
         estimates={n.removeprefix(ESTIMATOR): smc[n].values for n in estimates},
-        ancestors=stats["ancestor"].values,
+        eve_index=stats["eve_index"].values,
         stages={n: smc[n].values for n in history},
         exact=_exact(groups["exact"]) if "exact" in groups else None,
         provenance=json.loads(attributes["settings"]),
@@ -290,7 +290,7 @@ def _exact(group: xr.Dataset) -> ExactTable:
         inclusion_probability=group["inclusion_probability"].values,
         spins=group["spin"].values.astype(bool),
         probability=group["probability"].values,
-        visited=int(group["visited"]),
+        models_enumerated=int(group["models_enumerated"]),
     )
 
 
@@ -299,7 +299,7 @@ def _library(described: dict[str, Any], names: list[str]) -> Library:
         described["terms"],
         target=described["target"],
         variable=described["variable"],
-        others=described.get("others", ()),
+        coupled_variables=described.get("others", ()),
     )
     if list(library.names) != names:
         raise FileError(

@@ -1,22 +1,22 @@
 """TARGET -> PARTICLES: tempered sequential Monte Carlo over spins, and the enumeration that checks it."""
 
-from bayespde.smc.barker import BarkerFlips
 from bayespde.smc.base import Kernel, LinearTarget, Moves, SMCConfig, SMCInfo, SMCState, Target
-from bayespde.smc.bridge import Bridge
 from bayespde.smc.collect import Run, Runs, log_mean_exp
-from bayespde.smc.exact import ExactResult, enumerate_exact
-from bayespde.smc.flips import GibbsFlips
-from bayespde.smc.run import run, run_all, scout
+from bayespde.smc.enumeration.enumerate import ExactResult, enumerate_exact
+from bayespde.smc.geometric_path import GeometricPath
+from bayespde.smc.kernels.gibbs import GibbsFlips
+from bayespde.smc.kernels.locally_balanced import LocallyBalancedJumps
+from bayespde.smc.run import pilot_run, run, run_all
 from bayespde.smc.step import init, make_kernel, step
 from bayespde.smc.tempered_gibbs import TemperedGibbsConfig, run_chains
 
 __all__ = [
-    "BarkerFlips",
-    "Bridge",
     "ExactResult",
+    "GeometricPath",
     "GibbsFlips",
     "Kernel",
     "LinearTarget",
+    "LocallyBalancedJumps",
     "Moves",
     "Run",
     "Runs",
@@ -29,9 +29,9 @@ __all__ = [
     "init",
     "log_mean_exp",
     "make_kernel",
+    "pilot_run",
     "run",
     "run_all",
     "run_chains",
-    "scout",
     "step",
 ]

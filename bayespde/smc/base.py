@@ -92,7 +92,7 @@ class SMCState(NamedTuple):
         log_likelihood: `[P]`, float64; always that of `spins`. On a bridge prior times likelihood over its start.
         temperature: Exponent on the likelihood, 0 for the start, 1 for the posterior.
         log_evidence: Log normalising constant so far.
-        origins: Index of the particle at the start from which each descends, `[P]`, int64.
+        eve_index: Index of the particle at the start from which each descends, `[P]`, int64.
     """
 
     spins: torch.Tensor
@@ -100,7 +100,7 @@ class SMCState(NamedTuple):
     log_likelihood: torch.Tensor
     temperature: float
     log_evidence: float
-    origins: torch.Tensor
+    eve_index: torch.Tensor
 
 
 class Moves(NamedTuple):
@@ -131,7 +131,7 @@ class Kernel(Protocol):
         """Number of sweeps in which a particle flips about `flips` spins and half of its terms."""
         ...
 
-    def along(self, path: Target) -> Kernel:
+    def on_path(self, path: Target) -> Kernel:
         """The same moves on a bridge to the same target."""
         ...
 
@@ -147,10 +147,10 @@ class SMCInfo(NamedTuple):
         log_evidence_increment: Log mean weight.
         flip_rate: Share of spins changed per sweep.
         sweeps: Sweeps made at this temperature.
-        rounds: Rounds of them.
+        passes: Rounds of them.
         correlation: Of the particles' log likelihoods before and after those sweeps.
         distinct_particles: Number of different configurations after the step.
-        distinct_ancestors: Number of different origins left.
+        distinct_ancestors: Number of different ancestors left.
         rao_blackwell: Mean conditional probability of each spin being up, `[K]`, float64, at this
             temperature.
     """
@@ -162,7 +162,7 @@ class SMCInfo(NamedTuple):
     log_evidence_increment: float
     flip_rate: float
     sweeps: float
-    rounds: int
+    passes: int
     correlation: float
     distinct_particles: int
     distinct_ancestors: int
@@ -193,7 +193,7 @@ class SMCConfig:
     Attributes:
         particles: Number of particles P per run.
         runs: Number of independent runs R.
-        scouts: Particles of four small runs from the prior before each run, as a share of `particles`; at least 32
+        pilot_fraction: Particles of four small runs from the prior before each run, as a share of `particles`; at least 32
             each, if that many are a quarter of `particles`. The inclusion probabilities that they find set where the
             run itself starts; 0 starts it from the prior.
         ess_fraction: Effective sample size at which the next temperature is placed, as a fraction of the
@@ -203,32 +203,32 @@ class SMCConfig:
             can be chosen.
         sweeps: Sweeps per round, whatever the flips; None to follow `flips`.
         swaps: Exchanges of an up and a down spin per round.
-        rounds: Least number of rounds per stage.
-        maximum_rounds: Largest number of rounds per stage; what lies between is decided by `correlation`.
-        correlation: Rounds end once the log likelihoods of the particles correlate less than this with those before
+        min_passes: Least number of rounds per stage.
+        max_passes: Largest number of rounds per stage; what lies between is decided by `decorrelation_target`.
+        decorrelation_target: Rounds end once the log likelihoods of the particles correlate less than this with those before
             the stage's moves.
-        final_rounds: Further rounds at temperature 1, over which the inclusion probabilities are averaged.
+        final_passes: Further rounds at temperature 1, over which the inclusion probabilities are averaged.
         resampling: One of systematic, stratified, residual, multinomial.
         schedule: Fixed increasing temperatures ending at 1; empty for adaptive ones.
     """
 
     particles: int = 2048
     runs: int = 4
-    scouts: float = 1 / 32
+    pilot_fraction: float = 1 / 32
     ess_fraction: float = 0.5
     kernel: str = "auto"
     flips: float = 2.0
     sweeps: float | None = None
     swaps: int = 1
-    rounds: int = 1
-    maximum_rounds: int = 4
-    correlation: float = 0.5
-    final_rounds: int = 8
+    min_passes: int = 1
+    max_passes: int = 4
+    decorrelation_target: float = 0.5
+    final_passes: int = 8
     resampling: str = "systematic"
     schedule: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        least = {"particles": 2, "rounds": 1, "maximum_rounds": 1, "final_rounds": 1}
+        least = {"particles": 2, "min_passes": 1, "max_passes": 1, "final_passes": 1}
         check_counts(self, least | {"runs": 1, "swaps": 0})
         self._check_shares()
         self._check_choices()
@@ -243,7 +243,7 @@ class SMCConfig:
                     wanted="a positive number",
                     fix=f"{name}={getattr(type(self), name)}",
                 )
-        for name, sign in (("ess_fraction", "<"), ("correlation", "<"), ("scouts", "<=")):
+        for name, sign in (("ess_fraction", "<"), ("decorrelation_target", "<"), ("pilot_fraction", "<=")):
             value = getattr(self, name)
             if not (0 < value < 1 or (value == 0 and sign == "<=")):
                 raise ConfigError(

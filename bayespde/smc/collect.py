@@ -14,7 +14,7 @@ HISTORY = (
     "ess",
     "flip_rate",
     "sweeps",
-    "rounds",
+    "passes",
     "correlation",
     "distinct_particles",
     "distinct_ancestors",
@@ -28,10 +28,10 @@ class Run(NamedTuple):
     Attributes:
         state: Particles at temperature 1, in the order of their ancestors.
         stages: History by name, each `[S]`, float64.
-        rao_blackwell: Mean conditional probability of each spin over the final rounds, `[K]`, float64.
-        visited: Distinct configurations held by particles at temperature 1, after any round, `[N, K]`, bool.
+        rao_blackwell: Mean conditional probability of each spin over the final passes, `[K]`, float64.
+        models_enumerated: Distinct configurations held by particles at temperature 1, after any round, `[N, K]`, bool.
         log_mass: Their log prior plus log likelihood, `[N]`, float64.
-        drift: Largest difference in nats between the likelihoods that the kernel kept and those computed anew.
+        likelihood_error: Largest difference in nats between the likelihoods that the kernel kept and those computed anew.
     """
 
     state: SMCState
@@ -39,7 +39,7 @@ class Run(NamedTuple):
     rao_blackwell: np.ndarray
     visited: np.ndarray
     log_mass: np.ndarray
-    drift: float
+    likelihood_error: float
 
 
 class Runs(NamedTuple):
@@ -50,7 +50,7 @@ class Runs(NamedTuple):
         log_prior: `[R, P]`, float64.
         log_likelihood: `[R, P]`, float64.
         log_evidence: `[R]`, float64.
-        origins: Draw at the start from which each particle descends, `[R, P]`, int64.
+        eve_index: Draw at the start from which each particle descends, `[R, P]`, int64.
         stages: History by name, each `[R, S]`, float64, NaN after a run's last stage.
         estimates: Inclusion probabilities by estimator, each `[R, K]`: `frequency` (share of particles),
             `rao_blackwell` (mean conditional probability), `renormalised` (exact masses of the visited
@@ -59,7 +59,7 @@ class Runs(NamedTuple):
             all runs together visited where that is more, `[R]`. With the true evidence the renormalised estimate
             is off by at most one minus this.
         captured_mass_lower: The same with two standard errors added to the pooled evidence, `[R]`; NaN for one run.
-        drift: Largest difference in nats between the likelihoods that each run kept and those computed anew, `[R]`.
+        likelihood_error: Largest difference in nats between the likelihoods that each run kept and those computed anew, `[R]`.
         complete: Whether all runs that were asked for have finished.
     """
 
@@ -67,12 +67,12 @@ class Runs(NamedTuple):
     log_prior: np.ndarray
     log_likelihood: np.ndarray
     log_evidence: np.ndarray
-    origins: np.ndarray
+    eve_index: np.ndarray
     stages: dict[str, np.ndarray]
     estimates: dict[str, np.ndarray]
     captured_mass: np.ndarray
     captured_mass_lower: np.ndarray
-    drift: np.ndarray
+    likelihood_error: np.ndarray
     complete: bool
 
 
@@ -89,7 +89,7 @@ def collect(runs: list[Run], *, complete: bool = True) -> Runs:
         log_prior=np.stack([r.state.log_prior.numpy() for r in runs]),
         log_likelihood=np.stack([r.state.log_likelihood.numpy() for r in runs]),
         log_evidence=log_evidence,
-        origins=np.stack([r.state.origins.numpy() for r in runs]),
+        eve_index=np.stack([r.state.eve_index.numpy() for r in runs]),
         stages=_padded([r.stages for r in runs]),
         estimates={
             "frequency": spins.mean(axis=1),
@@ -98,7 +98,7 @@ def collect(runs: list[Run], *, complete: bool = True) -> Runs:
         },
         captured_mass=captured,
         captured_mass_lower=lower,
-        drift=np.array([r.drift for r in runs]),
+        likelihood_error=np.array([r.likelihood_error for r in runs]),
         complete=complete,
     )
 

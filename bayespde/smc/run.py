@@ -13,15 +13,15 @@ from tqdm import tqdm
 from bayespde.core.distinct import distinct
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.smc.base import Kernel, SMCConfig, SMCInfo, SMCState, Target
-from bayespde.smc.bridge import Bridge, start_logits
 from bayespde.smc.collect import HISTORY, Run, Runs, collect
-from bayespde.smc.step import begin, init, make_kernel, round_length, step
+from bayespde.smc.geometric_path import GeometricPath, start_logits
+from bayespde.smc.step import begin, init, make_kernel, pass_length, step
 
 OnStep = Callable[[SMCState, SMCInfo], None]
 Visited = tuple[np.ndarray, np.ndarray]
 PRIOR_DRAWS = 1024
-TEAMS = 4
-LEAST_TEAM = 32
+PILOT_GROUPS = 4
+LEAST_GROUP = 32
 TRIED = 256
 LEAST_POSSIBLE = 0.05
 
@@ -37,10 +37,10 @@ def run(
     """Take particles to the posterior: first a few from the prior, then all from where those have led.
 
     Args:
-        target: What to sample, or a `Bridge` to it, which needs no scouts.
+        target: What to sample, or a `GeometricPath` to it, which needs no pilot_fraction.
         config: Settings; the defaults if None.
         generator: Source of all randomness.
-        on_step: Called with state and info after every stage, the scouts' apart, for progress, measurements or
+        on_step: Called with state and info after every stage, the pilot_fraction' apart, for progress, measurements or
             interruption. On the way log prior and log likelihood of the state are those of the bridge.
         threads: Number of threads over particles; the result does not depend on it.
 
@@ -52,9 +52,9 @@ def run(
     """
     config = SMCConfig() if config is None else config
     kernel, path = make_kernel(target, config, threads=threads), target
-    if config.scouts and not isinstance(target, Bridge):
-        path = scout(target, kernel, config=config, generator=generator)
-        kernel = kernel.along(path)
+    if config.pilot_fraction and not isinstance(target, GeometricPath):
+        path = pilot_run(target, kernel, config=config, generator=generator)
+        kernel = kernel.on_path(path)
     state = init(path, particles=config.particles, generator=generator)
     history: list[SMCInfo] = []
     while state.temperature < 1:
@@ -62,7 +62,7 @@ def run(
         history.append(info)
         if on_step is not None:
             on_step(state, info)
-    state, conditional, visited = _linger(state, kernel, config=config, generator=generator)
+    state, conditional, visited = _final_rejuvenation(state, kernel, config=config, generator=generator)
     state, drift = _recompute(state, target)
     spins, log_mass = (np.concatenate(parts) for parts in zip(*visited, strict=True))
     first = distinct(spins).first
@@ -70,10 +70,10 @@ def run(
     return Run(state, stages, conditional.numpy(), spins[first], log_mass[first], drift)
 
 
-def scout(target: Target, kernel: Kernel, *, config: SMCConfig, generator: torch.Generator) -> Target:
+def pilot_run(target: Target, kernel: Kernel, *, config: SMCConfig, generator: torch.Generator) -> Target:
     """Send a few particles from the prior to the posterior, and build a bridge from the inclusion that they find.
 
-    They go in teams that know nothing of each other: a small team often ends in one of several modes. What they find
+    They go in groups that know nothing of each other: a small group often ends in one of several modes. What they find
     only sets the start of the particles that follow: an error of theirs costs stages, not bias
     [fan2011, surjanovic2022].
 
@@ -88,20 +88,26 @@ def scout(target: Target, kernel: Kernel, *, config: SMCConfig, generator: torch
     """
     spins = target.sample_prior(max(PRIOR_DRAWS, config.particles), generator=generator)
     prior = (spins.double().sum(dim=0) + 1) / (len(spins) + 2)
-    team = max(2, min(config.particles // TEAMS, max(LEAST_TEAM, int(config.scouts * config.particles / TEAMS))))
-    possible = _possible(target, spins, TEAMS * team)
-    if len(possible) < TEAMS:
+    group = max(
+        2,
+        min(
+            config.particles // PILOT_GROUPS,
+            max(LEAST_GROUP, int(config.pilot_fraction * config.particles / PILOT_GROUPS)),
+        ),
+    )
+    possible = _possible(target, spins, PILOT_GROUPS * group)
+    if len(possible) < PILOT_GROUPS:
         return target
-    # longer stages and fewer moves than a run needs: nothing that scouts find is reported
-    config = replace(config, ess_fraction=config.ess_fraction / 2, schedule=(), final_rounds=1)
+    # longer stages and fewer moves than a run needs: nothing that pilot_fraction find is reported
+    config = replace(config, ess_fraction=config.ess_fraction / 2, schedule=(), final_passes=1)
     found = []
-    for first in range(TEAMS):
-        chosen = possible[first::TEAMS]
-        state = begin(target, chosen[torch.arange(team) % len(chosen)])
+    for first in range(PILOT_GROUPS):
+        chosen = possible[first::PILOT_GROUPS]
+        state = begin(target, chosen[torch.arange(group) % len(chosen)])
         while state.temperature < 1:
             state, _ = step(state, target, generator=generator, config=config, kernel=kernel)
-        found.append(_linger(state, kernel, config=config, generator=generator)[1])
-    bridge = Bridge(target, start_logits(torch.stack(found).mean(dim=0), prior))
+        found.append(_final_rejuvenation(state, kernel, config=config, generator=generator)[1])
+    bridge = GeometricPath(target, start_logits(torch.stack(found).mean(dim=0), prior))
     tried = bridge.sample_prior(TRIED, generator=generator)
     alive = torch.isfinite(target.log_likelihood(tried)).double().mean()
     return bridge if alive > LEAST_POSSIBLE else target
@@ -118,16 +124,16 @@ def _possible(target: Target, spins: torch.Tensor, wanted: int) -> torch.Tensor:
     return torch.cat(found)[:wanted]
 
 
-def _linger(
+def _final_rejuvenation(
     state: SMCState, kernel: Kernel, *, config: SMCConfig, generator: torch.Generator
 ) -> tuple[SMCState, torch.Tensor, list[Visited]]:
     """Further rounds at temperature 1: new state, mean conditional inclusion `[K]`, configurations on the way."""
     visited = [_distinct(state)]
     conditional = torch.zeros(state.spins.shape[1], dtype=torch.float64)
-    length = round_length(state, kernel, config)
-    for _ in range(config.final_rounds):
+    length = pass_length(state, kernel, config)
+    for _ in range(config.final_passes):
         state, moves = kernel(state, sweeps=length, generator=generator)
-        conditional += moves.rao_blackwell / config.final_rounds
+        conditional += moves.rao_blackwell / config.final_passes
         visited.append(_distinct(state))
     return state, conditional, visited
 

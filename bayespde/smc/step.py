@@ -10,10 +10,10 @@ import torch
 from bayespde.core.distinct import distinct
 from bayespde.core.errors import ConfigError
 from bayespde.smc import tempering
-from bayespde.smc.barker import BarkerFlips
 from bayespde.smc.base import Kernel, LinearTarget, Moves, SMCConfig, SMCInfo, SMCState, Target
-from bayespde.smc.bridge import check_path, goal
-from bayespde.smc.flips import GibbsFlips
+from bayespde.smc.geometric_path import check_path, goal
+from bayespde.smc.kernels.gibbs import GibbsFlips
+from bayespde.smc.kernels.locally_balanced import LocallyBalancedJumps
 from bayespde.smc.resampling import SCHEMES
 
 
@@ -21,7 +21,7 @@ def init(target: Target, *, particles: int, generator: torch.Generator) -> SMCSt
     """Draw particles where a path begins: from the prior, or from the start of a bridge.
 
     Args:
-        target: What to sample, or a `Bridge` to it.
+        target: What to sample, or a `GeometricPath` to it.
         particles: Number of particles P.
         generator: Source of randomness.
 
@@ -40,7 +40,7 @@ def make_kernel(target: Target, config: SMCConfig, *, threads: int = 1) -> Kerne
     """The moves that a configuration asks for, prepared once for a target.
 
     Args:
-        target: What to sample, or a `Bridge` to it.
+        target: What to sample, or a `GeometricPath` to it.
         config: `kernel="auto"` takes the compiled kernel for a `LinearTarget`, and the plain one for any other.
         threads: Number of threads over particles; the result does not depend on it.
 
@@ -49,7 +49,7 @@ def make_kernel(target: Target, config: SMCConfig, *, threads: int = 1) -> Kerne
     """
     aim = goal(target)
     if isinstance(aim, LinearTarget) and config.kernel != "gibbs":
-        return BarkerFlips(aim, swaps=config.swaps, threads=threads).along(target)
+        return LocallyBalancedJumps(aim, swaps=config.swaps, threads=threads).on_path(target)
     if config.kernel == "barker":
         raise ConfigError(
             "The compiled kernel serves linear models only.",
@@ -72,7 +72,7 @@ def step(
 
     Args:
         state: Equally weighted particles at a temperature below 1.
-        target: What to sample, or a `Bridge` to it: as for `init`.
+        target: What to sample, or a `GeometricPath` to it: as for `init`.
         generator: Source of randomness.
         config: Settings; the defaults if None.
         kernel: From `make_kernel`; made anew if None, which costs some milliseconds.
@@ -101,7 +101,7 @@ def step(
         temperature=temperature,
         log_evidence_increment=increment,
         distinct_particles=len(distinct(moved.spins.numpy()).first),
-        distinct_ancestors=int(np.count_nonzero(np.bincount(moved.origins.numpy()))),
+        distinct_ancestors=int(np.count_nonzero(np.bincount(moved.eve_index.numpy()))),
         **rejuvenation._asdict(),
     )
     return moved, info
@@ -113,7 +113,7 @@ def select(state: SMCState, ancestors: torch.Tensor) -> SMCState:
         spins=state.spins[ancestors],
         log_prior=state.log_prior[ancestors],
         log_likelihood=state.log_likelihood[ancestors],
-        origins=state.origins[ancestors],
+        eve_index=state.eve_index[ancestors],
     )
 
 
@@ -124,14 +124,14 @@ class Rejuvenation(NamedTuple):
         rao_blackwell: Mean conditional probability of each spin being up, `[K]`, float64.
         flip_rate: Share of spins changed per sweep.
         sweeps: Number of sweeps.
-        rounds: Number of rounds that they were made in.
+        passes: Number of passes that they were made in.
         correlation: Of the log likelihoods before and after.
     """
 
     rao_blackwell: torch.Tensor
     flip_rate: float
     sweeps: float
-    rounds: int
+    passes: int
     correlation: float
 
 
@@ -140,28 +140,30 @@ def rejuvenate(
 ) -> tuple[SMCState, Rejuvenation]:
     """Move the particles at their temperature until their likelihoods have forgotten where they were.
 
-    The number of rounds and their length follow from the whole population, so that the bias of that vanishes with the
-    number of particles, like that of adaptive temperatures [beskos2016]; with `sweeps` given and `maximum_rounds` equal
-    to `rounds` nothing is adapted.
+    The number of passes and their length follow from the whole population, so that the bias of that vanishes with the
+    number of particles, like that of adaptive temperatures [beskos2016]; with `sweeps` given and `max_passes` equal
+    to `passes` nothing is adapted.
     """
     history: list[Moves] = []
     before, correlation = state.log_likelihood, 1.0
-    length = round_length(state, kernel, config)
-    while len(history) < config.rounds or (len(history) < config.maximum_rounds and correlation >= config.correlation):
+    length = pass_length(state, kernel, config)
+    while len(history) < config.min_passes or (
+        len(history) < config.max_passes and correlation >= config.decorrelation_target
+    ):
         state, moves = kernel(state, sweeps=length, generator=generator)
         history.append(moves)
         correlation = _correlation(before.numpy(), state.log_likelihood.numpy())
-    rounds = len(history)
+    passes = len(history)
     return state, Rejuvenation(
         rao_blackwell=torch.stack([m.rao_blackwell for m in history]).mean(dim=0),
-        flip_rate=sum(m.flip_rate for m in history) / rounds,
-        sweeps=rounds * length,
-        rounds=rounds,
+        flip_rate=sum(m.flip_rate for m in history) / passes,
+        sweeps=passes * length,
+        passes=passes,
         correlation=correlation,
     )
 
 
-def round_length(state: SMCState, kernel: Kernel, config: SMCConfig) -> float:
+def pass_length(state: SMCState, kernel: Kernel, config: SMCConfig) -> float:
     """Number of sweeps in a round: the one asked for, or what gives the wanted flips."""
     return kernel.sweeps_for(state, flips=config.flips) if config.sweeps is None else config.sweeps
 
@@ -175,7 +177,7 @@ def _correlation(before: np.ndarray, after: np.ndarray) -> float:
 
 def _choose_temperature(state: SMCState, config: SMCConfig) -> float:
     if config.schedule:
-        tempering.living_particles(state.log_likelihood)
+        tempering.count_positive(state.log_likelihood)
         return next(t for t in config.schedule if t > state.temperature)
     return tempering.next_temperature(
         state.log_likelihood, previous=state.temperature, ess_fraction=config.ess_fraction

@@ -24,14 +24,14 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.smc.base import LinearTarget, SMCState, Target, check_counts
 from bayespde.smc.collect import Run, Runs, collect
-from bayespde.smc.factored import build
-from bayespde.smc.jumps import choose, flip
-from bayespde.smc.layout import FULL, LOG_LIKELIHOOD, Active, Problem, make_active, make_problem
-from bayespde.smc.odds import Tempered, barker, compact_couplings, log_odds, refresh
+from bayespde.smc.kernels.evidence_table import tabulate
+from bayespde.smc.kernels.factorisation import build
+from bayespde.smc.kernels.jumps import choose, flip
+from bayespde.smc.kernels.layout import FULL, LOG_LIKELIHOOD, Active, FactorisedRows, make_active, make_problem
+from bayespde.smc.kernels.neighbour_odds import Tempered, barker, compact_couplings, log_odds, refresh
+from bayespde.smc.kernels.stream import advance, uniform
 from bayespde.smc.resampling import systematic
 from bayespde.smc.run import finish_all
-from bayespde.smc.stream import advance, uniform
-from bayespde.smc.table import tabulate
 
 PORTION = 1000
 REBUILD_AFTER = 200
@@ -44,21 +44,21 @@ class TemperedGibbsConfig:
     """Settings of tempered Gibbs sampling.
 
     Attributes:
-        jumps: Flips per chain that count.
-        burn_in: Flips before them, as a fraction of `jumps`.
+        steps: Flips per chain that count.
+        burn_in: Flips before them, as a fraction of `steps`.
         runs: Number of independent chains; the first starts from the empty configuration, the others from the prior.
         particles: Equally weighted draws that are kept of each chain.
         exploration: Weight of terms that are unlikely to be in the equation.
     """
 
-    jumps: int = 20000
+    steps: int = 20000
     burn_in: float = 0.1
     runs: int = 4
     particles: int = 2048
     exploration: float = 5.0
 
     def __post_init__(self) -> None:
-        check_counts(self, {"jumps": 1, "runs": 1, "particles": 1})
+        check_counts(self, {"steps": 1, "runs": 1, "particles": 1})
         if not (0 <= self.burn_in < math.inf and 0 < self.exploration < math.inf):
             raise ConfigError(
                 "A setting of tempered Gibbs sampling is out of range.",
@@ -114,7 +114,7 @@ def run_chains(
             fix="method='smc'",
         )
     seeds = spawn_seeds(seed, config.runs)
-    with tqdm(total=config.runs * config.jumps, desc="sampling", unit="flip", disable=not progress) as bar:
+    with tqdm(total=config.runs * config.steps, desc="sampling", unit="flip", disable=not progress) as bar:
 
         def one(chain_seed: int) -> Run:
             return _run_chain(target, config, chain_seed, cap=FIRST_CAP, from_prior=chain_seed != seeds[0], bar=bar)
@@ -137,7 +137,7 @@ def _run_chain(
     refresh(state, problem, tempered)
     key = np.uint64(int(torch.randint(2**62, (1,), generator=generator)))
     parts = []
-    for jumps, counts in ((math.ceil(config.burn_in * config.jumps), False), (config.jumps, True)):
+    for jumps, counts in ((math.ceil(config.burn_in * config.steps), False), (config.steps, True)):
         for begin in range(0, jumps, PORTION):
             part = _room(min(PORTION, jumps - begin), target.terms)
             key = np.uint64(_walk(state, problem, tempered, config.exploration / target.terms, key, part))
@@ -210,7 +210,7 @@ def _unpacked(words: np.ndarray, target: LinearTarget) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _walk(state: Active, problem: Problem, target: Tempered, floor: float, key: int, chain: _Chain) -> int:
+def _walk(state: Active, problem: FactorisedRows, target: Tempered, floor: float, key: int, chain: _Chain) -> int:
     """Walk as many flips as there is room for; the state goes on from where it is."""
     terms = state.place.shape[0]
     log_rate, up = np.empty(terms), np.empty(terms)

@@ -37,7 +37,7 @@ def log_mean_weight(log_weights: torch.Tensor) -> float:
     return float(log_weights.logsumexp(0)) - math.log(len(log_weights))
 
 
-def living_particles(log_likelihood: torch.Tensor) -> int:
+def count_positive(log_likelihood: torch.Tensor) -> int:
     """Number of particles with a positive likelihood.
 
     Raises:
@@ -49,7 +49,7 @@ def living_particles(log_likelihood: torch.Tensor) -> int:
             "No particle has a positive likelihood.",
             got=f"{len(log_likelihood)} particles, all refused",
             wanted="at least one possible configuration among the draws at the start",
-            fix="use more particles, a smaller expected_terms, or scouts=0 to start from the prior",
+            fix="use more particles, a smaller expected_terms, or pilot_fraction=0 to start from the prior",
         )
     return alive
 
@@ -69,7 +69,7 @@ def next_temperature(log_likelihood: torch.Tensor, *, previous: float, ess_fract
     Raises:
         ConfigError: If no particle has a positive likelihood.
     """
-    wanted = ess_fraction * living_particles(log_likelihood)
+    wanted = ess_fraction * count_positive(log_likelihood)
 
     def excess(step: float) -> float:
         log_weights = incremental_log_weights(log_likelihood, previous=previous, temperature=previous + step)

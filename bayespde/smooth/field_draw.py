@@ -10,10 +10,10 @@ import torch
 import xarray as xr
 
 from bayespde.core.random import checked_seed
-from bayespde.smooth.compiled import network_derivatives
-from bayespde.smooth.ensemble import EnsemblePosterior
-from bayespde.smooth.jets import MultiIndex
-from bayespde.smooth.network import NeuralField
+from bayespde.smooth.network.ensemble import EnsemblePosterior
+from bayespde.smooth.network.jets import MultiIndex
+from bayespde.smooth.network.network import NeuralField
+from bayespde.smooth.network.objective_numba import network_derivatives
 
 # Of the weights, relative to their size: differences of networks in double precision are good to its square.
 STEP = 1e-4

@@ -9,25 +9,25 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.automatic import checked_device
-from bayespde.smooth.basis import SplineConfig
-from bayespde.smooth.contest import Contest, penalty_scales
-from bayespde.smooth.ensemble import NetworkEnsemble
-from bayespde.smooth.hold_out import HeldOut, held_out_blocks, held_out_mask
-from bayespde.smooth.jitter import displacement, first_orders
-from bayespde.smooth.network_config import NetworkConfig
-from bayespde.smooth.noise import FAMILIES, MOST_RESIDUALS, NoiseModel, check_family, choose_noise, evenly
+from bayespde.noise.families import FAMILIES, MOST_RESIDUALS, NoiseFamily, check_family, choose_noise, evenly
+from bayespde.noise.frame_jitter import displacement, first_orders
+from bayespde.smooth.network.architectures import candidate_configs, wave_numbers
+from bayespde.smooth.network.config import NetworkConfig
+from bayespde.smooth.network.ensemble import NetworkEnsemble
+from bayespde.smooth.network.hold_out import HeldOut, held_out_blocks, held_out_mask
+from bayespde.smooth.network.objective_torch import checked_device
+from bayespde.smooth.network.penalty import Penalty
+from bayespde.smooth.network.selection import NetworkSelection, penalty_scales
 from bayespde.smooth.observations import Observations, observations
-from bayespde.smooth.penalty import Penalty
-from bayespde.smooth.shapes import candidate_configs, wave_numbers
 from bayespde.smooth.smooth_field import SmoothField
-from bayespde.smooth.spline_fit import SplineFit
+from bayespde.smooth.spline.basis import SplineConfig
+from bayespde.smooth.spline.fitted import SplineFit
 
 MINIMUM_NOISE = 1e-3
 
 
 @dataclass(frozen=True)
-class Smoothing:
+class SmoothingConfig:
     """How a field is made smooth.
 
     Attributes:
@@ -38,7 +38,7 @@ class Smoothing:
         penalty: Kind, axis weights, mixed derivatives and isotropy of that penalty; order and weight are those above.
         hold_out: `pixels`, `frames`, `blocks`, or `auto`: frames where the residuals of a frame are correlated in
             space, blocks of space and time where noise hangs together otherwise, pixels elsewhere.
-        noise: Family of the noise (`bayespde.smooth.noise.NoiseModel`): `gaussian`, `student_t`, `poisson`, `logit`, or
+        noise: Family of the noise (`bayespde.noise.families.NoiseFamily`): `gaussian`, `student_t`, `poisson`, `logit`, or
             `auto`: the one under which pixels held out have the highest density, `gaussian` if in doubt or if
             frames or blocks are held out. The mean depends on it for `student_t` only, the others change intervals of
             networks. With method `spline` it is `gaussian` unless `student_t` is asked for.
@@ -86,14 +86,14 @@ def fit_field(
     order: int | None = None,
     weight: float | str | None = None,
     method: str | None = None,
-    options: Smoothing | None = None,
+    options: SmoothingConfig | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> SmoothField:
     """Make a field smooth: deep-learning total-variation regularisation, or the spline where that predicts better.
 
     Args:
-        field: A field, or scattered samples (`bp.make_samples`, `bp.samples_of`); checked first. Of samples the spline
+        field: A field, or scattered samples (`bp.make_scattered`, `bp.scattered_from_video`); checked first. Of samples the spline
             sees the means at the nodes of a grid, on which the result is evaluated.
         order: Overrides `options.order`.
         weight: Overrides `options.weight`.
@@ -110,7 +110,7 @@ def fit_field(
         ConfigError: If a setting is out of range, the device is not there, or the pixels cannot have the noise.
     """
     changes: dict[str, Any] = {"order": order, "weight": weight, "method": method}
-    options = replace(options or Smoothing(), **{k: v for k, v in changes.items() if v is not None})
+    options = replace(options or SmoothingConfig(), **{k: v for k, v in changes.items() if v is not None})
     data = observations(field)
     checked_device(options.device)
     if options.noise != "auto":
@@ -141,7 +141,7 @@ def fit_field(
 class _Attempt:
     """Spline and networks under one noise; `observed` and `mean` are of the pixels held out, physical units."""
 
-    noise: NoiseModel
+    noise: NoiseFamily
     spline: SplineFit
     config: SplineConfig
     networks: NetworkEnsemble
@@ -150,21 +150,21 @@ class _Attempt:
     mean: np.ndarray
 
 
-def _assumed_noise(data: Observations, spline: SplineFit, family: str) -> NoiseModel:
+def _assumed_noise(data: Observations, spline: SplineFit, family: str) -> NoiseFamily:
     """What the first networks are trained under: Student's t if asked for, or normal noise."""
     if family != "student_t":
-        return NoiseModel("gaussian", data.noise_scale(spline))
+        return NoiseFamily("gaussian", data.noise_scale(spline))
     observed, residual = (evenly(v, MOST_RESIDUALS) for v in (data.values, data.residual(spline)))
-    return NoiseModel.fit(family, observed, observed - residual)
+    return NoiseFamily.fit(family, observed, observed - residual)
 
 
 def _with_best_noise(
-    first: _Attempt, data: Observations, options: Smoothing, seed: int, progress: bool
+    first: _Attempt, data: Observations, options: SmoothingConfig, seed: int, progress: bool
 ) -> tuple[_Attempt, dict[str, float]]:
     """The noise of the pixels held out; outliers are a reason to train again, and to keep what predicts better."""
     scores: dict[str, float] = {}
     if options.noise != "auto":
-        noise = NoiseModel.fit(options.noise, first.observed, first.mean)
+        noise = NoiseFamily.fit(options.noise, first.observed, first.mean)
     elif first.spline.hold_out != "pixels":
         # All families are of independent pixels; frames that are displaced would be taken for heavy tails.
         return first, scores
@@ -197,10 +197,10 @@ def _held_out(coordinates: np.ndarray, spline: SplineFit, config: NetworkConfig,
 
 def _attempt(
     data: Observations,
-    noise: NoiseModel,
+    noise: NoiseFamily,
     spline: SplineFit,
     config: SplineConfig,
-    options: Smoothing,
+    options: SmoothingConfig,
     seed: int,
     progress: bool,
 ) -> _Attempt:
@@ -215,12 +215,12 @@ def _attempt(
     hidden = held_out.scored | held_out.around
     residual = data.held_out_residual(spline, config, hidden)[held_out.scored[hidden]] / scales.amplitude
     penalty = replace(options.penalty, order=options.order, weight=0.0)
-    contest = Contest(
+    selection = NetworkSelection(
         coordinates=coordinates,
         values=values,
         noise=pixels,
         held_out=held_out,
-        rival=float(np.sqrt(np.mean(pixels.misfit(residual)))),
+        baseline_rmse=float(np.sqrt(np.mean(pixels.misfit(residual)))),
         excess=pixels.scale**2 * spline.degrees_of_freedom / len(values),
         wave_numbers=wave_numbers(spline),
         penalty=penalty,
@@ -230,8 +230,8 @@ def _attempt(
         device=options.device,
         progress=progress,
     )
-    networks, scores = contest.run(configs, may_grow=not options.networks, seed=seed)
-    scores = {"spline": contest.rival} | scores
+    networks, scores = selection.run(configs, may_grow=not options.networks, seed=seed)
+    scores = {"spline": selection.baseline_rmse} | scores
     observed = data.values[held_out.scored]
     return _Attempt(
         noise=noise,

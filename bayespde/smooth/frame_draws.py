@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from bayespde.smooth.edges import boundaries_like
+from bayespde.smooth.boundary_conditions import infer_boundary_conditions
 from bayespde.smooth.smooth_field import SmoothField
 
 # Of the smooth field, for the scatter of its edges.
@@ -39,7 +39,7 @@ def draw_frames(smooth: SmoothField, index: int, draws: int, random: np.random.G
 
 
 def likely_boundaries(smooth: SmoothField, random: np.random.Generator) -> tuple[str, ...]:
-    """Those of "periodic", "no-flux" and "fixed" that the edges of the spline look like."""
+    """Those of "periodic", "neumann" and "dirichlet" that the edges of the spline look like."""
     none = (0,) * len(smooth.dims)
     draws = np.stack([smooth.spline.draw(random).evaluate(none) for _ in range(EDGE_DRAWS)])
-    return boundaries_like(smooth.spline.evaluate(none), draws)
+    return infer_boundary_conditions(smooth.spline.evaluate(none), draws)

@@ -9,12 +9,12 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import FieldError
-from bayespde.core.field import MINIMUM_SAMPLES, check_field
-from bayespde.core.samples import FEWEST_SAMPLES, check_samples
+from bayespde.core.field import MINIMUM_SAMPLES, validate_field
 from bayespde.core.scales import Scales
-from bayespde.smooth.basis import SplineConfig
-from bayespde.smooth.spline import fit_spline
-from bayespde.smooth.spline_fit import SplineFit
+from bayespde.core.scattered import FEWEST_SAMPLES, validate_scattered
+from bayespde.smooth.spline.basis import SplineConfig
+from bayespde.smooth.spline.fit import fit_spline
+from bayespde.smooth.spline.fitted import SplineFit
 
 # Above so many pixels the spline's error at one left out is a formula; below, the spline is fitted without them.
 LEAVE_ONE_OUT = 3_000_000
@@ -67,7 +67,7 @@ def observations(given: Any) -> Observations:
     """Check a field or samples, and say how they are to be fitted.
 
     Args:
-        given: A field as for `check_field`, or samples as for `check_samples`.
+        given: A field as for `validate_field`, or samples as for `validate_scattered`.
 
     Returns:
         The observations.
@@ -76,7 +76,7 @@ def observations(given: Any) -> Observations:
         FieldError: If it is neither.
     """
     is_scattered = isinstance(given, xr.DataArray) and given.dims == ("sample",)
-    return scattered(check_samples(given)) if is_scattered else GridObservations(check_field(given))
+    return scattered(validate_scattered(given)) if is_scattered else GridObservations(validate_field(given))
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +207,7 @@ def scattered(samples: xr.DataArray) -> ScatteredObservations:
                 fix="record more samples, or leave out times and places with few",
             )
         if not is_inside.all():
-            samples = check_samples(samples[is_inside])
+            samples = validate_scattered(samples[is_inside])
         elif filled.mean() >= 1 - EMPTY and filled.reshape(sizes[0], -1).any(axis=1).all():
             break
         elif None in counts and free_factor > LEAST_FREE:
@@ -219,7 +219,7 @@ def scattered(samples: xr.DataArray) -> ScatteredObservations:
     grid = xr.DataArray(np.full(sizes, np.nan), dims=dims, coords=coords, name=samples.name, attrs=samples.attrs)
     gaps = [a - axis[k] for a, axis, k in zip(arrays, axes, nearest, strict=True)]
     field, moved = _moved_to_nodes(samples, grid, nodes, gaps)
-    return ScatteredObservations(samples, check_field(field), nodes, moved, 1 - samples.size / given)
+    return ScatteredObservations(samples, validate_field(field), nodes, moved, 1 - samples.size / given)
 
 
 def _inside_margins(filled: np.ndarray, nearest: list[np.ndarray]) -> np.ndarray:

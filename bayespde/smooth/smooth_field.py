@@ -12,21 +12,21 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.field import check_field
+from bayespde.core.field import validate_field
 from bayespde.core.random import checked_seed
-from bayespde.core.samples import check_samples
-from bayespde.smooth.basis import SplineConfig
-from bayespde.smooth.bootstrap import calibrated
-from bayespde.smooth.contest import penalty_scales
-from bayespde.smooth.ensemble import EnsemblePosterior, NetworkEnsemble, ensemble_posterior
+from bayespde.core.scattered import validate_scattered
+from bayespde.noise.families import PixelNoise
 from bayespde.smooth.field_draw import FieldDraw, NetworkDraw
-from bayespde.smooth.laplace import LaplaceConfig
-from bayespde.smooth.network_config import NetworkConfig
-from bayespde.smooth.network_fit import NetworkFit, TrainingHistory
-from bayespde.smooth.noise import PixelNoise
+from bayespde.smooth.network.bootstrap import calibrated
+from bayespde.smooth.network.config import NetworkConfig
+from bayespde.smooth.network.ensemble import EnsemblePosterior, NetworkEnsemble, ensemble_posterior
+from bayespde.smooth.network.fitted import NetworkFit, TrainingHistory
+from bayespde.smooth.network.laplace import LaplaceConfig
+from bayespde.smooth.network.penalty import Penalty
+from bayespde.smooth.network.selection import penalty_scales
 from bayespde.smooth.observations import GridObservations, Observations, ScatteredObservations
-from bayespde.smooth.penalty import Penalty
-from bayespde.smooth.spline_fit import SplineFit
+from bayespde.smooth.spline.basis import SplineConfig
+from bayespde.smooth.spline.fitted import SplineFit
 
 Orders = tuple[int, ...]
 # Grid points at which networks are evaluated at a time.
@@ -295,11 +295,11 @@ def _as_found(dataset: xr.Dataset, config: SplineConfig) -> SplineConfig:
 
 
 def _read_observations(dataset: xr.Dataset) -> Observations:
-    field = check_field(dataset["u"].rename(dataset.attrs["variable"]))
+    field = validate_field(dataset["u"].rename(dataset.attrs["variable"]))
     if "sample_values" not in dataset:
         return GridObservations(field)
     positions = {str(d): dataset[f"sample_{d}"].variable for d in field.dims}
-    samples = check_samples(dataset["sample_values"].rename(field.name).assign_coords(positions))
+    samples = validate_scattered(dataset["sample_values"].rename(field.name).assign_coords(positions))
     nodes, moved = (dataset[f"sample_{name}"].values for name in ("node", "moved"))
     return ScatteredObservations(samples, field, nodes, moved, float(dataset.attrs["left_out"]))
 

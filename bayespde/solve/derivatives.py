@@ -15,7 +15,7 @@ import xarray as xr
 
 from bayespde.core.errors import FieldError
 from bayespde.core.field import ALLOWED_DIMS, MINIMUM_SAMPLES
-from bayespde.solve.method import Method
+from bayespde.solve.config import SolverConfig
 
 SPACE_DIMS = tuple(dims[1:] for dims in ALLOWED_DIMS)
 MAXIMUM_DIFFERENCE_ORDER = 4
@@ -85,7 +85,7 @@ class Transform(NamedTuple):
 
 
 def transform(grid: Grid, *, boundary: str) -> Transform:
-    """The transform of a boundary: Fourier (periodic), cosine (no-flux), sine and bare edges (fixed)."""
+    """The transform of a boundary: Fourier (periodic), cosine (neumann), sine and bare edges (dirichlet)."""
     axes = tuple(range(-len(grid.dims), 0))
     if boundary == "periodic":
         return Transform(
@@ -103,14 +103,14 @@ def transform(grid: Grid, *, boundary: str) -> Transform:
 
 
 def _orthogonal_matrix(points: int, boundary: str) -> np.ndarray:
-    if boundary == "no-flux":
+    if boundary == "neumann":
         return scipy.fft.dct(np.eye(points), type=2, norm="ortho", axis=0)
     matrix = np.eye(points)
     matrix[1:-1, 1:-1] = scipy.fft.dst(np.eye(points - 2), type=1, norm="ortho", axis=0)
     return matrix
 
 
-def symbol_of(grid: Grid, orders: tuple[int, ...], *, method: Method) -> torch.Tensor | None:
+def symbol_of(grid: Grid, orders: tuple[int, ...], *, method: SolverConfig) -> torch.Tensor | None:
     """What a derivative multiplies each mode by.
 
     Args:
@@ -133,7 +133,7 @@ def symbol_of(grid: Grid, orders: tuple[int, ...], *, method: Method) -> torch.T
         else:
             offsets, weights = difference_weights(order, method.order)
             factor = np.exp(1j * angles[:, None] * offsets) @ weights / step**order
-        if method.boundary == "fixed":
+        if method.boundary == "dirichlet":
             factor[[0, -1]] = 0.0
         total = total[..., None] * torch.as_tensor(factor if method.boundary == "periodic" else factor.real)
     return total
@@ -143,7 +143,7 @@ def _mode_angles(points: int, *, half: bool, boundary: str) -> np.ndarray:
     """Phase advance per grid step of each mode, in radians: wavenumber times step."""
     if boundary == "periodic":
         return 2 * np.pi * (np.fft.rfftfreq(points) if half else np.fft.fftfreq(points))
-    return np.pi * np.arange(points) / (points if boundary == "no-flux" else points - 1)
+    return np.pi * np.arange(points) / (points if boundary == "neumann" else points - 1)
 
 
 def dealias_mask(grid: Grid) -> torch.Tensor:
@@ -166,7 +166,7 @@ def difference_weights(derivative: int, order: int) -> tuple[np.ndarray, np.ndar
     return np.array(offsets, dtype=np.float64), np.array([float(w) for w in weights])
 
 
-def difference(values: torch.Tensor, grid: Grid, orders: tuple[int, ...], *, method: Method) -> torch.Tensor:
+def difference(values: torch.Tensor, grid: Grid, orders: tuple[int, ...], *, method: SolverConfig) -> torch.Tensor:
     """Central difference of `values` (`[..., *points]`), one axis after the other; same shape."""
     for axis, (points, step, order) in enumerate(zip(grid.points, grid.steps, orders, strict=True)):
         if order:
@@ -185,7 +185,7 @@ def _extended(values: torch.Tensor, dim: int, width: int, boundary: str) -> torc
     points = values.shape[dim]
     if boundary == "periodic":
         before, after = values.narrow(dim, points - width, width), values.narrow(dim, 0, width)
-    elif boundary == "no-flux":
+    elif boundary == "neumann":
         before, after = (
             values.narrow(dim, 0, width).flip(dim),
             values.narrow(dim, points - width, width).flip(dim),

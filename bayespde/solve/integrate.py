@@ -9,36 +9,41 @@ import numpy as np
 import torch
 import xarray as xr
 
+from bayespde.core.coupled import CoupledEquations
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FieldError, IntegrationError
-from bayespde.core.system import System
-from bayespde.solve.chebyshev import follow_draws, is_diffusive
+from bayespde.solve.compiled.rkc import follow_draws, is_diffusive
+from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
-from bayespde.solve.march import evolve
-from bayespde.solve.method import Method
 from bayespde.solve.stencils import checked_names, right_hand_side
+from bayespde.solve.time_stepping import evolve
 
 
 @overload
 def integrate(
-    equation: Equation, start: xr.DataArray, times: Any, *, method: Method | None = None, progress: bool = False
+    equation: Equation, start: xr.DataArray, times: Any, *, method: SolverConfig | None = None, progress: bool = False
 ) -> xr.DataArray: ...
 @overload
 def integrate(
-    equation: System, start: xr.Dataset, times: Any, *, method: Method | None = None, progress: bool = False
+    equation: CoupledEquations,
+    start: xr.Dataset,
+    times: Any,
+    *,
+    method: SolverConfig | None = None,
+    progress: bool = False,
 ) -> xr.Dataset: ...
 def integrate(
-    equation: Equation | System,
+    equation: Equation | CoupledEquations,
     start: xr.DataArray | xr.Dataset,
     times: Any,
     *,
-    method: Method | None = None,
+    method: SolverConfig | None = None,
     progress: bool = False,
 ) -> xr.DataArray | xr.Dataset:
     """Integrate an equation, or a system, from a first frame.
 
     Args:
-        equation: `u_t = ...`, coefficients in the physical units of `start` and `times`; or a `System`.
+        equation: `u_t = ...`, coefficients in the physical units of `start` and `times`; or a `CoupledEquations`.
         start: The frame at `times[0]`: dims `("x",)`, `("y", "x")` or `("z", "y", "x")`, evenly spaced,
             finite. On a periodic grid the period is points times step: the last point is not the first again.
             For a system a Dataset with one such frame for each of its fields.
@@ -49,7 +54,7 @@ def integrate(
 
     Returns:
         Frames with dims `("time", *start.dims)`, float64, named after the variable, the first one equal to
-        `start`, units and coordinates copied; of a system a Dataset of these. Each passes `check_field` whenever there
+        `start`, units and coordinates copied; of a system a Dataset of these. Each passes `validate_field` whenever there
         are five or more evenly spaced times and it is not constant.
 
     Raises:
@@ -57,20 +62,20 @@ def integrate(
         FieldError: If `start` is not usable.
         IntegrationError: If the solution blows up, or needs too small or too many steps; says at which time.
     """
-    chosen, clock = method or Method(), checked_times(times)
-    if isinstance(equation, System):
+    chosen, clock = method or SolverConfig(), checked_times(times)
+    if isinstance(equation, CoupledEquations):
         frames = _of_each(equation, start)
         grid, values = Grid.of(frames[0]), np.stack([f.values for f in frames])
     else:
         frames = [_one_frame(start)]
         grid, values = Grid.of(frames[0]), frames[0].values
-    if chosen.scheme == "chebyshev":
+    if chosen.scheme == "rkc":
         found = _followed(equation, grid, values, clock, chosen)
     else:
         compiled = right_hand_side(equation, grid, method=chosen)
         first = torch.tensor(values, dtype=torch.float64)
         found = evolve(compiled, first, clock, method=chosen, progress=progress).numpy()
-    if isinstance(equation, System):
+    if isinstance(equation, CoupledEquations):
         each = zip(equation.variables, frames, range(len(frames)), strict=True)
         return xr.Dataset({name: _field(found[:, i], frame, times, name) for name, frame, i in each})
     return _field(found, frames[0], times, equation.variable)
@@ -83,12 +88,12 @@ def _one_frame(start: xr.DataArray | xr.Dataset) -> xr.DataArray:
             "One equation starts from one frame.",
             got=f"a Dataset of {', '.join(map(str, start.data_vars))}",
             wanted="a DataArray",
-            fix="integrate(System(...), start, times), or start['u']",
+            fix="integrate(CoupledEquations(...), start, times), or start['u']",
         )
     return start
 
 
-def _of_each(system: System, start: xr.DataArray | xr.Dataset) -> list[xr.DataArray]:
+def _of_each(system: CoupledEquations, start: xr.DataArray | xr.Dataset) -> list[xr.DataArray]:
     """The first frame of every field of a system, all on one grid."""
     if not isinstance(start, xr.Dataset) or not set(system.variables) <= set(start.data_vars):
         raise FieldError(
@@ -111,10 +116,10 @@ def _of_each(system: System, start: xr.DataArray | xr.Dataset) -> list[xr.DataAr
 
 
 def _followed(
-    equation: Equation | System, grid: Grid, start: np.ndarray, times: np.ndarray, method: Method
+    equation: Equation | CoupledEquations, grid: Grid, start: np.ndarray, times: np.ndarray, method: SolverConfig
 ) -> np.ndarray:
     """Frames `[time, *points]` by compiled steps."""
-    if isinstance(equation, System):
+    if isinstance(equation, CoupledEquations):
         raise ConfigError(
             "Chebyshev steps are compiled for one equation.",
             got=f"a system of {', '.join(equation.variables)}",

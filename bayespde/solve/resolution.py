@@ -32,7 +32,7 @@ class Resolution:
     Attributes:
         pixels: Grid of what is observed.
         grid: Grid of the states.
-        boundary: As for `Method`.
+        boundary: As for `SolverConfig`.
     """
 
     pixels: Grid
@@ -75,7 +75,7 @@ def resampled(values: np.ndarray, points: int, boundary: str) -> np.ndarray:
     Args:
         values: `[n, ...]`.
         points: How many are wanted; if fewer, waves that they cannot hold are dropped.
-        boundary: As for `Method`: where points lie, and which series is continued between them.
+        boundary: As for `SolverConfig`: where points lie, and which series is continued between them.
 
     Returns:
         `[points, ...]`.
@@ -83,7 +83,7 @@ def resampled(values: np.ndarray, points: int, boundary: str) -> np.ndarray:
     if boundary == "periodic":
         return np.asarray(resample(values, points, axis=0))
     given = len(values)
-    if boundary == "no-flux":
+    if boundary == "neumann":
         modes = _as_many(scipy.fft.dct(values, norm="ortho", axis=0), points)
         return np.asarray(scipy.fft.idct(modes, norm="ortho", axis=0)) * math.sqrt(points / given)
     # Edges are held: a straight line between them, and what is left vanishes there.
@@ -100,7 +100,7 @@ def _as_many(modes: np.ndarray, count: int) -> np.ndarray:
 
 def _cells(points: int, boundary: str) -> int:
     """Steps over the whole domain."""
-    return points - 1 if boundary == "fixed" else points
+    return points - 1 if boundary == "dirichlet" else points
 
 
 def _along_each(values: np.ndarray, points: tuple[int, ...], boundary: str) -> np.ndarray:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayespde.core.coupled import CoupledEquations
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
-from bayespde.core.field import MINIMUM_SAMPLES, add_noise, check_field
-from bayespde.core.system import System
+from bayespde.core.field import MINIMUM_SAMPLES, add_noise, validate_field
+from bayespde.solve.config import SolverConfig, check_keys, check_number
 from bayespde.solve.derivatives import SPACE_DIMS
 from bayespde.solve.initial import initial_state
 from bayespde.solve.integrate import integrate
-from bayespde.solve.method import Method, check_keys, check_number
 
 MAXIMUM_VALUES = 2**28
 
@@ -49,14 +49,14 @@ class SimulationSpec:
     noise: float = 0.0
     seed: int = 0
     units: Mapping[str, str] = field(default_factory=dict)
-    method: Method = field(default_factory=Method)
+    method: SolverConfig = field(default_factory=SolverConfig)
 
     def __post_init__(self) -> None:
         texts = [self.equation] if isinstance(self.equation, str) else self.equation
         if not isinstance(texts, list | tuple) or not texts or not all(isinstance(t, str) for t in texts):
             raise _unusable("equation", self.equation, "a text such as 'u_t = u_xx', or one for each field")
-        if not isinstance(self.method, Method):
-            raise _unusable("method", self.method, "a Method")
+        if not isinstance(self.method, SolverConfig):
+            raise _unusable("method", self.method, "a SolverConfig")
         check_number("noise", self.noise, lowest=0)
         check_number("seed", self.seed, lowest=0, integer=True)
         _check_grid(self.extent, self.points, self.crop)
@@ -90,8 +90,8 @@ class SimulationSpec:
         required = ("equation", "extent", "points", "times", "initial")
         check_keys(settings, known=[f.name for f in fields(cls)], required=required, where="simulation")
         plain = dict(settings)
-        if "method" in plain and not isinstance(plain["method"], Method):
-            plain["method"] = Method.from_mapping(plain["method"])
+        if "method" in plain and not isinstance(plain["method"], SolverConfig):
+            plain["method"] = SolverConfig.from_mapping(plain["method"])
         return cls(**plain)
 
 
@@ -118,7 +118,7 @@ def simulate(spec: SimulationSpec, *, progress: bool = False) -> xr.DataArray | 
         start = initial_state(**spec.initial, axes=axes)
         return _recorded(integrate(equation, start, times, method=spec.method, progress=progress), spec, spec.seed)
     starts = xr.Dataset({name: initial_state(**spec.initial[name], axes=axes) for name in spec.fields})
-    system = System.from_strings(spec.equation)
+    system = CoupledEquations.from_strings(spec.equation)
     whole = integrate(system, starts, times, method=spec.method, progress=progress)
     return xr.Dataset({name: _recorded(whole[name], spec, spec.seed + i) for i, name in enumerate(spec.fields)})
 
@@ -129,7 +129,7 @@ def _recorded(whole: xr.DataArray, spec: SimulationSpec, seed: int) -> xr.DataAr
     for name, unit in spec.units.items():
         if name in (kept.name, *kept.dims):
             (kept if name == kept.name else kept[name]).attrs["units"] = unit
-    kept = check_field(kept)
+    kept = validate_field(kept)
     return add_noise(kept, spec.noise, seed=seed) if spec.noise else kept
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import sympy
 import torch
 
+from bayespde.core.coupled import CoupledEquations
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import AXIS_LETTER
-from bayespde.core.system import System
 from bayespde.core.terms import derivative_orders
+from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import (
     MAXIMUM_DIFFERENCE_ORDER,
     Grid,
@@ -23,7 +24,6 @@ from bayespde.solve.derivatives import (
     symbol_of,
     transform,
 )
-from bayespde.solve.method import Method
 
 _FUNCTIONS = {"sin": torch.sin, "cos": torch.cos, "exp": torch.exp, "tanh": torch.tanh}
 TensorMap = Callable[[torch.Tensor], torch.Tensor]
@@ -93,7 +93,7 @@ class _States(NamedTuple):
 
 
 def right_hand_side(
-    equation: Equation | System, grid: Grid, *, method: Method, coefficients: torch.Tensor | None = None
+    equation: Equation | CoupledEquations, grid: Grid, *, method: SolverConfig, coefficients: torch.Tensor | None = None
 ) -> RightHandSide:
     """Compile an equation, or a system, on a grid.
 
@@ -110,14 +110,14 @@ def right_hand_side(
     Raises:
         ConfigError: If the target is another, or a derivative cannot be taken on this grid.
     """
-    equations = equation.equations if isinstance(equation, System) else (equation,)
+    equations = equation.equations if isinstance(equation, CoupledEquations) else (equation,)
     names = checked_names(equations, grid, method)
     if coefficients is None:
         coefficients = torch.tensor([c for e in equations for c in e.coefficients], dtype=torch.float64)
     columns = [c[(..., *[None] * len(grid.dims))] for c in coefficients.to(torch.float64).unbind(-1)]
     ends = np.cumsum([len(e.terms) for e in equations])
     laws = [_law(e, columns[end - len(e.terms) : end]) for e, end in zip(equations, ends, strict=True)]
-    states = _States(grid, tuple(e.variable for e in equations), isinstance(equation, System))
+    states = _States(grid, tuple(e.variable for e in equations), isinstance(equation, CoupledEquations))
     modes = transform(grid, boundary=method.boundary)
     rates = states.join([_rates(grid, method, law) for law in laws])
     fields = len(equations) if states.is_system else 0
@@ -142,11 +142,11 @@ def right_hand_side(
         full,
         is_modal=False,
         fields=fields,
-        drive=drive if method.boundary == "fixed" else None,
+        drive=drive if method.boundary == "dirichlet" else None,
     )
 
 
-def checked_names(equations: Sequence[Equation], grid: Grid, method: Method) -> list[str]:
+def checked_names(equations: Sequence[Equation], grid: Grid, method: SolverConfig) -> list[str]:
     """The derivatives that equations need, which are solved together.
 
     Raises:
@@ -201,7 +201,7 @@ def _law(equation: Equation, columns: list[torch.Tensor]) -> _Law:
     return _Law(equation, columns, linear, rest)
 
 
-def _rates(grid: Grid, method: Method, law: _Law) -> torch.Tensor:
+def _rates(grid: Grid, method: SolverConfig, law: _Law) -> torch.Tensor:
     zero = symbol_of(grid, (0,) * len(grid.dims), method=method)
     assert zero is not None
     rates = 0.0 * zero
@@ -213,7 +213,7 @@ def _rates(grid: Grid, method: Method, law: _Law) -> torch.Tensor:
     return rates
 
 
-def _fourier_rest(states: _States, method: Method, laws: list[_Law], modes: Transform) -> TensorMap:
+def _fourier_rest(states: _States, method: SolverConfig, laws: list[_Law], modes: Transform) -> TensorMap:
     grid = states.grid
     names = sorted({s.name for law in laws for e in law.rest for s in e.free_symbols})
     compiled = [_compiled(law.rest, names, law.columns) for law in laws]
@@ -233,13 +233,13 @@ def _fourier_rest(states: _States, method: Method, laws: list[_Law], modes: Tran
 
 
 def _difference_full(
-    states: _States, method: Method, names: list[str], laws: list[_Law], drive: torch.Tensor
+    states: _States, method: SolverConfig, names: list[str], laws: list[_Law], drive: torch.Tensor
 ) -> TensorMap:
     grid = states.grid
     compiled = [_compiled([t.expression for t in law.equation.terms], names, law.columns) for law in laws]
     orders = [derivative_orders(n, grid.dims) for n in names]
     inside = torch.ones(grid.points, dtype=torch.float64)
-    if method.boundary == "fixed":
+    if method.boundary == "dirichlet":
         for axis in range(len(grid.dims)):
             inside.movedim(axis, 0)[[0, -1]] = 0.0
 
@@ -247,7 +247,7 @@ def _difference_full(
         values = [difference(states.of(u, n), grid, o, method=method) for n, o in zip(names, orders, strict=True)]
         zero = torch.zeros_like(states.of(u, states.variables[0]))
         moved = inside * states.join([c(values, zero) for c in compiled])
-        return moved + drive if method.boundary == "fixed" else moved
+        return moved + drive if method.boundary == "dirichlet" else moved
 
     return full
 

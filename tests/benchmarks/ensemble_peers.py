@@ -17,10 +17,10 @@ import torch
 
 import bayespde as bp
 from bayespde.core.equation import Equation
+from bayespde.forecasting.ensemble import ensemble_from_draws
+from bayespde.forecasting.propagate import propagate
+from bayespde.solve.config import SolverConfig
 from bayespde.solve.initial import initial_state
-from bayespde.solve.launch import launch_of
-from bayespde.solve.method import Method
-from bayespde.solve.predict import predict_frames
 
 POINTS, LENGTH, END, REPEATS = 128, 100.0, 10.0, 5
 LAW = {"u": 1.0, "u**3": -1.0, "u_xx": 1.0, "u_yy": 1.0}
@@ -38,7 +38,7 @@ def first_frame(points):
 def exact():
     """The last frame at the pixels, from twice the points."""
     law = Equation.from_string("u_t = " + " + ".join(f"{c}*{n}" for n, c in LAW.items()))
-    fine = bp.integrate(law, first_frame(2 * POINTS), np.array([0.0, END]), method=Method(rtol=1e-10, atol=1e-12))
+    fine = bp.integrate(law, first_frame(2 * POINTS), np.array([0.0, END]), method=SolverConfig(rtol=1e-10, atol=1e-12))
     return fine.values[-1, ::2, ::2]
 
 
@@ -51,12 +51,12 @@ def together(draws, wanted, accuracy):
     laws = np.array(list(LAW.values())) * (1 + 0.02 * np.random.default_rng(0).standard_normal((draws, len(LAW))))
     laws[0] = list(LAW.values())
     frame = first_frame(POINTS)
-    method = Method(rtol=accuracy / 10, atol=accuracy / 1000)
-    launch = launch_of(
+    method = SolverConfig(rtol=accuracy / 10, atol=accuracy / 1000)
+    launch = ensemble_from_draws(
         library, laws, np.repeat(frame.values[None], draws, axis=0), time=0.0, frame=frame, method=method
     )
     begin = time.perf_counter()
-    found = predict_frames(launch, np.array([END]), accuracy=accuracy)
+    found = propagate(launch, np.array([END]), accuracy=accuracy)
     seconds = time.perf_counter() - begin
     points = " x ".join(map(str, found.points))
     return {

@@ -16,17 +16,17 @@ import bayespde as bp
 SHARE, NOISE = 0.6, 0.1
 
 
-def foretell(name, seed):
+def integrate_ensemble(name, seed):
     """Discover on the first frames of a noisy field; compare the prediction with the clean rest."""
     clean, _ = smoothing_sets.clean(name)
     held = clean.sizes["time"] - round(SHARE * clean.sizes["time"])
     start = time.process_time()
     found = bp.discover(bp.add_noise(clean, NOISE, seed=seed), holdout_frames=held, seed=seed)
     discovered = time.process_time() - start
-    prediction, noisy = found.foretold(seed=seed)
+    prediction, noisy = found.forecast_holdout(seed=seed)
     rest = clean.isel(time=slice(-held, None))
     before = found.smooth.field.copy(data=found.smooth.evaluate((0,) * clean.ndim))
-    scores = bp.score_prediction(prediction, rest, before=before, is_noisy=False)
+    scores = bp.verify_forecast(prediction, rest, before=before, is_noisy=False)
     total = {n: float(np.sqrt((scores[n] ** 2).mean())) for n in ("rmse", "persistence", "constant_velocity")}
     return {
         "data": name,
@@ -38,7 +38,7 @@ def foretell(name, seed):
         "least_ratio": float((scores["persistence"] / scores["rmse"]).min()),
         "coverage": [round(float(v), 3) for v in scores["coverage"][:: max(1, held // 6)]],
         "coverage_noisy": float(noisy["coverage"].mean()),
-        "ended": prediction.attrs["share_ended"],
+        "ended": prediction.attrs["fraction_diverged"],
         "points": prediction.attrs["integrated_at"],
         "seconds": [round(discovered, 1), round(time.process_time() - start - discovered, 1)],
     }
@@ -52,7 +52,7 @@ def main():
     arguments = parser.parse_args()
     for name in arguments.names:
         for seed in range(arguments.first, arguments.first + arguments.seeds):
-            sys.stdout.write(json.dumps(foretell(name, seed)) + "\n")
+            sys.stdout.write(json.dumps(integrate_ensemble(name, seed)) + "\n")
             sys.stdout.flush()
 
 

@@ -46,12 +46,12 @@ def frozen_runs(share, seed):
     posterior, rng = healthy(seed), np.random.default_rng([1, seed])
     term, held = rng.integers(len(TERMS)), int(share * SAMPLER.particles)
     up = (np.arange(SAMPLER.runs) % 2).astype(bool)
-    spins, ancestors = posterior.spins.copy(), posterior.ancestors.copy()
+    spins, ancestors = posterior.spins.copy(), posterior.eve_index.copy()
     spins[:, :held, term], ancestors[:, :held] = up[:, None], ancestors[:, :1]
     inclusion = posterior.estimates["rao_blackwell"].copy()
     inclusion[:, term] = (1 - share) * inclusion[:, term] + share * up
     estimates = {**posterior.estimates, "rao_blackwell": inclusion, "frequency": spins.mean(axis=1)}
-    return replace(posterior, spins=spins, ancestors=ancestors, estimates=estimates)
+    return replace(posterior, spins=spins, eve_index=ancestors, estimates=estimates)
 
 
 def few_particles(particles, seed):
@@ -61,7 +61,7 @@ def few_particles(particles, seed):
     design = np.hstack([base, base + 0.15 * rng.standard_normal(base.shape)])
     names = [f"u**{k + 1}*{derivative}" for derivative in ("u_x", "u_xx") for k in range(PAIRS)]
     target = 0.4 * base.sum(axis=1) + rng.standard_normal(ROWS)
-    config = bp.SMCConfig(particles=int(particles), scouts=0, final_rounds=1, maximum_rounds=1, swaps=0)
+    config = bp.SMCConfig(particles=int(particles), pilot_fraction=0, final_passes=1, max_passes=1, swaps=0)
     return sampled(design, target, seed, names=names, config=config)
 
 
@@ -78,7 +78,7 @@ def noise_taken_as_white(width, seed):
     field, rng = small_problem.video(), np.random.default_rng([4, seed])
     noise = gaussian_filter1d(rng.standard_normal(field.shape), width, axis=1, mode="wrap")
     noisy = field.copy(data=field.values + 0.05 * float(field.std()) * noise / noise.std())
-    config = replace(small_problem.CONFIG, form=bp.Weak(noise="white"))
+    config = replace(small_problem.CONFIG, form=bp.WeakForm(noise="white"))
     return small_problem.discover(noisy, config=config, seed=seed).posterior
 
 

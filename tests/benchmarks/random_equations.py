@@ -17,7 +17,7 @@ import numpy as np
 import bayespde as bp
 from bayespde.core.errors import BayespdeError
 from bayespde.core.terms import derivative_orders, evaluate_expression
-from bayespde.solve.method import Method
+from bayespde.solve.config import SolverConfig
 
 SEEDS = {1: (8, 32, 48, 52, 80), 2: (5, 33, 41, 57, 65), 3: (22, 138, 310, 326, 370), 4: (7, 131, 151, 199, 487)}
 LIBRARY = bp.polynomial_library("u", space=1)
@@ -45,7 +45,7 @@ def spec_of(seed, points=POINTS):
         points={"x": points},
         times={"start": 0.0, "stop": rest["duration"], "frames": FRAMES},
         initial={"kind": "random_waves", "modes": rest["modes"], "seed": seed},
-        method=Method(rtol=1e-7, maximum_steps=12_000 if points == POINTS else 3_000),
+        method=SolverConfig(rtol=1e-7, maximum_steps=12_000 if points == POINTS else 3_000),
     )
 
 

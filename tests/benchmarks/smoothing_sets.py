@@ -7,9 +7,9 @@ import xarray as xr
 
 import bayespde as bp
 from bayespde.core.terms import derivative_orders, evaluate_expression
-from bayespde.solve.method import Method
+from bayespde.solve.config import SolverConfig
 
-TOLERANCE = Method(rtol=1e-9, atol=1e-11)
+TOLERANCE = SolverConfig(rtol=1e-9, atol=1e-11)
 
 
 def _line(length, points, left=0.0):

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 import bayespde as bp
-from bayespde.solve.method import Method
+from bayespde.solve.config import SolverConfig
 
 EXCITED = ["u_t = u - u**3 - v + 0.5*u_xx", "v_t = 0.5*u - 0.3*v + 0.1*v_xx"]
 # r' = r - r^3 and a turn by r^2: the lambda-omega system of many papers.
@@ -30,7 +30,7 @@ def excited():
         "v": 0.4 * np.cos(wave * x) + 0.3 * np.sin(3 * wave * x),
     }
     frames = xr.Dataset({name: ("x", values) for name, values in start.items()}, coords={"x": x})
-    return bp.System.from_strings(EXCITED), frames, np.linspace(0, 12, 121), Method()
+    return bp.CoupledEquations.from_strings(EXCITED), frames, np.linspace(0, 12, 121), SolverConfig()
 
 
 def spiral(points=96):
@@ -40,7 +40,7 @@ def spiral(points=96):
     radius, angle = np.hypot(place, along), np.arctan2(along, place)
     start = {"u": np.tanh(radius) * np.cos(angle - radius), "v": np.tanh(radius) * np.sin(angle - radius)}
     frames = xr.Dataset({name: (("y", "x"), v) for name, v in start.items()}, coords={"y": x, "x": x})
-    return bp.System.from_strings(SPIRAL), frames, np.linspace(0, 10, 101), Method().within("no-flux")
+    return bp.CoupledEquations.from_strings(SPIRAL), frames, np.linspace(0, 10, 101), SolverConfig().within("neumann")
 
 
 def noisy(clean, noise, seed):
@@ -53,13 +53,13 @@ def noisy(clean, noise, seed):
 
 def judged(found, system, clean, held):
     """What was found of each equation, and how far the law is off the clean frames to come."""
-    prediction, _ = found.foretold(seed=0)
+    prediction, _ = found.forecast_holdout(seed=0)
     report = {}
     for equation in system.equations:
         name = equation.variable
         part, rest = found[name], clean[name].isel(time=slice(-held, None))
-        scores = bp.score_prediction(
-            bp.one_of_system(prediction, name), rest, before=clean[name].isel(time=slice(0, -held)), is_noisy=False
+        scores = bp.verify_forecast(
+            bp.select_field(prediction, name), rest, before=clean[name].isel(time=slice(0, -held)), is_noisy=False
         )
         on = part.posterior.library.spins(equation.names)
         design = np.concatenate(part.statistics.factors)[:, :-1][:, on]
@@ -84,7 +84,7 @@ def main():
     parser.add_argument("--noise", nargs="+", type=float, default=[0.05, 0.1])
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
-    config = bp.DiscoverConfig(smoothing=bp.Smoothing(method="spline"))
+    config = bp.DiscoverConfig(smoothing=bp.SmoothingConfig(method="spline"))
     for name in arguments.names:
         system, start, times, method = {"excited": excited, "spiral": spiral}[name]()
         clean = bp.integrate(system, start, times, method=method)

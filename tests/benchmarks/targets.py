@@ -97,7 +97,7 @@ def spin_model(data: Rows, *, effective_rows: float, slab: GPriorSlab | Isotropi
         data.target,
         names=data.library.names,
         power=min(1.0, effective_rows / len(data.target)),
-        pilot_rows=PILOT_ROWS,
+        prior_rows=PILOT_ROWS,
     )
     return bp.SpinModel(statistics, data.library, slab=slab, expected_terms=expected_terms(data.library))
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import bayespde as bp
-from bayespde.library.choose import dense_windows
-from bayespde.library.moments import weak_problem
+from bayespde.weak.config import dense_test_functions
+from bayespde.weak.moments import weak_problem
 
-SPLINE = bp.Smoothing(method="spline")
+SPLINE = bp.SmoothingConfig(method="spline")
 LIBRARY = bp.polynomial_library("u", space=1)
 NOISE = 0.05
 # Every nth frame and pixel of the finest field, and with it 1, 2, 4 and 8 times the pixels of the coarsest.
@@ -91,9 +91,9 @@ def test_moments_against_pysindy(benchmark, line, kind):
     """19 terms on 256 x 101 pixels: all our moments, with their first variations, against 500 subdomains of pysindy."""
     weak_sindy = pytest.importorskip("weak_sindy")
     field, smooth = line
-    options = bp.Weak()
+    options = bp.WeakForm()
     windows = weak_problem(LIBRARY, field, smooth.spline, options=options).windows
-    dense = dense_windows(windows, tuple(map(str, field.dims)), options) if kind == "dense" else None
+    dense = dense_test_functions(windows, tuple(map(str, field.dims)), options) if kind == "dense" else None
 
     def ours():
         return weak_problem(LIBRARY, field, smooth.spline, options=options, windows=dense)
@@ -112,14 +112,14 @@ def test_moments_against_pysindy(benchmark, line, kind):
 
 def test_moments_are_linear_in_pixels(benchmark, fine, line):
     """The same test functions on 1, 2, 4 and 8 times the pixels, in space and time."""
-    first = weak_problem(LIBRARY, line[0], line[1].spline, options=bp.Weak())
+    first = weak_problem(LIBRARY, line[0], line[1].spline, options=bp.WeakForm())
     seconds, rows = {}, set()
     for times, steps in STEPS.items():
         field, smooth = line if times == 1 else _noisy(fine, steps)
         windows = _refined(first.windows, field)
 
         def work(field=field, smooth=smooth, windows=windows):
-            return weak_problem(LIBRARY, field, smooth.spline, options=bp.Weak(), windows=windows)
+            return weak_problem(LIBRARY, field, smooth.spline, options=bp.WeakForm(), windows=windows)
 
         seconds[times] = _seconds(work)
         rows.add(len(work().target))
@@ -141,9 +141,9 @@ def _refined(windows, field):
 def test_moments_of_a_video(benchmark, video):
     """23 terms on 2.7 million pixels, at the pilot's test functions and at the dense ones."""
     field, smooth = video
-    library, options = bp.polynomial_library("u", space=2), bp.Weak()
+    library, options = bp.polynomial_library("u", space=2), bp.WeakForm()
     problem = weak_problem(library, field, smooth.spline, options=options)
-    dense = dense_windows(problem.windows, tuple(map(str, field.dims)), options)
+    dense = dense_test_functions(problem.windows, tuple(map(str, field.dims)), options)
     for name, windows in {"pilot": None, "dense": dense}.items():
 
         def work(windows=windows):

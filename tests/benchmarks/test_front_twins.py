@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 # The sizes of the series that the twins resemble: frames, pixels, their distance, and the noise found in it.
 FRAMES, PIXELS, SPACING = 641, 500, 0.896
 SPEED, JITTER, WALK, PIXEL_NOISE, WIDTH = 0.51, 1.69, 2.06, 0.0127, 1.39
-SPLINE = bp.Smoothing(method="spline")
+SPLINE = bp.SmoothingConfig(method="spline")
 
 
 def twin(rng):

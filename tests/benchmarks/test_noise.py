@@ -19,7 +19,7 @@ from bayespde.results.equations import closed_form
 
 pytestmark = pytest.mark.slow
 
-SPLINE = bp.Smoothing(method="spline")
+SPLINE = bp.SmoothingConfig(method="spline")
 # Largest relative coefficient error, by noise: half the best tuned peer, or 1.5 Cramer-Rao bounds if that is more.
 LARGEST_ERROR = {
     "burgers": {0.1: 0.0051, 0.2: 0.0102, 0.5: 0.0255},
@@ -72,7 +72,7 @@ def run(field, truth, **extra):
     fit, sd, lower, upper = closed_form(statistics, true)
     model = bp.SpinModel(statistics, library)
     answer = selected(model, true)
-    posterior = bp.sample(model, config=bp.SMCConfig(particles=256, runs=1), exact_terms=len(library), seed=0)
+    posterior = bp.sample(model, config=bp.SMCConfig(particles=256, runs=1), enumerate_up_to=len(library), seed=0)
     return extra | {
         **answer,
         "best": [n for n, on in zip(library.names, answer["best"], strict=True) if on],
@@ -80,7 +80,7 @@ def run(field, truth, **extra):
         "error": float(np.abs(fit / wanted - 1).max()),
         "scores": ((fit - wanted) / sd).tolist(),
         "covered": ((lower <= wanted) & (wanted <= upper)).tolist(),
-        "failed": [c.name for c in bp.check_fit(posterior) if not c.passed],
+        "failed": [c.name for c in bp.model_checks(posterior) if not c.passed],
         "warnings": statistics.provenance["capped"],
         "redone": statistics.provenance.get("pilot_redone", 0),
         "kind": statistics.provenance["noise"],

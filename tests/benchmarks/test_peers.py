@@ -20,7 +20,7 @@ from bayespde.results.equations import closed_form
 
 pytestmark = pytest.mark.slow
 
-SPLINE = bp.Smoothing(method="spline")
+SPLINE = bp.SmoothingConfig(method="spline")
 LEVELS = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5)
 # The first ten published seeds, equations of one, two, three and four terms in turn.
 DRAWN = [seed for group in zip(*random_equations.SEEDS.values(), strict=True) for seed in group][:10]

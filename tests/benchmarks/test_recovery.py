@@ -8,13 +8,13 @@ import pytest
 from data_sets import PHASE_FIELD_TERMS, TRUTH, load
 
 import bayespde as bp
-from bayespde.core.groups import collinear_groups
+from bayespde.core.collinear import collinear_groups
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
 
 # The rows are made from the spline whatever smoother is chosen for the derivatives (tested below), so that training
 # a network would change the time and nothing else.
-SPLINE = bp.DiscoverConfig(smoothing=bp.Smoothing(method="spline"))
+SPLINE = bp.DiscoverConfig(smoothing=bp.SmoothingConfig(method="spline"))
 NOISE = [(level, seed) for level in (0.0, 0.01, 0.05) for seed in range(3) if level or not seed]
 # The larger ones once per level; more draws are in test_noise.py.
 CASES = [(n, v, s) for n in ("burgers", "kdv", "ks") for v, s in NOISE if n == "burgers" or not s]
@@ -76,7 +76,7 @@ def test_reaction_and_diffusion_are_told_apart(data_folder, table, name, noise):
     if name == "chafee_infante":
         # Its edges are held, and look periodic too: the pixels know.
         about = found.posterior.provenance["refinement"]
-        assert (about["by"], about["boundary"]) == ("pixels", "fixed")
+        assert (about["by"], about["boundary"]) == ("pixels", "dirichlet")
     table.append(row_of(found, truth, data=name, noise=noise, seed=1))
     spins, probability = found.posterior.configurations()
     needed = np.searchsorted(np.cumsum(probability), 0.95) + 1
@@ -117,7 +117,7 @@ def test_the_real_profile_moves_and_says_what_it_cannot_tell(data_folder, table)
 
 def test_the_chosen_smoother_does_not_touch_the_rows(data_folder):
     field = load(data_folder, "burgers", noise=0.05)
-    quick = bp.DiscoverConfig(smoothing=bp.Smoothing(method="network", steps=60, weight=0.0))
+    quick = bp.DiscoverConfig(smoothing=bp.SmoothingConfig(method="network", steps=60, weight=0.0))
     library = bp.Library.from_strings(["u", "u_x", "u*u_x", "u_xx"])
     by_spline, by_network = (bp.discover(field, library=library, config=c) for c in (SPLINE, quick))
     np.testing.assert_array_equal(by_spline.statistics.factors, by_network.statistics.factors)

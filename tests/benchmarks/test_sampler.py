@@ -21,7 +21,7 @@ from bayespde.core.random import torch_generator
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
 from bayespde.smc import (
-    BarkerFlips,
+    LocallyBalancedJumps,
     SMCConfig,
     TemperedGibbsConfig,
     enumerate_exact,
@@ -30,7 +30,7 @@ from bayespde.smc import (
     run_all,
     run_chains,
 )
-from bayespde.smc.layout import make_active
+from bayespde.smc.kernels.layout import make_active
 
 SEEDS = 20
 POPULATIONS = (1250, 2500, 5000, 10000, 20000, 40000, 80000)
@@ -104,11 +104,11 @@ def one_thread():
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("particles", "final_rounds"), [(2048, 8), (4096, 8)])
+@pytest.mark.parametrize(("particles", "final_passes"), [(2048, 8), (4096, 8)])
 @pytest.mark.parametrize("name", targets.SMALL)
-def test_small_targets(benchmark, request, name, particles, final_rounds):
+def test_small_targets(benchmark, request, name, particles, final_passes):
     model = named(name, request)
-    config = SMCConfig(particles=particles, runs=1, final_rounds=final_rounds)
+    config = SMCConfig(particles=particles, runs=1, final_passes=final_passes)
     with one_thread():
         repeat(benchmark, model, config=config, exact=enumerate_exact(model), threads=1)
 
@@ -145,7 +145,7 @@ def test_hard_two_modes(benchmark):
 def test_renormalised_on_hard_two_modes(benchmark):
     statistics, slab = hard16(np.random.default_rng(12), rows=30000)
     model = SpinModel(statistics, slab=slab)
-    exact, config = enumerate_exact(model), SMCConfig(particles=512, runs=1, final_rounds=1)
+    exact, config = enumerate_exact(model), SMCConfig(particles=512, runs=1, final_passes=1)
     runs, wall, _ = zip(*(timed(lambda s=s: run_all(model, config=config, seed=s)) for s in range(SEEDS)), strict=True)
     benchmark.pedantic(lambda: None, rounds=1)
     errors = [np.abs(r.estimates["renormalised"][0] - exact.inclusion_probability).max() for r in runs]
@@ -156,7 +156,7 @@ def test_renormalised_on_hard_two_modes(benchmark):
 @pytest.mark.parametrize("name", ["seed20_g1000", "seed20_iso200", "burg16_g30000"])
 def test_evidence(benchmark, request, name):
     model = named(name, request)
-    repeat(benchmark, model, config=SMCConfig(particles=4096, runs=1, final_rounds=1), exact=enumerate_exact(model))
+    repeat(benchmark, model, config=SMCConfig(particles=4096, runs=1, final_passes=1), exact=enumerate_exact(model))
 
 
 @pytest.mark.data
@@ -164,7 +164,7 @@ def test_evidence_on_a_fixed_ladder_is_unbiased(benchmark, request):
     model = named("seed20_g200", request)
     exact = enumerate_exact(model)
     schedule = tuple(np.geomspace(1e-3, 1, 12))
-    config = SMCConfig(particles=512, runs=400, sweeps=2.0, maximum_rounds=1, final_rounds=1, schedule=schedule)
+    config = SMCConfig(particles=512, runs=400, sweeps=2.0, max_passes=1, final_passes=1, schedule=schedule)
     runs = run_all(model, config=config, seed=0)
     ratio = np.exp(runs.log_evidence - exact.log_evidence)
     benchmark.pedantic(lambda: None, rounds=1)
@@ -173,19 +173,19 @@ def test_evidence_on_a_fixed_ladder_is_unbiased(benchmark, request):
 
 
 @pytest.mark.parametrize(
-    ("terms", "particles", "final_rounds", "seeds"),
+    ("terms", "particles", "final_passes", "seeds"),
     [(50, 4096, 8, 8), (110, 4096, 8, 8), (209, 3072, 5, 20), (461, 4096, 4, 6), (923, 1024, 4, 3)],
 )
-def test_large_targets(benchmark, terms, particles, final_rounds, seeds):
+def test_large_targets(benchmark, terms, particles, final_passes, seeds):
     model = targets.model(f"ac2d_{terms}")
-    repeat(benchmark, model, config=SMCConfig(particles=particles, runs=1, final_rounds=final_rounds), seeds=seeds)
+    repeat(benchmark, model, config=SMCConfig(particles=particles, runs=1, final_passes=final_passes), seeds=seeds)
 
 
 @pytest.mark.parametrize(("terms", "jumps"), [(50, 200000), (110, 400000), (209, 1000000), (461, 1000000)])
 def test_two_engines_agree(benchmark, terms, jumps):
     """Sequential Monte Carlo over a bridge against tempered Gibbs from the empty set and from the prior."""
     model = targets.model(f"ac2d_{terms}")
-    chains, wall, _ = timed(lambda: run_chains(model, config=TemperedGibbsConfig(jumps=jumps), seed=0))
+    chains, wall, _ = timed(lambda: run_chains(model, config=TemperedGibbsConfig(steps=jumps), seed=0))
     runs = run_all(model, config=SMCConfig(particles=4096, runs=4), seed=0)
     first, second = (r.estimates["rao_blackwell"] for r in (chains, runs))
     benchmark.pedantic(lambda: None, rounds=1)
@@ -223,7 +223,7 @@ def test_jumps_per_second(benchmark, terms, size):
     model = SpinModel(SufficientStatistics.from_rows(design, target), expected_terms=size)
     generator = torch_generator(1)
     state = init(model, particles=2000, generator=generator)._replace(temperature=0.02)
-    kernel = BarkerFlips(model)
+    kernel = LocallyBalancedJumps(model)
     length = kernel.sweeps_for(state, flips=20.0)
     state, _ = kernel(state, sweeps=length, generator=generator)
     (_, moves), _, seconds = timed(lambda: kernel(state, sweeps=length, generator=generator))
@@ -239,7 +239,7 @@ def test_proposals_against_the_original_algorithm(benchmark, terms):
     model = targets.model(f"ac2d_{terms}")
     generator = torch_generator(0)
     state = run(model, config=SMCConfig(particles=512, runs=1), generator=generator).state
-    kernel = BarkerFlips(model)
+    kernel = LocallyBalancedJumps(model)
     length = kernel.sweeps_for(state, flips=20.0)
     (_, moves), _, seconds = timed(lambda: kernel(state, sweeps=length, generator=generator))
     jumps = moves.flip_rate * length * terms * 512 / seconds

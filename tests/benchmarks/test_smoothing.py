@@ -54,7 +54,7 @@ def compiled():
     """Compilation is not what is timed."""
     times, x = np.linspace(0, 1, 20), np.linspace(0, 1, 30)
     field = bp.add_noise(bp.make_field(np.sin(3 * x + times[:, None]), t=times, x=x), 0.1, seed=0)
-    bp.fit_field(field, options=bp.Smoothing(steps=2))
+    bp.fit_field(field, options=bp.SmoothingConfig(steps=2))
 
 
 def errors(evaluate, derivatives, dims):

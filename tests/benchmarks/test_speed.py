@@ -8,7 +8,7 @@ import pytest
 import bayespde as bp
 from bayespde.smc import SMCConfig, enumerate_exact, run_all
 
-SPLINE = bp.Smoothing(method="spline")
+SPLINE = bp.SmoothingConfig(method="spline")
 
 
 @pytest.fixture(scope="module")

@@ -105,7 +105,7 @@ def test_local_modes_against_flips_one_by_one(rng):
 @pytest.mark.parametrize("slab", [GPriorSlab(90.0), IsotropicSlab(1.5)])
 def test_peers_are_given_the_same_posterior(rng, tmp_path, slab, compressed):
     design, target = rng.normal(size=(60, 5)) + rng.normal(size=(60, 1)), rng.normal(size=60)
-    statistics = bp.SufficientStatistics.from_rows(design, target, power=0.5, pilot_rows=0.3, names=list("badce"))
+    statistics = bp.SufficientStatistics.from_rows(design, target, power=0.5, prior_rows=0.3, names=list("badce"))
     spin = bp.SpinModel(statistics, slab=slab, expected_terms=2.0)
     problem.write(tmp_path / "p.npz", spin, rows=None if compressed else (design, target))
     found = problem.read(tmp_path / "p.npz")
@@ -122,9 +122,9 @@ def _log_posterior(p, spins):
     x, size = p.design[:, spins], spins.sum()
     gram = x.T @ x + p.ridge * np.eye(size)
     fitted = p.target @ x @ np.linalg.solve(gram, x.T @ p.target) if size else 0.0
-    square = p.pilot_rows * p.pilot_variance + p.target @ p.target - fitted / (1 + 1 / p.g)
+    square = p.prior_rows * p.prior_variance + p.target @ p.target - fitted / (1 + 1 / p.g)
     volume = size * np.log(1 + p.g) if p.ridge == 0 else np.linalg.slogdet(gram / p.ridge)[1]
-    return p.log_odds @ spins - 0.5 * volume - 0.5 * (p.rows + p.pilot_rows) * np.log(square)
+    return p.log_odds @ spins - 0.5 * volume - 0.5 * (p.rows + p.prior_rows) * np.log(square)
 
 
 def test_problems_as_text_keep_the_gram_matrix_and_are_centred(rng, tmp_path):
@@ -154,7 +154,7 @@ def test_a_peer_that_is_not_there_is_skipped(tmp_path, monkeypatch):
 def test_installed_peers_agree_with_enumeration_on_an_easy_problem(tmp_path, rng, name):
     design = rng.normal(size=(200, 12)) @ (np.eye(12) + 0.2 * rng.normal(size=(12, 12)))
     target = 0.25 * design[:, 0] + rng.normal(size=200)
-    statistics = bp.SufficientStatistics.from_rows(design, target, power=0.5, pilot_rows=1e-6)
+    statistics = bp.SufficientStatistics.from_rows(design, target, power=0.5, prior_rows=1e-6)
     spin = bp.SpinModel(statistics, slab=GPriorSlab(100.0), expected_terms=1.5)
     problem.write(tmp_path / "p.npz", spin)
     settings = {"particles": {"states": 20000}, "millipede": {"seconds": 4.0}, "bms": {"enumerate": True}}[name]

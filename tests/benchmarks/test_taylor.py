@@ -11,10 +11,10 @@ import pytest
 import torch
 from saved_tensors import kept_bytes
 
-from bayespde.smooth.compiled import Passes
-from bayespde.smooth.jets import index_factors, jet_table
-from bayespde.smooth.network import NeuralField, derivatives
-from bayespde.smooth.penalty import penalty_indices
+from bayespde.smooth.network.jets import index_factors, jet_table
+from bayespde.smooth.network.network import NeuralField, derivatives
+from bayespde.smooth.network.objective_numba import Passes
+from bayespde.smooth.network.penalty import penalty_indices
 
 ROUNDS = 9
 # Dimensions, order, mixed derivatives too, points, width.

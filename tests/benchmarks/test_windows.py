@@ -1,4 +1,4 @@
-"""Windows out of larger periodic fields: what `discover` says of them by the rows and by the pixels."""
+"""TestFunctions out of larger periodic fields: what `discover` says of them by the rows and by the pixels."""
 
 import json
 import time
@@ -52,7 +52,7 @@ def window_of(name, seed):
 def test_pixels_know_a_window_better_than_rows(table, name):
     field, truth = window_of(name, 0)
     start = time.process_time()
-    found = bp.discover(field, config=bp.DiscoverConfig(smoothing=bp.Smoothing(method="spline")), seed=0)
+    found = bp.discover(field, config=bp.DiscoverConfig(smoothing=bp.SmoothingConfig(method="spline")), seed=0)
     seconds = time.process_time() - start
     about = found.posterior.provenance["refinement"]
     assert (about["by"], about["boundary"]) == ("pixels", "open")

@@ -8,8 +8,8 @@ import xarray as xr
 
 import bayespde as bp
 from bayespde.core.errors import FieldError, FileError
-from bayespde.core.field import add_noise, check_field, field_hash, make_field, spacings
-from bayespde.core.field_files import read_field
+from bayespde.core.field import add_noise, field_hash, make_field, spacings, validate_field
+from bayespde.io.read import read_field
 
 T, X, Y = np.linspace(0, 0.7, 8), np.linspace(-1, 2, 12), np.linspace(0, 5, 6)
 UNITS = {"u": "K", "time": "s", "x": "nm"}
@@ -73,7 +73,7 @@ BAD = {
 def test_a_bad_field_is_refused_with_what_got_wanted_fix(case):
     field, what, fix = BAD[case]
     with pytest.raises(FieldError) as caught:
-        check_field(field)
+        validate_field(field)
     assert what in caught.value.what
     assert fix in caught.value.fix
     assert all(f"\n  {part}:" in str(caught.value) for part in ("got", "wanted", "fix"))
@@ -83,7 +83,7 @@ def test_the_message_names_the_frames_that_have_no_value():
     changed = U.copy()
     changed[[2, 5]] = np.nan
     with pytest.raises(FieldError, match=r"frames \[2, 5\] are NaN"):
-        check_field(array(changed))
+        validate_field(array(changed))
 
 
 @pytest.mark.parametrize("name", ["my field", "u_x", "2u", "x", "t", "time", "lambda", "u'", "ü", "u.v"])
@@ -94,7 +94,7 @@ def test_a_name_must_be_able_to_stand_in_a_term(name):
 
 def test_other_names_and_no_name_pass():
     assert make_field(U, t=T, x=X, name="phi2").name == "phi2"
-    assert check_field(array(name=None)).name == "u"
+    assert validate_field(array(name=None)).name == "u"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_integers_are_values_too():
 
 def test_dimensions_come_in_canonical_order_and_further_coordinates_go():
     cube = xr.DataArray(values(12, 8, 6), dims=("x", "time", "y"), coords={"time": T, "y": Y, "x": X, "run": 3})
-    checked = check_field(cube)
+    checked = validate_field(cube)
     assert checked.dims == ("time", "y", "x")
     assert set(checked.coords) == {"time", "y", "x"}
     assert checked.values[2, 3, 4] == cube.values[4, 2, 3]
@@ -147,20 +147,20 @@ def test_three_space_dimensions_pass():
 def test_checking_changes_nothing_of_the_input():
     given = array(with_value(np.nan, 1, 1))
     before = given.copy(deep=True)
-    checked = check_field(given)
+    checked = validate_field(given)
     checked.values[:] = 0
     assert given.identical(before)
 
 
 def test_isolated_missing_pixels_pass():
-    checked = check_field(array(some_missing(0.25)))
+    checked = validate_field(array(some_missing(0.25)))
     assert np.isnan(checked.values).mean() == 0.25
 
 
 def test_uneven_spacing_of_rounded_times_passes():
-    assert check_field(array(time=np.round(T, 5))).sizes["time"] == 8
+    assert validate_field(array(time=np.round(T, 5))).sizes["time"] == 8
     with pytest.raises(FieldError, match="not evenly spaced"):
-        check_field(array(time=T + 0.002 * (T > 0.35)))
+        validate_field(array(time=T + 0.002 * (T > 0.35)))
 
 
 def test_spacings_are_the_physical_steps():

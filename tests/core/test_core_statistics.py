@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from bayespde.core.collinear import collinear_groups
 from bayespde.core.errors import ConfigError, FieldError, FileError, StatisticsError
 from bayespde.core.field import make_field
 from bayespde.core.files import atomic_path, existing_file
-from bayespde.core.groups import collinear_groups
 from bayespde.core.random import forked_torch_seed, spawn_seeds, torch_generator
 from bayespde.core.scales import Scales, coefficient_unit
 from bayespde.core.statistics import SufficientStatistics
@@ -76,7 +76,7 @@ def test_halves_add_up_to_the_whole(rows):
     assert whole.blocks == 6
     assert whole.rows == ROWS
     assert close_gram(whole.factor.T @ whole.factor, both(rows).T @ both(rows))
-    assert whole.pilot_variance == pytest.approx(np.mean([h.pilot_variance for h in halves]))
+    assert whole.prior_variance == pytest.approx(np.mean([h.prior_variance for h in halves]))
     assert whole.target_hash not in {h.target_hash for h in halves}
 
 
@@ -117,14 +117,14 @@ def test_least_squares_and_residuals_are_those_of_the_raw_rows(rows, statistics,
 def test_the_pilot_variance_is_the_residual_variance_of_all_terms(rows, statistics):
     design, target = rows
     residual = target - design @ np.linalg.lstsq(design, target, rcond=1e-14)[0]
-    assert statistics.pilot_variance == pytest.approx(residual @ residual / (ROWS - TERMS), rel=1e-9)
+    assert statistics.prior_variance == pytest.approx(residual @ residual / (ROWS - TERMS), rel=1e-9)
 
 
 def test_the_floor_bounds_the_pilot_variance(rows):
     design, _ = rows
     target = design @ np.ones(TERMS)
     exact = SufficientStatistics.from_rows(design, target, floor=1e-3)
-    assert exact.pilot_variance == pytest.approx(1e-6 * target @ target / ROWS, rel=1e-9)
+    assert exact.prior_variance == pytest.approx(1e-6 * target @ target / ROWS, rel=1e-9)
 
 
 def test_power_scales_rows_energy_and_jacobian(rows):
@@ -133,7 +133,7 @@ def test_power_scales_rows_energy_and_jacobian(rows):
     assert half.rows == pytest.approx(0.5 * ROWS)
     assert half.energy == pytest.approx(0.5 * whole.energy, rel=1e-12)
     assert (whole.log_jacobian.sum(), half.log_jacobian.sum()) == pytest.approx((-7.0, -3.5), rel=1e-12)
-    assert half.pilot_variance == pytest.approx(whole.pilot_variance, rel=0.06)
+    assert half.prior_variance == pytest.approx(whole.prior_variance, rel=0.06)
     assert half.least_squares(np.ones(TERMS, bool)) == pytest.approx(whole.least_squares(np.ones(TERMS, bool)))
     assert half.target_hash != whole.target_hash
 
@@ -153,13 +153,13 @@ def test_the_order_of_columns_does_not_matter(rows, statistics):
     permuted = SufficientStatistics.from_rows(design[:, order], target, names=names, blocks=BLOCKS)
     on = np.array([True, False, True, True, True])
     assert permuted.least_squares(on[order]) == pytest.approx(statistics.least_squares(on)[order], rel=1e-9)
-    assert permuted.pilot_variance == pytest.approx(statistics.pilot_variance, rel=1e-9)
+    assert permuted.prior_variance == pytest.approx(statistics.prior_variance, rel=1e-9)
 
 
 def test_fewer_rows_than_terms_still_have_a_square_factor(rng):
     few = SufficientStatistics.from_rows(rng.normal(size=(3, 6)), rng.normal(size=3))
     assert few.factors.shape == (3, 7, 7)
-    assert few.pilot_variance > 0
+    assert few.prior_variance > 0
 
 
 def test_everything_survives_netcdf(tmp_path, rows):
@@ -175,7 +175,7 @@ def test_everything_survives_netcdf(tmp_path, rows):
         back = SufficientStatistics.from_dataset(dataset.load())
     for name in ("factors", "effective_rows", "log_jacobian"):
         assert np.array_equal(getattr(back, name), getattr(given, name))
-    for name in ("names", "target", "power", "target_hash", "pilot_variance", "pilot_rows", "provenance"):
+    for name in ("names", "target", "power", "target_hash", "prior_variance", "prior_rows", "provenance"):
         assert getattr(back, name) == getattr(given, name)
 
 
@@ -248,7 +248,7 @@ def test_what_counts_as_a_group_follows_the_noise(rng):
     a, b = np.linalg.qr(rng.normal(size=(300, 2)))[0].T
     design = np.column_stack([a, np.cos(0.1) * a + np.sin(0.1) * b])
     quiet, loud = (
-        SufficientStatistics.from_rows(design, 10 * a + 3 * b, pilot_variance=v, names=["a", "near"]) for v in (1e-4, 1)
+        SufficientStatistics.from_rows(design, 10 * a + 3 * b, prior_variance=v, names=["a", "near"]) for v in (1e-4, 1)
     )
     # Replacing a by its neighbour costs 100 sin(0.1)^2 = 1 in squared residuals: 10^4 or 1 noise variances.
     assert collinear_groups(quiet) == ()

@@ -5,9 +5,10 @@ import pytest
 from oracles import all_spins
 
 import bayespde as bp
-from bayespde.config import DiscoverConfig, Prior
 from bayespde.core.errors import ConfigError
+from bayespde.discovery.config import DiscoverConfig
 from bayespde.model import Coupling, complexity_prior, isotropic_couplings
+from bayespde.model.prior import Prior
 
 NAMES = ("a", "b", "c", "d")
 
@@ -33,7 +34,7 @@ def test_disagreement_of_a_pair_costs_its_strength(strength):
 
 
 def test_a_term_without_the_one_it_needs_costs_the_strength():
-    prior = prior_of(Coupling("d", "a", 2.0, kind="needs"))
+    prior = prior_of(Coupling("d", "a", 2.0, kind="heredity"))
     price = log_density(prior, "c") - log_density(prior)
     assert log_density(prior, "d") - log_density(prior) == pytest.approx(1.5 * price - 2.0)
     assert log_density(prior, "a", "d") - log_density(prior, "a") == pytest.approx(1.5 * price)
@@ -54,7 +55,7 @@ def test_the_expected_number_of_terms_is_kept(couplings, expected):
 
 
 def test_strong_couplings_are_laws():
-    locked = prior_of(Coupling("a", "b", 60.0), Coupling("d", "c", 60.0, kind="needs"))
+    locked = prior_of(Coupling("a", "b", 60.0), Coupling("d", "c", 60.0, kind="heredity"))
     states = all_spins(4)
     broken = (states[:, 0] != states[:, 1]) | (states[:, 3] & ~states[:, 2])
     assert np.exp(locked.log_density(states[broken])).sum() < 1e-20

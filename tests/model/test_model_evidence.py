@@ -19,7 +19,7 @@ def test_evidence_is_the_student_density_of_the_rows():
 def test_power_is_inside_the_integral():
     rng = np.random.default_rng(1)
     column, target, power, g, a0, v0 = rng.normal(size=12), rng.normal(size=12), 0.4, 6.0, 5.0, 0.8
-    statistics = SufficientStatistics.from_rows(column[:, None], target, power=power, pilot_rows=a0, pilot_variance=v0)
+    statistics = SufficientStatistics.from_rows(column[:, None], target, power=power, prior_rows=a0, prior_variance=v0)
     spread = g / (power * column @ column)
 
     # the trapezoid rule converges faster than any power on a smooth integrand that vanishes at the ends
@@ -38,7 +38,7 @@ def test_power_is_inside_the_integral():
 def test_distribution_scores_batches_and_other_targets(slab):
     rng = np.random.default_rng(2)
     design, target = random_rows(rng, 30, 3)
-    settings = {"pilot_rows": 2.0, "pilot_variance": 1.0}
+    settings = {"prior_rows": 2.0, "prior_variance": 1.0}
     model = SpinModel(SufficientStatistics.from_rows(design, target, **settings), slab=slab)
     spins = torch.as_tensor(all_spins(3)).reshape(2, 4, 3)
     distribution = SpinEvidence(spins, factor=model.factor, closed_form=model.closed_form, pivot_tolerance=1e-10)
@@ -118,9 +118,9 @@ def test_regression_does_not_depend_on_threads():
 def test_constants_are_read_from_the_statistics():
     design, target = random_rows(np.random.default_rng(6), 30, 2)
     statistics = SufficientStatistics.from_rows(
-        design, target, power=0.5, log_jacobian=4.0, pilot_rows=7.0, pilot_variance=0.3
+        design, target, power=0.5, log_jacobian=4.0, prior_rows=7.0, prior_variance=0.3
     )
     form = ClosedForm.from_statistics(statistics, GPriorSlab())
-    assert (form.rows, form.pilot_rows, form.pilot_variance) == (15.0, 7.0, 0.3)
+    assert (form.rows, form.prior_rows, form.prior_variance) == (15.0, 7.0, 0.3)
     assert form.log_jacobian == pytest.approx(2.0)  # the power raises the density, its Jacobian included
     assert form.mixture[0].tolist() == [15.0]

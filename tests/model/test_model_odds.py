@@ -22,7 +22,7 @@ def problem(rng):
 
 def test_they_are_prior_odds_times_ratios_of_densities(problem):
     design, target, model = problem
-    pilot = {"pilot_rows": model.statistics.pilot_rows, "pilot_variance": model.statistics.pilot_variance}
+    pilot = {"prior_rows": model.statistics.prior_rows, "prior_variance": model.statistics.prior_variance}
     densities = [student_log_density(design[:, on], target, model.slab, **pilot) for on in ([2], [0, 1])]
     # One term more, of odds 1 to 3.
     expected = densities[0] - densities[1] + math.log(3)

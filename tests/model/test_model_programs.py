@@ -18,7 +18,7 @@ def small_model(slab, power=1.0, couplings=()):
     design, target = random_rows(np.random.default_rng(1), 30, 4)
     design *= [1.0, 20.0, 0.1, 1.0]
     statistics = SufficientStatistics.from_rows(
-        design, target, power=power, pilot_rows=4.0, pilot_variance=1.5, log_jacobian=0.7, names=("d", "a", "c", "b")
+        design, target, power=power, prior_rows=4.0, prior_variance=1.5, log_jacobian=0.7, names=("d", "a", "c", "b")
     )
     return SpinModel(statistics, slab=slab, expected_terms=1.5, couplings=couplings)
 
@@ -31,7 +31,7 @@ def log_density(program, values):
 def posterior_log_density(model, on, node, coefficients, variance):
     """Log density of the coefficients and variance given data, spins and g, from the normal equations."""
     statistics = model.statistics
-    factor, a0, v0 = statistics.factor, statistics.pilot_rows, statistics.pilot_variance
+    factor, a0, v0 = statistics.factor, statistics.prior_rows, statistics.prior_variance
     columns, target = factor[:, :-1][:, on], factor[:, -1]
     gram = columns.T @ columns
     if isinstance(model.slab, IsotropicSlab):

@@ -14,7 +14,7 @@ from bayespde.smc.base import LinearTarget
 
 
 def model_of(design, target, **options):
-    return SpinModel(SufficientStatistics.from_rows(design, target, pilot_rows=3.0), **options)
+    return SpinModel(SufficientStatistics.from_rows(design, target, prior_rows=3.0), **options)
 
 
 def test_prior_has_the_expected_number_of_terms():
@@ -181,7 +181,7 @@ def test_draws_have_the_conditional_mean_and_covariance(slab, generator):
     coefficients, scale = model.draw(torch.as_tensor(np.tile(on, (draws, 1))), generator=generator)
     coefficients = coefficients.numpy()
     assert np.all(coefficients[:, ~on] == 0)
-    a0, v0 = model.statistics.pilot_rows, model.statistics.pilot_variance
+    a0, v0 = model.statistics.prior_rows, model.statistics.prior_variance
     mean, covariance, noise = posterior_moments(design[:, on], target, slab, a0, v0)
     centred = coefficients[:, on] - mean
     products = np.einsum("ni,nj->nij", centred, centred)

@@ -64,12 +64,12 @@ def test_the_collapsed_program_is_the_spin_model(slab, tolerance, rng):
 def test_the_plain_sampler_on_our_program_agrees_with_student_densities(seed):
     slab = GPriorSlab(40.0)
     design, response = random_rows(np.random.default_rng(21), 40, 5, noise=3.0)
-    settings = {"pilot_rows": 3.0, "pilot_variance": 2.0}
+    settings = {"prior_rows": 3.0, "prior_variance": 2.0}
     model = SpinModel(SufficientStatistics.from_rows(design, response, **settings), slab=slab, expected_terms=1.5)
     table = [student_log_density(design[:, s], response, slab, **settings) for s in all_spins(5)]
     log_evidence, inclusion, _ = brute_force(np.array(table) + hand_log_prior(torch.full((5,), 0.3).double()))
     assert np.sum((inclusion > 0.02) & (inclusion < 0.98)) >= 3
-    config = SMCConfig(particles=200, runs=20, sweeps=1, maximum_rounds=1, final_rounds=2, schedule=(0.1, 0.3, 1.0))
+    config = SMCConfig(particles=200, runs=20, sweeps=1, max_passes=1, final_passes=2, schedule=(0.1, 0.3, 1.0))
     checks.check_inclusion(PyroTarget(collapsed(model)), inclusion, log_evidence, seed=seed, config=config)
 
 
@@ -121,7 +121,7 @@ def test_an_ising_ring_against_its_table(program, looped, seed):
     np.testing.assert_allclose(log_mass(target), wanted, rtol=0, atol=1e-12)
     log_evidence, inclusion, _ = brute_force(wanted)
     assert enumerate_exact(target).log_evidence == pytest.approx(log_evidence, abs=1e-10)
-    config = SMCConfig(particles=200, runs=20, sweeps=1, maximum_rounds=1, final_rounds=2, schedule=(0.3, 1.0))
+    config = SMCConfig(particles=200, runs=20, sweeps=1, max_passes=1, final_passes=2, schedule=(0.3, 1.0))
     checks.check_inclusion(target, inclusion, log_evidence, seed=seed, config=config)
 
 
@@ -197,7 +197,7 @@ def test_sparse_logistic_regression_is_sampled(program, seed):
     data = rows_of(40)
     log_evidence, inclusion, _ = brute_force(hand_log_prior() + logistic_table(*data))
     assert np.sum((inclusion > 0.02) & (inclusion < 0.98)) >= 3
-    config = SMCConfig(particles=200, runs=20, sweeps=1, maximum_rounds=1, final_rounds=2, schedule=(0.1, 0.3, 1.0))
+    config = SMCConfig(particles=200, runs=20, sweeps=1, max_passes=1, final_passes=2, schedule=(0.1, 0.3, 1.0))
     target = PyroTarget(program, *map(torch.as_tensor, data))
     checks.check_inclusion(target, inclusion, log_evidence, seed=seed, config=config)
 
@@ -300,7 +300,7 @@ def test_prior_draws_follow_the_prior_and_the_generator(program, seed):
 
 def test_runs_are_the_same_however_many_work_at_a_time(seed):
     target = PyroTarget(logistic_plate, *map(torch.as_tensor, rows_of(10)))
-    config = SMCConfig(particles=50, runs=6, final_rounds=1)
+    config = SMCConfig(particles=50, runs=6, final_passes=1)
     one, two = (run_all(target, config=config, seed=seed, workers=w) for w in (1, 3))
     assert np.array_equal(one.spins, two.spins)
     assert np.array_equal(one.log_evidence, two.log_evidence)

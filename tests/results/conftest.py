@@ -18,7 +18,7 @@ def enumerate_least_squares(design, target, statistics):
     rows, terms = design.shape
     spins = np.array(list(itertools.product([False, True], repeat=terms)))
     scale = np.linalg.norm(design, axis=0)
-    pilot = statistics.pilot_rows * statistics.pilot_variance
+    pilot = statistics.prior_rows * statistics.prior_variance
     log_likelihood = []
     for on in spins:
         fitted = np.zeros(rows)
@@ -27,7 +27,7 @@ def enumerate_least_squares(design, target, statistics):
             fitted = columns @ np.linalg.lstsq(columns, target, rcond=1e-12)[0]
         unexplained = target @ target - rows / (1 + rows) * (fitted @ target)
         log_likelihood.append(
-            -0.5 * on.sum() * np.log1p(rows) - 0.5 * (rows + statistics.pilot_rows) * np.log(pilot + unexplained)
+            -0.5 * on.sum() * np.log1p(rows) - 0.5 * (rows + statistics.prior_rows) * np.log(pilot + unexplained)
         )
     log_likelihood = np.array(log_likelihood)
     log_prior = -PENALTY * spins.sum(axis=1) - terms * np.log1p(np.exp(-PENALTY))
@@ -39,8 +39,8 @@ def draw_coefficients(design, target, statistics, on, rng):
     columns = design[:, on]
     fit = np.linalg.lstsq(columns, target, rcond=None)[0] if on.any() else np.zeros(0)
     residual = target - columns @ fit
-    shape = (statistics.pilot_rows + len(target)) / 2
-    variance = (statistics.pilot_rows * statistics.pilot_variance + residual @ residual) / 2 / rng.gamma(shape)
+    shape = (statistics.prior_rows + len(target)) / 2
+    variance = (statistics.prior_rows * statistics.prior_variance + residual @ residual) / 2 / rng.gamma(shape)
     if on.any():
         answer[on] = rng.multivariate_normal(fit, variance * np.linalg.inv(columns.T @ columns), method="cholesky")
     return answer, np.sqrt(variance)
@@ -74,7 +74,7 @@ def make_posterior(
             "rao_blackwell": 0.5 * (frequency + inclusion),
             "renormalised": np.tile(inclusion, (runs, 1)),
         },
-        ancestors=np.sort(rng.integers(0, particles, size=(runs, particles)), axis=1),
+        eve_index=np.sort(rng.integers(0, particles, size=(runs, particles)), axis=1),
         stages={
             "temperature": np.array([[0.1, 1.0, np.nan]] * (runs - 1) + [[0.01, 0.2, 1.0]]),
             "ess": np.array([[90.0, 110.0, np.nan]] * (runs - 1) + [[80.0, 95.0, 120.0]]),

@@ -7,7 +7,7 @@ import xarray as xr
 
 from bayespde.results.arviz_bridge import to_inference_data
 from bayespde.results.diagnose import diagnose
-from bayespde.results.elpd import block_elpd
+from bayespde.results.elpd import leave_block_out_elpd
 from bayespde.results.inference_data import from_inference_data, load, save
 
 arviz = pytest.importorskip("arviz")
@@ -90,6 +90,6 @@ def test_diagnosis_and_predictive_densities_work_in_this_line(burgers):
     found = diagnose(burgers)
     assert {"agreement", "precision", "mixing", "evidence", "enumeration"} <= {c.name for c in found.sampler}
     assert abs(next(c.value for c in found.sampler if c.name == "mixing") - 1) < 0.05
-    elpd = block_elpd(burgers)
+    elpd = leave_block_out_elpd(burgers)
     assert np.isfinite(elpd["elpd"]).all()
     assert float(elpd["pareto_k"].max()) < 1

@@ -7,9 +7,9 @@ import pytest
 
 import bayespde as bp
 from bayespde.core.errors import StatisticsError
-from bayespde.results.block_scatter import block_scatter
-from bayespde.results.checks import check_fit
+from bayespde.results.checks import model_checks
 from bayespde.results.diagnostics import evidence_error, scalar_diagnostics
+from bayespde.results.information_matrix import block_scatter
 from bayespde.results.remedies import REMEDIES
 
 NAMES = ["u", "u**2", "u_x", "u*u_x", "u_xx"]
@@ -44,7 +44,7 @@ def test_a_healthy_posterior_is_sound_and_says_so(posterior):
     assert (found.verdict, found.failed) == ("sound", ())
     assert str(found).startswith(f"Sound: all {len(found.sampler) + len(found.fit)} checks")
     found.raise_if_failed()
-    assert names_of(found.sampler) >= {"agreement", "precision", "mixing", "evidence", "ladder", "drift"}
+    assert names_of(found.sampler) >= {"agreement", "precision", "mixing", "evidence", "ladder", "likelihood_error"}
 
 
 def test_runs_that_disagree_fail_loudly(posterior):
@@ -68,12 +68,12 @@ def test_one_run_is_unchecked_unless_enumeration_stands_beside_it(rng):
     alone = sampled(rng, runs=1)
     assert bp.diagnose(alone).verdict == "unchecked"
     assert names_of(bp.diagnose(alone).failed) == {"runs"}
-    assert bp.diagnose(sampled(rng, runs=1, exact_terms=5)).verdict == "sound"
+    assert bp.diagnose(sampled(rng, runs=1, enumerate_up_to=5)).verdict == "sound"
     assert bp.diagnose(sampled(rng, runs=1, method="exact")).verdict == "sound"
 
 
 def test_sampling_that_misses_enumeration_is_noticed(rng):
-    exact = sampled(rng, exact_terms=5)
+    exact = sampled(rng, enumerate_up_to=5)
     assert bp.diagnose(exact).verdict == "sound"
     inclusion = exact.estimates["rao_blackwell"].copy()
     inclusion[:, 2] = 0.9
@@ -97,7 +97,7 @@ def test_an_interrupted_run_is_unchecked(posterior):
 
 def test_every_check_says_what_to_do(posterior):
     exact = dataclasses.replace(posterior, provenance={**posterior.provenance, "complete": False})
-    every = [*bp.diagnose(exact).sampler, *check_fit(posterior)]
+    every = [*bp.diagnose(exact).sampler, *model_checks(posterior)]
     assert names_of(every) <= set(REMEDIES)
 
 

@@ -2,11 +2,11 @@ import dataclasses
 
 import numpy as np
 
-from bayespde.results.diagnostics import run_agreement
+from bayespde.results.diagnostics import between_run_diagnostics
 
 
 def test_independent_draws_agree(burgers):
-    table = run_agreement(burgers)
+    table = between_run_diagnostics(burgers)
     assert not table["disagreement"].any()
     runs = burgers.estimates["rao_blackwell"]
     np.testing.assert_allclose(table["spread"], runs.max(axis=0) - runs.min(axis=0))
@@ -23,18 +23,18 @@ def test_runs_that_froze_on_opposite_sides_are_caught(sampled):
     frozen = dataclasses.replace(
         sampled,
         estimates={**sampled.estimates, "rao_blackwell": runs},
-        ancestors=np.zeros_like(sampled.ancestors),
+        eve_index=np.zeros_like(sampled.eve_index),
     )
-    table = run_agreement(frozen)
+    table = between_run_diagnostics(frozen)
     assert table["disagreement"].values.tolist() == [False, False, True, False, False]
     assert np.isnan(table["deviation"]).all()
 
 
 def test_a_spread_beyond_five_errors_of_a_difference_is_caught(sampled):
-    ancestors = np.tile(np.arange(sampled.ancestors.shape[1]), (4, 1))
+    ancestors = np.tile(np.arange(sampled.eve_index.shape[1]), (4, 1))
     tolerance = 5 * np.sqrt(2 * 0.25 / ancestors.shape[1])
     for factor, caught in ((0.99, False), (1.01, True)):
         half = factor * tolerance / 2
         runs = 0.5 + np.array([-half, half, 0, 0])[:, None] * np.ones(5)
-        changed = dataclasses.replace(sampled, estimates={"rao_blackwell": runs}, ancestors=ancestors)
-        assert (run_agreement(changed)["disagreement"].values == caught).all()
+        changed = dataclasses.replace(sampled, estimates={"rao_blackwell": runs}, eve_index=ancestors)
+        assert (between_run_diagnostics(changed)["disagreement"].values == caught).all()

@@ -26,8 +26,8 @@ def log_density(design, target, kept, spins, slab, statistics):
     found = [
         stats.multivariate_t.logpdf(
             target[kept],
-            shape=statistics.pilot_variance * (np.eye(len(target)) + v * hat)[both],
-            df=statistics.pilot_rows,
+            shape=statistics.prior_variance * (np.eye(len(target)) + v * hat)[both],
+            df=statistics.prior_rows,
         )
         for v in g
     ]
@@ -83,7 +83,7 @@ def sampled(design, target, slab, **settings):
 def test_left_out_blocks_are_predicted_as_by_the_joint_density(kind, slab, rng, seed):
     design, target = rows(rng, kind)
     model, posterior = sampled(design, target, slab, seed=seed)
-    found, exact = bp.block_elpd(posterior), exact_elpd(design, target, model)
+    found, exact = bp.leave_block_out_elpd(posterior), exact_elpd(design, target, model)
     reliable = found["pareto_k"].values <= HIGHEST_K
     assert reliable.sum() == BLOCKS - int(found["unreliable"]) >= BLOCKS - 2
     # Monte Carlo, and what smoothing the tail adds.
@@ -97,14 +97,14 @@ def test_parameters_are_counted(rng, seed):
     """About one for every certain coefficient, and one for the noise."""
     design, target = rows(rng, "strong")
     _, posterior = sampled(design, target, GPriorSlab(), seed=seed)
-    assert 1.5 < float(bp.block_elpd(posterior)["effective_parameters"]) < 6
+    assert 1.5 < float(bp.leave_block_out_elpd(posterior)["effective_parameters"]) < 6
 
 
 def test_an_absurd_block_is_said_to_be_unreliable(rng):
     design, target = rows(rng, "strong")
     target[: ROWS // BLOCKS] += 40 * design[: ROWS // BLOCKS, 0]
     _, posterior = sampled(design, target, GPriorSlab(), particles=200, runs=2)
-    assert int(bp.block_elpd(posterior)["unreliable"]) >= 1
+    assert int(bp.leave_block_out_elpd(posterior)["unreliable"]) >= 1
     assert "too few particles" in format_comparison(bp.compare({"it": posterior}))
 
 
@@ -117,7 +117,7 @@ def test_tempered_rows_and_single_blocks_have_none(rng):
     ):
         other = dataclasses.replace(posterior, statistics=dataclasses.replace(posterior.statistics, **change))
         with pytest.raises(StatisticsError, match="no predictive density"):
-            bp.block_elpd(other)
+            bp.leave_block_out_elpd(other)
         assert np.isnan(bp.compare({"other": other})["elpd"]).all()
 
 
@@ -131,7 +131,7 @@ def test_comparison_has_both_scores(rng, seed):
     }
     table = bp.compare(posteriors)
     assert table["model"].values.tolist() == ["whole", "part"]
-    blocks = {n: bp.block_elpd(p)["elpd"].values for n, p in posteriors.items()}
+    blocks = {n: bp.leave_block_out_elpd(p)["elpd"].values for n, p in posteriors.items()}
     apart = blocks["part"] - blocks["whole"]
     assert float(table["elpd_difference"].sel(model="whole")) == 0
     assert float(table["elpd_difference"].sel(model="part")) == pytest.approx(apart.sum())

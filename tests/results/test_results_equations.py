@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bayespde.core.collinear import collinear_groups
 from bayespde.core.errors import ConfigError
-from bayespde.core.groups import collinear_groups
 from bayespde.results.equations import (
     RankedEquation,
     closed_form,
@@ -84,8 +84,8 @@ def test_closed_form_is_the_textbook_regression_posterior(burgers_rows, burgers)
     covariance = np.linalg.inv(columns.T @ columns)
     fit = covariance @ columns.T @ target
     residual = np.sum((target - columns @ fit) ** 2)
-    shape = (statistics.pilot_rows + len(target)) / 2
-    scale = (statistics.pilot_rows * statistics.pilot_variance + residual) / 2
+    shape = (statistics.prior_rows + len(target)) / 2
+    scale = (statistics.prior_rows * statistics.prior_variance + residual) / 2
     marginal = stats.t(2 * shape, fit, np.sqrt(scale / shape * np.diag(covariance)))
     mean, sd, lower, upper = closed_form(statistics, on, level=0.9)
     np.testing.assert_allclose(mean, fit, rtol=1e-9)

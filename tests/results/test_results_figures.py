@@ -9,16 +9,16 @@ from bayespde.core.errors import FieldError, FileError
 from bayespde.core.field import make_field
 from bayespde.results.figures import (
     figure_bytes,
-    plot_co_inclusion,
-    plot_configurations,
     plot_derivatives,
     plot_field,
     plot_genealogy,
     plot_inclusion,
-    plot_ladder,
+    plot_joint_inclusion,
     plot_pareto,
     plot_runs,
     plot_smoothing,
+    plot_tempering_history,
+    plot_top_models,
     save_figure,
 )
 from bayespde.results.pareto import pareto_front
@@ -198,7 +198,7 @@ def test_runs_are_drawn_one_by_one_and_those_that_differ_marked(burgers):
 
 
 def test_the_ladder_has_a_line_per_run(burgers):
-    figure = plot_ladder(burgers)
+    figure = plot_tempering_history(burgers)
     drawn = [a for a in figure.axes if a.lines]
     assert [a.get_ylabel() for a in drawn] == ["temperature", "effective sample size"]
     for run, line in enumerate(drawn[0].lines):
@@ -206,13 +206,13 @@ def test_the_ladder_has_a_line_per_run(burgers):
 
 
 def test_the_genealogy_names_ancestors_and_draws(burgers):
-    axes = plot_genealogy(dataclasses.replace(burgers, ancestors=np.zeros_like(burgers.ancestors))).axes[0]
+    axes = plot_genealogy(dataclasses.replace(burgers, eve_index=np.zeros_like(burgers.eve_index))).axes[0]
     assert axes.get_legend().get_texts()[0].get_text() == "run 1: 1 ancestors, at least 1 draws"
     assert axes.lines[0].get_ydata().tolist() == [1.0]
 
 
 def test_configurations_are_squares_and_bars(burgers):
-    left, right = plot_configurations(burgers, top=3).axes
+    left, right = plot_top_models(burgers, top=3).axes
     widths = [bar.get_width() for bar in right.patches]
     np.testing.assert_allclose(widths, burgers.exact.probability[:3])
     assert len(left.lines[0].get_xdata()) == burgers.exact.spins[:3].sum()
@@ -222,13 +222,13 @@ def test_terms_that_replace_each_other_are_framed(rng, build, burgers):
     x = rng.standard_normal((300, 3))
     x[:, 1] = x[:, 0] + 0.01 * rng.standard_normal(300)
     twins = build(x, x[:, 0] + 0.3 * rng.standard_normal(300), ["u", "u**2", "u_x"], rng=rng)
-    axes = plot_co_inclusion(twins).axes[0]
+    axes = plot_joint_inclusion(twins).axes[0]
     assert {(p.get_x() + 0.5, p.get_y() + 0.5) for p in axes.patches} == {(0.0, 1.0), (1.0, 0.0)}
     assert axes.images[0].get_array()[0, 1] < -0.5
     sure = dataclasses.replace(
         burgers, exact=dataclasses.replace(burgers.exact, spins=burgers.exact.spins[:1], probability=np.ones(1))
     )
-    assert "certain" in plot_co_inclusion(sure).axes[0].texts[0].get_text()
+    assert "certain" in plot_joint_inclusion(sure).axes[0].texts[0].get_text()
 
 
 def test_smoothing_shows_what_was_left_out(line, plane):

@@ -31,7 +31,7 @@ def foretold(field):
     draws = field.values + 0.1 * np.random.default_rng(1).standard_normal((6, *field.shape))
     u = xr.DataArray(draws, dims=("draw", *field.dims), coords=field.coords, name="u", attrs=field.attrs)
     prediction = xr.Dataset({"u": u}, attrs={"field": "u", "noise_scale": 0.1, "boundary": "fixed", "start": -0.1})
-    return prediction, bp.score_prediction(prediction, field)
+    return prediction, bp.verify_forecast(prediction, field)
 
 
 def every_figure(posterior, width):
@@ -40,10 +40,10 @@ def every_figure(posterior, width):
         "inclusion": bp.figures.plot_inclusion(posterior, width=width),
         "coefficients": bp.figures.plot_coefficients(posterior, known={"u_xx": 0.1}, width=width),
         "pareto": bp.figures.plot_pareto(bp.pareto_front(posterior), width=width),
-        "configurations": bp.figures.plot_configurations(posterior, width=width),
-        "co-inclusion": bp.figures.plot_co_inclusion(posterior, width=width),
+        "configurations": bp.figures.plot_top_models(posterior, width=width),
+        "co-inclusion": bp.figures.plot_joint_inclusion(posterior, width=width),
         "runs": bp.figures.plot_runs(posterior, width=width),
-        "ladder": bp.figures.plot_ladder(posterior, width=width),
+        "ladder": bp.figures.plot_tempering_history(posterior, width=width),
         "genealogy": bp.figures.plot_genealogy(posterior, width=width),
     }
     for ndim in (1, 2):
@@ -54,7 +54,7 @@ def every_figure(posterior, width):
             f"field {ndim}": bp.figures.plot_field(field, derivatives, width=width),
             f"derivatives {ndim}": bp.figures.plot_derivatives(derivatives, field, width=width),
             f"smoothing {ndim}": bp.figures.plot_smoothing(few, 0.9 * few, width=width),
-            f"prediction {ndim}": bp.figures.plot_prediction(prediction, field, frames=2, width=width),
+            f"prediction {ndim}": bp.figures.plot_forecast(prediction, field, frames=2, width=width),
             f"scores {ndim}": bp.figures.plot_scores(scores, width=width),
         }
     return answers
@@ -165,10 +165,10 @@ def test_widths_that_cannot_be_are_refused(burgers, width):
     front = bp.pareto_front(burgers)
     for draw in (
         lambda: bp.figures.plot_coefficients(burgers, width=width),
-        lambda: bp.figures.plot_configurations(burgers, width=width),
-        lambda: bp.figures.plot_co_inclusion(burgers, width=width),
+        lambda: bp.figures.plot_top_models(burgers, width=width),
+        lambda: bp.figures.plot_joint_inclusion(burgers, width=width),
         lambda: bp.figures.plot_derivatives(derivatives, field, width=width),
-        lambda: bp.figures.plot_prediction(prediction, width=width),
+        lambda: bp.figures.plot_forecast(prediction, width=width),
         lambda: bp.figures.plot_scores(scores, width=width),
         lambda: bp.figures.plot_pareto(front, width=width),
     ):
@@ -179,20 +179,20 @@ def test_widths_that_cannot_be_are_refused(burgers, width):
 @pytest.mark.parametrize("change", [{"frames": 0}, {"frames": "a"}, {"level": 2.0}, {"level": float("nan")}])
 def test_settings_of_predictions_are_checked(change):
     with pytest.raises(ConfigError, match="out of range"):
-        bp.figures.plot_prediction(foretold(video(2)[0])[0], **change)
+        bp.figures.plot_forecast(foretold(video(2)[0])[0], **change)
 
 
 def test_observed_frames_are_those_that_were_predicted():
     field = video(2)[0].isel(x=slice(20))
     prediction, _ = foretold(field)
-    turned = bp.figures.plot_prediction(prediction, field.transpose("time", "x", "y"))
-    straight = bp.figures.plot_prediction(prediction, field)
+    turned = bp.figures.plot_forecast(prediction, field.transpose("time", "x", "y"))
+    straight = bp.figures.plot_forecast(prediction, field)
     for one, other in zip(turned.axes, straight.axes, strict=True):
         for drawn, wanted in zip(one.images, other.images, strict=True):
             np.testing.assert_array_equal(drawn.get_array(), wanted.get_array())
     for other in (field.isel(time=slice(3)), field.isel(x=slice(10)), field.assign_coords(time=field["time"] + 0.1)):
         with pytest.raises(ConfigError, match="not those that were predicted"):
-            bp.figures.plot_prediction(prediction, other)
+            bp.figures.plot_forecast(prediction, other)
 
 
 def test_labels_of_frames_without_units_do_not_meet():
@@ -202,7 +202,7 @@ def test_labels_of_frames_without_units_do_not_meet():
         place.attrs["units"] = "1"
     prediction, _ = foretold(field)
     for frames, width in ((4, bp.figures.COLUMN), (1, bp.figures.PAGE)):
-        figure = bp.figures.plot_prediction(prediction, field, frames=frames, width=width)
+        figure = bp.figures.plot_forecast(prediction, field, frames=frames, width=width)
         figure.draw_without_rendering()
         labels = [a.yaxis.label.get_window_extent() for a in figure.axes if a.images and a.get_ylabel()]
         for above, below in itertools.pairwise(sorted(labels, key=lambda box: -box.y0)):

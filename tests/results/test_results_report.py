@@ -15,7 +15,7 @@ from bayespde.core.terms import parse_term
 from bayespde.results.equations import format_probability
 from bayespde.results.mathml import equation_mathml, number_html, number_mathml, term_mathml, unit_html
 from bayespde.results.report.citation import citation
-from bayespde.results.report.material import Foretold, Material, Seen
+from bayespde.results.report.data import DataSummary, ForecastSummary, ReportData
 from bayespde.results.report.page import render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +23,7 @@ HOSTILE = "<script>alert('x')</script> & \"quoted\" $\\frac{$ {{ 7*7 }} {% raw %
 
 
 def page_of(posterior, **material):
-    page = Page(render(Material(posterior, **material)))
+    page = Page(render(ReportData(posterior, **material)))
     check(page)
     return page
 
@@ -44,7 +44,7 @@ def seen(rng):
         },
         coords=observed.coords,
     )
-    return Seen(observed, derivatives, {"time": 12, "x": 30}, 4 / 360, 0.1, "spline chosen\npixel noise 0.1")
+    return DataSummary(observed, derivatives, {"time": 12, "x": 30}, 4 / 360, 0.1, "spline chosen\npixel noise 0.1")
 
 
 @pytest.fixture
@@ -59,22 +59,22 @@ def plane(rng):
     derivatives = xr.Dataset(
         {"u": (dims, smooth, {"units": "1"}), "u_xy": (dims, smooth, {"units": "1"})}, coords=observed.coords
     )
-    return Seen(observed, derivatives, {"time": 60, "y": 20, "x": 30}, 0.0, 0.1, "network chosen")
+    return DataSummary(observed, derivatives, {"time": 60, "y": 20, "x": 30}, 0.0, 0.1, "network chosen")
 
 
 @pytest.fixture
-def foretold(rng):
+def forecast_holdout(rng):
     t, x = np.linspace(3, 4, 5), np.linspace(0, 5, 30)
     drawn = np.sin(x - t[:, None]) + 0.02 * rng.standard_normal((20, 1, 1))
     prediction = xr.Dataset(
         {"u": (("draw", "time", "x"), drawn, {"units": "K"}), "ended": (("draw",), np.full(20, np.inf))},
         coords={"time": ("time", t, {"units": "s"}), "x": ("x", x, {"units": "nm"})},
-        attrs={"field": "u", "noise_scale": 0.1, "boundary": "periodic", "start": 2.9, "share_ended": 0.0},
+        attrs={"field": "u", "noise_scale": 0.1, "boundary": "periodic", "start": 2.9, "fraction_diverged": 0.0},
     )
     observed = bp.make_field(
         np.sin(x - t[:, None]) + 0.1 * rng.standard_normal((5, 30)), t=t, x=x, units={"u": "K", "time": "s", "x": "nm"}
     )
-    return Foretold(prediction, observed, bp.score_prediction(prediction, observed))
+    return ForecastSummary(prediction, observed, bp.verify_forecast(prediction, observed))
 
 
 def test_a_posterior_alone_makes_a_page(burgers):
@@ -204,9 +204,9 @@ def test_predicted_frames_are_shown_with_their_scores(burgers, foretold):
     section = page.by_id("prediction")
     assert "Nothing had seen these frames" in section.text
     assert len(section.all("img")) == 2
-    said = bp.describe_scores(foretold.scores)
+    said = bp.format_scores(foretold.scores)
     assert said[1:] in section.text
-    page = page_of(burgers, foretold=(Foretold(foretold.prediction),))
+    page = page_of(burgers, foretold=(ForecastSummary(foretold.prediction),))
     assert "not in the folder" in page.by_id("prediction").text
     assert len(page.by_id("prediction").all("img")) == 1
 
@@ -215,7 +215,8 @@ def test_a_prediction_that_has_ended_is_left_out(burgers, foretold):
     ended = foretold.prediction.copy(deep=True)
     ended["u"][:] = np.nan
     assert (
-        "Left out: There is nothing to draw." in page_of(burgers, foretold=(Foretold(ended),)).by_id("prediction").text
+        "Left out: There is nothing to draw."
+        in page_of(burgers, foretold=(ForecastSummary(ended),)).by_id("prediction").text
     )
 
 
@@ -236,7 +237,7 @@ def test_hostile_strings_are_text(burgers, seen, foretold):
     page = page_of(
         replace(burgers, provenance=provenance),
         seen=replace(seen, observed=observed, derivatives=derivatives, about=HOSTILE),
-        foretold=(Foretold(predicted),),
+        foretold=(ForecastSummary(predicted),),
         record={"written": HOSTILE, "stages": {HOSTILE: HOSTILE}},
         absent={"seen": HOSTILE},
         title=HOSTILE,
@@ -249,7 +250,7 @@ def test_hostile_strings_are_text(burgers, seen, foretold):
 
 
 def test_the_same_gives_the_same_page(burgers, seen):
-    material = Material(burgers, seen)
+    material = ReportData(burgers, seen)
     assert render(material) == render(material)
 
 

@@ -6,12 +6,12 @@ from oracles import all_spins, codes, random_rows
 
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import Coupling, GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel
-from bayespde.smc.factored import build
-from bayespde.smc.layout import LOG_LIKELIHOOD, RATE, make_active, make_problem
-from bayespde.smc.odds import Tempered, compact_couplings, refresh, relocation_weights
-from bayespde.smc.table import tabulate
+from bayespde.smc.kernels.evidence_table import tabulate
+from bayespde.smc.kernels.factorisation import build
+from bayespde.smc.kernels.layout import LOG_LIKELIHOOD, RATE, make_active, make_problem
+from bayespde.smc.kernels.neighbour_odds import Tempered, compact_couplings, refresh, relocation_weights
 
-COUPLINGS = (Coupling("x0", "x1", 2.0), Coupling("x2", "x0", 1.5, kind="needs"), Coupling("x3", "x4", -1.0))
+COUPLINGS = (Coupling("x0", "x1", 2.0), Coupling("x2", "x0", 1.5, kind="heredity"), Coupling("x3", "x4", -1.0))
 
 
 def small_models():
@@ -59,7 +59,7 @@ def model_of(design, target, slab=None, **settings):
 
 
 def prepared(model, temperature, cap=None):
-    """Problem, tempered target and room for one configuration."""
+    """FactorisedRows, tempered target and room for one configuration."""
     cap = model.terms if cap is None else cap
     problem = make_problem(model)
     logits, couplings = model.prior_logits.numpy()[model.order], compact_couplings(model)

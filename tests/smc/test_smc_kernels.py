@@ -7,7 +7,8 @@ from oracles import TableTarget, all_spins, codes
 from statistical import checks
 
 from bayespde.core.errors import ConfigError
-from bayespde.smc import SMCConfig, flips, tempering
+from bayespde.smc import SMCConfig, tempering
+from bayespde.smc.kernels import gibbs
 from bayespde.smc.resampling import SCHEMES
 
 
@@ -86,8 +87,8 @@ def exchange_matrix(target, temperature):
             eligible = spins[:, i] & ~spins[:, j]
             pairs = spins.sum(axis=1) * (target.terms - spins.sum(axis=1))
             pair = torch.as_tensor(np.where(eligible[:, None], [i, j], -1))
-            moved, accept = flips.exchange(state, target, pair=pair, uniforms=zeros)
-            kept, _ = flips.exchange(state, target, pair=pair, uniforms=ones)
+            moved, accept = gibbs.exchange(state, target, pair=pair, uniforms=zeros)
+            kept, _ = gibbs.exchange(state, target, pair=pair, uniforms=ones)
             share = np.where(eligible, 1 / np.maximum(pairs, 1), 0.0)
             np.add.at(matrix, (np.arange(count), codes(moved.spins.numpy())), share * accept.numpy())
             sure = accept.numpy() == 1
@@ -111,16 +112,16 @@ def test_exchanges_leave_the_tempered_target_invariant(case, temperature):
 
 def test_pairs_are_chosen_uniformly(generator):
     spins = torch.tensor([[True, False, True, False, False]]).expand(60000, -1)
-    pair = flips.choose_pair(spins, generator=generator).numpy()
+    pair = gibbs.choose_pair(spins, generator=generator).numpy()
     counts = np.array([np.sum((pair == p).all(axis=1)) for p in [(u, d) for u in (0, 2) for d in (1, 3, 4)]])
     assert counts.sum() == 60000
     assert np.all(np.abs(counts - 10000) < 5 * np.sqrt(60000 / 6 * 5 / 6))
-    assert flips.choose_pair(torch.ones(3, 4, dtype=torch.bool), generator=generator).tolist() == [[-1, -1]] * 3
+    assert gibbs.choose_pair(torch.ones(3, 4, dtype=torch.bool), generator=generator).tolist() == [[-1, -1]] * 3
 
 
 def test_huge_log_odds_give_exact_probabilities():
     target = TableTarget(np.zeros(1), np.array([0.0, 1e4]))
-    _, up = flips.update_site(
+    _, up = gibbs.update_site(
         checks.all_states(target, 1.0), target, site=0, uniforms=torch.full((2,), 0.5, dtype=torch.float64)
     )
     assert up.tolist() == [1.0, 1.0]
@@ -134,11 +135,11 @@ def test_huge_log_odds_give_exact_probabilities():
         {"sweeps": 0},
         {"flips": -1.0},
         {"rounds": 0},
-        {"maximum_rounds": 0},
+        {"max_passes": 0},
         {"correlation": 1.5},
         {"kernel": "metropolis"},
         {"swaps": -1},
-        {"final_rounds": 1.5},
+        {"final_passes": 1.5},
         {"ess_fraction": 1.0},
         {"resampling": "bootstrap"},
         {"schedule": (0.5, 0.4, 1.0)},

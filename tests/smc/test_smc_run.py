@@ -18,7 +18,7 @@ from bayespde.smc import SMCConfig, run, run_all
 def test_same_seed_same_result_in_any_number_of_threads():
     design, rows = random_rows(np.random.default_rng(1), 100, 7)
     model = SpinModel(SufficientStatistics.from_rows(design, rows))
-    config = SMCConfig(particles=200, runs=4, final_rounds=2)
+    config = SMCConfig(particles=200, runs=4, final_passes=2)
     serial, threaded = (run_all(model, config=config, seed=5, workers=w) for w in (1, 2))
     for a, b in zip(serial, threaded, strict=True):
         if isinstance(a, dict):
@@ -32,7 +32,7 @@ def test_same_seed_same_result_in_any_number_of_threads():
 
 def test_shapes_history_and_consistency(seed):
     target = table_target(np.random.default_rng(2), 6, spread=4.0)
-    config = SMCConfig(particles=64, runs=3, ess_fraction=0.8, final_rounds=2)
+    config = SMCConfig(particles=64, runs=3, ess_fraction=0.8, final_passes=2)
     runs = run_all(target, config=config, seed=seed)
     assert runs.spins.shape == (3, 64, 6)
     assert runs.spins.dtype == bool
@@ -48,8 +48,8 @@ def test_shapes_history_and_consistency(seed):
         assert np.isnan(temperature[r, last[r] :]).all()
     increments = np.nansum(runs.stages["log_evidence_increment"], axis=1)
     np.testing.assert_allclose(increments, runs.log_evidence, rtol=0, atol=1e-12)
-    assert np.all(np.diff(runs.origins, axis=1) >= 0)
-    assert [len(np.unique(o)) for o in runs.origins] == [
+    assert np.all(np.diff(runs.eve_index, axis=1) >= 0)
+    assert [len(np.unique(o)) for o in runs.eve_index] == [
         int(runs.stages["distinct_ancestors"][r, last[r] - 1]) for r in range(3)
     ]
 
@@ -78,7 +78,7 @@ def test_one_term_and_flat_likelihood(seed):
     target = TableTarget(np.array([-1.0]), np.array([0.0, 2.0]))
     runs = run_all(target, config=SMCConfig(particles=4000, runs=2), seed=seed)
     np.testing.assert_allclose(runs.estimates["rao_blackwell"], 1 / (1 + np.exp(-1.0)), rtol=1e-12)
-    flat = run_all(TableTarget(np.zeros(2), np.full(4, -7.0)), config=SMCConfig(runs=1, scouts=0), seed=seed)
+    flat = run_all(TableTarget(np.zeros(2), np.full(4, -7.0)), config=SMCConfig(runs=1, pilot_fraction=0), seed=seed)
     assert flat.log_evidence[0] == pytest.approx(-7.0, abs=1e-12)
     assert flat.stages["temperature"].tolist() == [[1.0]]
 
@@ -104,7 +104,7 @@ def test_one_signature_for_every_step():
 
 
 def test_the_loop_can_be_written_by_hand():
-    target, config = table_target(np.random.default_rng(5), 4), SMCConfig(particles=50, scouts=0)
+    target, config = table_target(np.random.default_rng(5), 4), SMCConfig(particles=50, pilot_fraction=0)
     generator = torch_generator(3)
     state = smc.init(target, particles=50, generator=generator)
     while state.temperature < 1:
@@ -119,6 +119,6 @@ def test_the_loop_can_be_written_by_hand():
 def test_three_hundred_terms(seed):
     design, rows = random_rows(np.random.default_rng(6), 600, 300, mixing=0.02)
     model = SpinModel(SufficientStatistics.from_rows(design, rows))
-    runs = run_all(model, config=SMCConfig(particles=64, runs=1, final_rounds=1), seed=seed)
+    runs = run_all(model, config=SMCConfig(particles=64, runs=1, final_passes=1), seed=seed)
     assert np.all(runs.estimates["rao_blackwell"][0, :2] > 0.99)
     assert runs.estimates["rao_blackwell"][0, 3:].sum() < 20

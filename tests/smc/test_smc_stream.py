@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bayespde.smc.stream import uniforms
+from bayespde.smc.kernels.stream import uniforms
 
 MASK = 2**64 - 1
 FIRST_OUTPUTS_OF_1234567 = (6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431)

@@ -11,8 +11,8 @@ from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
 from bayespde.smc import SMCConfig, TemperedGibbsConfig, enumerate_exact, run_all, run_chains
 from bayespde.smc import tempered_gibbs as module
-from bayespde.smc.factored import build
-from bayespde.smc.odds import refresh
+from bayespde.smc.kernels.factorisation import build
+from bayespde.smc.kernels.neighbour_odds import refresh
 
 MODELS = compiled.small_models()
 
@@ -52,7 +52,7 @@ def test_log_rates_are_in_detailed_balance(name):
 def test_chains_agree_with_enumeration(name, seed):
     model = MODELS[name]
     exact = enumerate_exact(model)
-    runs = run_chains(model, config=TemperedGibbsConfig(jumps=5000, runs=20), seed=seed)
+    runs = run_chains(model, config=TemperedGibbsConfig(steps=5000, runs=20), seed=seed)
     for estimate in ("rao_blackwell", "frequency"):
         by_run = runs.estimates[estimate]
         error = by_run.std(axis=0, ddof=1) / np.sqrt(20)
@@ -61,13 +61,13 @@ def test_chains_agree_with_enumeration(name, seed):
     np.testing.assert_allclose(runs.estimates["renormalised"], [exact.inclusion_probability] * 20, rtol=0, atol=1e-3)
     assert np.isnan(runs.log_evidence).all()
     assert np.isnan(runs.captured_mass).all()
-    assert np.all(runs.drift < 1e-6)
+    assert np.all(runs.likelihood_error < 1e-6)
 
 
 def test_same_seed_same_chains_whatever_the_workers():
     design, target = random_rows(np.random.default_rng(1), 100, 70, noise=2.0, mixing=0.1)
     model = SpinModel(SufficientStatistics.from_rows(design, target))
-    config = TemperedGibbsConfig(jumps=2500, runs=3, particles=100)
+    config = TemperedGibbsConfig(steps=2500, runs=3, particles=100)
     one, two = (run_chains(model, config=config, seed=5, workers=w) for w in (1, 2))
     assert np.array_equal(one.spins, two.spins)
     assert np.array_equal(one.estimates["rao_blackwell"], two.estimates["rao_blackwell"])
@@ -79,7 +79,7 @@ def test_same_seed_same_chains_whatever_the_workers():
 def test_running_out_of_room_walks_the_same_way(monkeypatch):
     design, target = random_rows(np.random.default_rng(2), 200, 12, noise=0.5)
     model = SpinModel(SufficientStatistics.from_rows(design, target + design.sum(axis=1)), expected_terms=2)
-    config = TemperedGibbsConfig(jumps=1500, runs=2, particles=50)
+    config = TemperedGibbsConfig(steps=1500, runs=2, particles=50)
     wide = run_chains(model, config=config, seed=3)
     assert wide.spins.sum(axis=2).max() > 8
     monkeypatch.setattr(module, "FIRST_CAP", 6)
@@ -90,17 +90,17 @@ def test_running_out_of_room_walks_the_same_way(monkeypatch):
 def test_a_stuck_chain_is_seen(seed):
     """Between two far modes chains disagree: what is too hard for this engine shows."""
     statistics, slab = hard16(np.random.default_rng(12), rows=30000)
-    runs = run_chains(SpinModel(statistics, slab=slab), config=TemperedGibbsConfig(jumps=2000, runs=8), seed=seed)
+    runs = run_chains(SpinModel(statistics, slab=slab), config=TemperedGibbsConfig(steps=2000, runs=8), seed=seed)
     assert np.ptp(runs.estimates["rao_blackwell"], axis=0).max() > 0.05
 
 
 def test_many_expected_terms_and_none_that_is_possible(seed):
     design, target = random_rows(np.random.default_rng(3), 400, 150, mixing=0.02)
     model = SpinModel(SufficientStatistics.from_rows(design, target), expected_terms=90)
-    runs = run_chains(model, config=TemperedGibbsConfig(jumps=50, runs=2, particles=20), seed=seed)
+    runs = run_chains(model, config=TemperedGibbsConfig(steps=50, runs=2, particles=20), seed=seed)
     assert runs.spins.sum(axis=2).max() > 64
     nothing = SpinModel(SufficientStatistics.from_rows(np.zeros((30, 3)), target[:30]))
-    runs = run_chains(nothing, config=TemperedGibbsConfig(jumps=50, runs=2, particles=20), seed=seed)
+    runs = run_chains(nothing, config=TemperedGibbsConfig(steps=50, runs=2, particles=20), seed=seed)
     assert not runs.spins.any()
     assert np.array_equal(runs.estimates["rao_blackwell"], np.zeros((2, 3)))
 
@@ -110,7 +110,7 @@ def test_two_engines_started_apart_agree_on_fifty_terms(seed):
     """Independent truth where enumeration is out of reach: from the prior by SMC, from the empty set by chains."""
     design, target = random_rows(np.random.default_rng(6), 150, 50, noise=3.0, mixing=0.15, truth=3)
     model = SpinModel(SufficientStatistics.from_rows(design, target), expected_terms=5)
-    chains = run_chains(model, config=TemperedGibbsConfig(jumps=40000, runs=8), seed=seed)
+    chains = run_chains(model, config=TemperedGibbsConfig(steps=40000, runs=8), seed=seed)
     runs = run_all(model, config=SMCConfig(particles=4096, runs=8), seed=seed)
     first, second = (r.estimates["rao_blackwell"] for r in (chains, runs))
     error = np.sqrt((first.var(axis=0, ddof=1) + second.var(axis=0, ddof=1)) / 8)

@@ -8,11 +8,11 @@ import pytest
 from scipy.special import expit
 
 import bayespde as bp
-from bayespde.smooth.bootstrap import calibrated, matched, orders_along_axes, trained_again
-from bayespde.smooth.ensemble import NetworkEnsemble, ensemble_posterior
-from bayespde.smooth.network_config import NetworkConfig
-from bayespde.smooth.noise import PixelNoise
-from bayespde.smooth.train import train
+from bayespde.noise.families import PixelNoise
+from bayespde.smooth.network.bootstrap import calibrated, matched, orders_along_axes, trained_again
+from bayespde.smooth.network.config import NetworkConfig
+from bayespde.smooth.network.ensemble import NetworkEnsemble, ensemble_posterior
+from bayespde.smooth.network.train import train
 
 SHAPES = (
     NetworkConfig(width=8, depth=2, steps=200, batch=256, learning_rate=1e-2, members=1),
@@ -80,7 +80,7 @@ def test_noise_is_drawn_as_its_density_says(seed, freedom):
     """A change of variables: the cumulative distribution of draws is uniform (Kolmogorov-Smirnov)."""
     from scipy.stats import kstest, norm, t
 
-    from bayespde.smooth.noise import student_scale
+    from bayespde.noise.families import student_scale
 
     draws = PixelNoise(0.3, freedom).draw(np.random.default_rng(seed), 4000)
     density = norm(scale=0.3) if math.isinf(freedom) else t(freedom, scale=student_scale(0.3, freedom))

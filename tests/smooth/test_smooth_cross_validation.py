@@ -9,12 +9,12 @@ from scipy.ndimage import gaussian_filter
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError, FieldError
-from bayespde.smooth import spline
-from bayespde.smooth.basis import AxisBasis, SplineConfig, apply_per_axis
-from bayespde.smooth.blocks import first_block, reaches, widened
-from bayespde.smooth.cross_validation import block_score, choose_weights, frame_score, pixel_score, shrinkage
-from bayespde.smooth.hold_out import held_out_blocks
-from bayespde.smooth.spline import fit_spline
+from bayespde.smooth.network.hold_out import held_out_blocks
+from bayespde.smooth.spline import fit as spline
+from bayespde.smooth.spline.basis import AxisBasis, SplineConfig, apply_per_axis
+from bayespde.smooth.spline.blocks import correlation_range, first_block, widened
+from bayespde.smooth.spline.cross_validation import block_score, choose_weights, frame_score, pixel_score, shrinkage
+from bayespde.smooth.spline.fit import fit_spline
 
 WEIGHTS = ((1e-7, 1e-6), (1e-4, 1e-5), (1e-2, 1e-3))
 
@@ -37,7 +37,7 @@ def without(bases, values, penalties, weights, hidden):
 @pytest.mark.parametrize("half", [(0, 0), (1, 0), (2, 1)])
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_the_score_of_blocks_is_that_of_fits_without_them(rng, half, weights, monkeypatch):
-    import bayespde.smooth.cross_validation as module
+    import bayespde.smooth.spline.cross_validation as module
 
     monkeypatch.setattr(module, "CENTRES", 9)
     bases, values, data, penalties = small(rng)
@@ -132,8 +132,8 @@ def test_missing_pixels_are_no_centres(rng):
 def test_reach_is_the_last_lag_that_is_felt(rng):
     noise = gaussian_filter(rng.standard_normal((200, 300)), (2.0, 0.0), mode="wrap")
     # Smoothed by a Gaussian of 2 the correlation at a lag of k is exp(-k^2 / 16): above .2 up to 5.
-    assert reaches(noise) == (5, 0)
-    assert reaches(np.zeros((20, 20))) == (0, 0)
+    assert correlation_range(noise) == (5, 0)
+    assert correlation_range(np.zeros((20, 20))) == (0, 0)
 
 
 def test_blocks_grow_until_they_cannot():
@@ -197,7 +197,7 @@ def test_blocks_that_do_not_fit_are_refused(rng, block):
 def test_networks_are_compared_on_blocks_that_they_have_not_seen(rng):
     clean = truth((40, 50))
     noisy = moving(clean + 0.1 * hanging(rng, clean.shape, 1.0))
-    options = bp.Smoothing(steps=5, weight=0.0)
+    options = bp.SmoothingConfig(steps=5, weight=0.0)
     smooth = bp.fit_field(noisy, options=options, seed=1)
     assert smooth.choice["hold_out"] == smooth.spline.hold_out == "blocks"
     assert "held out: blocks" in smooth.summary()

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bayespde.smooth.compiled import parameter_gradients
-from bayespde.smooth.ensemble import NetworkEnsemble, ensemble_posterior
-from bayespde.smooth.laplace import LaplaceConfig
-from bayespde.smooth.network_config import NetworkConfig
-from bayespde.smooth.noise import PixelNoise
-from bayespde.smooth.train import train
+from bayespde.noise.families import PixelNoise
+from bayespde.smooth.network.config import NetworkConfig
+from bayespde.smooth.network.ensemble import NetworkEnsemble, ensemble_posterior
+from bayespde.smooth.network.laplace import LaplaceConfig
+from bayespde.smooth.network.objective_numba import parameter_gradients
+from bayespde.smooth.network.train import train
 
 INDICES = [(0, 0), (1, 0), (0, 2)]
 SHAPES = (

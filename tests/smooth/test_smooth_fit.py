@@ -8,18 +8,18 @@ import xarray as xr
 
 import bayespde as bp
 from bayespde.core.errors import BayespdeError, ConfigError, FieldError
-from bayespde.smooth.basis import SplineConfig
 from bayespde.smooth.differentiate import derivative_frames
 from bayespde.smooth.fit import fit_field
-from bayespde.smooth.network_config import NetworkConfig
+from bayespde.smooth.network.architectures import candidate_configs
+from bayespde.smooth.network.config import NetworkConfig
+from bayespde.smooth.network.train import train
 from bayespde.smooth.observations import GridObservations
-from bayespde.smooth.shapes import candidate_configs
-from bayespde.smooth.train import train
+from bayespde.smooth.spline.basis import SplineConfig
 
 T, X, Y = np.linspace(0, 2, 31), np.linspace(-2, 2, 45), np.linspace(0, 1, 9)
 UNITS = {"u": "K", "time": "s", "x": "nm"}
 TINY = NetworkConfig(width=10, depth=2, batch=512, collocation=64, learning_rate=1e-2, check_every=25)
-QUICK = bp.Smoothing(networks=(TINY,), steps=75)
+QUICK = bp.SmoothingConfig(networks=(TINY,), steps=75)
 ORDERS = [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1)]
 
 
@@ -44,7 +44,7 @@ def front():
 @pytest.fixture(scope="module")
 def chosen_on_front(front):
     network = replace(TINY, width=16, depth=3)
-    return fit_field(front[1], options=bp.Smoothing(networks=(network,), steps=500, weight=0.0), seed=1)
+    return fit_field(front[1], options=bp.SmoothingConfig(networks=(network,), steps=500, weight=0.0), seed=1)
 
 
 def test_the_network_is_chosen_on_a_noisy_travelling_front(front, chosen_on_front):
@@ -103,7 +103,7 @@ def test_same_seed_same_field_other_seed_other_field(noisy):
 
 def with_residuals(monkeypatch, tables):
     """Let training end with given residuals, shape by shape in turn: `[E]` sizes of an alternating series."""
-    import bayespde.smooth.contest as module
+    import bayespde.smooth.network.selection as module
 
     turns, configs = iter(tables), []
 
@@ -121,7 +121,7 @@ def test_networks_count_whose_held_out_loss_is_within_a_hundredth(noisy, monkeyp
     """Members and shapes alike; the squares of the sizes below are losses."""
     tables = [(0.1, 0.1003), (0.1006, 0.0999), (0.2, 0.3)]
     with_residuals(monkeypatch, tables)
-    options = bp.Smoothing(networks=(TINY,) * 3)
+    options = bp.SmoothingConfig(networks=(TINY,) * 3)
     smooth = fit_field(noisy, options=options, method="network")
     assert [fit.members for fit in smooth.network.fits] == [2, 1]
     assert [fit.config.penalty.weight for fit in smooth.network.fits] == [(1e-4, 0.0), (0.0,)]
@@ -156,11 +156,11 @@ def test_shapes_are_never_alone_and_larger_ones_follow_where_the_first_fall_shor
 def test_the_scale_of_the_input_follows_the_wave_numbers(noisy, monkeypatch):
     """sin(1.5 x - t) on x in [-2, 2] and t in [0, 2] has the wave numbers 3 and 1 in coordinates [-1, 1]."""
     configs = with_residuals(monkeypatch, [(0.1, 0.1)] * 3)
-    fit_field(noisy, options=bp.Smoothing(networks=candidate_configs(2)), method="network")
+    fit_field(noisy, options=bp.SmoothingConfig(networks=candidate_configs(2)), method="network")
     for config, share in zip(configs, (0.35, 0.5), strict=True):
         np.testing.assert_allclose(config.input_scale, (share * 1.0, share * 3.0), rtol=0.1)
     fixed = replace(TINY, input_scale=(1.5, 4.0))
-    smooth = fit_field(noisy, options=bp.Smoothing(networks=(fixed,)), method="network")
+    smooth = fit_field(noisy, options=bp.SmoothingConfig(networks=(fixed,)), method="network")
     assert smooth.network.fits[0].config.input_scale == (1.5, 4.0)
 
 
@@ -318,7 +318,7 @@ def test_three_dimensions_of_space():
         (0, 0, 1, 1): -np.einsum("t,z,y,x->tzyx", np.exp(-t), np.sin(z), np.sin(y), np.cos(x)),
     }
     network = replace(TINY, width=24, depth=3, members=1)
-    smooth = fit_field(field, options=bp.Smoothing(networks=(network,), steps=600, weight=0.0), method="network")
+    smooth = fit_field(field, options=bp.SmoothingConfig(networks=(network,), steps=600, weight=0.0), method="network")
     # Wide bounds: a small network, trained shortly. A factor or an axis that is wrong is outside them.
     for (orders, exact), bound in zip(wanted.items(), (0.03, 0.15, 0.3), strict=True):
         for values in (smooth.evaluate(orders), smooth.spline.evaluate(orders)):
@@ -339,7 +339,7 @@ def test_the_error_at_a_pixel_left_out_is_that_of_a_fit_without_it(noisy, monkey
         mask[index] = True
         found = GridObservations(noisy).held_out_residual(spline, SplineConfig(), mask.ravel())
         gappy = noisy.copy(data=np.where(mask, np.nan, noisy.values))
-        without = fit_field(gappy, method="spline", options=bp.Smoothing(hold_out="pixels")).spline
+        without = fit_field(gappy, method="spline", options=bp.SmoothingConfig(hold_out="pixels")).spline
         wanted = noisy.values[index] - without.evaluate((0, 0))[index]
         # The weights are chosen once more without the pixel, which changes them a little.
         assert found == pytest.approx(wanted, abs=0.02 * spline.noise_scale)
@@ -368,7 +368,7 @@ def test_orders_out_of_range_are_refused(noisy, orders):
 )  # fmt: skip
 def test_settings_out_of_range_are_refused_before_any_fit(noisy, settings):
     with pytest.raises(ConfigError):
-        fit_field(noisy, options=bp.Smoothing(**settings))
+        fit_field(noisy, options=bp.SmoothingConfig(**settings))
 
 
 def test_arguments_override_options_and_are_checked_too(noisy):
@@ -379,7 +379,7 @@ def test_arguments_override_options_and_are_checked_too(noisy):
 
 
 def test_the_spline_config_is_used(noisy):
-    coarse = fit_field(noisy, options=bp.Smoothing(method="spline", spline=SplineConfig(samples_per_knot=10.0)))
+    coarse = fit_field(noisy, options=bp.SmoothingConfig(method="spline", spline=SplineConfig(samples_per_knot=10.0)))
     assert len(coarse.spline.bases[1].knots) < len(fit_field(noisy, method="spline").spline.bases[1].knots)
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.laplace import LaplaceConfig, laplace
-from bayespde.smooth.network import derivatives
-from bayespde.smooth.network_config import NetworkConfig
-from bayespde.smooth.noise import PixelNoise
-from bayespde.smooth.train import train
+from bayespde.noise.families import PixelNoise
+from bayespde.smooth.network.config import NetworkConfig
+from bayespde.smooth.network.laplace import LaplaceConfig, laplace
+from bayespde.smooth.network.network import derivatives
+from bayespde.smooth.network.train import train
 
 SMALL = NetworkConfig(members=1, width=10, depth=2, steps=500, batch=512, learning_rate=1e-2, input_scale=2.0)
 INDICES = [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1)]

@@ -9,7 +9,7 @@ import sympy
 import torch
 
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.network import NeuralField, derivatives
+from bayespde.smooth.network.network import NeuralField, derivatives
 
 SYMBOLS = sympy.symbols("a b c")
 

@@ -10,9 +10,9 @@ from pyro import poutine
 from scipy.stats import norm, t
 
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.network import NeuralField, derivatives
-from bayespde.smooth.penalty import Penalty, penalty_indices, penalty_value
-from bayespde.smooth.program import Batch, DensityConfig, log_density, neural_field_program
+from bayespde.smooth.network.network import NeuralField, derivatives
+from bayespde.smooth.network.penalty import Penalty, penalty_indices, penalty_value
+from bayespde.smooth.network.program import Batch, DensityConfig, log_density, neural_field_program
 
 EXACT = {"rtol": 1e-12, "atol": 1e-14}
 

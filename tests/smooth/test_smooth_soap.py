@@ -4,7 +4,7 @@ import pytest
 import torch
 from pytorch_optimizer import SOAP
 
-from bayespde.smooth.soap import Soap, _Stack
+from bayespde.smooth.network.soap import Soap, _Stack
 
 
 def gradient(matrices, target, curvature):

@@ -8,8 +8,8 @@ from scipy.interpolate import BSpline
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.basis import AxisBasis, SplineConfig
-from bayespde.smooth.spline import fit_spline
+from bayespde.smooth.spline.basis import AxisBasis, SplineConfig
+from bayespde.smooth.spline.fit import fit_spline
 
 T, X = np.linspace(0, 2, 41), np.linspace(-1, 3, 61)
 ORDERS = [(0, 0), (1, 0), (0, 1), (0, 2)]

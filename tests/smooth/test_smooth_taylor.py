@@ -9,10 +9,10 @@ import torch
 from saved_tensors import kept_bytes
 
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.jets import jet_table
-from bayespde.smooth.network import NeuralField, derivatives
-from bayespde.smooth.penalty import penalty_indices
-from bayespde.smooth.taylor import activated, series_of
+from bayespde.smooth.network.jets import jet_table
+from bayespde.smooth.network.network import NeuralField, derivatives
+from bayespde.smooth.network.penalty import penalty_indices
+from bayespde.smooth.network.taylor import activated, series_of
 
 
 def network_of(activation, dimensions, generator, *, width=9, depth=3, dtype=torch.float64):

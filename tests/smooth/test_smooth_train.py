@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from bayespde.core.errors import ConfigError, FieldError
-from bayespde.smooth.automatic import AutomaticObjective
-from bayespde.smooth.hold_out import held_out_mask
-from bayespde.smooth.network import NeuralField, derivatives
-from bayespde.smooth.network_config import NetworkConfig
-from bayespde.smooth.noise import PixelNoise
-from bayespde.smooth.penalty import Penalty
-from bayespde.smooth.program import Batch, DensityConfig, log_density
-from bayespde.smooth.train import train
+from bayespde.noise.families import PixelNoise
+from bayespde.smooth.network.config import NetworkConfig
+from bayespde.smooth.network.hold_out import held_out_mask
+from bayespde.smooth.network.network import NeuralField, derivatives
+from bayespde.smooth.network.objective_torch import AutomaticObjective
+from bayespde.smooth.network.penalty import Penalty
+from bayespde.smooth.network.program import Batch, DensityConfig, log_density
+from bayespde.smooth.network.train import train
 
 SMALL = NetworkConfig(width=12, depth=2, steps=400, batch=512, collocation=64, learning_rate=1e-2)
 INDICES = [(0, 0), (1, 0), (0, 1), (0, 2)]
@@ -279,7 +279,7 @@ def test_a_device_that_is_not_there_is_refused():
 
 def test_training_by_automatic_differentiation_ends_at_the_same_loss(monkeypatch):
     """Not step by step: rounding is another, and training is chaotic."""
-    import bayespde.smooth.train as module
+    import bayespde.smooth.network.train as module
 
     coordinates, values, _ = noisy_front(0)
     settings = {"config": replace(SMALL, steps=300), "noise": PixelNoise(0.1), "seed": 1}

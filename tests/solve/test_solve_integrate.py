@@ -7,12 +7,12 @@ import xarray as xr
 
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FieldError, IntegrationError
-from bayespde.core.field import check_field
+from bayespde.core.field import validate_field
+from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.integrate import integrate
-from bayespde.solve.march import evolve
-from bayespde.solve.method import Method
 from bayespde.solve.stencils import right_hand_side
+from bayespde.solve.time_stepping import evolve
 
 TIMES = np.linspace(0, 1, 6)
 
@@ -22,7 +22,7 @@ def frame(values, **axes):
 
 
 def solve(text, start, times=TIMES, **method):
-    return integrate(Equation.from_string(text), start, times, method=Method(**method))
+    return integrate(Equation.from_string(text), start, times, method=SolverConfig(**method))
 
 
 def periodic(points, length):
@@ -125,7 +125,7 @@ def test_a_driven_front_between_walls_moves_at_its_speed(order):
             frame(front[0], x=x),
             [0.0, 10.0],
             space="difference",
-            boundary="no-flux",
+            boundary="neumann",
             order=order,
             rtol=1e-8,
         )
@@ -138,7 +138,7 @@ def test_held_edges_lead_to_the_straight_line():
     x = np.linspace(0, 2, 21)
     start = frame(np.where(x < 1, 3.0, 0.0) + x, x=x)
     for scheme in ("auto", "explicit", "imex"):
-        found = solve("u_t = u_xx", start, [0, 0.01, 8.0], space="difference", boundary="fixed", scheme=scheme)
+        found = solve("u_t = u_xx", start, [0, 0.01, 8.0], space="difference", boundary="dirichlet", scheme=scheme)
         np.testing.assert_array_equal(found[:, [0, -1]], np.tile([3.0, 2.0], (3, 1)))
         np.testing.assert_allclose(found[-1], 3 - x / 2, atol=3e-5)
 
@@ -148,7 +148,7 @@ def test_walls_keep_heat_inside_in_two_dimensions(rng):
     start = frame(rng.random((8, 10)), y=y, x=x)
     for scheme in ("explicit", "etd", "imex"):
         text = "u_t = u_xx + 0.5*u_yy"
-        found = solve(text, start, [0, 0.2, 60.0], space="difference", boundary="no-flux", scheme=scheme)
+        found = solve(text, start, [0, 0.2, 60.0], space="difference", boundary="neumann", scheme=scheme)
         np.testing.assert_allclose(found.mean(("y", "x")), float(start.mean()), rtol=1e-9)
         np.testing.assert_allclose(found[-1], float(start.mean()), atol=2e-5)
 
@@ -229,7 +229,7 @@ def test_explicit_steps_let_no_difference_grow_that_should_decay():
     # A zigzag that is too small for the error estimate would grow until it is seen, in a step just past stability.
     size, steps = 0.1, 60
     grid = Grid(("x",), (24,), (size,))
-    method = Method(scheme="explicit", space="difference", order=2, boundary="no-flux")
+    method = SolverConfig(scheme="explicit", space="difference", order=2, boundary="neumann")
     wave, zigzag = np.cos(np.pi / 24 * np.outer([1, 23], np.arange(24) + 0.5))
     decay = 4 / size**2
     times = np.linspace(0, steps * 4 / decay, steps + 1)
@@ -253,7 +253,7 @@ def test_the_result_is_a_checked_field_with_units():
     start = frame(np.sin(np.pi * x.values / 2), x=x).assign_coords(time=0.0)
     start.attrs["units"], start["time"].attrs["units"] = "mol", "s"
     found = integrate(Equation.from_string("v_t = v_xx", variable="v"), start, TIMES, progress=False)
-    xr.testing.assert_identical(check_field(found), found)
+    xr.testing.assert_identical(validate_field(found), found)
     assert (found.name, found.units, found.time.units, found.x.units) == ("v", "mol", "s", "nm")
     np.testing.assert_array_equal(found[0], start)
     np.testing.assert_array_equal(found.time, TIMES)
@@ -273,7 +273,7 @@ def test_draws_share_one_integration_and_gradients_flow_through_it():
     rates = torch.tensor([[0.3], [0.8]], dtype=torch.float64, requires_grad=True)
     equation = Equation.from_string("u_t = u_xx")
     for scheme in ("explicit", "etd", "imex"):
-        method = Method(scheme=scheme, rtol=1e-9, atol=1e-12)
+        method = SolverConfig(scheme=scheme, rtol=1e-9, atol=1e-12)
         compiled = right_hand_side(equation, grid, method=method, coefficients=rates)
         frames = evolve(compiled, torch.sin(x), np.array([0.0, 0.5]), method=method)
         assert frames.shape == (2, 2, 16)
@@ -294,6 +294,6 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ConfigError, match="first order in time"):
         solve("u_tt = u_xx", start)
     with pytest.raises(ConfigError, match="periodic"):
-        solve("u_t = u_xx", start, boundary="fixed")
+        solve("u_t = u_xx", start, boundary="dirichlet")
     with pytest.raises(FieldError):
         solve("u_t = u_xx", start.values)

@@ -5,17 +5,17 @@ import pytest
 import xarray as xr
 
 import bayespde as bp
+from bayespde.noise.observation_model import ObservationModel
+from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
-from bayespde.solve.method import Method
-from bayespde.solve.recording import Recording
 from bayespde.solve.resolution import Resolution, resampled
-from bayespde.solve.state_basis import state_basis
-from bayespde.solve.trajectory import TrajectoryConfig, fit_trajectory
+from bayespde.trajectory.fit import TrajectoryConfig, fit_trajectory
+from bayespde.trajectory.initial_state_basis import state_basis
 
 SERIES = {
     "periodic": (lambda n: np.arange(n) / n, lambda x: 1 + np.sin(2 * np.pi * 3 * x + 1)),
-    "no-flux": (lambda n: (np.arange(n) + 0.5) / n, lambda x: 1 + np.cos(np.pi * 5 * x)),
-    "fixed": (lambda n: np.linspace(0, 1, n), lambda x: 2 - 3 * x + np.sin(np.pi * 4 * x)),
+    "neumann": (lambda n: (np.arange(n) + 0.5) / n, lambda x: 1 + np.cos(np.pi * 5 * x)),
+    "dirichlet": (lambda n: np.linspace(0, 1, n), lambda x: 2 - 3 * x + np.sin(np.pi * 4 * x)),
 }
 
 
@@ -29,7 +29,7 @@ def test_waves_that_both_grids_hold_pass_unchanged(boundary, given, wanted):
 @pytest.mark.parametrize("boundary", SERIES)
 def test_waves_that_the_grid_cannot_hold_are_dropped(boundary):
     places, _ = SERIES[boundary]
-    short = np.sin(np.pi * 60 * places(100)) if boundary == "fixed" else np.cos(np.pi * 60 * places(100))
+    short = np.sin(np.pi * 60 * places(100)) if boundary == "dirichlet" else np.cos(np.pi * 60 * places(100))
     assert np.abs(resampled(short, 25, boundary)).max() < 1e-13
 
 
@@ -38,7 +38,7 @@ def test_both_axes_of_a_plane(boundary, rng):
     pixels = Grid(("y", "x"), (60, 100), (0.5, 0.2))
     resolution = Resolution.of(pixels, boundary, (30, 100))
     assert resolution.grid.points == (30, 100)
-    cells = 29 / 59 if boundary == "fixed" else 0.5
+    cells = 29 / 59 if boundary == "dirichlet" else 0.5
     np.testing.assert_allclose(resolution.grid.steps, (0.5 / cells, 0.2))
     (along_y, wave), (along_x, _) = SERIES[boundary], SERIES[boundary]
     frames = rng.standard_normal((3, 1, 1)) * wave(along_y(60))[:, None] * wave(along_x(100))
@@ -71,7 +71,7 @@ def test_more_pixels_of_the_same_field_cost_no_more_points(seed):
             bp.Equation.from_string("u_t = 0.3*u_xx"),
             bp.make_field(clean + 0.1 * rng.standard_normal(clean.shape), t=t, x=x),
             pilot=frame(clean[0], x),
-            recording=Recording(0.1),
+            recording=ObservationModel(0.1),
             config=TrajectoryConfig(most_modes=7),
         )
         assert found.mode.problem.resolution.grid.points[0] <= 32
@@ -89,7 +89,7 @@ def test_what_steepens_gets_the_points_that_it_needs():
         bp.Equation.from_string("u_t = -0.9*u*u_x + 0.06*u_xx"),
         bp.make_field(clean.values, t=t, x=x),
         pilot=frame(np.sin(x), x),
-        recording=Recording(0.05),
+        recording=ObservationModel(0.05),
         config=TrajectoryConfig(most_modes=5),
     )
     assert 48 < found.mode.problem.resolution.grid.points[0] < 256
@@ -106,8 +106,8 @@ def test_held_edges_begin_at_any_value(edges):
         bp.Equation.from_string("u_t = 0.8*u_xx"),
         bp.make_field(clean, t=t, x=x),
         pilot=frame(clean[0], x),
-        recording=Recording(1e-3),
-        config=TrajectoryConfig(most_modes=3, method=Method(space="difference", order=4, boundary="fixed")),
+        recording=ObservationModel(1e-3),
+        config=TrajectoryConfig(most_modes=3, method=SolverConfig(space="difference", order=4, boundary="dirichlet")),
     )
     assert found.equation.coefficients[0] == pytest.approx(1.0, rel=1e-4)
     np.testing.assert_allclose(found.fitted.values, clean, atol=1e-4)

@@ -10,8 +10,8 @@ import xarray as xr
 
 import bayespde.solve
 from bayespde.core.errors import ConfigError, TermError
-from bayespde.core.field import check_field
-from bayespde.solve import Method, SimulationSpec, simulate
+from bayespde.core.field import validate_field
+from bayespde.solve import SimulationSpec, SolverConfig, simulate
 
 MODEL = Path(__file__).resolve().parents[2] / "models" / "allen_cahn_front" / "model.toml"
 
@@ -47,7 +47,7 @@ def test_a_declared_simulation_equals_its_closed_solution():
     decay = np.exp(-0.1 * np.pi**2 * np.linspace(0, 1, 11))
     np.testing.assert_allclose(found, decay[:, None] * np.sin(np.pi * x), atol=1e-9)
     np.testing.assert_allclose(found.time, np.linspace(1, 2, 11))
-    xr.testing.assert_identical(check_field(found), found)
+    xr.testing.assert_identical(validate_field(found), found)
 
 
 def test_a_window_is_cut_after_integrating_and_noise_is_relative_to_it(seed):
@@ -66,7 +66,7 @@ def test_a_window_is_cut_after_integrating_and_noise_is_relative_to_it(seed):
 def test_the_method_and_another_variable_are_passed_on():
     settings = {**declaration(), "equation": "c_t = 0.1*c_xx", "units": {"c": "mol"}}
     spec = SimulationSpec.from_mapping({**settings, "method": {"space": "difference", "order": 4}})
-    assert spec.method == Method(space="difference", order=4)
+    assert spec.method == SolverConfig(space="difference", order=4)
     found = simulate(spec)
     assert (found.name, found.units) == ("c", "mol")
     exact = simulate(SimulationSpec.from_mapping(settings))
@@ -114,7 +114,7 @@ def test_the_method_and_another_variable_are_passed_on():
         {"method": "etd"},
         {"equation": "u_tt = u_xx"},
         {"equation": "u_t = u_yy"},
-        {"method": {"boundary": "fixed"}},
+        {"method": {"boundary": "dirichlet"}},
     ],
 )
 def test_unusable_declarations_are_refused(change):
@@ -136,5 +136,5 @@ def test_an_equation_that_does_not_parse_is_refused():
 
 
 def test_the_stage_offers_its_public_names():
-    for name in ("Method", "SimulationSpec", "initial_state", "integrate", "simulate"):
+    for name in ("SolverConfig", "SimulationSpec", "initial_state", "integrate", "simulate"):
         assert callable(getattr(bayespde.solve, name))

@@ -7,8 +7,8 @@ import torch
 
 from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import ConfigError, TermError
+from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
-from bayespde.solve.method import Method
 from bayespde.solve.stencils import right_hand_side
 
 POINTS, LENGTH = 64, 5.0
@@ -16,16 +16,16 @@ GRID = Grid(("x",), (POINTS,), (LENGTH / POINTS,))
 X = np.arange(POINTS) * LENGTH / POINTS
 K = 2 * np.pi / LENGTH
 METHODS = [
-    Method(dealias=False),
-    Method(),
-    Method(space="difference", order=4),
-    Method(space="difference", boundary="no-flux"),
-    Method(space="difference", boundary="fixed", order=4),
+    SolverConfig(dealias=False),
+    SolverConfig(),
+    SolverConfig(space="difference", order=4),
+    SolverConfig(space="difference", boundary="neumann"),
+    SolverConfig(space="difference", boundary="dirichlet", order=4),
 ]
 
 
 def compiled(text, method=None, grid=GRID, **more):
-    return right_hand_side(Equation.from_string(text), grid, method=method or Method(), **more)
+    return right_hand_side(Equation.from_string(text), grid, method=method or SolverConfig(), **more)
 
 
 def test_every_kind_of_term_equals_the_formula_by_hand():
@@ -34,7 +34,7 @@ def test_every_kind_of_term_equals_the_formula_by_hand():
     u_x, u_xx = 0.4 * K * np.cos(K * X), -0.4 * K**2 * np.sin(K * X)
     truth = 2 * u_xx - 3 * u * u_x + u * (1 - u) * (u - 0.3) + np.sin(u_x) / 2 - np.exp(-u) * u_x**2
     truth += np.tanh(np.cos(u)) + np.sin(1) / 3
-    found = compiled(text, Method(dealias=False)).full(torch.as_tensor(u))
+    found = compiled(text, SolverConfig(dealias=False)).full(torch.as_tensor(u))
     np.testing.assert_allclose(found, truth, atol=1e-11)
 
 
@@ -67,8 +67,8 @@ def test_the_rest_between_held_edges_is_affine_in_the_edges_only(rng):
 def test_dealiasing_removes_exactly_the_folded_product():
     grid = Grid(("x",), (32,), (1 / 32,))
     v = torch.fft.rfft(torch.cos(2 * torch.pi * 10 * torch.arange(32, dtype=torch.float64) / 32))
-    folded = compiled("u_t = u**2", Method(dealias=False), grid).rest(v).abs() / 32
-    clean = compiled("u_t = u**2", Method(), grid).rest(v).abs() / 32
+    folded = compiled("u_t = u**2", SolverConfig(dealias=False), grid).rest(v).abs() / 32
+    clean = compiled("u_t = u**2", SolverConfig(), grid).rest(v).abs() / 32
     assert folded[12] == pytest.approx(0.25)  # twice 10 is 20, which 32 points cannot tell from 12
     assert clean[0] == pytest.approx(0.5)
     assert clean[1:].max() < 1e-12
@@ -109,11 +109,11 @@ def test_an_equation_without_terms_stands_still():
 @pytest.mark.parametrize(
     ("text", "method"),
     [
-        ("u_tt = u_xx", Method()),
-        ("u = u_xx", Method()),
-        ("v_t = u_xx", Method()),
-        ("u_t = u_yy", Method()),
-        ("u_t = u_xxxxx", Method(space="difference")),
+        ("u_tt = u_xx", SolverConfig()),
+        ("u = u_xx", SolverConfig()),
+        ("v_t = u_xx", SolverConfig()),
+        ("u_t = u_yy", SolverConfig()),
+        ("u_t = u_xxxxx", SolverConfig(space="difference")),
     ],
 )
 def test_equations_that_do_not_fit_are_refused(text, method):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from bayespde.core.equation import Equation
+from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
-from bayespde.solve.method import Method
 from bayespde.solve.stencils import right_hand_side
 from bayespde.solve.steppers import _etd_table, etd_stepper, explicit_stepper, imex_stepper
 
@@ -56,7 +56,7 @@ CASES = {
 )
 def test_each_scheme_has_its_order(case, scheme, order, counts):
     text, truth = CASES[case]
-    equation = right_hand_side(Equation.from_string(text), GRID, method=Method(dealias=False))
+    equation = right_hand_side(Equation.from_string(text), GRID, method=SolverConfig(dealias=False))
     stepper = STEPPERS[scheme](equation)
     errors, estimates = [], []
     for count in counts:
@@ -72,7 +72,7 @@ def test_each_scheme_has_its_order(case, scheme, order, counts):
 @pytest.mark.parametrize("scheme", ["etd", "imex"])
 def test_the_error_estimate_is_the_error_of_one_step(scheme):
     text, truth = CASES["burgers"]
-    stepper = STEPPERS[scheme](right_hand_side(Equation.from_string(text), GRID, method=Method()))
+    stepper = STEPPERS[scheme](right_hand_side(Equation.from_string(text), GRID, method=SolverConfig()))
     state, estimate = stepper.step(stepper.enter(truth(0.0)), 0.2)
     error = truth(0.2) - stepper.leave(state)
     # Halving and the whole step differ by the leading error term, which the estimate is; one more order is left over.
@@ -80,7 +80,7 @@ def test_the_error_estimate_is_the_error_of_one_step(scheme):
 
 
 def test_exponential_differencing_is_exact_for_a_linear_equation():
-    equation = right_hand_side(Equation.from_string("u_t = -3*u_x + 0.5*u_xx"), GRID, method=Method())
+    equation = right_hand_side(Equation.from_string("u_t = -3*u_x + 0.5*u_xx"), GRID, method=SolverConfig())
     stepper = etd_stepper(equation)
     state, estimate = stepper.step(stepper.enter(torch.sin(2 * X)), 1.7)
     torch.testing.assert_close(stepper.leave(state), np.exp(-2 * 1.7) * torch.sin(2 * (X - 3 * 1.7)))
@@ -88,7 +88,7 @@ def test_exponential_differencing_is_exact_for_a_linear_equation():
 
 
 def test_exponential_differencing_is_exact_for_a_constant_source():
-    equation = right_hand_side(Equation.from_string("u_t = -2*u + 5"), GRID, method=Method())
+    equation = right_hand_side(Equation.from_string("u_t = -2*u + 5"), GRID, method=SolverConfig())
     stepper = etd_stepper(equation)
     state, _ = stepper.step(stepper.enter(torch.cos(X)), 0.9)
     expected = 2.5 + (torch.cos(X) - 2.5) * np.exp(-1.8)

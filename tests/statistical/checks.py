@@ -9,7 +9,8 @@ from oracles import TableTarget, all_spins, codes, random_rows, student_log_dens
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel
-from bayespde.smc import GibbsFlips, SMCConfig, SMCState, flips, init, run_all
+from bayespde.smc import GibbsFlips, SMCConfig, SMCState, init, run_all
+from bayespde.smc.kernels import gibbs
 
 step_module = importlib.import_module("bayespde.smc.step")
 SCHEDULE = (0.03, 0.1, 0.3, 0.6, 1.0)
@@ -22,13 +23,13 @@ def check_evidence_formula():
     design *= [1.0, 30.0, 1e-3, 2.0]
     names = ("c", "a", "d", "b")
     statistics = SufficientStatistics.from_rows(
-        design, target, names=names, pilot_rows=3.0, pilot_variance=0.7, log_jacobian=1.3
+        design, target, names=names, prior_rows=3.0, prior_variance=0.7, log_jacobian=1.3
     )
     spins = all_spins(4)
     for slab in (HyperGSlab(), HyperGSlab(nodes=7, shape=4.0), GPriorSlab(), GPriorSlab(50.0), IsotropicSlab(3.0)):
         got = SpinModel(statistics, slab=slab).log_likelihood(torch.as_tensor(spins)).numpy()
         wanted = [
-            1.3 + student_log_density(design[:, s], target, slab, pilot_rows=3.0, pilot_variance=0.7) for s in spins
+            1.3 + student_log_density(design[:, s], target, slab, prior_rows=3.0, prior_variance=0.7) for s in spins
         ]
         np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-10)
 
@@ -65,8 +66,8 @@ def site_matrix(target, site, temperature):
     count = len(state.spins)
     matrix, rows = np.zeros((count, count)), np.arange(count)
     never = torch.full((count,), 1 - 2.0**-53, dtype=torch.float64)
-    flipped, up = flips.update_site(state, target, site=site, uniforms=torch.zeros(count, dtype=torch.float64))
-    stayed, _ = flips.update_site(state, target, site=site, uniforms=never)
+    flipped, up = gibbs.update_site(state, target, site=site, uniforms=torch.zeros(count, dtype=torch.float64))
+    stayed, _ = gibbs.update_site(state, target, site=site, uniforms=never)
     probability = torch.where(state.spins[:, site], 1 - up, up).numpy()
     np.add.at(matrix, (rows, codes(flipped.spins.numpy())), probability)
     np.add.at(matrix, (rows, codes(stayed.spins.numpy())), 1 - probability)
@@ -124,7 +125,7 @@ def check_unbiased_evidence(seed, *, replicates=400):
     """With a fixed schedule the mean of the evidence estimate over many small runs is the evidence."""
     target = table_target(np.random.default_rng(7), 4, spread=1.5)
     config = SMCConfig(
-        particles=16, runs=replicates, sweeps=1.0, swaps=1, maximum_rounds=1, final_rounds=1, schedule=SCHEDULE
+        particles=16, runs=replicates, sweeps=1.0, swaps=1, max_passes=1, final_passes=1, schedule=SCHEDULE
     )
     log_ratio = run_all(target, config=config, seed=seed).log_evidence - np.logaddexp.reduce(target.log_mass)
     ratio = np.exp(log_ratio)
@@ -139,7 +140,7 @@ def check_inclusion(target, exact_inclusion, exact_log_evidence, *, seed, config
     weights /= weights.sum()
     # A spin that no particle holds up has no spread: the floor is one draw among the independent ones, of which a run
     # has at worst 1 / sum f^2 for ancestors with shares f.
-    shares = [np.unique(origins, return_counts=True)[1] / config.particles for origins in runs.origins]
+    shares = [np.unique(eve_index, return_counts=True)[1] / config.particles for eve_index in runs.eve_index]
     floor = 1 / sum(1 / np.sum(f**2) for f in shares)
     for name in ("frequency", "rao_blackwell"):
         estimate = runs.estimates[name]
@@ -157,7 +158,7 @@ def check_table_inclusion(seed):
     mass = target.log_mass
     log_evidence = np.logaddexp.reduce(mass)
     inclusion = np.exp(mass - log_evidence) @ all_spins(6)
-    config = SMCConfig(particles=400, runs=20, final_rounds=2, schedule=SCHEDULE)
+    config = SMCConfig(particles=400, runs=20, final_passes=2, schedule=SCHEDULE)
     check_inclusion(target, inclusion, log_evidence, seed=seed, config=config)
 
 

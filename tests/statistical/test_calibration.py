@@ -65,15 +65,15 @@ def fixed_factor():
     return np.linalg.qr(np.column_stack([rows, rng.normal(size=ROWS)]), mode="r")
 
 
-def model_of(factor, *, pilot_rows=6.0, rows=ROWS, library=LIBRARY, slab=SLAB, expected_terms=2.0):
+def model_of(factor, *, prior_rows=6.0, rows=ROWS, library=LIBRARY, slab=SLAB, expected_terms=2.0):
     """The model with fixed hyperparameters, for rows that were simulated; other arguments are planted errors."""
     statistics = SufficientStatistics(
         factors=np.sqrt(rows / ROWS) * factor[None],
         effective_rows=np.array([float(rows)]),
         log_jacobian=np.zeros(1),
         names=LIBRARY.names,
-        pilot_rows=pilot_rows,
-        pilot_variance=1.2,
+        prior_rows=prior_rows,
+        prior_variance=1.2,
     )
     return SpinModel(statistics, library, slab=slab, expected_terms=expected_terms)
 
@@ -137,7 +137,7 @@ def exact_spins(model, replicate):
 
 def sampled_spins(model, replicate, *, particles=304):
     """Particles of one run at equal distances in the order of ancestors, `[DRAWS, K]`."""
-    config = SMCConfig(particles=particles, final_rounds=1)
+    config = SMCConfig(particles=particles, final_passes=1)
     state = run(model, config=config, generator=torch_generator(replicate.seed)).state
     distance = particles // DRAWS
     start = np.random.default_rng(replicate.seed).integers(distance)
@@ -147,7 +147,7 @@ def sampled_spins(model, replicate, *, particles=304):
 def unfinished_spins(model, replicate, *, particles=304):
     """The same from a run that is stopped before temperature 1."""
     states = []
-    config = SMCConfig(particles=particles, schedule=(0.1, 0.3, 1.0), final_rounds=1)
+    config = SMCConfig(particles=particles, schedule=(0.1, 0.3, 1.0), final_passes=1)
     generator = torch_generator(replicate.seed)
     run(model, config=config, generator=generator, on_step=lambda state, info: states.append(state))
     return states[1].spins.numpy()[:: particles // DRAWS]
@@ -188,7 +188,7 @@ def prior_odds_off(replicates, engine):
 
 def noise_prior_too_heavy(replicates, engine):
     """The prior of the noise weighs 30 rows and not 6."""
-    return rank_all(replicates, engine, pilot_rows=30.0)
+    return rank_all(replicates, engine, prior_rows=30.0)
 
 
 def complexities_in_another_order(replicates, engine):
@@ -253,9 +253,7 @@ def test_planted_errors_are_caught(bug, engine, caught_by, replicates):
 
 def few_particles(replicates):
     """`Zhat / Z` `[N]`, and the share of particles below the truth less 1/2 `[N, 6]`, of runs that hardly move."""
-    config = SMCConfig(
-        particles=6, schedule=(0.05, 0.2, 0.5, 1.0), sweeps=0.05, swaps=0, maximum_rounds=1, final_rounds=1
-    )
+    config = SMCConfig(particles=6, schedule=(0.05, 0.2, 0.5, 1.0), sweeps=0.05, swaps=0, max_passes=1, final_passes=1)
     ratios, shares = [], []
     for replicate in replicates:
         model = model_of(replicate.factor)

@@ -7,7 +7,8 @@ import pytest
 from statistical import checks
 
 from bayespde.model.evidence import ClosedForm
-from bayespde.smc import flips, tempering
+from bayespde.smc import tempering
+from bayespde.smc.kernels import gibbs
 
 step_module = importlib.import_module("bayespde.smc.step")
 
@@ -18,13 +19,13 @@ def sign_in_the_ess_solver(patch):
 
 
 def flip_ignores_temperature(patch):
-    right = flips.tempered_log_ratio
-    patch.setattr(flips, "tempered_log_ratio", lambda prior, likelihood, temperature: right(prior, likelihood, 1.0))
+    right = gibbs.tempered_log_ratio
+    patch.setattr(gibbs, "tempered_log_ratio", lambda prior, likelihood, temperature: right(prior, likelihood, 1.0))
 
 
 def prior_odds_with_wrong_sign(patch):
-    right = flips.tempered_log_ratio
-    patch.setattr(flips, "tempered_log_ratio", lambda prior, likelihood, t: right(-prior, likelihood, t))
+    right = gibbs.tempered_log_ratio
+    patch.setattr(gibbs, "tempered_log_ratio", lambda prior, likelihood, t: right(-prior, likelihood, t))
 
 
 def log_likelihood_not_resampled(patch):
@@ -57,7 +58,7 @@ def slab_determinant_missing(patch):
 
 
 def flip_also_changes_a_neighbour(patch):
-    right = flips.update_site
+    right = gibbs.update_site
 
     def wrong(state, target, *, site, uniforms):
         moved, up = right(state, target, site=site, uniforms=uniforms)
@@ -66,7 +67,7 @@ def flip_also_changes_a_neighbour(patch):
         spins[:, (site + 1) % spins.shape[1]] ^= accepted
         return moved._replace(spins=spins), up
 
-    patch.setattr(flips, "update_site", wrong)
+    patch.setattr(gibbs, "update_site", wrong)
 
 
 CAUGHT_BY = (

@@ -60,7 +60,7 @@ BUGS = {
     ),
     "couplings at full strength from the start of a bridge": (
         "barker.py",
-        "share = temperature if isinstance(self.path, Bridge) else 1.0",
+        "share = temperature if isinstance(self.path, GeometricPath) else 1.0",
         "share = 1.0",
         f"{BRIDGE}::test_moves_keep_what_lies_between",
     ),

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import FieldError
-from bayespde.core.field import check_field
+from bayespde.core.field import validate_field
 from bayespde.results.figures.panels import Panel, around_zero, at_time, grid_of_maps, rows_of_frames
 from bayespde.results.figures.style import PAGE, columns_within
 from bayespde.results.typeset import math_text, unit_text
@@ -40,7 +40,7 @@ def plot_field(
         FieldError: If the field has three space dimensions, a frame does not exist, or the derivatives are
             scattered.
     """
-    field = check_field(field)
+    field = validate_field(field)
     names = [str(n) for n in derivatives.data_vars if not str(n).endswith("_sd") and str(n) != field.name]
     if field.ndim > 3 or any(set(derivatives[n].dims) != set(field.dims) for n in names):
         raise FieldError(

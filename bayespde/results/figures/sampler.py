@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayespde.core.posterior import Posterior
-from bayespde.results.diagnostics import run_agreement
+from bayespde.results.diagnostics import between_run_diagnostics
 from bayespde.results.figures.style import (
     BLUE,
     BY_RUN,
@@ -21,7 +21,7 @@ from bayespde.results.figures.style import (
     legend_above,
     new_figure,
 )
-from bayespde.results.ladder import genealogy, tempering_ladder
+from bayespde.results.tempering_history import genealogy, tempering_history
 from bayespde.results.typeset import math_text
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def plot_runs(posterior: Posterior, *, width: float = 0.7 * PAGE) -> Figure:
         Inclusion probability by run, one row per term, forty at most; the bar of a row is the spread that chance allows
         around the mean, and rows in which the runs differ by more are marked. A cross is the enumerated value.
     """
-    table = run_agreement(posterior)
+    table = between_run_diagnostics(posterior)
     order = np.argsort(-table["inclusion"].values.mean(axis=0), kind="stable")[:LARGEST]
     figure = new_figure(width, 1.3 + 0.24 * len(order))
     axes, rows = figure.add_subplot(), np.arange(len(order))
@@ -74,7 +74,7 @@ def plot_runs(posterior: Posterior, *, width: float = 0.7 * PAGE) -> Figure:
     return figure
 
 
-def plot_ladder(posterior: Posterior, *, width: float = PAGE) -> Figure:
+def plot_tempering_history(posterior: Posterior, *, width: float = PAGE) -> Figure:
     """Draw the tempering ladder: how every run came from its start to the posterior.
 
     Args:
@@ -87,7 +87,7 @@ def plot_ladder(posterior: Posterior, *, width: float = PAGE) -> Figure:
     Raises:
         StatisticsError: If the posterior has no history.
     """
-    ladder = tempering_ladder(posterior)
+    ladder = tempering_history(posterior)
     shown = [name for name in HISTORIES if name in ladder]
     columns = columns_within(width, 3)
     figure = new_figure(width, 2.3 * -(-len(shown) // columns) + 0.2)

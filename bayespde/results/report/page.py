@@ -1,4 +1,4 @@
-"""Material -> the text of one HTML page: no script, no network, every picture inside."""
+"""ReportData -> the text of one HTML page: no script, no network, every picture inside."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from bayespde.core.errors import BayespdeError
 from bayespde.results.diagnose import diagnose
-from bayespde.results.foretold import describe_scores
+from bayespde.results.forecast_verification import format_scores
 from bayespde.results.pareto import pareto_front
 from bayespde.results.report import pictures, sections
 from bayespde.results.report.citation import citation
-from bayespde.results.report.material import Foretold, Material
+from bayespde.results.report.data import ForecastSummary, ReportData
 from bayespde.results.report.provenance import provenance
 
 LINES = "Blue: the mean over draws, and bands that hold nine of ten draws, without and with the noise of a pixel."
@@ -22,7 +22,7 @@ MAPS = "Predicted: the mean over draws; observed, and the difference, where fram
 NOT_THERE = "It is not known here."
 
 
-def render(material: Material) -> str:
+def render(material: ReportData) -> str:
     """Write the page.
 
     What cannot be shown is left out, with a sentence that says why.
@@ -43,7 +43,7 @@ def render(material: Material) -> str:
     return template.render(style=style, **_context(material)) + "\n"
 
 
-def _context(material: Material) -> dict[str, Any]:
+def _context(material: ReportData) -> dict[str, Any]:
     posterior = material.posterior
     diagnosis = diagnose(posterior)
     variable = posterior.library.variable
@@ -71,12 +71,12 @@ def _part(make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"absent": error.what}
 
 
-def _pareto(material: Material) -> dict[str, Any]:
+def _pareto(material: ReportData) -> dict[str, Any]:
     front = pareto_front(material.posterior) if material.front is None else material.front
     return sections.pareto(front) | {"picture": pictures.pareto_picture(front)}
 
 
-def _seen(material: Material) -> dict[str, Any]:
+def _seen(material: ReportData) -> dict[str, Any]:
     seen = material.seen
     if seen is None:
         return {"absent": material.absent.get("seen", NOT_THERE)}
@@ -89,17 +89,17 @@ def _seen(material: Material) -> dict[str, Any]:
     }
 
 
-def _foretold(foretold: Foretold) -> dict[str, Any]:
+def _foretold(foretold: ForecastSummary) -> dict[str, Any]:
     prediction, scores = foretold.prediction, foretold.scores
     clock, unit = prediction["time"].values, str(prediction["time"].attrs.get("units", "1"))
     return {
         "came": foretold.observed is not None,
         "picture": pictures.prediction_picture(foretold),
         "scores": None if scores is None else pictures.scores_picture(scores),
-        "text": "" if scores is None else pictures.capital(describe_scores(scores)),
+        "text": "" if scores is None else pictures.capital(format_scores(scores)),
         "caption": LINES if prediction[prediction.attrs["field"]].ndim == 3 else MAPS,
         "draws": prediction.sizes["draw"],
         "boundary": str(prediction.attrs["boundary"]),
-        "ended": f"{float(prediction.attrs['share_ended']):.0%}",
+        "ended": f"{float(prediction.attrs['fraction_diverged']):.0%}",
         "times": f"{len(clock)} times from {clock[0]:.4g} to {clock[-1]:.4g}" + (f" {unit}" if unit != "1" else ""),
     }

@@ -11,9 +11,9 @@ import xarray as xr
 
 from bayespde.core.posterior import Posterior
 from bayespde.results.equations import MAJORITY
-from bayespde.results.foretold import describe_scores
-from bayespde.results.ladder import tempering_ladder
-from bayespde.results.report.material import Foretold, Seen
+from bayespde.results.forecast_verification import format_scores
+from bayespde.results.report.data import DataSummary, ForecastSummary
+from bayespde.results.tempering_history import tempering_history
 
 if TYPE_CHECKING:
     from bayespde.results.figures.style import Figure
@@ -82,9 +82,9 @@ def coefficients_picture(posterior: Posterior) -> Picture | None:
 
 def ladder_picture(posterior: Posterior) -> Picture:
     """The tempering ladder."""
-    from bayespde.results.figures import plot_ladder
+    from bayespde.results.figures import plot_tempering_history
 
-    ladder = tempering_ladder(posterior)
+    ladder = tempering_history(posterior)
     stages, least = ladder["stages"].values, float(np.nanmin(ladder["ess"].values)) if "ess" in ladder else np.nan
     between = f"{stages.min()} to {stages.max()}" if np.ptp(stages) else f"{stages.max()}"
     word = "stage" if stages.max() == 1 else "stages"
@@ -92,10 +92,10 @@ def ladder_picture(posterior: Posterior) -> Picture:
         f"{len(stages)} runs, each from its start to temperature 1 in {between} {word}. "
         f"The smallest effective sample size after a step was {least:.0f} of {ladder.attrs['particles']} particles."
     )
-    return picture(plot_ladder(posterior), alt)
+    return picture(plot_tempering_history(posterior), alt)
 
 
-def smoothing_picture(seen: Seen) -> Picture:
+def smoothing_picture(seen: DataSummary) -> Picture:
     """Observed, smooth, and the difference."""
     from bayespde.results.figures import plot_smoothing
 
@@ -109,7 +109,7 @@ def smoothing_picture(seen: Seen) -> Picture:
     return picture(plot_smoothing(seen.observed, smooth), alt, is_map=True)
 
 
-def derivatives_picture(seen: Seen) -> Picture:
+def derivatives_picture(seen: DataSummary) -> Picture:
     """Derivatives of the smooth field."""
     from bayespde.results.figures import plot_derivatives
 
@@ -124,17 +124,17 @@ def derivatives_picture(seen: Seen) -> Picture:
     return picture(plot_derivatives(shown, seen.observed), alt, is_map=True)
 
 
-def prediction_picture(foretold: Foretold) -> Picture:
+def prediction_picture(foretold: ForecastSummary) -> Picture:
     """Predicted frames beside what came."""
-    from bayespde.results.figures import plot_prediction
+    from bayespde.results.figures import plot_forecast
 
     drawn = foretold.prediction[foretold.prediction.attrs["field"]]
     beside = "beside the frames that came" if foretold.observed is not None else "of frames that nobody has seen yet"
     alt = f"The mean of {drawn.sizes['draw']} predicted courses and how far they spread, {beside}."
     if foretold.scores is not None:
-        alt += f" {capital(describe_scores(foretold.scores))}."
+        alt += f" {capital(format_scores(foretold.scores))}."
     is_map = drawn.ndim > 3
-    return picture(plot_prediction(foretold.prediction, foretold.observed), alt, is_map=is_map)
+    return picture(plot_forecast(foretold.prediction, foretold.observed), alt, is_map=is_map)
 
 
 def scores_picture(scores: xr.Dataset) -> Picture:

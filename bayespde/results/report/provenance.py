@@ -9,7 +9,7 @@ from typing import Any
 from bayespde import __version__
 from bayespde.core.posterior import Posterior
 from bayespde.results.judged import judged_by
-from bayespde.results.report.material import Material, Seen
+from bayespde.results.report.data import DataSummary, ReportData
 
 METHODS = {
     "smc": "tempered sequential Monte Carlo over sets of terms",
@@ -18,7 +18,7 @@ METHODS = {
 }
 
 
-def provenance(material: Material) -> dict[str, Any]:
+def provenance(material: ReportData) -> dict[str, Any]:
     """Versions, seed, data, how it was judged and sampled, and all settings.
 
     Args:
@@ -39,7 +39,7 @@ def provenance(material: Material) -> dict[str, Any]:
         "Rows": _rows(posterior),
         "Candidate terms": f"{len(posterior.library)}, for {posterior.library.target}",
         "Sampler": _sampler(posterior),
-        "Enumeration": "none" if posterior.exact is None else f"{posterior.exact.visited} sets of terms",
+        "Enumeration": "none" if posterior.exact is None else f"{posterior.exact.models_enumerated} sets of terms",
         "Prior": _prior(known),
         "Interrupted": "no" if known.get("complete", True) else "yes",
     }
@@ -56,7 +56,7 @@ def provenance(material: Material) -> dict[str, Any]:
     }
 
 
-def _video(seen: Seen | None, units: Mapping[str, str]) -> dict[str, str]:
+def _video(seen: DataSummary | None, units: Mapping[str, str]) -> dict[str, str]:
     found = {}
     if seen is not None:
         shape = " × ".join(f"{size} ({name})" for name, size in seen.sizes.items())

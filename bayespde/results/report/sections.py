@@ -22,11 +22,11 @@ from bayespde.results.equations import (
     format_value,
     group_masses,
 )
+from bayespde.results.errors_in_variables import errors_in_variables_estimate
 from bayespde.results.judged import judged_by
-from bayespde.results.ladder import tempering_ladder
 from bayespde.results.mathml import equation_mathml, number_html, term_mathml, unit_html
 from bayespde.results.remedies import REMEDIES
-from bayespde.results.second import second_estimate
+from bayespde.results.tempering_history import tempering_history
 
 # Rows of a table of terms, and of one of equations.
 LARGEST, TOP = 40, 6
@@ -88,7 +88,7 @@ def inclusion(posterior: Posterior) -> dict[str, Any]:
 
 def coefficients(posterior: Posterior) -> dict[str, Any]:
     """Coefficients of the most probable equation with intervals and units, and the other estimate of them."""
-    best, second = equations(posterior, top=1)[0], second_estimate(posterior)
+    best, second = equations(posterior, top=1)[0], errors_in_variables_estimate(posterior)
     others = {}
     if second is not None:
         others = {
@@ -139,14 +139,14 @@ def _foretold_error(point: xr.Dataset) -> str:
 
 def ladder(posterior: Posterior) -> dict[str, Any]:
     """What every run went through."""
-    found = tempering_ladder(posterior)
+    found = tempering_history(posterior)
     rows = [
         {
             "run": run + 1,
             "stages": int(found["stages"][run]),
             "evidence": f"{float(found['log_evidence'][run]):.2f}",
             "ess": f"{float(np.nanmin(found['ess'].values[run])):.0f}" if "ess" in found else "unknown",
-            "ancestors": len(np.unique(posterior.ancestors[run])),
+            "ancestors": len(np.unique(posterior.eve_index[run])),
         }
         for run in range(found.sizes["run"])
     ]
@@ -158,7 +158,7 @@ def checks(diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "headline": diagnosis.headline,
         "failed": [
-            {"name": c.name, "because": c.because, "distrust": c.distrust, "remedy": REMEDIES[c.name]}
+            {"name": c.name, "because": c.reason, "affects": c.affects, "remedy": REMEDIES[c.name]}
             for c in diagnosis.failed
         ],
         "tables": {
@@ -223,7 +223,7 @@ def _check_rows(found: Iterable[Check]) -> list[dict[str, Any]]:
             "value": _number(f"{c.value if abs(c.value) > NOTHING else 0:.3g}"),
             "limit": f"{c.limit:g}",
             "passed": c.passed,
-            "because": c.because,
+            "because": c.reason,
         }
         for c in found
     ]

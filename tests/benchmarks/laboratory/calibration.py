@@ -58,7 +58,7 @@ def mean_of(values: np.ndarray, experiment: np.ndarray) -> Estimate:
 
 
 def calibration(probability: np.ndarray, truth: np.ndarray, experiment: np.ndarray, *, bins: int = 6) -> Calibration:
-    """Judge the probabilities in the middle.
+    """ModelPosterior the probabilities in the middle.
 
     The slope is that of the logistic regression of the truth on the claimed log odds [cox1958].
 

@@ -27,7 +27,7 @@ from scipy.ndimage import gaussian_filter1d
 
 import bayespde as bp
 from bayespde.core.errors import BayespdeError
-from bayespde.solve.method import Method
+from bayespde.solve.config import SolverConfig
 
 EXPECTED_TERMS = 3
 SIZES = (0.05, 2.0)
@@ -107,7 +107,7 @@ def spec(experiment: Experiment, points: int = FINE, **changes: Any) -> bp.Simul
         points={"x": points},
         times={"start": 0.0, "stop": experiment.duration, "frames": experiment.frames},
         initial={"kind": "random_waves", **start},
-        method=Method(**{"rtol": 1e-7, "maximum_steps": 12_000} | changes),
+        method=SolverConfig(**{"rtol": 1e-7, "maximum_steps": 12_000} | changes),
     )
 
 

@@ -15,7 +15,7 @@ from bayespde.results.equations import closed_form
 from laboratory.experiments import LIBRARY, draw, observed
 from laboratory.store import Store
 
-SPLINE = bp.Smoothing(method="spline")
+SPLINE = bp.SmoothingConfig(method="spline")
 SAMPLER = bp.SMCConfig(particles=256, runs=1)
 
 
@@ -45,7 +45,7 @@ def sampled(field: xr.DataArray, library: bp.Library = LIBRARY) -> tuple[bp.Smoo
     smooth = bp.fit_field(field, options=SPLINE)
     statistics = bp.assemble(library, field, smooth=smooth)
     model = bp.SpinModel(statistics, library)
-    return smooth, bp.sample(model, config=SAMPLER, exact_terms=len(library), seed=0)
+    return smooth, bp.sample(model, config=SAMPLER, enumerate_up_to=len(library), seed=0)
 
 
 def best_of(posterior: bp.Posterior) -> list[str]:
@@ -56,7 +56,7 @@ def best_of(posterior: bp.Posterior) -> list[str]:
 
 def failed(posterior: bp.Posterior) -> list[str]:
     """Names of the checks of fit that failed."""
-    return [c.name for c in bp.check_fit(posterior) if not c.passed]
+    return [c.name for c in bp.model_checks(posterior) if not c.passed]
 
 
 def given_true_terms(statistics: bp.SufficientStatistics, true: np.ndarray) -> dict[str, Any]:
@@ -92,12 +92,12 @@ def bagging(seed: int, store: Store) -> dict[str, Any]:
 
 
 def refined(seed: int, store: Store) -> dict[str, Any]:
-    """`bp.refine`: all equations by the likelihood of the pixels; what the rows say where that cannot be trusted."""
+    """`bp.fit_trajectories`: all equations by the likelihood of the pixels; what the rows say where that cannot be trusted."""
     field, start = observed(draw(seed)), time.process_time()
     smooth, posterior = sampled(field)
     earlier = {name: store.read("rows", seed)[name] for name in ("inclusion", "best", "failed")}
     try:
-        found = bp.refine(posterior, field, smooth=smooth, sampler=SAMPLER)
+        found = bp.fit_trajectories(posterior, field, smooth=smooth, sampler=SAMPLER)
     except BayespdeError as error:
         return earlier | {"kept": str(error).splitlines()[0], "seconds": time.process_time() - start}
     true, provenance = draw(seed).true, found.posterior.statistics.provenance

@@ -14,8 +14,8 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
 import bayespde as bp
+from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
-from bayespde.solve.method import Method
 from bayespde.solve.stencils import right_hand_side
 from laboratory.experiments import LIBRARY, Experiment, clean, draw, moved_by, observed, white
 from laboratory.measure import SAMPLER, SPLINE, best_of, failed
@@ -37,7 +37,7 @@ def a_missing_term(experiment: Experiment) -> tuple[xr.DataArray, bp.Library]:
     one_by_one = torch.diag(torch.tensor([experiment.truth[t.name] for t in terms], dtype=torch.float64))
     equation = bp.Equation(terms, (1.0,) * len(terms), LIBRARY.target, "u")
     grid = Grid.of(field.isel(time=0, drop=True))
-    full = right_hand_side(equation, grid, method=Method(), coefficients=one_by_one).full
+    full = right_hand_side(equation, grid, method=SolverConfig(), coefficients=one_by_one).full
     parts = full(torch.from_numpy(field.values)[:, None])
     lost = terms[int((parts**2).mean(dim=(0, 2)).argmax())].name
     return observed(experiment), LIBRARY.chosen(~LIBRARY.spins([lost]))

@@ -16,12 +16,12 @@ import xarray as xr
 import bayespde as bp
 from bayespde.core.errors import BayespdeError
 from bayespde.model.priors import complexity_logits
-from bayespde.refinement import recording_of
+from bayespde.noise.observation_model import ObservationModel
 from bayespde.results.equations import closed_form
 from bayespde.smooth.smooth_field import SmoothField
-from bayespde.solve.recording import Recording
-from bayespde.solve.trajectory import Trajectory, TrajectoryConfig, basis_of, fit_trajectory
-from bayespde.solve.trajectory_problem import TrajectoryProblem
+from bayespde.stages.fit_trajectories import estimate_observation_model
+from bayespde.trajectory.fit import Trajectory, TrajectoryConfig, basis_of, fit_trajectory
+from bayespde.trajectory.problem import TrajectoryProblem
 from laboratory.experiments import LIBRARY
 from laboratory.known import clean
 from laboratory.measure import SAMPLER, SPLINE
@@ -44,7 +44,7 @@ class Case:
         self.true = LIBRARY.spins(list(self.truth))
         self.smooth: SmoothField = bp.fit_field(self.field, options=SPLINE)
         self.statistics = bp.assemble(LIBRARY, self.field, smooth=self.smooth)
-        self.pilot, self.draws, self.recording = recording_of(self.field, self.smooth)
+        self.pilot, self.draws, self.observation = estimate_observation_model(self.field, self.smooth)
 
     @property
     def wanted(self) -> np.ndarray:
@@ -54,7 +54,7 @@ class Case:
     def trajectory(self, spins: np.ndarray) -> Trajectory | None:
         """Of a set of terms, begun at the coefficients that the rows give them; None if there is none."""
         begin = bp.Equation(LIBRARY.chosen(spins).terms, tuple(self.statistics.least_squares(spins)[spins]), "u_t", "u")
-        given = {"pilot": self.pilot, "draws": self.draws, "recording": self.recording}
+        given = {"pilot": self.pilot, "draws": self.draws, "observation": self.observation}
         try:
             return fit_trajectory(begin, self.field, config=CONFIG, **given)
         except BayespdeError:
@@ -62,11 +62,11 @@ class Case:
 
     def bound(self) -> np.ndarray:
         """Cramér-Rao bound of the standard deviations of the true coefficients."""
-        scale = float(self.recording.size)
+        scale = float(self.observation.size)
         start: xr.DataArray = self.clean.isel(time=0, drop=True)
-        basis = basis_of(self.pilot.values, self.draws, self.recording, len(self.field), CONFIG)
+        basis = basis_of(self.pilot.values, self.draws, self.observation, len(self.field), CONFIG)
         equation = bp.Equation(LIBRARY.chosen(self.true).terms, tuple(self.wanted), "u_t", "u")
-        problem = TrajectoryProblem.of(equation, self.field, basis, Recording(scale), CONFIG.method)
+        problem = TrajectoryProblem.of(equation, self.field, basis, ObservationModel(scale), CONFIG.method)
         while (finer := problem.finer()) is not None:
             problem = finer
         parameters = problem.start(start.values)
@@ -107,8 +107,8 @@ def odds(name: str, noise: float, seed: int) -> dict[str, Any]:
     is what `discover` would say: by the pixels where they are trusted, else by the rows.
     """
     case = Case(name, noise, seed)
-    rows = bp.sample(bp.SpinModel(case.statistics, LIBRARY), config=SAMPLER, exact_terms=len(LIBRARY), seed=0)
-    refined = bp.refine(rows, case.field, smooth=case.smooth, sampler=SAMPLER)
+    rows = bp.sample(bp.SpinModel(case.statistics, LIBRARY), config=SAMPLER, enumerate_up_to=len(LIBRARY), seed=0)
+    refined = bp.fit_trajectories(rows, case.field, smooth=case.smooth, sampler=SAMPLER)
     ours = refined.posterior if refined.is_trusted else rows
     logits = complexity_logits(LIBRARY.complexities)
     at_truth = case.trajectory(case.true)

@@ -19,8 +19,8 @@ class Problem(NamedTuple):
         log_odds: Of the prior, `[K]`.
         g: Of the g-prior, or infinite.
         ridge: Precision of the isotropic slab on unit columns, or 0.
-        pilot_rows: a0 of the noise prior `InverseGamma(a0/2, a0 v0/2)`.
-        pilot_variance: v0.
+        prior_rows: a0 of the noise prior `InverseGamma(a0/2, a0 v0/2)`.
+        prior_variance: v0.
         order: Place of each column in the library.
     """
 
@@ -30,8 +30,8 @@ class Problem(NamedTuple):
     log_odds: np.ndarray
     g: float
     ridge: float
-    pilot_rows: float
-    pilot_variance: float
+    prior_rows: float
+    prior_variance: float
     order: np.ndarray
 
     def in_library_order(self, values):
@@ -52,7 +52,7 @@ def write(path, model, *, rows=None):
     (g,) = form.mixture[0]
     problem = Problem(
         design, target, form.rows, model.prior_logits.numpy()[order], float(g), form.ridge,
-        form.pilot_rows, form.pilot_variance, order,
+        form.prior_rows, form.prior_variance, order,
     )  # fmt: skip
     np.savez(path, **problem._asdict())
 

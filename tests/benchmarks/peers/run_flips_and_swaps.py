@@ -133,8 +133,8 @@ def sample(problem, *, iterations, seed, slots, full):
     start, cpu = time.perf_counter(), time.process_time()
     gram = both.T @ both
     terms = len(problem.log_odds)
-    settings = (problem.rows + problem.pilot_rows, problem.log_odds, problem.g, problem.ridge)
-    offset = problem.pilot_rows * problem.pilot_variance
+    settings = (problem.rows + problem.prior_rows, problem.log_odds, problem.g, problem.ridge)
+    offset = problem.prior_rows * problem.prior_variance
     keys = random.integers(2**63, size=terms).astype(np.uint64)
     spins = np.full(terms, full)
     visits, log_mass, bits, factored = chain(gram, *settings, offset, spins, keys, iterations, slots)

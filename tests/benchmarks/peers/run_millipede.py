@@ -24,14 +24,14 @@ def build(problem, *, precompute, explore):
         torch.as_tensor(problem.target),
         S=torch.sigmoid(torch.as_tensor(problem.log_odds)),
         include_intercept=False,
-        nu0=problem.pilot_rows,
-        lambda0=problem.pilot_variance,
+        nu0=problem.prior_rows,
+        lambda0=problem.prior_variance,
         precompute_XX=precompute,
         explore=explore,
         verbose_constructor=False,
         **slab,
     )
-    sampler.N_nu0 = problem.rows + problem.pilot_rows
+    sampler.N_nu0 = problem.rows + problem.prior_rows
     return sampler
 
 

@@ -52,8 +52,8 @@ def build(problem, *, jitted):
     settings = {
         "data": (problem.design, problem.target),
         "prior": SpinPrior(problem.log_odds),
-        "nu": problem.pilot_rows,
-        "lamb": problem.pilot_variance,
+        "nu": problem.prior_rows,
+        "lamb": problem.prior_variance,
         "jitted": jitted,
     }
     if problem.ridge > 0:

@@ -1,0 +1,58 @@
+"""Declarations and videos -> fields and derivatives: `simulate`, `smooth`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayespde.cli.options import Output, Seed, Variable
+
+
+def simulate(
+    model: Annotated[str, typer.Argument(help="A declaration with a [simulate] section.")],
+    output: Output = Path("field.nc"),
+    noise: Annotated[float | None, typer.Option(help="Relative noise level, overrides the declaration.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the noise, overrides the declaration.")] = None,
+) -> None:
+    """Integrate a declared equation and write the video."""
+    from bayespde.core.files import atomic_path
+    from bayespde.solve.simulate import SimulationSpec
+    from bayespde.solve.simulate import simulate as simulate_field
+    from bayespde.zoo.declaration import read_declaration
+
+    changes = {k: v for k, v in {"noise": noise, "seed": seed}.items() if v is not None}
+    spec = SimulationSpec.from_mapping(dict(read_declaration(model).simulation) | changes)
+    with atomic_path(output) as temporary:
+        simulate_field(spec, progress=True).to_netcdf(temporary, engine="h5netcdf")
+    typer.echo(output)
+
+
+def smooth(
+    field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u as (t, y, x).")],
+    output: Output = Path("derivatives.nc"),
+    method: Annotated[str, typer.Option(help="auto, spline or network.")] = "auto",
+    noise: Annotated[str, typer.Option(help="auto, gaussian, student_t, poisson or logit.")] = "auto",
+    device: Annotated[str, typer.Option(help="Where networks are trained: cpu or cuda.")] = "cpu",
+    deviations: Annotated[bool, typer.Option("--std", help="Those of networks too: minutes.")] = False,
+    space: Annotated[int, typer.Option(help="Highest order of space derivatives.")] = 2,
+    time: Annotated[int, typer.Option(help="Highest order of time derivatives.")] = 1,
+    variable: Variable = None,
+    seed: Seed = 0,
+) -> None:
+    """Smooth a field and write its derivatives, with their standard deviations if the spline is chosen."""
+    from bayespde.core.files import atomic_path
+    from bayespde.io.read import describe_field, read_field
+    from bayespde.smooth.differentiate import differentiate
+    from bayespde.smooth.fit import SmoothingConfig, fit_field
+
+    options = SmoothingConfig(method=method, noise=noise, device=device)
+    data = read_field(field, variable)
+    typer.echo(f"read {describe_field(data)}")
+    with atomic_path(output) as temporary:
+        fitted = fit_field(data, options=options, seed=seed, progress=True)
+        found = differentiate(fitted, space=space, time=time, deviations=deviations or None)
+        found.to_netcdf(temporary, engine="h5netcdf")
+    typer.echo(fitted.summary())
+    typer.echo(output)

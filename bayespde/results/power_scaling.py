@@ -1,0 +1,69 @@
+"""Posterior -> what it would be under a stronger or weaker prior, and with more or less data, without new sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.errors import ConfigError
+from bayespde.core.pairwise import PairwiseSpins
+from bayespde.core.posterior import Posterior
+
+POWERS = (0.5, 2.0)
+
+
+def power_scaling_sensitivity(posterior: Posterior, *, powers: Sequence[float] = POWERS) -> xr.Dataset:
+    """Inclusion probabilities under powers of the complexity prior, and of the likelihood [kallioinen2024].
+
+    The posterior is proportional to prior times likelihood; here one of the two is raised to a power. A power of 2 of
+    the prior squares the odds that it gives every term, a power of 2 of the likelihood is the same video once more. A
+    term whose probability moves with the prior and hardly with the likelihood is there, or not, because the prior says
+    so.
+
+    Args:
+        posterior: What sampling or enumeration returned: all configurations it holds are weighted anew.
+        powers: Positive.
+
+    Returns:
+        Over `term`: `inclusion`; `prior` and `likelihood`, change of the probability as the power of that part is
+        doubled, to first order. Over `part, power, term`: `scaled`, the probabilities under each power, among the
+        configurations that the posterior holds; `held` is their share of it.
+
+    Raises:
+        ConfigError: If a power is not positive and finite.
+    """
+    if not powers or not all(np.isfinite(p) and p > 0 for p in powers):
+        raise ConfigError(
+            "A power is out of range.", got=powers, wanted="finite numbers above 0", fix="powers=(0.5, 2)"
+        )
+    spins, probability = posterior.configurations()
+    held = probability > 0
+    share = float(probability.sum())
+    spins, probability = spins[held], probability[held] / share
+    parts = _log_parts(posterior, spins, probability)
+    scaled = np.array([[_scaled(spins, probability, part, power) for power in powers] for part in parts.values()])
+    inclusion = probability @ spins
+    slopes = {name: np.log(2) * (probability * (part - probability @ part)) @ spins for name, part in parts.items()}
+    return xr.Dataset(
+        {
+            "inclusion": (("term",), inclusion),
+            **{name: (("term",), slope) for name, slope in slopes.items()},
+            "scaled": (("part", "power", "term"), scaled),
+            "held": ((), share),
+        },
+        coords={"term": list(posterior.library.names), "part": list(parts), "power": list(powers)},
+    )
+
+
+def _log_parts(posterior: Posterior, spins: np.ndarray, probability: np.ndarray) -> dict[str, np.ndarray]:
+    """Log prior and log likelihood of configurations up to constants, `[N]` each."""
+    prior = PairwiseSpins.from_record(posterior.provenance["prior"]).log_density(spins)
+    return {"prior": prior, "likelihood": np.log(probability) - prior}
+
+
+def _scaled(spins: np.ndarray, probability: np.ndarray, part: np.ndarray, power: float) -> np.ndarray:
+    log_weight = np.log(probability) + (power - 1) * part
+    weight = np.exp(log_weight - log_weight.max())
+    return np.asarray(weight @ spins / weight.sum())

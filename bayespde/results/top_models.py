@@ -1,0 +1,89 @@
+"""Posterior -> which sets of terms hold its mass, by run, and which terms come together or replace each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.errors import ConfigError
+from bayespde.core.posterior import Posterior
+
+# Standard deviation of a spin below which it is rounding.
+CERTAIN = 1e-6
+
+
+def top_models(posterior: Posterior, *, top: int = 10) -> xr.Dataset:
+    """List the most probable configurations, and how the runs found them.
+
+    Args:
+        posterior: What sampling or enumeration returned.
+        top: How many configurations at most.
+
+    Returns:
+        Over `configuration`, most probable first: `names`, `size`, `probability` (exact where enumeration ran, else
+        the share of the particles), `cumulated`, `standard_error` (of that share, between runs; NaN for one run) and
+        `distinct_ancestors` (particles of the first stage, over all runs, from which those that hold it descend: few
+        means that they are few draws); over `configuration, term`: `spin`; over `run, configuration`: `share` of the
+        particles. The attribute `captured` is the mass of all that are listed.
+
+    Raises:
+        ConfigError: If `top` is below 1.
+    """
+    if top < 1:
+        raise ConfigError("The number of configurations is out of range.", got=top, wanted="top >= 1", fix="top=10")
+    spins, probability = posterior.configurations()
+    order = np.argsort(-probability, kind="stable")[:top]
+    spins, probability = spins[order], probability[order]
+    # [N, R, P]: which particles hold which configuration.
+    held = np.stack([(posterior.spins == s).all(axis=-1) for s in spins])
+    shares, weights = held.mean(axis=2).T, posterior.run_weights
+    ancestors = [sum(len(np.unique(a[h])) for a, h in zip(posterior.eve_index, runs, strict=True)) for runs in held]
+    names = np.array(posterior.library.names)
+    return xr.Dataset(
+        {
+            "names": (("configuration",), [", ".join(names[s]) for s in spins]),
+            "size": (("configuration",), spins.sum(axis=1)),
+            "probability": (("configuration",), probability),
+            "cumulated": (("configuration",), np.cumsum(probability)),
+            "standard_error": (("configuration",), _error(shares, weights)),
+            "distinct_ancestors": (("configuration",), ancestors),
+            "spin": (("configuration", "term"), spins.astype(np.int8)),
+            "share": (("run", "configuration"), shares),
+        },
+        coords={"term": list(names), "configuration": np.arange(len(spins)), "run": np.arange(len(shares))},
+        attrs={"captured": float(probability.sum())},
+    )
+
+
+def joint_inclusion(posterior: Posterior) -> xr.Dataset:
+    """How often two terms are in the equation together, and whether more or less often than by chance.
+
+    Args:
+        posterior: What sampling or enumeration returned.
+
+    Returns:
+        Over `term, other`: `probability` that both are in, on the diagonal that of the term alone; `correlation` of
+        the two spins: -1 where one stands in for the other, +1 where they come together, NaN where one is certain.
+        Both among the configurations that the posterior holds.
+    """
+    spins, probability = posterior.configurations()
+    weights = probability / probability.sum()
+    both = np.einsum("n,ni,nj->ij", weights, spins, spins)
+    mean = np.diagonal(both)
+    deviation = np.sqrt(np.maximum(mean * (1 - mean), 0.0))
+    scale, varies = np.outer(deviation, deviation), deviation > CERTAIN
+    is_open = np.outer(varies, varies)
+    correlation = np.full_like(both, np.nan)
+    np.divide(both - np.outer(mean, mean), scale, out=correlation, where=is_open)
+    return xr.Dataset(
+        {"probability": (("term", "other"), both), "correlation": (("term", "other"), np.clip(correlation, -1, 1))},
+        coords={"term": list(posterior.library.names), "other": list(posterior.library.names)},
+    )
+
+
+def _error(shares: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Standard error of shares `[R, N]` pooled with weights `[R]`; NaN for one run."""
+    runs = len(shares)
+    if runs < 2:
+        return np.full(shares.shape[1], np.nan)
+    return np.asarray(shares.std(axis=0, ddof=1) * np.sqrt(np.sum(weights**2)))

@@ -1,0 +1,143 @@
+"""State -> state at the same temperature: Gibbs sweeps over spins, and exchanges of an up and a down spin."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from bayespde.smc.base import Moves, SMCState, Target
+from bayespde.smc.geometric_path import check_path
+
+
+def tempered_log_ratio(log_prior: torch.Tensor, log_likelihood: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Log ratio of tempered densities from differences of log prior and log likelihood, `[P]`, float64.
+
+    A likelihood counts for nothing at temperature 0, nor where both sides are impossible.
+    """
+    if temperature == 0:
+        return log_prior
+    return log_prior + temperature * torch.nan_to_num(log_likelihood, nan=0.0, posinf=torch.inf, neginf=-torch.inf)
+
+
+def update_site(state: SMCState, target: Target, *, site: int, uniforms: torch.Tensor) -> tuple[SMCState, torch.Tensor]:
+    """Draw one spin of every particle from its conditional distribution given the other spins.
+
+    Args:
+        state: Particles at `state.temperature`.
+        target: What to sample.
+        site: Index of the spin.
+        uniforms: `[P]`, float64, in [0, 1).
+
+    Returns:
+        The new state, and the conditional probability of the spin being up, `[P]`, float64.
+    """
+    flipped = state.spins.clone()
+    flipped[:, site] = ~flipped[:, site]
+    log_prior, log_likelihood = target.log_prior(flipped), target.log_likelihood(flipped)
+    log_odds = tempered_log_ratio(log_prior - state.log_prior, log_likelihood - state.log_likelihood, state.temperature)
+    # the probability is never formed as 1 - p: that would be exactly 0 for log odds above 37
+    accepted = torch.logit(uniforms) < log_odds
+    up = torch.sigmoid(torch.where(state.spins[:, site], -log_odds, log_odds))
+    moved = state._replace(
+        spins=torch.where(accepted[:, None], flipped, state.spins),
+        log_prior=torch.where(accepted, log_prior, state.log_prior),
+        log_likelihood=torch.where(accepted, log_likelihood, state.log_likelihood),
+    )
+    return moved, up
+
+
+def exchange(
+    state: SMCState, target: Target, *, pair: torch.Tensor, uniforms: torch.Tensor
+) -> tuple[SMCState, torch.Tensor]:
+    """Metropolis step that flips both spins of a pair drawn uniformly from up x down (a symmetric proposal).
+
+    Args:
+        state: Particles at `state.temperature`.
+        target: What to sample.
+        pair: Index of an up and a down spin per particle, `[P, 2]`, int64; -1 leaves the particle alone.
+        uniforms: `[P]`, float64, in [0, 1).
+
+    Returns:
+        The new state, and the acceptance probability, `[P]`, float64.
+    """
+    possible = (pair >= 0).all(dim=1)
+    change = torch.zeros_like(state.spins).scatter_(1, pair.clamp(min=0), possible[:, None].expand(-1, 2))
+    proposed = state.spins ^ change
+    log_prior, log_likelihood = target.log_prior(proposed), target.log_likelihood(proposed)
+    log_ratio = tempered_log_ratio(
+        log_prior - state.log_prior, log_likelihood - state.log_likelihood, state.temperature
+    )
+    accepted = possible & (torch.log(uniforms) < log_ratio)
+    moved = state._replace(
+        spins=torch.where(accepted[:, None], proposed, state.spins),
+        log_prior=torch.where(accepted, log_prior, state.log_prior),
+        log_likelihood=torch.where(accepted, log_likelihood, state.log_likelihood),
+    )
+    return moved, possible * torch.exp(log_ratio.clamp(max=0))
+
+
+def choose_pair(spins: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+    """Draw an up and a down spin of each particle (`[P, K]`, bool): `[P, 2]`, int64, -1 if there is none."""
+    keys = torch.rand(spins.shape, generator=generator, dtype=torch.float64)
+    up = torch.where(spins, keys, -1.0).max(dim=1)
+    down = torch.where(spins, -1.0, keys).max(dim=1)
+    pair = torch.stack([up.indices, down.indices], dim=1)
+    return torch.where(((up.values >= 0) & (down.values >= 0))[:, None], pair, -1)
+
+
+@dataclass(frozen=True)
+class GibbsFlips:
+    """Sweeps over all spins in an order drawn once per sweep; leaves the tempered target invariant.
+
+    The plain reference: any target, nothing but its log density.
+
+    Attributes:
+        target: What to sample.
+        swaps: Number of exchange proposals after each sweep.
+    """
+
+    target: Target
+    swaps: int = 0
+
+    def __call__(self, state: SMCState, *, sweeps: float, generator: torch.Generator) -> tuple[SMCState, Moves]:
+        """Move every particle.
+
+        Args:
+            state: Particles at `state.temperature`.
+            sweeps: Number of sweeps, rounded up.
+            generator: Source of randomness.
+
+        Returns:
+            The new state, and what happened.
+        """
+        (particles, terms), sweeps = state.spins.shape, math.ceil(sweeps)
+        conditional = torch.zeros(terms, dtype=torch.float64)
+        changed = 0.0
+        for _ in range(sweeps):
+            before = state.spins
+            for site in torch.randperm(terms, generator=generator).tolist():
+                uniforms = torch.rand(particles, generator=generator, dtype=torch.float64)
+                state, up = update_site(state, self.target, site=site, uniforms=uniforms)
+                conditional[site] += up.mean()
+            for _ in range(self.swaps if terms > 1 else 0):
+                pair = choose_pair(state.spins, generator=generator)
+                uniforms = torch.rand(particles, generator=generator, dtype=torch.float64)
+                state, _ = exchange(state, self.target, pair=pair, uniforms=uniforms)
+            changed += float((before ^ state.spins).double().mean())
+        return state, Moves(conditional / sweeps, changed / sweeps)
+
+    def sweeps_for(self, state: SMCState, *, flips: float) -> float:
+        """One: what a sweep costs does not depend on how many spins it flips."""
+        return 1.0
+
+    def on_path(self, path: Target) -> GibbsFlips:
+        """The same moves on a bridge to the same target."""
+        check_path(self.path, path, same=False)
+        return GibbsFlips(path, swaps=self.swaps)
+
+    @property
+    def path(self) -> Target:
+        """The target or bridge on which the particles are."""
+        return self.target

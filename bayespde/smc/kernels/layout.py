@@ -1,0 +1,150 @@
+"""What the compiled kernels share: the arrays of a configuration, and loops over vectors."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from bayespde.core.triangular import ridged
+from bayespde.smc.base import LinearTarget
+
+
+class FactorisedRows(NamedTuple):
+    """What all configurations share.
+
+    Attributes:
+        factor: Upper triangular factor of unit-norm columns and the target, `[K+1, K+1]`, float64.
+        columns: Its transpose, `[K+1, K+1]`.
+        gram: Its Gram matrix, `[K+1, K+1]`.
+        tolerance: Configurations with a smaller pivot are refused.
+    """
+
+    factor: np.ndarray
+    columns: np.ndarray
+    gram: np.ndarray
+    tolerance: float
+
+
+class Active(NamedTuple):
+    """A configuration and everything that its neighbours' evidence needs; overwritten in place.
+
+    Attributes:
+        terms: Active columns in the order of their arrival, `[cap]`, int64.
+        place: Position of each column among them, -1 if inactive, `[K]`, int64.
+        rows: W, `[cap, K+1]`; the last column belongs to the target.
+        basis: Q, `[cap, K+1]`, as long as it is kept.
+        vectors: One value a column, `[5, K+1]`, by the names below.
+        inverse: Inverse of the triangular factor, upper triangle, `[cap, cap]`.
+        spread: Diagonal of the inverse Gram matrix of the active columns, `[cap]`.
+        solution: Least-squares coefficients of the active columns, `[cap]`.
+        number: Residual sum of squares, log determinant, log likelihood, sum of rates, `[4]`.
+        size: Number of active columns k, whether room has ever run out, whether the basis is kept, `[3]`, int64.
+        scratch: Work space, `[K+1]`.
+    """
+
+    terms: np.ndarray
+    place: np.ndarray
+    rows: np.ndarray
+    basis: np.ndarray
+    vectors: np.ndarray
+    inverse: np.ndarray
+    spread: np.ndarray
+    solution: np.ndarray
+    number: np.ndarray
+    size: np.ndarray
+    scratch: np.ndarray
+
+
+# rows of `vectors`: the target's residual; D, the squared residual norm of each inactive column, 0 for active ones; Y,
+# the product of its residual with the target's; log likelihood after a flip; probability that a Gibbs update flips
+RESIDUAL, PIVOT, PRODUCT, NEIGHBOUR, RATE = range(5)
+RSS, LOGDET, LOG_LIKELIHOOD, TOTAL_RATE = range(4)
+SIZE, FULL, KEPT = range(3)
+
+
+def make_problem(target: LinearTarget) -> FactorisedRows:
+    """Prepare a target's factor for the compiled kernels, the ridge folded in."""
+    upper = np.ascontiguousarray(np.triu(ridged(target.factor, target.ridge)), dtype=np.float64)
+    return FactorisedRows(upper, np.ascontiguousarray(upper.T), upper.T @ upper, float(target.pivot_tolerance))
+
+
+def compacted(couplings: np.ndarray) -> np.ndarray:
+    """Couplings `[K, K]` for the compiled code, float64; `[0, 0]` if nothing is coupled, which it then skips."""
+    return np.ascontiguousarray(couplings, dtype=np.float64) if np.any(couplings) else np.empty((0, 0))
+
+
+@njit(cache=True)
+def make_active(columns: int, cap: int) -> Active:
+    """Room for configurations of at most `cap` of `columns` terms."""
+    return Active(
+        np.zeros(cap, np.int64),
+        np.full(columns, -1, np.int64),
+        np.zeros((cap, columns + 1)),
+        np.zeros((cap, columns + 1)),
+        np.zeros((5, columns + 1)),
+        np.zeros((cap, cap)),
+        np.zeros(cap),
+        np.zeros(cap),
+        np.zeros(4),
+        np.zeros(3, np.int64),
+        np.zeros(columns + 1),
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def dot(a: np.ndarray, b: np.ndarray) -> float:
+    """Product of two vectors; the only place where sums may be reordered for speed."""
+    total = 0.0
+    for i in range(a.shape[0]):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def add_multiple(factor: float, source: np.ndarray, target: np.ndarray) -> None:
+    """`target += factor * source`."""
+    for i in range(source.shape[0]):
+        target[i] += factor * source[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def subtract_rows(rows: np.ndarray, column: int, count: int, target: np.ndarray) -> None:
+    """`target -= rows[:count, column]' rows[:count]`, four rows at a time to read and write the target less often."""
+    width, i = target.shape[0], 0
+    while i + 4 <= count:
+        a, b, c, d = rows[i, column], rows[i + 1, column], rows[i + 2, column], rows[i + 3, column]
+        for j in range(width):
+            target[j] -= a * rows[i, j] + b * rows[i + 1, j] + c * rows[i + 2, j] + d * rows[i + 3, j]
+        i += 4
+    while i < count:
+        a = rows[i, column]
+        for j in range(width):
+            target[j] -= a * rows[i, j]
+        i += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def copy_active(source: Active, target: Active) -> None:
+    """Overwrite a configuration with another one."""
+    k, columns, kept = source.size[SIZE], source.place.shape[0], source.size[KEPT]
+    for i in range(k):
+        target.terms[i] = source.terms[i]
+        target.spread[i] = source.spread[i]
+        target.solution[i] = source.solution[i]
+        for j in range(columns + 1):
+            target.rows[i, j] = source.rows[i, j]
+        if kept:
+            for j in range(columns + 1):
+                target.basis[i, j] = source.basis[i, j]
+        for j in range(i, k):
+            target.inverse[i, j] = source.inverse[i, j]
+    for j in range(columns):
+        target.place[j] = source.place[j]
+    for i in range(5):
+        for j in range(columns + 1):
+            target.vectors[i, j] = source.vectors[i, j]
+    for i in range(4):
+        target.number[i] = source.number[i]
+    target.size[SIZE], target.size[KEPT] = k, kept

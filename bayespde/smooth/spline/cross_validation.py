@@ -1,0 +1,137 @@
+"""Data in the basis of a smoother -> the smoothing weights that best predict pixels, frames or blocks left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+
+import numpy as np
+from scipy.optimize import minimize
+
+from bayespde.smooth.spline.basis import AxisBasis, apply_per_axis
+
+# Log prediction error of a shrinkage of the data coefficients.
+Score = Callable[[np.ndarray], float]
+
+LOG_WEIGHT_BOUNDS = (-30.0, 30.0)
+# Blocks left out: more centres than these tell weights no better apart.
+CENTRES = 200
+
+
+def pixel_score(energy: np.ndarray, rest: float, *, share: float, observed: int) -> Score:
+    """Generalised cross-validation [cravenwahba1979].
+
+    Args:
+        energy: Squared data coefficients.
+        rest: Energy of the data outside the basis.
+        share: Of the pixels that were observed.
+        observed: Their number.
+    """
+
+    def score(shrink: np.ndarray) -> float:
+        residual = rest + np.sum((1 - shrink) ** 2 * energy)
+        spare = max(observed - shrink.sum() * share, 1e-9)
+        return float(np.log(residual + 1e-300) - 2 * np.log(spare))
+
+    return score
+
+
+def frame_score(values: np.ndarray, bases: tuple[AxisBasis, ...], data: np.ndarray, rest: float) -> Score:
+    """Generalised cross-validation that leaves out whole frames.
+
+    Every spatial mode is a time series of its own, smoothed by a filter with its own degrees of freedom, and the scores
+    of the modes add up.
+    """
+    series = apply_per_axis([np.eye(len(values)), *(b.grid.T for b in bases[1:])], values)
+    energy = data**2
+    # What the time basis cannot follow, of every spatial mode.
+    outside = np.maximum(np.sum(series**2, axis=0) - energy.sum(axis=0), 0.0)
+
+    def score(shrink: np.ndarray) -> float:
+        spare = np.maximum(1 - shrink.sum(axis=0) / len(values), 1e-9)
+        left = outside + np.sum((1 - shrink) ** 2 * energy, axis=0)
+        return float(np.log(max(rest - outside.sum(), 0.0) + np.sum(left / spare**2) + 1e-300))
+
+    return score
+
+
+def block_score(
+    values: np.ndarray,
+    bases: tuple[AxisBasis, ...],
+    data: np.ndarray,
+    observed: np.ndarray,
+    half: tuple[int, ...],
+) -> Score:
+    """Cross-validation of pixels that are predicted without a block around them, h-block [burman1994].
+
+    With H the smoother and S a block, what is left of it when it is not seen is (I - H_SS)^-1 r_S with r the residuals
+    of the fit that has seen it; the entry of the centre counts. Centres are those of a grid over the field.
+
+    Args:
+        values: The field, missing pixels filled.
+        bases: One per axis.
+        data: Coefficients of the data.
+        observed: Which pixels were; only these are centres. Shape of `values`.
+        half: Samples of a block to either side of its centre, per axis.
+    """
+    each = int(np.ceil(CENTRES ** (1 / values.ndim)))
+    centres = [_spread(len(b.grid), h, each) for b, h in zip(bases, half, strict=True)]
+    reached = [c[:, None] + np.arange(-h, h + 1) for c, h in zip(centres, half, strict=True)]
+    rows = [b.grid[index] for b, index in zip(bases, reached, strict=True)]
+    pairs = [(r[:, :, None] * r[:, None, :]).reshape(-1, r.shape[-1]) for r in rows]
+    flat = [r.reshape(-1, r.shape[-1]) for r in rows]
+    seen = observed[np.ix_(*centres)].ravel()
+    inside = values[np.ix_(*(index.ravel() for index in reached))]
+    size = int(np.prod([2 * h + 1 for h in half]))
+
+    def score(shrink: np.ndarray) -> float:
+        smoother = _by_block(apply_per_axis(pairs, shrink), centres, half, 2)[seen]
+        residual = _by_block(inside - apply_per_axis(flat, shrink * data), centres, half, 1)[seen]
+        left = np.linalg.solve(
+            np.eye(size) - smoother.reshape(-1, size, size) * (1 - 1e-9), residual.reshape(-1, size, 1)
+        )
+        return float(np.log(np.mean(left[:, size // 2, 0] ** 2) + 1e-300))
+
+    return score
+
+
+def _spread(count: int, half: int, most: int) -> np.ndarray:
+    """Centres of at most so many blocks, spread over the samples of an axis that have whole blocks around them."""
+    return np.unique(np.round(np.linspace(half, count - 1 - half, most)).astype(int))
+
+
+def _by_block(values: np.ndarray, centres: list[np.ndarray], half: tuple[int, ...], repeat: int) -> np.ndarray:
+    """Samples ordered by centre and place along every axis -> `[centres, places ...]`, each place `repeat` times."""
+    shape = [n for c, h in zip(centres, half, strict=True) for n in (len(c), *[2 * h + 1] * repeat)]
+    axes = np.arange(len(shape)).reshape(len(half), repeat + 1)
+    ordered = values.reshape(shape).transpose([*axes[:, 0], *axes[:, 1:].T.ravel()])
+    return ordered.reshape(-1, *ordered.shape[len(half) :])
+
+
+def shrinkage(weights: tuple[float, ...], penalties: list[np.ndarray]) -> np.ndarray:
+    """Factor by which every data coefficient is shrunk."""
+    return 1.0 / (1.0 + reduce(np.add.outer, [w * p for w, p in zip(weights, penalties, strict=True)]))
+
+
+def choose_weights(score: Score, penalties: list[np.ndarray]) -> tuple[float, ...]:
+    """Minimise a score over one log weight per axis."""
+    # One unit of log weight is measured where each penalty starts to bite, so that the search is well scaled.
+    reference = [float(np.median(p[p > 0])) if np.any(p > 0) else 1.0 for p in penalties]
+
+    def at(log_weights: np.ndarray) -> float:
+        return score(shrinkage(tuple(np.exp(log_weights) / reference), penalties))
+
+    starts = [np.full(len(penalties), s) for s in (-12.0, -4.0, 2.0, 8.0)]
+    best = min(starts, key=at)
+    found = minimize(
+        at,
+        best,
+        method="Nelder-Mead",
+        bounds=[LOG_WEIGHT_BOUNDS] * len(penalties),
+        options={
+            "xatol": 0.02,
+            "fatol": 1e-7,
+            "initial_simplex": np.vstack([best, best + 3 * np.eye(len(penalties))]),
+        },
+    )
+    return tuple(float(w) for w in np.exp(found.x) / reference)

@@ -1,0 +1,168 @@
+"""Finished stages <-> files in a run folder: read back where the key matches, computed and written otherwise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+import xarray as xr
+
+from bayespde import __version__
+from bayespde.core.errors import FileError
+from bayespde.core.field import field_hash
+from bayespde.core.files import atomic_path, existing_file
+from bayespde.core.posterior import Posterior
+from bayespde.core.statistics import SufficientStatistics
+from bayespde.results.inference_data import load, save
+from bayespde.smooth.smooth_field import SmoothField
+
+Result = TypeVar("Result")
+INCOMPLETE = "incomplete"
+RECORD = "provenance.json"
+PREDICTION, OBSERVED = "forecast.nc", "observed.nc"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where finished stages are kept.
+
+    Attributes:
+        path: The folder; None keeps nothing.
+    """
+
+    path: Path | None
+
+    def smooth(self, key: str, compute: Callable[[], SmoothField]) -> SmoothField:
+        """The smooth field, from `smooth.nc` if that was made under `key`."""
+        return self._stage(
+            "smooth.nc",
+            key,
+            compute,
+            lambda r, p: _write(r.to_dataset(), p),
+            lambda p: SmoothField.from_dataset(_read(p)),
+        )
+
+    def statistics(self, key: str, compute: Callable[[], SufficientStatistics]) -> SufficientStatistics:
+        """The statistics, from `statistics.nc` if that was made under `key`."""
+        return self._stage(
+            "statistics.nc",
+            key,
+            compute,
+            lambda r, p: _write(r.to_dataset(), p),
+            lambda p: SufficientStatistics.from_dataset(_read(p)),
+        )
+
+    def rows(self, key: str, compute: Callable[[], Posterior]) -> Posterior:
+        """The posterior over rows, from `weak_posterior.nc` if that was made under `key`; an interrupted one is made anew."""
+        return self._stage("weak_posterior.nc", key, compute, save, load, finished=_is_complete)
+
+    def posterior(self, key: str, compute: Callable[[], Posterior]) -> Posterior:
+        """The posterior, from `posterior.nc` if that was made under `key`; an interrupted one is made anew."""
+        return self._stage("posterior.nc", key, compute, save, load, finished=_is_complete)
+
+    def _stage(
+        self,
+        name: str,
+        key: str,
+        compute: Callable[[], Result],
+        write: Callable[[Result, Path], None],
+        read: Callable[[Path], Result],
+        finished: Callable[[Result], bool] = lambda _: True,
+    ) -> Result:
+        if self.path is None:
+            return compute()
+        file = self.path / name
+        if self._finished().get(name) == key and file.is_file():
+            return _read_back(file, read)
+        # Opened before the work, so that an unwritable folder is found out before hours of it, not after.
+        with atomic_path(file) as temporary:
+            result = compute()
+            write(result, temporary)
+        self._record(self.path, name, key if finished(result) else INCOMPLETE)
+        return result
+
+    def _finished(self) -> dict[str, str]:
+        file = Path(self.path or ".") / RECORD
+        if not file.is_file():
+            return {}
+        try:
+            return dict(json.loads(file.read_text(encoding="utf-8"))["stages"])
+        except (ValueError, KeyError, TypeError):
+            return {}  # a record that cannot be read proves nothing finished, so every stage is computed again
+
+    def _record(self, path: Path, name: str, key: str) -> None:
+        record = {
+            "version": __version__,
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "stages": self._finished() | {name: key},
+        }
+        with atomic_path(path / RECORD) as temporary:
+            temporary.write_text(json.dumps(record, indent=2), encoding="utf-8")
+
+
+def _is_complete(found: Posterior) -> bool:
+    return bool(found.provenance.get("complete", True))
+
+
+def stage_key(*parts: Any) -> str:
+    """Sixteen hexadecimal digits that identify the inputs of a stage."""
+    return sha256("\n".join(map(str, (__version__, *parts))).encode()).hexdigest()[:16]
+
+
+def read_smooth(file: Path) -> SmoothField:
+    """The smooth field of a run folder.
+
+    Raises:
+        FileError: If it is missing or cannot be read.
+    """
+    return _read_back(existing_file(file), lambda path: SmoothField.from_dataset(_read(path)))
+
+
+def read_dataset(file: Path) -> xr.Dataset:
+    """What else is in a run folder, such as a prediction.
+
+    Raises:
+        FileError: If it is missing or cannot be read.
+    """
+    return _read_back(existing_file(file), _read)
+
+
+def check_belong(posterior: Posterior, smooth: SmoothField) -> None:
+    """Check that the stages of a run folder are of one field.
+
+    Raises:
+        FileError: If not.
+    """
+    if posterior.provenance.get("data", field_hash(smooth.field)) != field_hash(smooth.field):
+        raise FileError(
+            "The posterior and the smooth field are of different videos.",
+            got="a run that was interrupted between two stages",
+            wanted="stages of one video",
+            fix="run the discovery again; it resumes after the stages that are finished",
+        )
+
+
+def _write(dataset: xr.Dataset, path: Path) -> None:
+    dataset.to_netcdf(path, engine="h5netcdf")
+
+
+def _read(path: Path) -> xr.Dataset:
+    with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as dataset:
+        return dataset.load()
+
+
+def _read_back(file: Path, read: Callable[[Path], Result]) -> Result:
+    try:
+        return read(file)
+    except (OSError, KeyError, ValueError) as error:
+        raise FileError(
+            "A finished stage cannot be read back.",
+            got=f"{file}: {error}",
+            wanted="the file as it was written",
+            fix="delete it; the stage is then computed again",
+        ) from error

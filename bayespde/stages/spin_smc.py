@@ -1,0 +1,220 @@
+"""Any Pyro program with one binary site -> posterior samples of that site, in the manner of `pyro.infer.MCMC`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import pyro
+import pyro.distributions as dist
+import torch
+import xarray as xr
+
+from bayespde.core.errors import ConfigError
+from bayespde.core.random import check_workers, spawn_seeds, torch_generator
+from bayespde.model.pyro_target import PyroTarget
+from bayespde.results.diagnostics import convergence, evidence_error
+from bayespde.smc.base import SMCConfig
+from bayespde.smc.collect import Runs, log_mean_exp
+from bayespde.smc.enumeration.enumerate import enumerate_exact
+from bayespde.smc.run import run_all
+
+__all__ = ["SpinSMC"]
+
+
+class SpinSMC:
+    """Tempered sequential Monte Carlo over the binary site of a Pyro program [bingham2019pyro, delmoral2006].
+
+    Where Pyro enumerates binary latents, or cannot, this samples them: any number of spins that depend on each other in
+    any way, and the evidence of the program besides. All other latents must have been summed or integrated out, or be
+    arguments (`PyroTarget` says what a program may be). A program that takes `[P, K]` spins is run once for all
+    particles.
+
+    ::
+
+        smc = SpinSMC(program).run(data)
+        smc.get_samples()["spins"].mean(0)          # inclusion probabilities
+        Predictive(program, smc.get_samples())(new_data)
+
+    Args:
+        program: The Pyro program.
+        site: Name of its binary site.
+        config: Settings of the sampler: particles, independent runs, and the rest.
+        seed: Non-negative integer; same seed, same result, whatever `workers` is. Pyro's own seed is left alone.
+        workers: Runs at a time.
+        progress: Show bars.
+
+    Raises:
+        ConfigError: If `config` is of another sampler, or seed or workers are not usable.
+    """
+
+    def __init__(
+        self,
+        program: Callable[..., Any],
+        *,
+        site: str = "spins",
+        config: SMCConfig | None = None,
+        seed: int = 0,
+        workers: int = 1,
+        progress: bool = False,
+    ) -> None:
+        if config is not None and not isinstance(config, SMCConfig):
+            raise ConfigError(
+                "The settings belong to another sampler.",
+                got=type(config).__name__,
+                wanted="SMCConfig",
+                fix="SMCConfig()",
+            )
+        self.program, self.site, self.config = program, site, config or SMCConfig()
+        self._run_seed, self._draw_seed = spawn_seeds(seed, 2)
+        check_workers(workers)
+        self._workers, self._progress = workers, progress
+        self._target: PyroTarget | None = None
+        self._runs: Runs | None = None
+        self._arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+
+    def run(self, *args: Any, **kwargs: Any) -> Self:
+        """Sample the program with these arguments.
+
+        Returns:
+            Itself. After an interrupt (Ctrl-C) it holds the runs that have finished, and `diagnostics()["complete"]` is
+            False.
+
+        Raises:
+            ConfigError: If the program cannot be sampled; the message says why.
+            StatisticsError: If a log density is NaN or +inf.
+        """
+        target = PyroTarget(self.program, *args, site=self.site, **kwargs)
+        runs = run_all(target, config=self.config, seed=self._run_seed, workers=self._workers, progress=self._progress)
+        # Only now: a run that fails leaves the one before as it was.
+        self._target, self._runs, self._arguments = target, runs, (args, kwargs)
+        return self
+
+    @property
+    def target(self) -> PyroTarget:
+        """What was sampled; `target.looped_because` says why the program was not run for all particles at once."""
+        self._done()
+        assert self._target is not None
+        return self._target
+
+    @property
+    def log_evidence(self) -> float:
+        """Log of the program's normalising constant, pooled over runs."""
+        return log_mean_exp(self._done().log_evidence)
+
+    @property
+    def inclusion_probability(self) -> torch.Tensor:
+        """Probability of each spin being up, `[K]`, float64, conditional ones averaged over particles and runs."""
+        return torch.as_tensor(self._run_weights() @ self._done().estimates["rao_blackwell"])
+
+    def get_samples(self, num_samples: int | None = None, group_by_chain: bool = False) -> dict[str, torch.Tensor]:
+        """Draws of the site, in the type that the program draws: what `Predictive` takes.
+
+        Args:
+            num_samples: So many, with replacement; all particles by default.
+            group_by_chain: Keep the runs apart.
+
+        Returns:
+            `{site: [P, K]}`, or `[runs, P, K]`. Particles weigh the same; runs that differ in evidence weigh the same
+            too (`get_weighted_samples` says otherwise).
+        """
+        spins = torch.as_tensor(self._done().spins).to(self.target.blank)
+        if not group_by_chain:
+            spins = spins.reshape(-1, spins.shape[-1])
+        if num_samples is not None and (type(num_samples) is not int or num_samples < 1):
+            raise ConfigError(
+                "The number of samples is out of range.", got=num_samples, wanted="an int >= 1", fix="100"
+            )
+        if num_samples is not None:
+            axis = spins.dim() - 2
+            chosen = torch.randint(spins.shape[axis], (num_samples,), generator=torch_generator(self._draw_seed))
+            spins = spins.index_select(axis, chosen)
+        return {self.site: spins}
+
+    def get_weighted_samples(self) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """All particles, and their weights `[P]`, float64, sum 1: runs weigh by their evidence."""
+        runs, particles = self._done().spins.shape[:2]
+        weights = torch.as_tensor(np.repeat(self._run_weights() / particles, particles))
+        assert weights.numel() == runs * particles
+        return self.get_samples(), weights
+
+    def get_empirical(self) -> dict[str, dist.Empirical]:
+        """The weighted particles as a distribution by site, as `pyro.infer.SMCFilter` gives it."""
+        samples, weights = self.get_weighted_samples()
+        return {name: dist.Empirical(values, weights.log()) for name, values in samples.items()}
+
+    def diagnostics(self) -> dict[str, Any]:
+        """What the runs say of each other.
+
+        Returns:
+            `inclusion` by run `[R, K]`, `standard_error` of their mean `[K]` (NaN for one run), `log_evidence` `[R]`,
+            `log_evidence_error`, R-hat of the number of spins that are up (`r_hat_size`) and of the log density
+            (`r_hat_lp`), `distinct_ancestors` `[R]`, the history of temperatures `[R, S]`, and whether the runs are
+            `complete`.
+        """
+        runs = self._done()
+        inclusion, count = runs.estimates["rao_blackwell"], len(runs.spins)
+        share = np.sqrt(np.sum(self._run_weights() ** 2))
+        missing = np.full(inclusion.shape[1], np.nan)
+        return {
+            "inclusion": inclusion,
+            "standard_error": inclusion.std(axis=0, ddof=1) * share if count > 1 else missing,
+            "log_evidence": runs.log_evidence,
+            "log_evidence_error": evidence_error(runs.log_evidence),
+            "r_hat_size": convergence(runs.spins.sum(axis=-1).astype(np.float64))[0],
+            "r_hat_lp": convergence(runs.log_prior + runs.log_likelihood)[0],
+            "distinct_ancestors": np.array([np.unique(a).size for a in runs.eve_index]),
+            "temperature": runs.stages["temperature"],
+            "complete": runs.complete,
+        }
+
+    def summary(self) -> xr.Dataset:
+        """Inclusion probability of each spin with its standard error between runs, over `spin`.
+
+        Besides `disagreement`, the largest difference between runs. R-hat and effective sample sizes of 0/1 variables
+        are left out on purpose: they are undefined for the most certain spins.
+        """
+        found = self.diagnostics()
+        return xr.Dataset(
+            {
+                "inclusion_probability": (("spin",), self.inclusion_probability.numpy()),
+                "standard_error": (("spin",), found["standard_error"]),
+                "disagreement": (("spin",), np.ptp(found["inclusion"], axis=0)),
+            },
+            coords={"spin": np.arange(self.target.terms)},
+            attrs={
+                "log_evidence": self.log_evidence,
+                "log_evidence_error": found["log_evidence_error"],
+                "complete": int(found["complete"]),
+            },
+        )
+
+    def enumerate(self) -> tuple[float, torch.Tensor]:
+        """The exact log evidence and inclusion probabilities `[K]`, by all configurations.
+
+        Raises:
+            ConfigError: If there are too many spins.
+        """
+        exact = enumerate_exact(self.target)
+        return float(exact.log_evidence), torch.as_tensor(exact.inclusion_probability)
+
+    def render(self) -> Any:
+        """The program as a graph, by `pyro.render_model`; needs the Python package graphviz."""
+        args, kwargs = self._arguments
+        return pyro.render_model(self.program, model_args=args, model_kwargs=kwargs, render_distributions=True)
+
+    def _run_weights(self) -> np.ndarray:
+        evidence = self._done().log_evidence
+        weights = np.exp(evidence - evidence.max())
+        return np.asarray(weights / weights.sum())
+
+    def _done(self) -> Runs:
+        if self._runs is None:
+            raise ConfigError(
+                "The program has not been sampled.",
+                got="no run",
+                wanted="run(...) first",
+                fix="SpinSMC(program).run(data)",
+            )
+        return self._runs

@@ -1,0 +1,202 @@
+"""Equations worth a trajectory -> the one that pixels prefer, and what they say of all terms along it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy.stats import kurtosis
+from tqdm import tqdm
+
+from bayespde.core.equation import Equation, Library
+from bayespde.core.errors import ConfigError, FitError, IntegrationError
+from bayespde.core.statistics import SufficientStatistics
+from bayespde.model.prior import Prior
+from bayespde.noise.observation_model import ObservationModel
+from bayespde.results.checks import SLOW
+from bayespde.stages.model_average import ModelAverage
+from bayespde.trajectory.fit import Trajectory, TrajectoryConfig, fit_trajectory
+from bayespde.trajectory.linearised_rows import trajectory_rows
+from bayespde.trajectory.mode import REJECT_SCORE
+
+# Times that the best equation may give way to one that leads along its trajectory.
+ROUNDS = 4
+# What leads: more probable than this, and so many.
+LIKELY, FEW = 0.2, 3
+# What contends: with so much less probability by its own trajectory, in nats.
+CONTENDS = 5.0
+# Steps by which an equation that fits is known from one that does not.
+FIRST_STEPS = 12
+
+
+@dataclass(eq=False)
+class Search:
+    """Trajectories of one field.
+
+    Attributes:
+        library: The candidate terms.
+        prior: Of the spin model.
+        data: Checked field.
+        pilot: Smooth estimate of the first frame.
+        draws: Of it.
+        observation: Noise of the pixels, and jitter of the frames.
+        config: How a trajectory is fitted.
+        progress: Show bars.
+        found: Trajectory by the names of its terms.
+        failed: Why there is none, by the same.
+    """
+
+    library: Library
+    prior: Prior
+    data: xr.DataArray
+    pilot: xr.DataArray
+    draws: np.ndarray
+    observation: ObservationModel
+    config: TrajectoryConfig
+    progress: bool = False
+    found: dict[tuple[str, ...], Trajectory] = field(default_factory=dict)
+    failed: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    def fit_until_adequate(self, spins: np.ndarray, statistics: SufficientStatistics) -> None:
+        """Fit configurations `[n, K]` until what one leaves is noise, then the best to its end if it is near.
+
+        Whatever else explains the pixels as well shares its trajectory, and will be found along it.
+        """
+        few = replace(self.config, iterations=min(FIRST_STEPS, self.config.iterations))
+        for on in tqdm(spins, desc="trajectories", leave=False, disable=not self.progress):
+            start = self._begun(on, statistics)
+            if start.names not in self.found and start.names not in self.failed:
+                self._fit(start, few)
+            if any(t.mode.whiteness_score < SLOW for t in self.found.values()):
+                break
+        if self.found and not (best := self.ranked()[0][0]).converged and best.mode.whiteness_score < REJECT_SCORE:
+            self._fit(best.equation, self.config, near=best)
+
+    def converged_statistics(self) -> SufficientStatistics:
+        """Rows along the trajectory of the best equation, when none that leads there is better.
+
+        Raises:
+            ConfigError: If no equation has a trajectory.
+            FitError: If the best trajectory runs away with the smallest share of another term.
+            IntegrationError: If there is no trajectory beside it.
+        """
+        models = ModelAverage(self.library, self.prior)
+        for _ in range(ROUNDS):
+            best = self.ranked()[0][0]
+            rows = trajectory_rows(best.mode, self.library, variance=best.variance)
+            if best.mode.whiteness_score >= REJECT_SCORE:
+                break
+            for on in _leading(*models.average(rows)):
+                start = self._begun(on, rows)
+                if start.names not in self.found and start.names not in self.failed:
+                    self._fit(start, self.config, near=best)
+            if self.ranked()[0][0] is best:
+                break
+        return replace(rows, provenance=dict(rows.provenance) | {"trajectory": self._record(best, rows)})
+
+    def _begun(self, on: np.ndarray, rows: SufficientStatistics) -> Equation:
+        """The equation of a configuration, with the coefficients that rows give it."""
+        return Equation.from_library(self.library, rows.least_squares(on))
+
+    def _fit(self, start: Equation, config: TrajectoryConfig, near: Trajectory | None = None) -> None:
+        try:
+            self.found[start.names] = fit_trajectory(
+                start,
+                self.data,
+                pilot=self.pilot,
+                draws=self.draws,
+                observation=self.observation,
+                near=near,
+                config=config,
+            )
+        except (FitError, IntegrationError) as error:
+            if start.names not in self.found:
+                self.failed[start.names] = str(error).splitlines()[0]
+
+    @property
+    def log_evidence(self) -> float:
+        """Of the equation that explains the pixels best, whatever its prior; -inf if none has a trajectory."""
+        return max((t.log_evidence for t in self.found.values()), default=-np.inf)
+
+    def ranked(self) -> tuple[tuple[Trajectory, ...], np.ndarray]:
+        """Trajectories by evidence and prior, the best first, and their probabilities among themselves.
+
+        Raises:
+            ConfigError: If there is none.
+        """
+        if not self.found:
+            raise ConfigError(
+                "None of the equations has a trajectory through the field.",
+                got="; ".join(f"{' + '.join(names)}: {why}" for names, why in self.failed.items()) or "no terms",
+                wanted="an equation that can be integrated from the first to the last frame",
+                fix="fewer frames, field.isel(time=slice(0, 40)), or a method whose boundary is that of the field",
+            )
+        log_mass = np.array([t.log_evidence + self._log_prior(t) for t in self.found.values()])
+        trajectories, order = list(self.found.values()), np.argsort(-log_mass, kind="stable")
+        probability = np.exp(log_mass[order] - log_mass[order[0]])
+        return tuple(trajectories[k] for k in order), probability / probability.sum()
+
+    def _log_prior(self, one: Trajectory) -> float:
+        """Of a set of terms."""
+        return float(self.prior.spins(self.library).log_density(self.library.spins(one.equation.names)))
+
+    def _record(self, best: Trajectory, rows: SufficientStatistics) -> dict[str, Any]:
+        """How well the trajectory fits, and how far the rows along it can be trusted for others."""
+        ranked, probability = self.ranked()
+        near = [t for t, p in zip(ranked, probability, strict=True) if p > probability[0] * np.exp(-CONTENDS)]
+        change = max(abs(_loss_by_rows(t, best, rows) - _loss(t, best)) for t in near)
+        return {
+            "converged": best.converged,
+            "noise_share": best.noise_share,
+            "excess_noise": best.noise_scale / self.observation.size,
+            "whiteness_score": best.mode.whiteness_score,
+            "excess_kurtosis": float(kurtosis(best.mode.residual[best.mode.problem.seen])),
+            "log_odds_change_left": change,
+        }
+
+
+def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: SufficientStatistics) -> Search:
+    """Of searches over one field, the one in which first configurations `[n, K]` explain the pixels best.
+
+    Margins of a window are tried, narrow ones first, until a wider one explains no more.
+
+    Raises:
+        ConfigError: If there is no search.
+    """
+    if not searches:
+        raise ConfigError(
+            "There is no way to integrate.", got="config=()", wanted="one or more", fix="config=TrajectoryConfig()"
+        )
+    if len(searches) == 1:
+        return searches[0]
+    best, *others = sorted(searches, key=lambda s: s.config.padding)
+    best.fit_until_adequate(spins, statistics)
+    for search in others:
+        search.fit_until_adequate(spins, statistics)
+        if search.log_evidence >= best.log_evidence:
+            best = search
+        elif best.config.padding and np.isfinite(search.log_evidence):
+            # What was so far beyond was not seen; wider margins cost more.
+            break
+    return best
+
+
+def _leading(spins: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Configurations along a trajectory that may be better than it."""
+    return np.asarray(spins[(probability > LIKELY) & spins.any(axis=1)][:FEW])
+
+
+def _loss(one: Trajectory, best: Trajectory) -> float:
+    """Log posterior at the mode that one trajectory lacks against the best."""
+    worse, least = (t.mode.problem.objective(t.mode.residual, t.mode.parameters) for t in (one, best))
+    return (worse - least) / best.variance
+
+
+def _loss_by_rows(one: Trajectory, best: Trajectory, rows: SufficientStatistics) -> float:
+    """The same by rows along the best."""
+    spins = [np.isin(rows.names, t.equation.names) for t in (one, best)]
+    worse, least = (float(rows.block_residuals(rows.least_squares(on)).sum()) for on in spins)
+    return (worse - least) / (2 * best.variance)

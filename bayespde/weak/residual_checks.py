@@ -1,0 +1,122 @@
+"""Rows at the settled pilot -> numbers that say whether, and where, they fit, and what moves with the windows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bayespde.core.errors import ConfigError
+from bayespde.core.neighbours import neighbour_correlation
+from bayespde.noise.covariance import NoiseCovariance
+from bayespde.weak.assembler import Assembler
+from bayespde.weak.field_estimate import field_estimate
+from bayespde.weak.whitening import WhitenedRows
+
+BLOCKS = 4
+ROWS_PER_BLOCK = 20
+WINDOW_FACTORS = (0.75, 1.33)
+# Mean square of residuals that are noise, in units of its variance.
+MOSTLY_NOISE = 1.2
+
+
+def residual_checks(rows: WhitenedRows, on: np.ndarray, assembler: Assembler) -> dict[str, Any]:
+    """Measure how well the rows fit one configuration.
+
+    Args:
+        rows: At the settled pilot.
+        on: The configuration, `[K]`, bool.
+        assembler: Forms rows with other windows.
+
+    Returns:
+        `residual_map` and, where they can be told, `residual_correlation`, `field_estimate` and `other_windows`;
+        numbers, lists and names.
+    """
+    record = {
+        "residual_map": residual_map(rows, on),
+        "residual_correlation": residual_correlation(assembler, rows.problem.noise),
+    }
+    if on.any() and rows.problem.noise.kind == "white" and not rows.problem.coupled_fields:
+        record["field_estimate"] = field_estimate(assembler, rows.pilot, on)
+    try:
+        return record | ({"other_windows": other_windows(assembler, rows, on)} if on.any() else {})
+    except ConfigError:  # a small video with gaps may have no room for wider windows; its rows are good all the same
+        return record
+
+
+def residual_map(rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
+    """Squared whitened residuals, summed over boxes of neighbouring test functions, as standard scores.
+
+    A part of the rows' variance is allowance (floor and scheme error), which need not be used: more than noise and
+    allowance together counts as too much, less than the noise alone as too little, and what is between as 0.
+
+    Returns:
+        `shape` (boxes per dimension), `score` (one per box, flat, time slowest; standard normal at the right equation
+        where all variance is noise) and `overall` (the score of all rows together).
+    """
+    problem, statistics = rows.problem, rows.statistics
+    z = problem.target - problem.correction @ rows.pilot - problem.design @ statistics.least_squares(on)
+    square, share = rows.whiten(z) ** 2, rows.noise_share()
+    counts = [len(w.centres) for w in problem.windows]
+    boxes = [min(BLOCKS, c) for c in counts]
+    while np.prod(boxes) > max(1, len(square) // ROWS_PER_BLOCK):
+        boxes[int(np.argmax(boxes))] -= 1
+    places = np.unravel_index(np.flatnonzero(problem.kept), counts)
+    inside = [p * b // c for p, b, c in zip(places, boxes, counts, strict=True)]
+    box = np.ravel_multi_index(inside, boxes)
+
+    def score(which: np.ndarray) -> float:
+        found, most, here = float(square[which].sum()), len(which), share[np.ix_(which, which)]
+        least, spread = float(np.trace(here)), float(np.sqrt(2 * np.sum(here**2)))
+        if found > most:
+            return (found - most) / np.sqrt(2 * most)
+        return min(found - least, 0.0) / max(spread, 1e-300) if most else 0.0
+
+    scores = [score(np.flatnonzero(box == i)) for i in range(int(np.prod(boxes)))]
+    return {"shape": boxes, "score": scores, "overall": score(np.arange(len(square)))}
+
+
+def residual_correlation(assembler: Assembler, noise: NoiseCovariance) -> dict[str, float]:
+    """Correlation of the video's residuals at neighbouring samples along each dimension; near 0 for white noise.
+
+    Empty where the residuals are not noise but mostly what the smoother missed.
+    """
+    field = assembler.field
+    residual = field.values - assembler.smooth.evaluate((0,) * field.ndim)
+    if np.nanmean(residual**2) > MOSTLY_NOISE * np.mean(noise.pixel**2) and noise.kind == "white":
+        return {}
+    return {str(dim): neighbour_correlation(residual, axis) for axis, dim in enumerate(field.dims)}
+
+
+def other_windows(assembler: Assembler, rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
+    """Refit a configuration with test functions narrower and wider than the ones used.
+
+    Returns:
+        `terms`, and per factor of `factors` a list of `coefficients` and one of `sd`, physical units.
+    """
+    pilot = rows.instrumental_fits(on[None])[0][on]
+    few, fits, sds = assembler.restricted(on), [], []
+    for factor in WINDOW_FACTORS:
+        here = _rescaled(few, factor)
+        again = WhitenedRows(here(pilot), pilot).statistics
+        design = again.factor[:-1, :-1]
+        scale = np.linalg.norm(design, axis=0)
+        fits.append(again.least_squares(np.ones(len(pilot), dtype=bool)))
+        sds.append(np.linalg.norm(np.linalg.pinv(design / scale), axis=1) / scale)
+    return {
+        "terms": list(few.library.names),
+        "factors": list(WINDOW_FACTORS),
+        "coefficients": [f.tolist() for f in fits],
+        "sd": [s.tolist() for s in sds],
+    }
+
+
+def _rescaled(assembler: Assembler, factor: float) -> Assembler:
+    """As many windows, wider by a factor as far as they fit."""
+    windows = tuple(
+        replace(w, half_width=int(np.clip(round(factor * w.half_width), 4, (w.samples - 1) // 2)))
+        for w in assembler.windows
+    )
+    count = int(np.prod([len(w.centres) for w in assembler.windows]))
+    return replace(assembler, windows=windows).thinned(count)

@@ -1,0 +1,91 @@
+"""Smooth field + test functions -> which of its modes they feel, and how much of the pixels' noise they find in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol, Self
+
+import numpy as np
+
+from bayespde.weak.integration_by_parts import Orders
+from bayespde.weak.test_functions import TestFunctions
+
+# Modes whose error the test functions feel less than this share of the largest, in variance, stay as they are.
+NEGLIGIBLE = 1e-5
+
+
+class Smoother(Protocol):
+    """What the weak form asks of a smooth field on the grid of the data."""
+
+    @property
+    def noise_scale(self) -> float:
+        """Standard deviation of the pixel noise."""
+        ...
+
+    def evaluate(self, orders: tuple[int, ...]) -> np.ndarray:
+        """Derivative of the given orders on the grid, physical units."""
+        ...
+
+
+class GaussianSmoother(Smoother, Protocol):
+    """What conditioning asks of a smooth field: a tensor basis and independent Gaussian coefficients."""
+
+    @property
+    def grids(self) -> tuple[np.ndarray, ...]:
+        """Basis functions of each axis on the samples, `[samples, basis]` each; orthonormal columns."""
+        ...
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        """Posterior mean, `[basis, ...]`, one axis per dimension."""
+        ...
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Posterior variance of each coefficient, same shape."""
+        ...
+
+    def with_coefficients(self, coefficients: np.ndarray) -> Self:
+        """The same field with other coefficients."""
+        ...
+
+
+def influential_modes(
+    smooth: GaussianSmoother, windows: Sequence[TestFunctions], orders: Iterable[Orders]
+) -> np.ndarray:
+    """Modes of the smoother whose error moves a moment: `[basis, ...]`, bool.
+
+    A test function passes low frequencies, the more of the others the higher the derivative on it: what counts is the
+    posterior variance of a mode times its mean squared moment. The slightest correlation of the field's error with the
+    rows' noise is summed over all rows, so that modes far below the largest still bias a coefficient by its sd.
+
+    Args:
+        smooth: The posterior from the data alone.
+        windows: The test functions.
+        orders: Derivatives that stand on them, the target's among them.
+    """
+    variance, share = smooth.variance, np.zeros(smooth.variance.shape)
+    for order in orders:
+        moment = variance * _mean_square(smooth, windows, order)
+        share = np.maximum(share, moment / max(moment.max(), np.finfo(float).tiny))
+    return np.asarray(share > NEGLIGIBLE)
+
+
+def noise_gain(smooth: GaussianSmoother, windows: Sequence[TestFunctions], order: Orders) -> float:
+    """Share of the pixels' noise that the smooth field repeats where the test functions look, from 0 to 1.
+
+    It is L S L' / L L' for moments L and the smoother's matrix S, averaged over the test functions.
+    """
+    if not smooth.noise_scale > 0:
+        return 1.0
+    shrinkage = smooth.variance / smooth.noise_scale**2
+    all_of_it = np.prod([np.mean(np.sum(w.matrix(q) ** 2, axis=1)) for w, q in zip(windows, order, strict=True)])
+    return float(np.clip(np.sum(shrinkage * _mean_square(smooth, windows, order)) / all_of_it, 0.0, 1.0))
+
+
+def _mean_square(smooth: GaussianSmoother, windows: Sequence[TestFunctions], order: Orders) -> np.ndarray:
+    """Mean over the test functions of the squared moment of every mode, `[basis, ...]`."""
+    squared = np.ones(())
+    for window, grid, q in zip(windows, smooth.grids, order, strict=True):
+        squared = np.multiply.outer(squared, np.mean((window.matrix(q) @ grid) ** 2, axis=0))
+    return squared

@@ -1,0 +1,120 @@
+"""Terms + derivatives -> rows at points, raised to an honest power because neighbours are not independent."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.equation import Library
+from bayespde.core.errors import ConfigError
+from bayespde.core.statistics import SufficientStatistics
+from bayespde.core.terms import derivative_orders, evaluate_expression
+
+# Rows of prior weight for a noise that nothing is known of.
+NO_PILOT = 1e-6
+
+
+@dataclass(frozen=True)
+class StrongForm:
+    """How strong rows are formed.
+
+    Attributes:
+        power: Exponent on the likelihood; None: independent rows by number, estimated from the autocorrelation of
+            the residual of all terms together; "mean": one over the number of rows, a mean likelihood without prior
+            knowledge of the noise, which together with `ProfileLikelihood` is that of [seedrepo2020].
+        trim: Share of the samples dropped at each end of every axis, where smoothing is worst.
+        floor: Relative residual amplitude held possible.
+    """
+
+    power: float | str | None = None
+    trim: float = 0.05
+    floor: float = 1e-3
+
+    def __post_init__(self) -> None:
+        is_number = isinstance(self.power, int | float) and not isinstance(self.power, bool)
+        if (
+            not (self.power in (None, "mean") or (is_number and 0 < float(self.power) <= 1))  # type: ignore[arg-type]
+            or not 0 <= self.trim < 0.4
+            or self.floor < 0
+        ):
+            raise ConfigError(
+                "The strong form's settings are out of range.",
+                got=self,
+                wanted='power in (0, 1], "mean" or None, trim in [0, 0.4), floor >= 0',
+                fix="StrongForm()",
+            )
+
+
+class StrongFormWarning(UserWarning):
+    """The strong form on smoothed data selects wrong terms where there is noise."""
+
+
+def strong_statistics(
+    library: Library,
+    field: xr.DataArray,
+    evaluate: Callable[[tuple[int, ...]], np.ndarray],
+    *,
+    options: StrongForm,
+) -> SufficientStatistics:
+    """Evaluate terms and target at the grid points and compress them.
+
+    Args:
+        library: The candidate terms.
+        field: The checked field, for its dims.
+        evaluate: Derivative of the smooth field on its grid, by orders.
+        options: Settings.
+
+    Returns:
+        The statistics, with the power recorded.
+    """
+    warnings.warn(
+        "rows at points inherit the bias of the smoother, and with noise they select wrong terms; prefer WeakForm()",
+        StrongFormWarning,
+        stacklevel=3,
+    )
+    dims = tuple(map(str, field.dims))
+    inner = tuple(slice(int(options.trim * n), n - int(options.trim * n)) for n in field.shape)
+
+    def values(name: str) -> np.ndarray:
+        return evaluate(derivative_orders(name, dims))[inner]
+
+    target = values(library.target)
+    design = np.stack(
+        [np.broadcast_to(evaluate_expression(t.expression, values), target.shape) for t in library], axis=-1
+    )
+    rows = design.reshape(-1, len(library))
+    scale = np.linalg.norm(rows, axis=0)
+    scale[scale == 0] = 1.0
+    left = target.ravel() - rows / scale @ np.linalg.lstsq(rows / scale, target.ravel(), rcond=1e-10)[0]
+    times = [autocorrelation_time(left.reshape(target.shape), axis) for axis in range(target.ndim)]
+    power = min(1.0, 1.0 / float(np.prod(times))) if options.power is None else options.power
+    prior_rows, prior_variance = 1.0, None
+    if power == "mean":
+        power, prior_rows, prior_variance = 1.0 / len(rows), NO_PILOT, float(np.mean(target**2))
+    return SufficientStatistics.from_rows(
+        rows,
+        target.ravel(),
+        names=library.names,
+        power=float(power),
+        floor=options.floor,
+        target_name=library.target,
+        prior_rows=prior_rows,
+        prior_variance=prior_variance,
+        provenance={"form": "strong", "rows": len(rows), "power": float(power), "autocorrelation_times": times},
+    )
+
+
+def autocorrelation_time(values: np.ndarray, axis: int) -> float:
+    """Integrated autocorrelation time along an axis in samples, summed up to the first negative correlation."""
+    centred = np.moveaxis(values - values.mean(), axis, -1)
+    size = 2 * centred.shape[-1]
+    spectrum = np.abs(np.fft.rfft(centred, size)) ** 2
+    covariance = np.fft.irfft(spectrum, size)[..., : size // 2].reshape(-1, size // 2).sum(axis=0)
+    correlation = covariance / covariance[0] if covariance[0] > 0 else np.eye(1, size // 2)[0]
+    negative = np.flatnonzero(correlation < 0)
+    stop = negative[0] if negative.size else len(correlation)
+    return float(max(1.0, 1 + 2 * correlation[1:stop].sum()))

@@ -1,0 +1,215 @@
+"""A declaration `models/NAME/model.toml` -> a field, a library, settings, and the reference to check against.
+
+After posteriordb: a posterior is data, a model and a reference, joined by one small file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from bayespde.core.equation import Library
+from bayespde.core.errors import ConfigError, FileError
+from bayespde.core.files import existing_file
+from bayespde.core.settings import as_table, check_keys, read_toml
+from bayespde.discovery.config import DiscoverConfig
+from bayespde.discovery.coupled import CoupledDiscovery
+from bayespde.discovery.discover import discover, discover_system
+from bayespde.discovery.discovery import Discovery
+from bayespde.io.read import read_field, read_fields
+from bayespde.library.declared import libraries_from_mapping, library_from_mapping
+from bayespde.solve.simulate import SimulationSpec, simulate
+from bayespde.zoo.reference import Reference, read_reference
+
+SECTIONS = {
+    "title",
+    "seed",
+    "simulate",
+    "data",
+    "library",
+    "smooth",
+    "form",
+    "prior",
+    "sample",
+    "enumerate_up_to",
+    "trajectory_matching",
+}
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A named posterior.
+
+    Attributes:
+        name: Of its folder.
+        title: One line for people.
+        folder: Where it lives.
+        settings: The whole TOML file.
+        references: The known answers, as far as there are any: of a system by the names of its fields, else under "".
+    """
+
+    name: str
+    title: str
+    folder: Path
+    settings: Mapping[str, Any]
+    references: Mapping[str, Reference]
+
+    @property
+    def reference(self) -> Reference | None:
+        """The known answer of a model of one field, None if there is none."""
+        return self.references.get("")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields of a system; empty for one field."""
+        section = self.settings.get("simulate", {})
+        is_system = isinstance(section, Mapping) and not isinstance(section.get("equation", ""), str)
+        return SimulationSpec.from_mapping(section).fields if is_system else ()
+
+    def field(self, data: str | PathLike[str] | None = None, *, progress: bool = False) -> xr.DataArray | xr.Dataset:
+        """Simulate the field, or read it from the declared file (or from `data` in its place); of a system all."""
+        if data is not None:
+            return read_fields(data, self.fields) if self.fields else read_field(data)
+        if "simulate" in self.settings:
+            return simulate(SimulationSpec.from_mapping(self.settings["simulate"]), progress=progress)
+        section = as_table(self.settings.get("data", {}), "data")
+        check_keys(section, {"file", "variable"}, "data")
+        if not isinstance(section.get("file"), str):
+            raise ConfigError(
+                "The declaration says nothing about data.",
+                got=list(self.settings),
+                wanted="[simulate], or [data] with file",
+                fix="add one, or pass --data",
+            )
+        return read_field(self.folder / section["file"], section.get("variable"))
+
+    def with_noise(self, seed: int) -> Declaration:
+        """The same model under other noise; of its reference the truth remains.
+
+        Raises:
+            ConfigError: If it does not simulate.
+        """
+        known = {name: replace(reference, posterior=None) for name, reference in self.references.items()}
+        simulation = dict(self.simulation) | {"seed": seed}
+        return replace(self, settings=dict(self.settings) | {"simulate": simulation}, references=known)
+
+    def reference_file(self, field: str = "") -> Path:
+        """Where the reference of a field of a system is kept, or that of the only one."""
+        return self.folder / (f"reference_{field}.json" if field else "reference.json")
+
+    @property
+    def simulation(self) -> Mapping[str, Any]:
+        """What is simulated.
+
+        Raises:
+            ConfigError: If nothing is.
+        """
+        if "simulate" not in self.settings:
+            raise ConfigError(
+                "The declaration does not simulate.",
+                got=list(self.settings),
+                wanted="[simulate]",
+                fix="choose another model",
+            )
+        return as_table(self.settings["simulate"], "simulate")
+
+    def library(self, field: xr.DataArray) -> Library:
+        """The library declared, or the default one of the field's dimension."""
+        return library_from_mapping(self.settings.get("library", {}), space=field.ndim - 1, variable=str(field.name))
+
+    @property
+    def config(self) -> DiscoverConfig:
+        """Settings of all stages."""
+        keys = SECTIONS - {"title", "seed", "simulate", "data", "library"}
+        return DiscoverConfig.from_mapping({k: self.settings[k] for k in keys if k in self.settings})
+
+    def run(
+        self,
+        *,
+        folder: str | PathLike[str] | None = None,
+        data: str | PathLike[str] | None = None,
+        seed: int | None = None,
+        workers: int = 1,
+        progress: bool = False,
+    ) -> Discovery | CoupledDiscovery:
+        """The whole way: data, smooth field, rows, posterior."""
+        field = self.field(data, progress=progress)
+        chosen = self.settings.get("seed", 0) if seed is None else seed
+        if isinstance(field, xr.Dataset):
+            return discover_system(
+                field,
+                libraries=libraries_from_mapping(
+                    self.settings.get("library", {}), space=field[self.fields[0]].ndim - 1, variables=self.fields
+                ),
+                config=self.config,
+                seed=chosen,
+                folder=folder,
+                workers=workers,
+                progress=progress,
+            )
+        return discover(
+            field,
+            library=self.library(field),
+            config=self.config,
+            seed=chosen,
+            folder=folder,
+            workers=workers,
+            progress=progress,
+        )
+
+
+def models_folder() -> Path:
+    """The folder of declarations: inside the installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent
+    shipped = package / "models"
+    return shipped if shipped.is_dir() else package.parent / "models"
+
+
+def declaration_names() -> list[str]:
+    """Names of the shipped declarations, sorted."""
+    return sorted(p.parent.name for p in models_folder().glob("*/model.toml"))
+
+
+def read_declaration(name_or_path: str | PathLike[str]) -> Declaration:
+    """Read a declaration by name, by its folder, or by its TOML file.
+
+    Raises:
+        FileError: If there is no such declaration.
+        ConfigError: If it has unknown sections, or its reference is not usable.
+    """
+    given = Path(name_or_path)
+    candidates = [given, given / "model.toml", models_folder() / given.name / "model.toml"]
+    file = next((c for c in candidates if c.is_file()), None)
+    if file is None:
+        raise FileError(
+            "There is no such model.",
+            got=str(name_or_path),
+            wanted="a folder with a model.toml, or one of: " + ", ".join(declaration_names()),
+            fix="bayespde models list",
+        )
+    settings = read_toml(file)
+    check_keys(settings, SECTIONS, str(file.name))
+    bare = Declaration(file.parent.name, str(settings.get("title", file.parent.name)), file.parent, settings, {})
+    files = {name: bare.reference_file(name) for name in bare.fields or ("",)}
+    return replace(bare, references={name: read_reference(f) for name, f in files.items() if f.is_file()})
+
+
+def references_of(declaration: Declaration) -> Mapping[str, Reference]:
+    """The references of a declaration, all of them: as `Declaration.references`.
+
+    Raises:
+        FileError: If one is missing.
+    """
+    for name in declaration.fields or ("",):
+        existing_file(declaration.reference_file(name))
+    return declaration.references
+
+
+def parts_of(found: Discovery | CoupledDiscovery) -> Mapping[str, Discovery]:
+    """The discoveries of all fields of a system by name, or the only one under ""."""
+    return found.parts if isinstance(found, CoupledDiscovery) else {"": found}

@@ -1,0 +1,226 @@
+"""A discovery and what is known of its model -> what differs, in words; and the record by which the next is judged.
+
+After posteriordb [posteriordb2024]: beside the truth, which a posterior may miss by its own error, stands the posterior
+itself, computed exactly by enumeration. The first says whether the method is right, the second whether the program
+still does the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bayespde import __version__
+from bayespde.core.errors import ConfigError
+from bayespde.core.files import atomic_path
+from bayespde.discovery.discovery import Discovery
+
+# What another processor, thread count or seed may change. Coefficients come from 8192 draws: the Monte Carlo error of a
+# mean is 0.01 sd, that of an sd 1 %. A Bayes factor of less than e is not worth more than a bare mention [kass1995].
+MEAN_TOLERANCE = 0.25
+SD_TOLERANCE = 0.1
+PROBABILITY_TOLERANCE = 0.05
+# Along a trajectory it is the log density of all pixels, about a fit that ends within a tolerance of its own: 1.8 was
+# seen between numbers of threads, with the same probabilities.
+LOG_EVIDENCE_TOLERANCE = {"rows": 1.0, "pixels": 5.0}
+# Digits kept: far below the tolerances.
+DIGITS = 8
+
+
+@dataclass(frozen=True)
+class ReferencePosterior:
+    """What was found once, all equations of the library enumerated.
+
+    Attributes:
+        judged_by: "pixels" or "rows".
+        probability: Of the most probable equation.
+        log_evidence: Of the library.
+        inclusion_probability: Of every term of the library.
+        mean: Coefficients of the most probable equation, physical units.
+        sd: Their standard deviations.
+        version: Of the package that found it.
+    """
+
+    judged_by: str
+    probability: float
+    log_evidence: float
+    inclusion_probability: Mapping[str, float]
+    mean: Mapping[str, float]
+    sd: Mapping[str, float]
+    version: str = __version__
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The known answer of a model.
+
+    Attributes:
+        coefficients: The true ones, by term; all other terms are false.
+        relative_tolerance: Largest relative error of a coefficient.
+        sd_tolerance: Largest error of a coefficient in posterior standard deviations.
+        source: Where the truth comes from.
+        posterior: What is found from the declared data; None if that was never recorded.
+    """
+
+    coefficients: Mapping[str, float]
+    relative_tolerance: float
+    sd_tolerance: float
+    source: str = ""
+    posterior: ReferencePosterior | None = None
+
+
+def read_reference(file: Path) -> Reference:
+    """Read a `reference.json`.
+
+    Raises:
+        ConfigError: If it is not usable.
+    """
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        return Reference(
+            coefficients=_numbers(known["coefficients"]),
+            relative_tolerance=float(known["relative_tolerance"]),
+            sd_tolerance=float(known["sd_tolerance"]),
+            source=str(known.get("source", "")),
+            posterior=_posterior(known["posterior"]) if "posterior" in known else None,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            "The reference of a model cannot be used.",
+            got=f"{file}: {type(error).__name__} {error}",
+            wanted="JSON with coefficients by term, relative_tolerance and sd_tolerance",
+            fix="correct or remove the file",
+        ) from error
+
+
+def write_reference_posterior(found: Discovery, file: Path) -> None:
+    """Put what was found into a `reference.json`; the rest of the file stays.
+
+    Raises:
+        ConfigError: If the library was too large to be enumerated.
+        FileError: If the file cannot be written.
+    """
+    known = json.loads(file.read_text(encoding="utf-8"))
+    recorded = vars(reference_posterior(found))
+    known["posterior"] = {name: _rounded(value) for name, value in recorded.items()}
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+
+
+def reference_posterior(found: Discovery) -> ReferencePosterior:
+    """The record of a discovery.
+
+    Raises:
+        ConfigError: If the library was too large to be enumerated.
+    """
+    posterior, best = found.posterior, found.equations(top=1)[0]
+    if posterior.exact is None:
+        raise ConfigError(
+            "A reference posterior must be exact.",
+            got=f"{len(posterior.library)} terms, which were sampled",
+            wanted="a library that is enumerated",
+            fix="fewer terms, or a larger enumerate_up_to (at most 26)",
+        )
+    return ReferencePosterior(
+        judged_by=_judged_by(found),
+        probability=best.probability,
+        log_evidence=posterior.exact.log_evidence,
+        inclusion_probability=posterior.inclusion_probability.to_series().to_dict(),
+        mean=dict(zip(best.names, best.coefficients, strict=True)),
+        sd=dict(zip(best.names, best.sd, strict=True)),
+    )
+
+
+def compare_with_truth(found: Discovery, reference: Reference) -> list[str]:
+    """Check an answer against the true equation.
+
+    Args:
+        found: A discovery.
+        reference: The truth and both tolerances, which are both to be kept.
+
+    Returns:
+        Complaints in words; empty if the support is found and every coefficient is right.
+    """
+    library, best = found.posterior.library, found.equations(top=1)[0]
+    truth = {library[library.index(n)].name: v for n, v in reference.coefficients.items()}
+    if set(best.names) != set(truth):
+        return [f"the most probable equation has the terms {', '.join(best.names)}, the true one {', '.join(truth)}"]
+    complaints = []
+    for name, mean, sd in zip(best.names, best.coefficients, best.sd, strict=True):
+        relative, deviation = abs(mean / truth[name] - 1), abs(mean - truth[name]) / sd
+        if relative > reference.relative_tolerance or deviation > reference.sd_tolerance:
+            found_value = f"{mean:.4g} +- {sd:.2g}"
+            complaints.append(f"{name} has {found_value}, not {truth[name]:.4g} ({relative:.1%}, {deviation:.1f} sd)")
+    return complaints
+
+
+def compare_with_posterior(found: Discovery, known: ReferencePosterior) -> list[str]:
+    """Check an answer against what was found before from the same data.
+
+    Probabilities may differ by 0.05, the log evidence by 1 (5 where pixels are judged), posterior means by a quarter of
+    their standard deviation and standard deviations by a tenth.
+
+    Args:
+        found: A discovery.
+        known: The reference posterior.
+
+    Returns:
+        Complaints in words; empty if both are the same within these tolerances.
+
+    Raises:
+        ConfigError: If the library was too large to be enumerated.
+    """
+    now, before = reference_posterior(found), f"in the reference posterior, of version {known.version},"
+    if now.judged_by != known.judged_by:
+        return [f"equations were judged by {now.judged_by}; {before} by {known.judged_by}"]
+    if set(now.inclusion_probability) != set(known.inclusion_probability):
+        return [f"the library has other terms; {before} {', '.join(known.inclusion_probability)}"]
+    if set(now.mean) != set(known.mean):
+        return [f"the most probable equation has the terms {', '.join(now.mean)}; {before} {', '.join(known.mean)}"]
+    compared = [
+        ("the probability of the best equation", now.probability, known.probability, PROBABILITY_TOLERANCE),
+        ("the log evidence", now.log_evidence, known.log_evidence, LOG_EVIDENCE_TOLERANCE[now.judged_by]),
+    ]
+    for name, value in now.inclusion_probability.items():
+        expected = known.inclusion_probability[name]
+        compared.append((f"the inclusion probability of {name}", value, expected, PROBABILITY_TOLERANCE))
+    for name, sd in known.sd.items():
+        compared.append((f"the coefficient of {name}", now.mean[name], known.mean[name], MEAN_TOLERANCE * sd))
+        compared.append((f"the standard deviation of {name}", now.sd[name], sd, SD_TOLERANCE * sd))
+    return [
+        f"{what} is {value:.6g}; {before} {expected:.6g} +- {tolerance:.2g}"
+        for what, value, expected, tolerance in compared
+        if not abs(value - expected) <= tolerance
+    ]
+
+
+def _judged_by(found: Discovery) -> str:
+    return str(found.posterior.provenance.get("refinement", {}).get("by", "rows"))
+
+
+def _posterior(known: Any) -> ReferencePosterior:
+    return ReferencePosterior(
+        judged_by=str(known["judged_by"]),
+        probability=float(known["probability"]),
+        log_evidence=float(known["log_evidence"]),
+        inclusion_probability=_numbers(known["inclusion_probability"]),
+        mean=_numbers(known["mean"]),
+        sd=_numbers(known["sd"]),
+        version=str(known["version"]),
+    )
+
+
+def _numbers(known: Any) -> dict[str, float]:
+    return {str(k): float(v) for k, v in known.items()}
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers as people read them: so many digits, no fewer before the point."""
+    if isinstance(value, Mapping):
+        return {k: _rounded(v) for k, v in value.items()}
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.{DIGITS}g}") if abs(value) < 10**DIGITS else round(value, 2)

@@ -1,0 +1,159 @@
+"""The factorisation that is kept current, against refactorisation and extended precision."""
+
+import compiled
+import numpy as np
+import pytest
+import torch
+from oracles import random_rows
+
+from bayespde.core.statistics import SufficientStatistics
+from bayespde.model import HyperGSlab, IsotropicSlab, SpinModel
+from bayespde.smc.kernels.evidence_table import read_all, tabulate
+from bayespde.smc.kernels.factorisation import build
+from bayespde.smc.kernels.jumps import flip
+from bayespde.smc.kernels.layout import LOG_LIKELIHOOD, NEIGHBOUR, RSS
+from bayespde.smc.kernels.neighbour_odds import refresh
+
+ROWS = 30000
+
+
+def collinear(condition, terms=20, rng=None):
+    """Columns in near-duplicate pairs whose Gram matrix has about the wanted condition number, and a target."""
+    rng = np.random.default_rng(int(np.log10(condition))) if rng is None else rng
+    half = rng.normal(size=(400, terms // 2))
+    distance = 2 / np.sqrt(condition)
+    design = np.hstack([half, half + distance * rng.normal(size=half.shape)])
+    return design, design[:, :3] @ [1.0, -0.5, 0.3] + 0.3 * rng.normal(size=400)
+
+
+def strong_model(design, target, slab=None):
+    """As if there were 30000 rows: errors of the residuals are multiplied by half of that."""
+    statistics = SufficientStatistics.from_rows(
+        np.vstack([design] * (ROWS // len(design))), np.tile(target, ROWS // len(target)), prior_rows=2.0
+    )
+    return SpinModel(statistics, slab=slab or HyperGSlab(), pivot_tolerance=1e-16)
+
+
+def extended_rss(factor, spins):
+    """Residual sum of squares from the factor by Gram-Schmidt, twice, in extended precision."""
+    columns = factor.astype(np.longdouble)
+    basis = []
+    target = columns[:, -1].copy()
+    for column in np.flatnonzero(spins):
+        vector = columns[:, column].copy()
+        for _ in range(2):
+            for direction in basis:
+                vector -= direction * (direction @ vector)
+        vector /= np.sqrt(vector @ vector)
+        basis.append(vector)
+        target -= vector * (vector @ target)
+        target -= vector * (vector @ target)
+    return target @ target
+
+
+def walk(model, flips, rng, *, largest=12):
+    """Random flips of a factored configuration that never hold more than `largest` terms."""
+    problem, tempered, state = compiled.prepared(model, 1.0)
+    spins = np.zeros(model.terms, dtype=bool)
+    build(state, problem, spins)
+    refresh(state, problem, tempered)
+    for _ in range(flips):
+        allowed = np.flatnonzero(spins | (np.isfinite(state.vectors[NEIGHBOUR, :-1]) & (spins.sum() < largest)))
+        column = rng.choice(allowed)
+        flip(state, problem, tempered, column)
+        spins[column] = ~spins[column]
+    return problem, tempered, state, spins
+
+
+def nats(model, size, rss):
+    """Log likelihood at a residual sum of squares known in extended precision."""
+    return float(model.log_evidence_given(np.array([size]), np.array([float(rss)]), np.zeros(1))[0])
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="extended precision is not extended here")
+@pytest.mark.parametrize(("condition", "bound"), [(1e4, 1e-9), (1e9, 1e-8), (1e13, 1e-6)])
+def test_two_thousand_flips_lose_no_digits(condition, bound, seed):
+    """Log likelihood, and that of every neighbour, against extended precision on the same factor."""
+    rng = np.random.default_rng(seed)
+    model = strong_model(*collinear(condition))
+    assert 0.01 < np.linalg.cond(model.factor[:, :-1]) ** 2 / condition < 1000
+    _, _, state, spins = walk(model, 2000, rng)
+    rss = extended_rss(model.factor, spins)
+    assert abs(state.number[RSS] / rss - 1) < 1e-10
+    assert abs(state.number[LOG_LIKELIHOOD] - nats(model, spins.sum(), rss)) < bound
+    for column in range(model.terms):
+        neighbour = spins ^ (np.arange(model.terms) == column)
+        got = state.vectors[NEIGHBOUR, column]
+        wanted = nats(model, neighbour.sum(), extended_rss(model.factor, neighbour))
+        if np.isfinite(got):
+            # what a flip changes is known to nine digits of the change
+            assert abs(got - wanted) < bound + 1e-9 * abs(wanted - state.number[LOG_LIKELIHOOD])
+
+
+@pytest.mark.parametrize("terms", [8, 14])
+def test_monomials_stay_accurate_along_the_whole_path(terms, seed):
+    """Columns that are collinear all together, not in pairs: a triangle that is not that of its basis would show."""
+    rng = np.random.default_rng(seed)
+    design = np.vander(np.linspace(0.5, 1.0, 200), terms)
+    target = design[:, :2] @ [1.0, -1.0] + 0.1 * rng.normal(size=200)
+    model = SpinModel(SufficientStatistics.from_rows(design, target))
+    problem, tempered, state = compiled.prepared(model, 1.0)
+    spins = np.zeros(terms, dtype=bool)
+    build(state, problem, spins)
+    refresh(state, problem, tempered)
+    visited, kept = [], []
+    for _ in range(2000):
+        column = rng.choice(np.flatnonzero(spins | np.isfinite(state.vectors[NEIGHBOUR, :-1])))
+        flip(state, problem, tempered, column)
+        spins[column] = ~spins[column]
+        visited.append(spins.copy())
+        kept.append(state.number[LOG_LIKELIHOOD])
+    library = np.empty((2000, terms), dtype=bool)
+    library[:, model.order] = visited
+    wanted = model.log_likelihood(torch.as_tensor(library)).numpy()
+    np.testing.assert_allclose(kept, wanted, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("slab", [HyperGSlab(), IsotropicSlab(5.0)])
+def test_neighbours_equal_refactorisation(slab, seed):
+    rng = np.random.default_rng(seed)
+    design, target = random_rows(np.random.default_rng(3), 300, 25, noise=2.0, mixing=0.3)
+    model = SpinModel(SufficientStatistics.from_rows(design, target), slab=slab)
+    for _ in range(5):
+        _, _, state, spins = walk(model, 2000, rng, largest=20)
+        flipped = spins ^ np.eye(model.terms, dtype=bool)
+        library = np.empty_like(flipped)
+        library[:, model.order] = flipped
+        wanted = model.log_likelihood(torch.as_tensor(library)).numpy()
+        wanted[~spins & (spins.sum() >= model.terms)] = -np.inf
+        np.testing.assert_allclose(state.vectors[NEIGHBOUR, :-1], wanted, rtol=0, atol=1e-9)
+
+
+def test_refused_neighbours_are_those_of_the_model(seed):
+    """Duplicates, a zero column and columns at the edge of the tolerance, by the canonical pivots."""
+    rng = np.random.default_rng(seed)
+    design, target = random_rows(np.random.default_rng(4), 200, 10)
+    design[:, 4], design[:, 7], design[:, 9] = 3.0 * design[:, 2], 0.0, design[:, 1] + design[:, 3]
+    design[:, 8] = design[:, 0] + 3e-3 * design[:, 5] + 3e-3 * rng.normal(size=200)
+    model = SpinModel(SufficientStatistics.from_rows(design, target), pivot_tolerance=1e-6)
+    refused = 0
+    for _ in range(30):
+        _, _, state, spins = walk(model, 25, rng)
+        flipped = spins ^ np.eye(model.terms, dtype=bool)
+        library = np.empty_like(flipped)
+        library[:, model.order] = flipped
+        wanted = np.isneginf(model.log_likelihood(torch.as_tensor(library)).numpy())
+        assert np.array_equal(np.isneginf(state.vectors[NEIGHBOUR, :-1]), wanted)
+        refused += wanted.sum()
+    assert refused > 30
+
+
+@pytest.mark.parametrize("slab", [HyperGSlab(), HyperGSlab(nodes=2), IsotropicSlab(0.1)])
+@pytest.mark.parametrize("noise", [1e-6, 1e-2, 3.0])
+def test_the_table_is_the_evidence(slab, noise):
+    design, target = random_rows(np.random.default_rng(5), 30000, 12, noise=noise)
+    model = SpinModel(SufficientStatistics.from_rows(design, target), slab=slab)
+    table = tabulate(model, sizes=13)
+    points, sizes = np.geomspace(table.smallest, table.largest, 200), np.array([0, 1, 5, 12])
+    wanted = np.array([[nats(model, size, s - table.offset) for s in points] for size in sizes])
+    assert np.all(np.abs(read_all(table, sizes, points) - wanted) < 1e-9 * np.maximum(1.0, np.abs(wanted) * 1e-4))

@@ -1,0 +1,83 @@
+"""Draws of a smooth field on its grid, against those at scattered points and the posterior they come from."""
+
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayespde as bp
+from bayespde.core.errors import ConfigError
+from bayespde.smooth.network.config import NetworkConfig
+from bayespde.weak.strong_form import StrongFormWarning
+
+T, X = np.linspace(0, 2, 31), np.linspace(-2, 2, 45)
+ORDERS = [(0, 0), (1, 0), (0, 1), (0, 3), (1, 1)]
+TINY = NetworkConfig(width=10, depth=2, batch=512, collocation=64, learning_rate=1e-2, check_every=25)
+
+
+@pytest.fixture(scope="module")
+def field():
+    values = np.exp(-0.3 * T[:, None]) * np.sin(1.5 * X - T[:, None])
+    return bp.add_noise(bp.make_field(values, t=T, x=X, units={"u": "K", "x": "nm"}), 0.1, seed=0)
+
+
+@pytest.fixture(scope="module", params=["spline", "network"])
+def smooth(request, field):
+    return bp.fit_field(field, options=bp.SmoothingConfig(networks=(TINY,), steps=100), method=request.param, seed=1)
+
+
+def test_draws_scatter_as_the_posterior_says(smooth, seed):
+    count, index = 60, (np.array([3, 15, 27]), np.array([5, 20, 41]))
+    drawn = np.array([smooth.draw(seed * count + k).evaluate_all(ORDERS)[:, *index] for k in range(count)])
+    points = np.column_stack([T[index[0]], X[index[1]]])
+    for column, orders in enumerate(ORDERS):
+        mean, sd = smooth.at_points(orders, points)
+        score = (drawn[:, column].mean(axis=0) - mean) / sd * math.sqrt(count)
+        assert np.abs(score).max() < 5
+        assert np.abs(drawn[:, column].var(axis=0, ddof=1) / sd**2 - 1).max() < 5.5 * math.sqrt(2 / count)
+
+
+def test_a_draw_is_one_field(smooth):
+    """Its derivatives are those of its values, and the same seed gives the same field."""
+    draw = smooth.draw(3)
+    values, slope = draw.evaluate_all([(0, 0), (0, 1)])
+    assert values.shape == smooth.field.shape
+    assert np.array_equal(draw.evaluate((0, 1)), slope)
+    assert np.array_equal(smooth.draw(3).evaluate((0, 0)), values)
+    assert not np.array_equal(smooth.draw(4).evaluate((0, 0)), values)
+    numerical = np.gradient(values, X, axis=1, edge_order=2)[:, 2:-2]
+    assert np.linalg.norm(numerical - slope[:, 2:-2]) < 0.02 * np.linalg.norm(slope)
+    with pytest.raises(ConfigError, match="seed"):
+        smooth.draw(-1)
+
+
+def test_a_draw_of_networks_is_that_of_the_linear_model(field):
+    """The slope along a change of the weights against gradients in all of them."""
+    smooth = bp.fit_field(field, options=bp.SmoothingConfig(networks=(TINY,), steps=100), method="network", seed=1)
+    index = np.arange(31).repeat(2), np.arange(62) % 45
+    unit = np.column_stack([2 * T[index[0]] / 2 - 1, X[index[1]] / 2])
+    wanted = smooth.network_posterior.draws(unit, ORDERS, count=1, seed=7)[0] - smooth.network.evaluate(unit, ORDERS)
+    found = smooth.draw(7).evaluate_all(ORDERS)[:, *index] - smooth.evaluate_all(ORDERS)[:, *index]
+    for column, orders in enumerate(ORDERS):
+        factor = smooth.spline.scales.amplitude / (1.0 ** orders[0] * 2.0 ** orders[1])
+        np.testing.assert_allclose(
+            found[column] / factor, wanted[:, column], atol=1e-4 * np.abs(wanted[:, column]).max()
+        )
+
+
+@pytest.mark.filterwarnings(f"ignore::{StrongFormWarning.__module__}.StrongFormWarning")
+def test_draws_feed_the_spin_model(smooth, field):
+    """The spread of inclusion probabilities over draws: what the smoothing leaves open, a dimension of its own."""
+    library = bp.Library.from_strings(["u", "u_x", "u_xx", "u*u_x"], target="u_t")
+    found = []
+    for seed in range(3):
+        statistics = bp.assemble(library, field, smooth=smooth.draw(seed), form=bp.StrongForm())
+        found.append(bp.sample(bp.SpinModel(statistics, library), method="exact", seed=0).inclusion_probability)
+    together = xr.concat(found, "field_draw")
+    assert together.sizes == {"field_draw": 3, "term": 4}
+    # u_t = -0.3 u - u_x / 1.5.
+    assert together.mean("field_draw").idxmax("term").item() == "u_x"
+    assert float(together.std("field_draw").max()) > 0
+    with pytest.raises(ConfigError, match="weak form does not take one draw"):
+        bp.assemble(library, field, smooth=smooth.draw(0))

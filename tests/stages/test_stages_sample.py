@@ -1,0 +1,183 @@
+"""Three engines behind one door: agreement, settings, interrupts, and what each says of itself."""
+
+import json
+
+import numpy as np
+import pytest
+from oracles import random_rows
+
+import bayespde as bp
+from bayespde.core.errors import ConfigError, StatisticsError
+from bayespde.core.random import torch_generator
+from bayespde.results.inference_data import to_tree
+from bayespde.smc import SMCConfig, TemperedGibbsConfig, run
+
+NAMES = [f"u**{i}" for i in range(1, 9)]
+
+
+def model_of(seed=11, noise=3.0):
+    design, target = random_rows(np.random.default_rng(seed), 80, 8, noise=noise, mixing=0.8)
+    library = bp.Library.from_strings(NAMES, target="u_t")
+    return bp.SpinModel(
+        bp.SufficientStatistics.from_rows(design, target, names=library.names, target_name="u_t"), library
+    )
+
+
+def test_three_engines_agree(seed):
+    model = model_of()
+    exact = bp.enumerate_models(model)
+    posteriors = {m: bp.sample(model, method=m, particles=1000, runs=20, seed=seed) for m in ("smc", "tempered_gibbs")}
+    posteriors["exact"] = bp.sample(model, method="exact", particles=1000, runs=20, seed=seed)
+    for name, posterior in posteriors.items():
+        by_run = posterior.estimates["frequency"]
+        error = by_run.std(axis=0, ddof=1) / np.sqrt(20)
+        assert np.all(np.abs(by_run.mean(axis=0) - exact.inclusion_probability) < 5 * error + 1e-3), name
+        assert posterior.provenance["method"] == name
+        assert posterior.provenance["complete"] is True
+        assert posterior.spins.shape == posterior.coefficients.shape == (20, 1000, 8)
+        json.dumps(dict(posterior.provenance))
+    assert posteriors["exact"].log_evidence_pooled == exact.log_evidence
+    assert np.array_equal(posteriors["exact"].inclusion_probability.values, exact.inclusion_probability)
+
+
+def test_independent_draws_are_independent(seed):
+    """Shares of the configurations are multinomial."""
+    model = model_of()
+    posterior = bp.sample(model, method="exact", particles=4000, runs=5, seed=seed)
+    spins, probability = posterior.exact.spins[:20], posterior.exact.probability[:20]
+    shares = np.array([(posterior.spins == s).all(axis=-1).mean() for s in spins])
+    assert np.all(np.abs(shares - probability) < 5 * np.sqrt(probability / 20000) + 1e-9)
+
+
+def test_captured_mass_bounds_the_error_of_the_renormalised_estimate(seed):
+    """|renormalised - exact| <= 1 - C with the true evidence, and C is what the runs say of themselves."""
+    model = model_of()
+    exact = bp.enumerate_models(model)
+    for particles in (20, 200):
+        posterior = bp.sample(model, particles=particles, runs=6, seed=seed)
+        wrong = np.abs(posterior.estimates["renormalised"] - exact.inclusion_probability).max(axis=1)
+        for r in range(6):
+            result = run(model, config=SMCConfig(particles=particles, runs=1), generator=torch_generator(r + seed))
+            truth = np.exp(np.logaddexp.reduce(result.log_mass) - exact.log_evidence)
+            masses = np.exp(result.log_mass - np.logaddexp.reduce(result.log_mass))
+            assert np.abs(masses @ result.models_enumerated - exact.inclusion_probability).max() <= 1 - truth + 1e-12
+        said = np.array(posterior.provenance["captured_mass"])
+        lower = np.array(posterior.provenance["captured_mass_lower"])
+        assert np.all((lower > 0) & (lower <= said) & (said <= 1 + 1e-12))
+        assert wrong.shape == (6,)
+    single = bp.sample(model, particles=50, runs=1, seed=seed)
+    assert single.provenance["captured_mass_lower"] == [None]
+
+
+def test_chains_without_evidence_are_pooled_evenly_and_not_compared():
+    posterior = bp.sample(model_of(), method="tempered_gibbs", particles=100, runs=3, seed=1)
+    assert np.allclose(posterior.run_weights, 1 / 3)
+    assert np.isnan(posterior.log_evidence_pooled)
+    assert np.allclose(posterior.inclusion_probability, posterior.estimates["rao_blackwell"].mean(axis=0))
+    assert abs(posterior.configurations()[1].sum() - 1) < 1e-12
+    assert "u" in str(bp.equations(posterior)[0])
+    with pytest.raises(StatisticsError, match="no evidence"):
+        bp.compare({"chains": posterior})
+
+
+@pytest.mark.parametrize("method", ["smc", "exact", "tempered_gibbs"])
+def test_every_engine_survives_export(method):
+    posterior = bp.sample(model_of(), method=method, particles=60, runs=2, seed=2)
+    back = bp.from_inference_data(to_tree(posterior))
+    assert np.array_equal(back.spins, posterior.spins)
+    assert np.array_equal(back.log_evidence, posterior.log_evidence, equal_nan=True)
+    assert np.array_equal(back.inclusion_probability, posterior.inclusion_probability)
+
+
+def test_settings_that_do_not_fit_are_refused():
+    model = model_of()
+    with pytest.raises(ConfigError, match="method is not known"):
+        bp.sample(model, method="mcmc")
+    with pytest.raises(ConfigError, match="another method"):
+        bp.sample(model, method="tempered_gibbs", config=SMCConfig())
+    with pytest.raises(ConfigError, match="another method"):
+        bp.sample(model, config=TemperedGibbsConfig())
+    with pytest.raises(ConfigError, match="no library"):
+        bp.sample(bp.SpinModel(model.statistics))
+    with pytest.raises(ConfigError, match="particles"):
+        bp.sample(model, particles=0)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("method", ["smc", "tempered_gibbs"])
+def test_an_interrupt_returns_what_has_finished(method, workers, monkeypatch):
+    import importlib
+
+    module = importlib.import_module("bayespde.smc.run" if method == "smc" else "bayespde.smc.tempered_gibbs")
+    name = "run" if method == "smc" else "_run_chain"
+    right, calls = getattr(module, name), []
+
+    def interrupted(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return right(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, interrupted)
+    if workers == 1:
+        posterior = bp.sample(model_of(), method=method, particles=50, runs=4, seed=0, workers=workers)
+        assert len(posterior.log_evidence) == 2
+        assert posterior.provenance["complete"] is False
+    calls[:] = [1, 1]
+    with pytest.raises(KeyboardInterrupt):
+        bp.sample(model_of(), method=method, particles=50, runs=1, seed=0, workers=workers)
+
+
+def test_the_thread_pool_keeps_finished_runs_after_an_interrupt(monkeypatch):
+    """The interrupt reaches the waiting thread while runs are under way: those that finish are kept."""
+    import importlib
+
+    module = importlib.import_module("bayespde.smc.run")
+
+    class Interrupting(module.ThreadPoolExecutor):
+        def submit(self, function, seed):
+            future = super().submit(function, seed)
+            future.result()
+            if len(submitted) == 0:
+                submitted.append(future)
+                result = future.result
+
+                def once(*args):
+                    future.result = result
+                    raise KeyboardInterrupt
+
+                future.result = once
+            return future
+
+    submitted = []
+    monkeypatch.setattr(module, "ThreadPoolExecutor", Interrupting)
+    posterior = bp.sample(model_of(), particles=50, runs=3, seed=0, workers=2)
+    assert len(posterior.log_evidence) >= 1
+
+
+def test_names_are_public():
+    assert {"sample", "enumerate_models", "SMCConfig", "TemperedGibbsConfig"} <= set(bp.__all__)
+
+
+def test_an_interrupted_posterior_is_not_taken_for_a_finished_one(tmp_path, monkeypatch):
+    import importlib
+
+    from bayespde.stages.run_folder import RunFolder
+
+    model, module = model_of(), importlib.import_module("bayespde.smc.run")
+    right, calls = module.run, []
+
+    def interrupted(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return right(*args, **kwargs)
+
+    monkeypatch.setattr(module, "run", interrupted)
+    folder = RunFolder(tmp_path / "run")
+    first = folder.posterior("key", lambda: bp.sample(model, particles=50, runs=3, seed=0))
+    assert len(first.log_evidence) == 1
+    second = folder.posterior("key", lambda: bp.sample(model, particles=50, runs=3, seed=0))
+    assert len(second.log_evidence) == 3
+    third = folder.posterior("key", lambda: pytest.fail("finished work is not done again"))
+    assert np.array_equal(third.spins, second.spins)

@@ -1,0 +1,147 @@
+"""The Pyro inference class on programs that are no equations, against enumeration; and what it hands to Pyro."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from pyro.infer import Predictive
+
+import bayespde as bp
+from bayespde.core.errors import ConfigError
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "pyro.md"
+
+
+@pytest.fixture(scope="module")
+def page():
+    """The namespace of the documentation's page after all of it has run."""
+    namespace = {}
+    for text in re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.M | re.S):
+        exec(compile(text, str(PAGE), "exec"), namespace)
+    return namespace
+
+
+def assert_exact(smc):
+    """Inclusion within five standard errors of enumeration, with a floor, and the evidence too."""
+    log_evidence, inclusion = smc.enumerate()
+    found = smc.diagnostics()
+    error = np.maximum(found["standard_error"], 1e-3)
+    assert (np.abs(smc.inclusion_probability.numpy() - inclusion.numpy()) < 5 * error).all()
+    assert abs(smc.log_evidence - log_evidence) < 5 * max(found["log_evidence_error"], 1e-3)
+
+
+def test_logistic_regression_is_that_of_enumeration(page, seed):
+    smc = bp.SpinSMC(page["sparse_logistic"], config=bp.SMCConfig(particles=512, runs=8), seed=seed)
+    assert_exact(smc.run(page["design"], page["labels"]))
+    assert smc.target.looped_because == ""
+    assert (smc.inclusion_probability[[0, 7]] > 0.8).all()
+
+
+def test_the_marginal_likelihood_of_the_page_is_laplaces(page):
+    """One coefficient: the integral by quadrature."""
+    design, labels = page["design"][:, :1], page["labels"]
+    grid = torch.linspace(-6, 8, 20_001, dtype=torch.float64)
+    predictor = grid[:, None] * design[:, 0]
+    logs = (labels * predictor - torch.nn.functional.softplus(predictor)).sum(1) + dist.Normal(0.0, 2.0).log_prob(grid)
+    integral = torch.logsumexp(logs, 0) + np.log(float(grid[1] - grid[0]))
+    found = page["log_marginal"](torch.ones(1, dtype=torch.float64), design, labels)
+    assert float(found) == pytest.approx(float(integral), abs=0.02)
+
+
+def test_the_corner_of_an_image_is_that_of_enumeration(page, seed):
+    corner = page["observed"][1:5, 2:6]
+    assert_exact(bp.SpinSMC(page["noisy_image"], config=bp.SMCConfig(particles=512, runs=8), seed=seed).run(corner))
+
+
+def test_the_image_loses_its_noise(page):
+    assert page["wrong"]["by the posterior"] < page["wrong"]["by their sign"] / 2
+
+
+def test_sources_are_those_of_enumeration(page, seed):
+    smc = bp.SpinSMC(page["sources"], config=bp.SMCConfig(particles=512, runs=8), seed=seed)
+    assert_exact(smc.run(page["signal"], page["profile"]))
+
+
+def test_samples_are_what_predictive_takes(page):
+    factors, profile = page["factors"], page["profile"]
+    samples = factors.get_samples()["spins"]
+    assert samples.dtype == torch.float64
+    assert samples.shape == (4 * 2048, 10)
+    assert factors.get_samples(group_by_chain=True)["spins"].shape == (4, 2048, 10)
+    assert factors.get_samples(7, group_by_chain=True)["spins"].shape == (4, 7, 10)
+    few = factors.get_samples(50)["spins"]
+    assert torch.equal(few, factors.get_samples(50)["spins"])
+    assert page["replicated"].shape == (200, 40)
+    with pyro.poutine.seed(rng_seed=0):
+        replicated = Predictive(page["sources"], {"spins": samples[:2000]})(None, profile)["signal"]
+    expected = samples[:2000].mean(0) @ profile
+    assert float((replicated.mean(0) - expected).abs().max()) < 5 * 0.5 / 2000**0.5 + 1e-9
+
+
+def test_weights_are_those_of_the_runs(page):
+    factors = page["factors"]
+    samples, weights = factors.get_weighted_samples()
+    assert float(weights.sum()) == pytest.approx(1)
+    by_run = weights.reshape(4, -1).sum(1)
+    evidence = torch.as_tensor(factors.diagnostics()["log_evidence"])
+    torch.testing.assert_close(by_run, torch.softmax(evidence, 0))
+    empirical = factors.get_empirical()["spins"]
+    torch.testing.assert_close(empirical.mean, weights @ samples["spins"])
+
+
+def test_the_summary_shows_errors_and_no_r_hat_of_spins(page):
+    summary = page["factors"].summary()
+    assert set(summary.data_vars) == {"inclusion_probability", "standard_error", "disagreement"}
+    assert summary.attrs["log_evidence"] == pytest.approx(page["factors"].log_evidence)
+    found = page["factors"].diagnostics()
+    assert abs(found["r_hat_size"] - 1) < 0.05
+    assert found["inclusion"].shape == (4, 10)
+
+
+def test_one_seed_one_answer_and_pyros_seed_left_alone(page):
+    def once(seed, workers):
+        smc = bp.SpinSMC(page["sources"], config=bp.SMCConfig(particles=64, runs=2), seed=seed, workers=workers)
+        return smc.run(page["signal"], page["profile"]).get_samples()["spins"]
+
+    before = torch.random.get_rng_state()
+    assert torch.equal(once(3, 1), once(3, 2))
+    assert not torch.equal(once(3, 1), once(4, 1))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_what_cannot_be_done_is_said(page):
+    with pytest.raises(ConfigError, match="has not been sampled"):
+        bp.SpinSMC(page["sources"]).get_samples()
+    with pytest.raises(ConfigError, match="workers"):
+        bp.SpinSMC(page["sources"], workers=0)
+    with pytest.raises(ConfigError, match="number of samples"):
+        page["factors"].get_samples(-3)
+    with pytest.raises(ConfigError, match="another sampler"):
+        bp.SpinSMC(page["sources"], config=bp.TemperedGibbsConfig())
+
+    def with_a_coefficient():
+        spins = pyro.sample("spins", dist.Bernoulli(torch.full((3,), 0.5)).to_event(1))
+        slope = pyro.sample("slope", dist.Normal(0.0, 1.0))
+        pyro.factor("fit", slope * spins.sum(-1))
+
+    with pytest.raises(ConfigError, match="slope"):
+        bp.SpinSMC(with_a_coefficient).run()
+
+
+def test_the_graph_of_the_program(page):
+    pytest.importorskip("graphviz")
+    assert "spins" in page["factors"].render().source
+
+
+def test_a_run_that_fails_leaves_the_one_before(page):
+    smc = bp.SpinSMC(page["sources"], config=bp.SMCConfig(particles=32, runs=2)).run(page["signal"], page["profile"])
+    before, evidence = smc.get_samples()["spins"], smc.log_evidence
+    with pytest.raises(ValueError, match="invalid values"):
+        smc.run(page["signal"] * torch.nan, page["profile"])
+    assert torch.equal(smc.get_samples()["spins"], before)
+    assert smc.enumerate()[0] == pytest.approx(evidence, abs=2)
+    assert smc.summary().attrs["complete"] == 1
