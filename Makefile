@@ -4,7 +4,9 @@ BIN := .venv/bin
 # One process per core with one thread each: threads of two processes would wait for each other.
 SUITE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all bench bench-peers lint format docs notebooks install clean
+# Which slow tests finished; `.ci/run` prints the others.
+RECORD := .pytest_cache/slow-tests.txt
+.PHONY: help demo test test-unit test-slow coverage bench bench-peers lint format docs notebooks dist install clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
@@ -36,8 +38,14 @@ demo: .venv/.run ## install, find the equation behind a bundled video, show wher
 test: .venv/.test ## run the default test suite
 	$(SUITE) -m "not slow"
 
+test-unit: .venv/.test ## the same without documentation pages, notebooks and whole models
+	$(SUITE) -m "not slow and not system"
+
 test-slow: .venv/.test ## run only what takes longer
-	$(SUITE) -m slow
+	$(SUITE) -m slow --record $(RECORD)
+
+coverage: .venv/.test ## the default suite, then lines and branches that it does not reach, compiled functions left out
+	$(SUITE) -m "not slow" --cov --cov-report term-missing
 
 bench: .venv/.test ## run the benchmarks and print their tables
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -s
@@ -61,7 +69,10 @@ notebooks: .venv/.dev ## execute the notebooks and keep their outputs
 docs: .venv/.dev ## build the documentation into docs/_build
 	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
 
+dist: .venv/.dev ## build the source distribution and the wheel into dist/
+	$(BIN)/python -m build
+
 install: .venv/.dev ## the development environment only
 
 clean: ## remove what the other targets made
-	rm -rf .venv runs docs/_build .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv runs dist docs/_build .pytest_cache .ruff_cache .mypy_cache .coverage

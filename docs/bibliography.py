@@ -1,4 +1,4 @@
-"""BibTeX text -> the list of references that the documentation shows; covers what references.bib uses, no more."""
+"""BibTeX text -> the list of references in the documentation; reads only as much BibTeX as references.bib uses."""
 
 import re
 

@@ -61,7 +61,7 @@ warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=Fu
 
 
 def copy_notebooks(app):
-    """Put the notebooks, which live beside docs/, where Sphinx looks for pages; their links then start elsewhere."""
+    """Copy the notebooks, which live next to docs/, to where Sphinx looks for pages, and adapt their links."""
     folder = HERE / "notebooks"
     folder.mkdir(exist_ok=True)
     for source in (HERE.parent / "notebooks").glob("*.ipynb"):
@@ -89,7 +89,7 @@ def link_citations(app, what, name, obj, options, lines):
 
 
 def describe_figures(app, doctree):
-    """Say to readers who do not see which line of a notebook drew a figure; what it shows is said below it."""
+    """Name the line of a notebook that drew a figure, for readers who do not see it; the text says what it shows."""
     for cell in doctree.findall(lambda node: "cell" in getattr(node, "attributes", {}).get("classes", ())):
         code = next(iter(cell.findall(nodes.literal_block)), nodes.literal_block()).astext()
         drawn = re.findall(r"figures\.plot_.*", code)
@@ -98,7 +98,7 @@ def describe_figures(app, doctree):
 
 
 def skip_field_numbers(app, what, name, obj, skip, options):
-    """Leave out what Python says about the fields of a NamedTuple; the class says it better."""
+    """Leave out the generated docstrings of the fields of a NamedTuple; the class describes them."""
     return True if (obj.__doc__ or "").startswith("Alias for field number") else None
 
 

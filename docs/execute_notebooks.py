@@ -1,8 +1,8 @@
-"""notebooks/*.py -> the same notebooks, executed, as .ipynb beside them: `python docs/execute_notebooks.py [NAME ...]`.
+"""notebooks/*.py -> the same notebooks, executed, as notebooks/*.ipynb: `python docs/execute_notebooks.py [NAME ...]`.
 
-What is written depends on the notebook and its results only: no times, no paths, no random names of cells. `--short`
-runs every cell with fewer particles, and writes nothing. `--words` executes nothing: where the prose alone has changed,
-it is put around the outputs that are there.
+The output depends on the notebook and its results only: no times, no paths, no random names of cells, and no warnings.
+`jupytext --execute` does not guarantee this. `--short` runs every cell with fewer particles and writes nothing.
+`--prose` executes nothing: where only the prose has changed, it keeps the outputs.
 """
 
 import os
@@ -22,7 +22,7 @@ DPI = 80
 
 
 def read(source: Path) -> nbformat.NotebookNode:
-    """A notebook as its source says, without outputs."""
+    """Read a source as a notebook without outputs."""
     notebook = jupytext.read(source)
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02}"
@@ -36,7 +36,7 @@ def read(source: Path) -> nbformat.NotebookNode:
 
 
 def execute(notebook: nbformat.NotebookNode, folder: str | Path) -> None:
-    """Run all cells in order, in a folder of their own.
+    """Run all cells in order, with `folder` as the working folder.
 
     Raises:
         AssertionError: If a cell wrote a warning.
@@ -48,13 +48,13 @@ def execute(notebook: nbformat.NotebookNode, folder: str | Path) -> None:
     notebook.metadata = metadata
     for cell in notebook.cells:
         if "outputs" in cell:
-            cell.outputs = joined(cell.outputs)
+            cell.outputs = join_printed(cell.outputs)
             warned = [o.text for o in cell.outputs if o.get("name") == "stderr"]
             assert not warned, f"{cell.source}\n{warned}"
 
 
-def joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Outputs in which what was printed stands in one piece, however it was cut on the way."""
+def join_printed(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Join consecutive pieces of printed text, which the kernel cuts at random."""
     kept: list[nbformat.NotebookNode] = []
     for output in outputs:
         if kept and output.get("name", "figure") == kept[-1].get("name"):
@@ -64,8 +64,8 @@ def joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
     return kept
 
 
-def put_words(notebook: nbformat.NotebookNode, outputs_from: Path) -> None:
-    """Take over the outputs of the same code.
+def keep_outputs(notebook: nbformat.NotebookNode, outputs_from: Path) -> None:
+    """Copy the outputs of the same code into a notebook with new prose.
 
     Raises:
         AssertionError: If the code has changed.
@@ -79,13 +79,13 @@ def put_words(notebook: nbformat.NotebookNode, outputs_from: Path) -> None:
 
 def main(arguments: list[str]) -> None:
     """Execute the notebooks that are named, or all."""
-    is_short, is_words = "--short" in arguments, "--words" in arguments
+    is_short, is_prose = "--short" in arguments, "--prose" in arguments
     os.environ["BAYESPDE_SHORT"] = str(int(is_short))
     names = [a for a in arguments if not a.startswith("--")]
     for source in [NOTEBOOKS / f"{n}.py" for n in names] or sorted(NOTEBOOKS.glob("*.py")):
         started, notebook = time.perf_counter(), read(source)
-        if is_words:
-            put_words(notebook, source.with_suffix(".ipynb"))
+        if is_prose:
+            keep_outputs(notebook, source.with_suffix(".ipynb"))
         else:
             with tempfile.TemporaryDirectory() as folder:
                 execute(notebook, folder)

@@ -1,7 +1,7 @@
-"""Run folders of the demo -> the pictures of the documentation: `python docs/figures.py runs/demo runs/foretold`.
+"""Run folders of the demo -> the figures of the documentation: `python docs/figures.py runs/demo runs/holdout`.
 
-The second is of the same video with frames held out:
-`bayespde discover video.nc --method spline --seed 1 --holdout-frames 12 --output runs/foretold`.
+The second run is of the same video with held-out frames:
+`bayespde discover video.nc --smoother spline --seed 1 --holdout-frames 12 --output runs/holdout`.
 """
 
 import sys
@@ -12,25 +12,25 @@ import xarray as xr
 from bayespde import figures
 from bayespde.results.inference_data import load
 from bayespde.results.pareto import pareto_front
-from bayespde.stages.run_folder import OBSERVED, PREDICTION, read_dataset, read_smooth
+from bayespde.stages.run_folder import FORECAST, OBSERVED, read_dataset, read_smooth
 
 STATIC = Path(__file__).parent / "_static"
 SHOWN = ["u_t", "u_x", "u_xx", "u_yy"]
 SIMULATED = {"u": -0.3, "u**2": 1.3, "u**3": -1.0, "u_xx": 2.0, "u_yy": 2.0}
 
 
-def main(demo: Path, foretold: Path) -> None:
-    """Draw frames and derivatives, coefficients, the Pareto front, and frames foretold beside those that came."""
+def main(demo: Path, holdout: Path) -> None:
+    """Draw frames and derivatives, coefficients, the Pareto front, and a forecast next to the held-out frames."""
     field = read_smooth(demo / "smooth.nc").field
     with xr.open_dataset(demo / "derivatives.nc", engine="h5netcdf") as dataset:
         derivatives = dataset[SHOWN].load()
     posterior = load(demo / "posterior.nc")
-    prediction, observed = read_dataset(foretold / PREDICTION), read_dataset(foretold / OBSERVED)["observed"]
+    forecast, observed = read_dataset(holdout / FORECAST), read_dataset(holdout / OBSERVED)["observed"]
     drawn = {
         "allen_cahn_front": figures.plot_field(field, derivatives),
         "coefficients": figures.plot_coefficients(posterior, known=SIMULATED),
         "pareto": figures.plot_pareto(pareto_front(posterior)),
-        "foretold": figures.plot_forecast(prediction, observed.rename("u")),
+        "forecast": figures.plot_forecast(forecast, observed.rename("u")),
     }
     for name, figure in drawn.items():
         figure.savefig(STATIC / f"{name}.png", dpi=130)

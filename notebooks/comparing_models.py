@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Comparing models
 #
-# **Which of two libraries, or of two laws, do these data prefer, and would the next video say the same?**
+# **Which of two libraries or equations do these data prefer, and would another video agree?**
 #
-# Evidence, predictive densities and held-out frames answer different questions. Here all three are asked about one
-# video whose law is known.
+# Evidence, predictive densities and held-out frames answer different questions. Here all three are computed for one
+# video whose equation is known.
 
 # %%
 # %matplotlib inline
@@ -56,15 +56,16 @@ def burgers(seed, drift=0.008):
 
 
 def rows_of(video, library):
-    """Weak rows of all terms of a library."""
-    return bp.assemble(library, video, smooth=bp.fit_field(video, method="spline"))
+    """The weak form of all terms of a library."""
+    return bp.assemble(library, bp.fit_field(video))
 
 
 # %% [markdown]
 # ## Four libraries on the same rows
 #
-# Evidence compares models of *identical rows* only. So rows are made once, with the union of all terms, and each
-# library takes its columns. Two of these hold the law; one lacks the drift, one the advection.
+# Evidence compares models of *identical rows* only. Therefore the rows are formed once, with the union of all terms,
+# and each library uses its own columns. Two of these libraries contain the true equation; one lacks the drift, one the
+# advection.
 
 # %%
 union = bp.polynomial_library("u", degree=2, order=3)
@@ -78,7 +79,7 @@ libraries = {
 
 
 def posterior_of(terms, method="exact", seed=1):
-    """The posterior of a library that takes its columns from the rows of all terms."""
+    """The posterior of a library, from its columns of the rows of all terms."""
     library = bp.Library.from_strings(terms)
     return bp.sample(
         bp.SpinModel(rows.select(library.names), library),
@@ -94,17 +95,18 @@ print(bp.format_comparison(table))
 print(table["log_bayes_factor"].to_pandas().round(1))
 
 # %% [markdown]
-# The short libraries lead by evidence: each of the superfluous terms of *all eleven* costs prior odds. Whether the
-# drift is among them is left nearly open: these pixels say little of it. Without `u*u_x` evidence falls by a thousand
-# nats, whatever the others do in its place.
+# The short libraries lead by evidence: each of the superfluous terms of *all eleven* costs prior odds. The evidence
+# hardly decides whether the drift is among them, because these pixels contain little information about it. Without
+# `u*u_x` the evidence falls by a thousand nats, whatever terms replace it.
 #
-# The predictive densities (of blocks of rows, each left out in turn) agree on what is wrong, and hardly tell the rest
-# apart: a posterior that has dropped a term predicts as one that never had it. `stacking` is the weight of each in
-# the mixture that predicts best. It is no probability of being true, and fickle among nearly equal models.
+# The predictive densities (of blocks of rows, each left out in turn) agree about the wrong library, and hardly
+# distinguish the others: a posterior that has dropped a term predicts like one that never had it. `stacking` is the
+# weight of each model in the mixture that predicts best. It is not a probability of being true, and it is unstable
+# among nearly equal models.
 #
-# ## How sure is a Bayes factor?
+# ## How certain is a Bayes factor?
 #
-# Enumerated evidences have no Monte Carlo error. Sampled ones do, by the scatter of the runs:
+# Enumerated evidences have no Monte Carlo error. The error of sampled ones follows from the scatter of the runs:
 
 # %%
 pair = {
@@ -114,9 +116,9 @@ pair = {
 print(bp.format_comparison(bp.compare(pair)))
 
 # %% [markdown]
-# That error is far below the difference. It is also the smaller of two: the noise of the video is drawn once, and
-# another video of the same law has another Bayes factor. So here are more of them, each with the log odds of Burgers'
-# equation with drift against that without.
+# That error is far below the difference. It is also the smaller of two errors: another video of the same equation has
+# other noise, and another Bayes factor. Here are several videos, each with the log odds of Burgers' equation with drift
+# against Burgers' equation without.
 
 # %%
 with_drift, without = ["u_x", "u_xx", "u*u_x"], ["u_xx", "u*u_x"]
@@ -145,18 +147,18 @@ plt.show()
 for drift, values in odds.items():
     mean, sd, share = values.mean(), values.std(ddof=1), np.mean(values > 0)
     print(
-        f"drift {drift:5g}: log odds {mean:5.1f} +- {sd:.1f} between videos; {share:.0%} of them are for a drift"
+        f"drift {drift:5g}: log odds {mean:5.1f} +- {sd:.1f} between videos; {share:.0%} of them favour a drift"
     )
 
 # %% [markdown]
-# One dot is one video. Without a drift all are against it, by four to six nats and never by much more: absence is
-# hard to show. With the larger drift all are for it. In between the odds scatter by several nats, and a quarter of
-# the videos are on the other side: two videos of that law disagree with a chance of three in eight. A Bayes factor of
-# a few nats says what *this* video says.
+# Each dot is one video. Without a drift all videos are against it, by four to six nats and never by much more: absence
+# is hard to show. With the larger drift all are for it. In between the odds scatter by several nats, and a quarter of
+# the videos are on the other side: two videos of that equation disagree with a probability of three in eight. A Bayes
+# factor of a few nats belongs to *this* video.
 #
-# ## When the law is in no library
+# ## When no library contains the true equation
 #
-# A posterior over wrong laws can be as sharp as one over right ones. What tells is the misfit.
+# A posterior over wrong equations can be as narrow as one over right ones. The misfit shows the difference.
 
 # %%
 missing = bp.Library.from_strings(libraries["no advection"])
@@ -171,22 +173,20 @@ print(f"{best.probability:.2f}  {best}")
 print(bp.diagnose(wrong))
 
 # %% [markdown]
-# Rows of its own, made at its own pilot, so that nothing hints at the right term. The leading equation leaves more
-# than the noise explains, and `diagnose` says so. Its probability is among the laws on offer, none of which is right.
+# These rows were formed without the true term, at their own linearisation point, so that nothing hints at it. The
+# residuals of the leading equation exceed the noise, and `diagnose` reports it. The probability is among the equations
+# of this library, all of which are wrong.
 #
 # ## What evidence cannot compare
 #
-# Rows at points (the strong form), or likelihoods raised to another power, are other data. `compare` refuses:
+# Rows at points (the strong form), or likelihoods with another power, are other data. `compare` refuses them:
 
 # %%
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the strong form warns that the weak one is better
-    points = bp.assemble(
-        union,
-        burgers(1),
-        smooth=bp.fit_field(burgers(1), method="spline"),
-        form=bp.StrongForm(),
-    )
+    warnings.simplefilter(
+        "ignore"
+    )  # the strong form warns that the weak form is better
+    points = bp.assemble(union, bp.fit_field(burgers(1)), form=bp.StrongForm())
 strong = bp.sample(bp.SpinModel(points, union), method="exact", config=sampler, seed=1)
 try:
     bp.compare({"weak": posteriors["all eleven"], "strong": strong})
@@ -194,7 +194,7 @@ except bp.BayespdeError as error:
     print(error)
 
 # %% [markdown]
-# Held-out frames compare anything that predicts. The last 15 frames are kept from both:
+# Held-out frames compare anything that forecasts. The last 15 frames are held out from all three:
 
 # %%
 forms = {
@@ -203,16 +203,11 @@ forms = {
     "strong, power .001": bp.StrongForm(power=0.001),
 }
 for name, form in forms.items():
-    settings = bp.DiscoverConfig(
-        smoothing=bp.SmoothingConfig(method="spline"),
-        form=form,
-        sampler=sampler,
-        trajectory_matching="never",
-    )
+    settings = {"form": form, "sampler": sampler, "trajectory_matching": "never"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = bp.discover(
-            burgers(1), library=union, config=settings, holdout_frames=15, seed=1
+            burgers(1), library=union, holdout_frames=15, seed=1, **settings
         )
     scores = found.forecast_holdout(options=bp.ForecastConfig(draws=50), seed=1)[1]
     print(
@@ -220,19 +215,19 @@ for name, form in forms.items():
     )
 
 # %% [markdown]
-# A score is a score, whatever made it. Weak and strong rows foretell alike, although the strong law has a term that
-# is not there: most of either error is the noise of the pixels, .033. The likelihood of power .001 believes in
-# nothing, and its bands are so wide that they hold more than they should; `crps` punishes that, and is the number to
-# compare.
+# A score can be compared, whatever made the forecast. The weak and the strong form forecast equally well, although the
+# equation of the strong form has a false term: most of either error is the noise of the pixels, .033. With a power of
+# .001 the likelihood hardly informs the posterior, and the bands are so wide that they hold more than they should.
+# `crps` penalises that; compare this number.
 #
 # ## To take home
 #
-# - Same rows, other library or prior: `bp.compare`. Ask the evidence *which law*, the predictive density *how well it
-#   foretells*.
-# - A Bayes factor of a few nats belongs to one video; the next one may disagree. One of a hundred will not be
-#   overturned.
-# - Other rows, forms or powers: hold frames out, and compare scores. And a best model may be wrong: read
+# - Same rows, another library or prior: use `bp.compare`. The evidence tells *which equation*, the predictive density
+#   *how well it predicts*.
+# - A Bayes factor of a few nats belongs to one video; another video may disagree. One of a hundred will not be
+#   reversed.
+# - Other rows, forms or powers: hold frames out and compare scores. The best model may still be wrong: read
 #   `bp.diagnose`.
 #
-# More: [is it to be believed?](../docs/diagnosis.md), [what comes next](../docs/prediction.md), [priors and
-# sensitivity](priors_and_sensitivity.ipynb).
+# More: [diagnostics and model checking](../docs/diagnosis.md), [forecasting and verification](../docs/forecasting.md),
+# [priors and sensitivity](priors_and_sensitivity.ipynb).

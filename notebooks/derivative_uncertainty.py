@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Derivative uncertainty
 #
-# **How wrong are my derivatives, and how much of that reaches the equation?**
+# **How large are the errors of derivatives, and how do they affect the equation?**
 #
-# Derivatives of noisy pixels are estimates with errors. Here a field whose derivatives are known is made noisy and
-# smooth again; the claimed errors are held against the true ones, and are then followed into the coefficients.
+# Derivatives of noisy pixels are estimates with errors. Here a field with known derivatives gets noise and is smoothed
+# again. The stated errors are compared with the true ones, and then propagated to the coefficients.
 
 # %%
 # %matplotlib inline
@@ -34,10 +34,10 @@ import bayespde as bp
 short = os.environ.get("BAYESPDE_SHORT") == "1"
 
 # %% [markdown]
-# ## A field whose derivatives are known
+# ## A field with known derivatives
 #
-# Burgers' equation on a ring: space derivatives of the clean field are exact by Fourier series, and `u_t` is what the
-# equation says. Then 10 % noise.
+# Burgers' equation on a periodic domain: space derivatives of the clean field are exact by Fourier series, and `u_t`
+# follows from the equation. Then 10 % noise is added.
 
 # %%
 spec = bp.SimulationSpec(
@@ -66,22 +66,22 @@ truth["u_t"] = 0.1 * truth["u_xx"] - truth["u"] * truth["u_x"]
 # %% [markdown]
 # ## Two smoothers
 #
-# The penalised spline, whose posterior is exact, and the mean of neural fields, trained with a penalty on the total
-# variation of derivatives.
+# The penalised spline, whose posterior is exact, and the mean of neural networks that were trained with a penalty on
+# the total variation of derivatives.
 
 # %%
-spline = bp.fit_field(video, method="spline")
+spline = bp.fit_field(video)
 networks = bp.fit_field(
     video,
-    options=bp.SmoothingConfig(method="network", steps=300 if short else None),
+    options=bp.SmoothingConfig(smoother="network", steps=300 if short else None),
     seed=0,
 )
 print(networks.summary())
 
 # %% [markdown]
-# ## Claimed errors against true ones
+# ## Stated and true errors
 #
-# At random pixels: the true relative error, the claimed one, and how often a 90 % interval holds the truth.
+# At random pixels: the true relative error, the stated one, and how often a 90 % interval contains the truth.
 
 # %%
 orders = {"u": (0, 0), "u_t": (1, 0), "u_x": (0, 1), "u_xx": (0, 2), "u_xxx": (0, 3)}
@@ -95,15 +95,15 @@ for label, smooth in (("spline", spline), ("networks", networks)):
         off, size = mean - truth[name][frame, place], np.sqrt(np.mean(truth[name] ** 2))
         rows[label, name] = {
             "true error": np.sqrt(np.mean(off**2)) / size,
-            "claimed": np.sqrt(np.mean(sd**2)) / size,
-            "90 % intervals hold": np.mean(np.abs(off) < 1.645 * sd),
+            "stated error": np.sqrt(np.mean(sd**2)) / size,
+            "90 % coverage": np.mean(np.abs(off) < 1.645 * sd),
         }
 pd.DataFrame(rows).T.round(3)
 
 # %% [markdown]
-# Every further derivative costs a factor of two to six in error. The claims are about right for both, nine intervals
-# in ten or a little more hold the truth, and networks are two to three times better at derivatives in space: the
-# spline is equally stiff everywhere, they are steep only where the field is.
+# Every further derivative increases the error by a factor of two to six. The stated errors are about right for both:
+# nine in ten intervals or a little more contain the truth. Networks are two to three times more accurate for
+# derivatives in space: the spline is equally stiff everywhere, while networks are steep only where the field is.
 
 # %%
 steep = int(np.abs(truth["u_xx"]).max(axis=1).argmax())
@@ -141,15 +141,15 @@ panels[0].legend(frameon=False, fontsize=8)
 plt.show()
 
 # %% [markdown]
-# The spline wiggles where nothing happens, and its bands open at the edges, where half of the neighbours are missing:
-# that is why its claimed error of `u_xx` is larger than the true one. A draw is a whole field: all its derivatives
+# The spline oscillates where the field is flat, and its bands widen at the edges, where 50 % of the neighbours are
+# missing: that is why its stated error of `u_xx` exceeds the true one. A draw is a whole field: all its derivatives
 # belong together, and so do its errors at neighbouring points. A band at each point is not enough for what follows.
 #
 # ## Into the equation: rows at points
 #
-# The strong form takes derivatives at their word. To let their uncertainty in, take draws of the smooth field, and
-# follow each to its posterior; `field_draw` is then a dimension like any other. (The strong form warns each time that
-# the weak one is better; that is the end of this story.)
+# The strong form takes derivatives as exact. To include their uncertainty, draw smoothed fields, and compute the
+# posterior of each; `field_draw` is then a dimension like any other. (The strong form warns each time that the weak
+# form is better; the last section shows it.)
 
 # %%
 library = bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxx", "u*u_x"])
@@ -157,12 +157,10 @@ true = {"u_xx": 0.1, "u*u_x": -1.0}
 
 
 def strong(field):
-    """Posterior mean, standard deviation and inclusion by rows at points of one smooth field."""
+    """Posterior mean, standard deviation and inclusion by the strong form of one smoothed field."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = bp.SpinModel(
-            bp.assemble(library, video, smooth=field, form=bp.StrongForm()), library
-        )
+        model = bp.SpinModel(bp.assemble(library, field, form=bp.StrongForm()), library)
     posterior = bp.sample(model, method="exact", particles=1000, runs=1, seed=0)
     draws = xr.DataArray(
         posterior.coefficients[0],
@@ -184,10 +182,10 @@ drawn = {
 }
 
 # %% [markdown]
-# ## How much is from smoothing?
+# ## How much is due to smoothing?
 #
-# By the law of total variance: *within* a draw is what a sampler would have said, *between* draws is what smoothing
-# adds.
+# The total variance is the sum of two parts: *within* a draw is the variance that a sampler would report, *between*
+# draws is the variance due to smoothing.
 
 # %%
 lines = {}
@@ -211,23 +209,23 @@ for label, smooth in (("spline", spline), ("networks", networks)):
 pd.DataFrame(lines).T.round(4)
 
 # %% [markdown]
-# Smoothing adds a tenth of the variance for the spline, a fifth for the networks: not much. It is the *means* that
-# matter. Under draws of the spline both coefficients come out too small, by four to seven per cent and about two
-# standard deviations: what a draw adds to the terms is noise, and noise in a regressor pulls its coefficient to 0
-# (errors in variables). Variances cannot show that. The networks have so little of it that nothing is seen.
+# Smoothing adds a tenth of the variance for the spline, a fifth for the networks: not much. The *means* matter more.
+# Under draws of the spline both coefficients are too small, by four to seven per cent and about two standard
+# deviations: a draw adds noise to the terms, and noise in a regressor biases its coefficient towards 0 (errors in
+# variables). Variances cannot show that. The networks add so little noise that no bias is visible.
 #
-# ## Rows that know the errors
+# ## Rows that account for the errors
 #
-# The weak form integrates against test functions, takes its left side from the raw pixels, and knows the covariance
-# that the errors of the smooth field give its rows. It needs no draws, and refuses them.
+# The weak form integrates against test functions, takes its left side from the raw pixels, and includes the covariance
+# that the errors of the smoothed field give its rows. It needs no draws, and refuses them.
 
 # %%
-weak = bp.SpinModel(bp.assemble(library, video, smooth=spline), library)
+weak = bp.SpinModel(bp.assemble(library, spline), library)
 posterior = bp.sample(weak, method="exact", seed=0)
 best = bp.equations(posterior, top=1)[0]
 print(f"{best.probability:.3f}  {best}")
 try:
-    bp.assemble(library, video, smooth=spline.draw(0))
+    bp.assemble(library, spline.draw(0))
 except bp.BayespdeError as error:
     print(error)
 
@@ -257,17 +255,17 @@ for axes, (name, value) in zip(panels, true.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# The narrowest interval is that of the weak form, and it holds the truth: its rows average many pixels, and the
-# smooth field under its terms is made to obey the equation, which takes out what the errors of field and rows have in
-# common. It uses the spline, poor as its derivatives are: on weak rows nearly all derivatives stand on the test
+# The weak form has the narrowest interval, and it contains the truth: its rows average many pixels, and the smoothed
+# field in its terms is conditioned on the equation, which removes the correlation between the errors of field and rows.
+# It uses the spline, although its derivatives are poor: in the weak form nearly all derivatives are on the test
 # functions.
 #
 # ## To take home
 #
-# - Derivatives come with errors that are about right; each further order costs a factor of two to six.
-# - Draws of a smooth field carry those errors to anything: `smooth.draw(seed)`, one posterior each, variance within
+# - The stated errors of derivatives are about right; each further order costs a factor of two to six.
+# - Draws of a smoothed field carry those errors to any result: `smooth.draw(seed)`, one posterior each, variance within
 #   and between.
-# - For the equation take the weak form: it knows the errors, and has no bias from noise in the terms.
+# - For the equation use the weak form: it accounts for the errors, and noise in the terms does not bias it.
 #
-# More: [derivatives](../docs/smoothing.md), [how to](../docs/how-to.md), [the
-# rows](../docs/explanation.md#weak-rows).
+# More: [derivatives](../docs/smoothing.md), [smoothing](../docs/how-to/smoothing.md), [the weak
+# form](../docs/theory/weak_form.md).

@@ -12,13 +12,13 @@
 # ---
 
 # %% [markdown]
-# # A front in a microscope: from video to law
+# # A front in a microscope: from video to equation
 #
-# **What law moves the front in my video, and what can the video not tell?**
+# **Which equation moves the front in my video, and what can the video not show?**
 #
-# Crystals grow into a melt while the scan jitters, the detector is noisy and some pixels are lost. The video is a
-# stand-in made here, so that everybody can run this and the law is known. With `BAYESPDE_VIDEO=mine.nc` in the
-# environment the same cells read your own file; what is said of the results holds for the stand-in.
+# Crystals grow into a melt. The scan jitters, the detector is noisy, and some pixels are lost. The video is simulated
+# here, so that everybody can run this and the equation is known. With `BAYESPDE_VIDEO=mine.nc` in the environment the
+# same cells read your own file; the text describes the simulated video.
 
 # %%
 # %matplotlib inline
@@ -43,8 +43,8 @@ nuclei = [
 names = ("x", "y", "radius", "order", "width")
 
 
-def stand_in(pixels, frames):
-    """Grains that grow and merge; frames displaced by .3 and .5 nm, 5 % noise, 3 % of the pixels lost."""
+def simulated(pixels, frames):
+    """Grains that grow and merge; frame jitter of .3 and .5 nm, 5 % noise, 3 % of the pixels lost."""
     spec = bp.SimulationSpec(
         equation="u_t = -0.3*u + 1.3*u**2 - u**3 + 2*u_xx + 2*u_yy",
         extent={"y": 64.0, "x": 64.0},
@@ -75,31 +75,31 @@ def stand_in(pixels, frames):
     )
 
 
-video = bp.read_field(path) if path else stand_in(*((48, 50) if short else (64, 60)))
+video = bp.read_field(path) if path else simulated(*((48, 50) if short else (64, 60)))
 print(
     dict(video.sizes), f"{float(video.isnull().mean()):.0%} of the pixels are missing"
 )
 
 # %% [markdown]
-# ## Look at it
+# ## Look at the video
 #
-# Frames, and what the spline makes of them.
+# Frames, and derivatives of the spline.
 
 # %%
-smooth = bp.fit_field(video, method="spline")
+smooth = bp.fit_field(video)
 derivatives = bp.differentiate(smooth, space=2, time=1)
 shown = [name for name in ("u_t", "u_x", "u_xx", "u_yy") if name in derivatives]
 print(smooth.summary())
 bp.figures.plot_field(video, derivatives[shown])
 
 # %% [markdown]
-# The summary has seen something: residuals of a frame hang together, so whole frames are held out, and more than half
-# of what is left are shifts of frames as a whole, by a quarter of a nanometre along y and nearly half along x. The .3
-# and .5 that were put in are a little more: part of each shift is taken for motion.
+# The summary describes the noise. Residuals within a frame are correlated, so whole frames are held out. More than 50 %
+# of the squared residuals are shifts of whole frames, by a quarter of a nanometre along y and nearly 50 % of a
+# nanometre along x. The simulated .3 and .5 are a little larger: part of each shift is taken for motion.
 #
-# ## The first answer: take the noise for white
+# ## First answer: assume white noise
 #
-# The last fifth of the frames is kept from everything, to be foretold later.
+# The last fifth of the frames is held out, to be forecast later.
 
 # %%
 held = video.sizes["time"] // 5
@@ -107,14 +107,15 @@ sampler = bp.SMCConfig(particles=512, runs=2) if short else bp.SMCConfig()
 
 
 def found_with(noise):
-    """A discovery that takes the noise for this."""
-    settings = bp.DiscoverConfig(
-        smoothing=bp.SmoothingConfig(method="spline"),
+    """A discovery with an assumed kind of noise."""
+    return bp.discover(
+        video,
         form=bp.WeakForm(noise=noise),
         sampler=sampler,
         trajectory_matching="never",
+        holdout_frames=held,
+        seed=1,
     )
-    return bp.discover(video, config=settings, holdout_frames=held, seed=1)
 
 
 naive = found_with("white")
@@ -122,20 +123,20 @@ print(naive.equations(top=1)[0])
 print(bp.diagnose(naive.posterior))
 
 # %% [markdown]
-# The right terms are there, and a false one beside them, many of its standard deviations away from 0: a drift. A
-# video whose frames jump seems to stream. But `diagnose` objects in several ways, of which the first is enough: the
-# rows are left hundreds of standard deviations more than white noise explains.
+# The right terms are included, and so is a false drift, many of its standard deviations away from 0. A video with frame
+# jitter seems to drift. `diagnose` reports several failed checks, of which the first is enough: the residuals exceed
+# white noise by hundreds of standard deviations.
 #
-# ## The second answer: put the frames back
+# ## Second answer: model frame jitter
 #
-# `noise="auto"`, the default, looks for displaced frames. It puts them back by what the spline shows, and takes what
-# is slow of the displacements, and cannot be told from motion, for a noise of the motion.
+# `noise="auto"`, the default, detects frame jitter. It registers the frames to the spline. The slow part of the
+# displacements cannot be told from motion, and is treated as noise of the motion.
 
 # %%
 found = found_with("auto")
 for equation in found.equations(top=3):
     print(f"{equation.probability:.3f}  {equation}")
-made = found.rows.statistics.provenance
+made = found.weak_posterior.statistics.provenance
 print(
     "noise:",
     made["noise"],
@@ -147,45 +148,44 @@ print(
 print(bp.diagnose(found.posterior))
 
 # %%
-law = {"u": -0.3, "u**2": 1.3, "u**3": -1.0, "u_xx": 2.0, "u_yy": 2.0}
+simulated_terms = {"u": -0.3, "u**2": 1.3, "u**3": -1.0, "u_xx": 2.0, "u_yy": 2.0}
 best = found.equations(top=1)[0]
 columns = {"estimate": best.coefficients, "lower": best.lower, "upper": best.upper}
 table = pd.DataFrame(columns, index=pd.Index(best.names, name="term"))
-table["simulated"] = [law.get(name, np.nan) for name in best.names]
+table["simulated"] = [simulated_terms.get(name, np.nan) for name in best.names]
 table.round(3)
 
 # %% [markdown]
-# Five terms, those that were simulated, with coefficients as they were put in: all five intervals hold them. The
-# noise is named, and its size is about right. Nothing in the settings said so, and that `u_xx` and `u_yy` have the
-# same coefficient was found, not assumed. One objection is left, and it is fair: 192 rows are few for 23 candidates.
-# A longer video, or fewer candidates, would settle it.
+# The five simulated terms, and all five intervals contain the simulated coefficients. The noise is identified, and its
+# size is about right. No setting specified the noise, and the equality of the coefficients of `u_xx` and `u_yy` was
+# found, not assumed. One check still fails, rightly: 192 rows are few for 23 candidates. A longer video, or fewer
+# candidates, would solve that.
 #
-# ## The third question: does it foretell?
+# ## Third question: does the equation forecast?
 #
-# Draws of the law are integrated from draws of the last frame that was seen, and compared with the frames that were
-# held out.
+# Draws of the equation are integrated from draws of the last used frame, and compared with the held-out frames.
 
 # %%
-prediction, scores = found.forecast_holdout(
+ahead, scores = found.forecast_holdout(
     options=bp.ForecastConfig(draws=30 if short else 100), seed=1
 )
 print(bp.format_scores(scores))
 bp.figures.plot_scores(scores)
 
 # %%
-bp.figures.plot_forecast(prediction, found.holdout)
+bp.figures.plot_forecast(ahead, found.holdout)
 
 # %% [markdown]
-# The frames that came are displaced like all others, so that even the true law misses them by the jitter. That is
-# most of its error, and why it jumps from frame to frame and does not grow; bands, which know the noise of pixels and
-# not of frames, hold a few per cent too little. The last frame, which stays, and the last frame, which moves on, get
-# worse and worse. The bottom row shows where draws differ: everywhere at the start, from the smoothing; later only at
-# the front, from the law.
+# The held-out frames jitter like all others, so that even the true equation misses them by the jitter. That is most of
+# its error, and it varies from frame to frame without growing. The bands include the noise of pixels but not the jitter
+# of frames; they hold a few per cent too little. The reference forecasts, persistence and constant velocity, get worse
+# and worse. The bottom row shows where draws differ: everywhere at the start, from smoothing; later only at the front,
+# from the equation.
 #
-# ## What a video cannot tell
+# ## What a video cannot show
 #
-# The stand-in is a lucky video: grains of several sizes, that meet. The same kind of law on a plane front that has
-# come to its final shape and speed is another matter.
+# The simulated video is favourable: its grains have several sizes, and they meet. A plane front that has reached its
+# final shape and speed is different, although its equation is of the same kind.
 
 # %%
 plane = bp.simulate(
@@ -203,19 +203,15 @@ plane = bp.simulate(
         }
     )
 )
-settings = bp.DiscoverConfig(
-    smoothing=bp.SmoothingConfig(method="spline"),
-    sampler=sampler,
-    trajectory_matching="never",
-)
+settings = {"sampler": sampler, "trajectory_matching": "never"}
 reactions = ["u", "u**2", "u**3", "u_xx"]
 for terms in ([*reactions, "u_x", "u*u_x"], reactions):
     steady = bp.discover(
-        plane, library=bp.Library.from_strings(terms), config=settings, seed=1
+        plane, library=bp.Library.from_strings(terms), seed=1, **settings
     )
     best = steady.equations(top=1)[0]
     print(
-        f"of {', '.join(terms)}:\n{best.probability:.3f}  {best}\n{bp.diagnose(steady.posterior)}\n"
+        f"candidates {', '.join(terms)}:\n{best.probability:.3f}  {best}\n{bp.diagnose(steady.posterior)}\n"
     )
 
 # %%
@@ -233,19 +229,20 @@ axes.set(
 plt.show()
 
 # %% [markdown]
-# Every frame is the one before, moved. All that such a video holds is a shape and a speed, and `u_t = -0.4 u_x` says
-# the speed: a right description of this video, the shortest one, and sound by all checks. It is not the law, and
-# would fail where two fronts meet. With no drift on offer the answer is `0.2 u - 0.2 u**2`, without any diffusion: an
-# identity of the shape of this front, whose slope is a multiple of `u (1 - u)`. There `diagnose` says what cannot be
-# told apart. The law that was simulated is as good, and longer. Needed are fronts of several radii or widths, that
-# meet: as in the first video.
+# Every frame is the previous frame, moved. Such a video contains only a shape and a speed, and `u_t = -0.4 u_x`
+# describes the speed: a correct description of this video, the shortest one, and it passes all checks. It is not the
+# simulated equation, and would fail where two fronts meet. Without a drift among the candidates the answer is
+# `0.2 u - 0.2 u**2`, without any diffusion. This is an identity of the shape of this front, whose slope is a multiple
+# of `u (1 - u)`. There `diagnose` names the terms that cannot be told apart. The simulated equation fits equally well,
+# and is longer. A video needs fronts of several radii or widths that meet, like the first one.
 #
 # ## To take home
 #
-# - Read the summary of the smoother and `bp.diagnose` before the equation: an unseen jitter makes false terms that
+# - Read the summary of the smoother and `bp.diagnose` before the equation: undetected jitter creates false terms that
 #   look certain.
-# - Hold frames out; a law that does not foretell better than the last frame is no law yet.
-# - A steady front tells its speed, not its law. What is missing is in the video, not in the settings.
+# - Hold frames out; an equation that does not forecast better than persistence is not yet an equation of the video.
+# - A steady front shows its speed, not its equation. What is missing is missing in the video, not in the settings.
 #
-# More: [the limits](../docs/explanation.md#limits), [displaced frames](../docs/explanation.md#covariance), [what
-# comes next](../docs/prediction.md), [is it to be believed?](../docs/diagnosis.md).
+# More: [limits of the data](../docs/theory/limitations.md#limits), [frame
+# jitter](../docs/theory/noise.md#frame-jitter), [forecasting and verification](../docs/forecasting.md), [diagnostics
+# and model checking](../docs/diagnosis.md).

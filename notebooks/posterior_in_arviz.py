@@ -14,10 +14,10 @@
 # %% [markdown]
 # # A posterior in ArviZ
 #
-# **What is in the inference data of a posterior over equations, and which functions of ArviZ say what of it?**
+# **What is in the inference data of a posterior over equations, and which ArviZ functions apply to it?**
 #
-# ArviZ was made for chains of continuous parameters. Here a draw is a set of terms, 0 or 1 each, and the coefficients
-# of those that are in. Much of what ArviZ offers works; some of the rest misleads.
+# ArviZ was made for chains of continuous parameters. Here a draw is a set of terms (0 or 1 for each) and the
+# coefficients of the included ones. Many ArviZ functions apply; some mislead.
 
 # %%
 # %matplotlib inline
@@ -32,9 +32,9 @@ short = os.environ.get("BAYESPDE_SHORT") == "1"
 sampler = bp.SMCConfig(particles=512) if short else bp.SMCConfig()
 
 # %% [markdown]
-# ## A posterior with something left to ask
+# ## A posterior with an uncertain term
 #
-# Burgers' equation with a slow drift, 0.8 % of the fastest pulse, under 10 % noise: the drift is at the edge of what
+# Burgers' equation with a slow drift, 0.8 % of the fastest pulse, under 10 % noise: the drift is at the limit of what
 # these pixels can show.
 
 # %%
@@ -55,17 +55,17 @@ spec = bp.SimulationSpec(
 )
 video = bp.simulate(spec)
 library = bp.polynomial_library("u", degree=2, order=3)
-smooth = bp.fit_field(video, method="spline")
-model = bp.SpinModel(bp.assemble(library, video, smooth=smooth), library)
+smooth = bp.fit_field(video)
+model = bp.SpinModel(bp.assemble(library, smooth), library)
 posterior = bp.sample(model, config=sampler, seed=1, enumerate_up_to=23)
 for equation in bp.equations(posterior, top=3):
     print(f"{equation.probability:.2f}  {equation}")
 print(bp.diagnose(posterior))
 
 # %% [markdown]
-# ## What is in it
+# ## Contents
 #
-# A run is a chain, a particle is a draw, and all draws weigh the same.
+# A run is a chain, a particle is a draw, and all draws have equal weight.
 
 # %%
 idata = bp.to_inference_data(posterior)
@@ -86,10 +86,10 @@ for group in (
     print(f"{group}: {variables}")
 
 # %% [markdown]
-# `spin` says which terms a draw has, `coefficient` is exactly 0 where the spin is. `log_likelihood` is *per block* of
-# rows, not per pixel. `smc_stats` has the history of the sampler, `exact` the enumerated probabilities.
+# `spin` says which terms a draw includes; `coefficient` is exactly 0 where the spin is. `log_likelihood` is *per block*
+# of rows, not per pixel. `smc_stats` has the history of the sampler, `exact` the enumerated probabilities.
 #
-# ## What misleads: convergence of 0 and 1
+# ## What misleads: convergence diagnostics of binary variables
 
 # %%
 shown = ["u*u_x", "u_xx", "u_x", "u**2*u_x", "u"]
@@ -109,14 +109,14 @@ for k, name in enumerate(shown):
     )
 
 # %% [markdown]
-# Of the terms that are surest, R-hat is NaN: it divides by a variance that is 0. Their effective sample size is the
-# number of particles, which looks perfect, and would if every particle had frozen at the start. For the other terms
-# both measure how the particles are *ordered* (by ancestors), since particles are no time series; and the Monte Carlo
-# error that follows is that of a share of particles. What is reported is not that share but a mean of conditional
-# probabilities, and the standard error between independent runs says how good it is: several times better here.
-# `bp.diagnose` uses that.
+# R-hat of the most certain terms is NaN: it divides by a variance of 0. Their effective sample size is the number of
+# particles. It looks perfect, and would also look perfect if every particle had frozen at the start. For the other
+# terms both measure how the particles are *ordered* (by ancestors), since particles are not a time series. The Monte
+# Carlo error that follows is that of a share of particles. The reported probability is not that share but a mean of
+# conditional probabilities. The standard error between independent runs measures its accuracy: it is several times
+# smaller here. `bp.diagnose` uses that error.
 #
-# ## What works: coefficients, with the zeros or without
+# ## What works: coefficients, with or without the zeros
 
 # %%
 az.summary(
@@ -150,24 +150,24 @@ print(
 )
 
 # %% [markdown]
-# Two honest answers to two questions. Over all draws: what is the drift, if I do not know that there is one? Given
-# the term: how large is it if there is one? The mean of a spike and a bump is a number that hardly any draw has;
-# quote the probability and the second. `bp.equations` does so, one equation at a time. An interval from `summary` or
-# `hdi` is one of the first kind; of a *spin* it is an interval of 0 and 1 and says nothing.
+# Both numbers are correct answers, to two questions. Over all draws: what is the drift, if it is not known whether
+# there is one? Given the term: how large is the drift, if there is one? Hardly any draw is near the mean of a spike and
+# a bump. Quote the probability and the second number. `bp.equations` does so, one equation at a time. An interval from
+# `summary` or `hdi` answers the first question; for a *spin* it is an interval between 0 and 1 without information.
 #
-# ## Which terms stand in for each other
+# ## Which terms replace each other
 
 # %%
 bp.figures.plot_joint_inclusion(posterior)
 
 # %% [markdown]
-# `u_x` and `u**2*u_x` stand in for each other (blue): one of them is in most draws, both in hardly any. The data say
-# that advection is a little more than by `u`, and not by what. `az.plot_pair` would show four points on top of each
-# other.
+# `u_x` and `u**2*u_x` replace each other (blue): one of them is in most draws, both in hardly any. The data show that
+# there is a little more advection than that by `u`, but not its form. `az.plot_pair` would show four points on top of
+# each other.
 #
 # ## Predictive density, block by block
 #
-# `az.loo` and `az.compare` take the log likelihood of blocks. Here the same rows under three libraries.
+# `az.loo` and `az.compare` take the log likelihood of blocks. Here they compare the same rows under three libraries.
 
 # %%
 libraries = {
@@ -185,8 +185,9 @@ print(compared.iloc[:, :2].round(1).to_string())
 print(bp.format_comparison(bp.compare(posteriors)))
 
 # %% [markdown]
-# The library without `u*u_x` is out, by both. Between the other two ArviZ hardly sees a difference, and ranks by what
-# predicts. `bp.compare` adds the evidence, and refuses posteriors of other rows, which ArviZ cannot notice.
+# Both criteria reject the library without `u*u_x`. Between the other two ArviZ finds hardly a difference, and ranks
+# them by predictive density. `bp.compare` adds the evidence. It refuses posteriors of other rows, which ArviZ cannot
+# detect.
 #
 # ## To a file and back
 
@@ -201,10 +202,11 @@ print(
 # %% [markdown]
 # ## To take home
 #
-# - Use ArviZ for coefficients, sizes, noise, predictive densities and files; quote coefficients *given* their term.
-# - For spins use `inclusion_probability`, `bp.between_run_diagnostics` and `bp.diagnose`; R-hat and effective sample sizes
-#   mislead.
-# - Which function says what is in [a table](../docs/arviz.md).
+# - Use ArviZ for coefficients, model sizes, noise, predictive densities and files; quote coefficients *given* their
+#   term.
+# - For spins use `inclusion_probability`, `bp.between_run_diagnostics` and `bp.diagnose`; R-hat and effective sample
+#   sizes mislead.
+# - A [table](../docs/arviz.md) lists which function to use for what.
 #
 # More: [posteriors in ArviZ](../docs/arviz.md), [comparing models](comparing_models.ipynb), [SMC
 # diagnostics](smc_diagnostics.ipynb).

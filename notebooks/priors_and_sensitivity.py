@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Priors and sensitivity
 #
-# **How much of the answer is the data, and how much did I put in?**
+# **How much of the result comes from the data, and how much from the prior?**
 #
-# Two priors go in: how many terms an equation has, and how large a coefficient may be. Here is what each does to
-# terms that the data show plainly, to one at the edge of what they show, and to those that are not there.
+# There are two priors: on the number of terms of an equation, and on the size of a coefficient. This notebook shows
+# their effect on terms that the data show clearly, on one at the limit of what they show, and on absent terms.
 
 # %%
 # %matplotlib inline
@@ -33,10 +33,10 @@ short = os.environ.get("BAYESPDE_SHORT") == "1"
 sampler = bp.SMCConfig(particles=512) if short else bp.SMCConfig()
 
 # %% [markdown]
-# ## A video with a plain and a doubtful part
+# ## A video with a clear and an uncertain term
 #
-# Burgers' equation with a slow drift: `u*u_x` and `u_xx` are plain, `u_x` is at the edge. Rows are formed once;
-# everything below is about the posterior of these rows.
+# Burgers' equation with a slow drift: `u*u_x` and `u_xx` are clear, `u_x` is uncertain. The rows are formed once;
+# everything below is about the posterior given these rows.
 
 # %%
 video = bp.simulate(
@@ -57,7 +57,7 @@ video = bp.simulate(
     )
 )
 library = bp.polynomial_library("u", degree=2, order=3)
-rows = bp.assemble(library, video, smooth=bp.fit_field(video, method="spline"))
+rows = bp.assemble(library, bp.fit_field(video))
 
 
 def posterior_under(prior, terms=library):
@@ -70,10 +70,10 @@ for equation in bp.equations(posterior, top=3):
     print(f"{equation.probability:.2f}  {equation}")
 
 # %% [markdown]
-# ## Ask once: power scaling
+# ## Power scaling
 #
-# `bp.power_scaling_sensitivity` raises prior or likelihood to a power, without sampling again. `prior` and `likelihood` are the
-# changes of a probability as the power of that part doubles, to first order.
+# `bp.power_scaling_sensitivity` raises the prior or the likelihood to a power, without sampling again. `prior` and
+# `likelihood` are the changes of a probability as the power of that part doubles, to first order.
 
 # %%
 scaled = bp.power_scaling_sensitivity(posterior)
@@ -100,7 +100,7 @@ for axes, part in zip(panels, ("prior", "likelihood"), strict=True):
         "|",
         color="black",
         ms=12,
-        label="as it is",
+        label="power 1",
     )
     axes.set(
         xlabel="inclusion probability", title=f"power of the {part}", xlim=(-0.03, 1.03)
@@ -111,14 +111,13 @@ panels[0].legend(frameon=False, fontsize=8, loc="lower right")
 plt.show()
 
 # %% [markdown]
-# Plain terms do not move at all: that they are there is data. The terms that stand for the slow drift (`u_x` or
-# `u**2*u_x`) move with both. They are neither in nor out because of the prior alone, but their probability is no
-# number to quote to two digits. Terms that are not there are pushed out by the data a little further with every copy
-# of the video.
+# The probabilities of the clear terms do not change: the data determine them. The terms that may describe the slow
+# drift (`u_x` or `u**2*u_x`) change with both. The prior alone does not decide about them, but their probability should
+# not be quoted to two digits. The data push absent terms out a little further with every copy of the video.
 #
 # ## The number of terms
 #
-# The complexity prior is $\exp(-\gamma \cdot \text{terms})$, with $\gamma$ such that so many terms are expected (3 by
+# The complexity prior is $\exp(-\gamma \cdot \text{terms})$, with $\gamma$ chosen for an expected number of terms (3 by
 # default).
 
 # %%
@@ -130,14 +129,14 @@ inclusion = pd.DataFrame(
 inclusion.rename_axis("term").rename_axis("expected terms", axis=1).round(3)
 
 # %% [markdown]
-# From a third of a term to five, sixteen times as many, the plain terms stay certain and superfluous ones stay out.
-# Only the doubtful pair moves, from a quarter together to nine tenths. Whoever expects few terms calls this Burgers'
-# equation, whoever expects many sees something else besides: the data leave that to them.
+# From a third of a term to five, sixteen times as many, the clear terms stay certain and superfluous terms stay out.
+# Only the uncertain pair changes, from a total of a quarter to nine tenths. A prior with few expected terms gives
+# Burgers' equation, one with many expected terms adds a drift: the data leave the choice to the prior.
 #
-# ## How large a coefficient may be: the slab
+# ## The size of a coefficient: the slab
 #
-# The default is a mixture over the scale of the coefficients (hyper-g/n), which lets the data say how large they are.
-# One may fix it instead: `g` is the prior variance over the sampling variance.
+# The default is a mixture over the scale of the coefficients (hyper-g/n), which the data determine. The scale can also
+# be fixed: `g` is the prior variance over the sampling variance.
 
 # %%
 slabs = {
@@ -165,15 +164,16 @@ for name, p in by_slab.items():
     print(f"{name:18} {plain}")
 
 # %% [markdown]
-# A slab that is too wide makes every term dearer, the doubtful one with it (Lindley's paradox): an "uninformative"
-# prior of coefficients is a strong prior against terms. One that is too narrow shrinks coefficients, here by a
-# hundredth, and its evidence is lower by hundreds of nats: the data object. Coefficients given their equation hardly
-# care otherwise.
+# A slab that is too wide penalises every term, the uncertain one too (Lindley's paradox): an "uninformative" prior of
+# coefficients is a strong prior against terms. A slab that is too narrow shrinks coefficients, here by a hundredth. Its
+# evidence is lower by hundreds of nats: the data contradict it. Otherwise the slab hardly changes coefficients given
+# their equation.
 #
-# ## Terms that are dearer than others
+# ## Terms with different complexity
 #
-# That simple terms are likelier is knowledge as well. Here a term costs half a unit more for every derivative after
-# the first and for a square of `u`. Another rule couples two terms: a higher power is in only where the lower is.
+# Prior knowledge can also favour simple terms. Here a term costs an additional 0.5 for every derivative after the
+# first, and for a square of `u`. Another rule couples two terms: a higher power is included only where the lower one
+# is.
 
 # %%
 costs = {
@@ -187,33 +187,34 @@ for name in ("u_x", "u**2*u_x"):
         float(p.inclusion_probability.sel(term=name)) for p in (posterior, by_cost)
     )
     print(f"{name:9} cost {costs[name]:.1f}: {before:.2f} -> {after:.2f}")
-needs = bp.Coupling("u**2*u_x", "u_x", kind="heredity", strength=5.0)
-coupled = posterior_under(bp.Prior(couplings=(needs,)))
+heredity = bp.Coupling("u**2*u_x", "u_x", kind="heredity", strength=5.0)
+coupled = posterior_under(bp.Prior(couplings=(heredity,)))
 print(
-    "if u**2*u_x needs u_x:",
+    "with heredity, u**2*u_x only with u_x:",
     coupled.inclusion_probability.sel(term=["u_x", "u**2*u_x"]).values.round(2),
 )
 
 # %% [markdown]
-# The data cannot tell `u_x` from `u**2*u_x`, so what is believed beforehand decides: with simple terms cheaper, or
-# with the rule that a higher power needs the lower, the drift that was simulated comes out ahead.
+# The data cannot tell `u_x` from `u**2*u_x`, so the prior decides. With cheaper simple terms, or with the rule that a
+# higher power needs the lower one, the simulated drift leads.
 #
-# ## What the data say, whatever the prior
+# ## The evidence of the data, whatever the prior odds
 
 # %%
 factors = bp.inclusion_bayes_factors(posterior)["log_bayes_factor"]
 factors.sel(term=shown).to_series().round(1)
 
 # %% [markdown]
-# How much the data changed the odds of each term, in nats. Infinite means that all digits are used up. It is not free
-# of the slab, nor of what the other terms are allowed to do; it is free of the odds that this term had beforehand.
+# These are the changes of the log odds of each term by the data, in nats. Infinite means beyond floating-point
+# precision. The numbers depend on the slab and on the prior of the other terms, but not on the prior odds of the term
+# itself.
 #
 # ## To take home
 #
-# - Run `bp.power_scaling_sensitivity(posterior)` before quoting a probability between .05 and .95: it says who is speaking.
-# - Few or many expected terms matter for doubtful terms only; a slab of fixed and large width throws out true terms.
-# - Where the data cannot decide, say what you believe and why, as costs or couplings, instead of hoping for a neutral
-#   prior.
+# - Run `bp.power_scaling_sensitivity(posterior)` before you quote a probability between .05 and .95: it shows whether
+#   the prior or the data determine it.
+# - The expected number of terms matters for uncertain terms only; a slab of fixed and large width removes true terms.
+# - Where the data cannot decide, state your prior knowledge as complexities or couplings; no prior is neutral.
 #
-# More: [what the prior assumes](../docs/explanation.md#complexity-prior), [how to](../docs/how-to.md), [comparing
-# models](comparing_models.ipynb).
+# More: [what the prior assumes](../docs/theory/model.md#complexity-prior), [libraries and
+# priors](../docs/how-to/libraries-and-priors.md), [comparing models](comparing_models.ipynb).

@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Quickstart
 #
-# **Which equation moves this noisy field, and how sure is that?**
+# **Which equation describes this noisy field, and how certain is it?**
 #
-# A field goes in; a posterior over equations comes out. The field is simulated here, so that the answer is known. All
-# notebooks run in a short mode with `BAYESPDE_SHORT=1` in the environment: fewer particles, the same cells.
+# You start with a field and end with a posterior over equations. The field is simulated here, so that the answer is
+# known. All notebooks run in a short mode with `BAYESPDE_SHORT=1` in the environment: fewer particles, the same cells.
 
 # %%
 # %matplotlib inline
@@ -30,9 +30,9 @@ short = os.environ.get("BAYESPDE_SHORT") == "1"
 # %% [markdown]
 # ## A field
 #
-# Viscous Burgers equation, three pulses on a ring, 10 % noise (relative to the standard deviation of the field). A
-# field is an `xarray.DataArray` with dimensions `time, x` (or `time, y, x`) and units. Your own becomes one by
-# `bp.read_field("mine.nc")` or `bp.make_field(values, t=..., x=...)`.
+# The viscous Burgers equation, three pulses on a periodic domain, 10 % noise (relative to the standard deviation of the
+# field). A field is an `xarray.DataArray` with dimensions `time, x` (or `time, y, x`) and units. Make one from your own
+# data with `bp.read_field("mine.nc")` or `bp.make_field(values, t=..., x=...)`.
 
 # %%
 spec = bp.SimulationSpec(
@@ -56,35 +56,32 @@ print(field.dims, field.shape, field.attrs["units"])
 # %% [markdown]
 # ## Discover
 #
-# Four stages: make the field smooth, form rows from it, sample, and judge the leading equations by the pixels
-# themselves. The settings of each are one small object. Here the penalised spline alone makes the field smooth; the
-# default, `method="auto"`, trains neural fields besides, and keeps what predicts held-out pixels better.
+# `bp.discover` smooths the field, forms the weak form, samples, and compares the leading equations by the observation
+# likelihood: that of the pixels themselves. The settings of each stage are one small object. The spline smooths the
+# field; neural networks are fitted on request (`found.derivatives(smoother="network")`).
 
 # %%
-config = bp.DiscoverConfig(
-    smoothing=bp.SmoothingConfig(method="spline"),
-    sampler=bp.SMCConfig(particles=512, runs=2) if short else bp.SMCConfig(),
-)
-found = bp.discover(field, config=config, seed=1)
-found
+sampler = bp.SMCConfig(particles=512, runs=2) if short else bp.SMCConfig()
+found = bp.discover(field, sampler=sampler, seed=1)
+print(found)
 
 # %% [markdown]
-# The first line says what the equations were judged by. The last one is the verdict of `bp.diagnose`: sampler, rows
-# and equation passed every check. Where one fails it says what not to trust, why, and what to do.
+# The first line names the likelihood by which equations were compared. The last one is the verdict of `bp.diagnose`:
+# the sampler, the rows and the equation passed every check. Where a check fails, it says what not to trust, why, and
+# what to do.
 
 # %%
-derivatives = bp.differentiate(found.smooth, space=2, time=1)
+derivatives = found.derivatives()
 bp.figures.plot_field(field, derivatives[["u_x", "u_xx"]])
 
 # %% [markdown]
-# What was seen, and two of the derivatives that were made of it. The rows that a discovery starts from do not use
-# these maps: they are integrals of the equation against test functions, in which the derivatives stand on the test
-# function.
+# The field and two of its derivatives. The weak form does not use these maps. Its rows are integrals of the equation
+# against test functions; integration by parts moves derivatives onto the test function.
 #
 # ## Equations
 #
-# The most probable sets of terms, each with the posterior of its coefficients given that set. Digits in brackets are
-# one posterior standard deviation, in units of the last digits.
+# These are the most probable sets of terms, each with the posterior of its coefficients given that set. Digits in
+# brackets are one posterior standard deviation, in units of the last digits.
 
 # %%
 for equation in found.equations(top=3):
@@ -100,31 +97,32 @@ for name, mean, low, high, unit in zip(
 # %% [markdown]
 # ## Inclusion
 #
-# The probability of each term, summed over all equations. With up to 23 terms it is exact, by enumeration; the
-# sampler's estimate stands beside it.
+# The probability of each term, summed over all equations. With up to 23 terms it is exact, by enumeration; the figure
+# also shows the estimate of the sampler.
 
 # %%
 bp.figures.plot_inclusion(found.posterior)
 
 # %% [markdown]
-# The two terms that were simulated are certain, and no other has a probability worth a second look.
+# The two simulated terms are certain. No other term has a probability worth attention.
 #
 # ## Pareto front
 #
-# Complexity against the error on blocks of rows that the fit has not seen. It uses no prior: that it bends where the
-# posterior points is a check.
+# Complexity against the error on blocks of rows that were left out of the fit. The front uses no prior. Its bend at the
+# equation of the posterior is a check.
 
 # %%
 front = found.pareto_front()
 bp.figures.plot_pareto(front)
 
 # %% [markdown]
-# ## How the rows were made
+# ## How the weak form was made
 #
-# The statistics record windows, noise, and the pilot equation at which rows were whitened.
+# The statistics record the support radius of the test functions, the noise, and the linearisation point: the equation
+# at which the rows were linearised and whitened.
 
 # %%
-provenance = found.rows.statistics.provenance
+provenance = found.weak_posterior.statistics.provenance
 print(
     {
         k: provenance[k]
@@ -132,10 +130,10 @@ print(
     }
 )
 print(
-    "pilot:",
+    "linearisation point:",
     {
         name: round(value, 4)
-        for name, value in provenance["pilot"].items()
+        for name, value in provenance["linearised_at"].items()
         if abs(value) > 1e-3
     },
 )
@@ -143,9 +141,9 @@ print(
 # %% [markdown]
 # ## To take home
 #
-# - `bp.discover(field)` is the whole way; print what it returns, and read the verdict before the equation.
-# - An equation comes with a probability, its coefficients with intervals *given that equation*.
-# - The inclusion probabilities are over all equations; the Pareto front is a check that knows no prior.
+# - `bp.discover(field)` runs all stages; print what it returns, and read the verdict before the equation.
+# - An equation comes with a probability, and with intervals of its coefficients *given that equation*.
+# - Inclusion probabilities are over all equations; the Pareto front is a check without a prior.
 #
-# More: [tutorial](../docs/tutorial.md), [how to](../docs/how-to.md), [is it to be believed?](../docs/diagnosis.md),
-# [explanation](../docs/explanation.md).
+# More: [tutorial](../docs/tutorial.md), [how-to guides](../docs/how-to/index.md), [diagnostics and model
+# checking](../docs/diagnosis.md), [theory](../docs/theory/index.md).

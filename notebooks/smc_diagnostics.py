@@ -14,10 +14,10 @@
 # %% [markdown]
 # # SMC diagnostics: a good run, and bad ones
 #
-# **How do I know that the sampler found the posterior, and what do I do if it did not?**
+# **Did the sampler find the posterior, and what helps if it did not?**
 #
-# Particles, each one set of terms, come down from a start at high temperature to the posterior. Here is a library on
-# which that is hard, what a good run looks like, and three runs that are not good.
+# Particles, each one set of terms, move from a start at inverse temperature 0 to the posterior at 1. This notebook has
+# a library for which that is hard, a good run, and three bad ones.
 
 # %%
 # %matplotlib inline
@@ -33,14 +33,14 @@ short = os.environ.get("BAYESPDE_SHORT") == "1"
 # %% [markdown]
 # ## A library that is hard to explore
 #
-# Sixteen terms in eight pairs. The two of a pair are nearly the same column, correlated to .99, and either explains
-# the data: that makes $2^8$ equations about as good as each other, many flips apart. Rows are given as plain arrays,
-# without a field: the sampler does not know the difference, and here nothing but the sampler is looked at.
+# Sixteen terms in eight pairs. The two columns of a pair are nearly the same, correlated to .99, and either explains
+# the data: that makes $2^8$ equations of nearly equal probability, many flips apart. The rows are plain arrays without
+# a field: the sampler needs nothing else, and only the sampler is studied here.
 
 
 # %%
 def paired(pairs, relevant, derivatives, seed):
-    """A model of terms in pairs of which either will do."""
+    """A model of terms in pairs with nearly equal columns."""
     random = np.random.default_rng(seed)
     first = random.standard_normal((480, pairs))
     design = np.hstack([first, first + 0.15 * random.standard_normal(first.shape)])
@@ -58,8 +58,8 @@ model = paired(8, 8, ["u_x", "u_xx"], seed=0)
 # %% [markdown]
 # ## A good run
 #
-# Default settings: four independent runs of 2048 particles. `enumerate_up_to=23` enumerates all $2^{16}$ equations
-# besides, so that the truth is known.
+# Default settings: four independent runs of 2048 particles. `enumerate_up_to=23` also enumerates all $2^{16}$
+# equations, so that the truth is known.
 
 # %%
 good = bp.sample(model, particles=512 if short else 2048, seed=1, enumerate_up_to=23)
@@ -67,20 +67,21 @@ print(bp.diagnose(good))
 bp.figures.plot_runs(good)
 
 # %% [markdown]
-# Every run gives every term the same probability, within what chance allows (the grey bars), and the crosses of the
-# enumeration lie on them. No term is certain: of every pair about one is in, and the data only lean to one side.
+# Every run gives every term the same probability, within chance (the grey bars), and the crosses of the enumeration lie
+# on them. No term is certain: about one of every pair is included, and the data favour one side only slightly.
 
 # %%
 bp.figures.plot_tempering_history(good)
 
 # %% [markdown]
-# Temperature rises to 1 (the posterior) in steps at which the effective sample size stays at half the particles, by
-# construction. The number of distinct ancestors falls with every resampling; a few hundred are left of the particles
-# that started. That is a bound for particles that never move: those of a good run have long forgotten their ancestor.
+# The inverse temperature rises to 1 (the posterior) in steps at which the effective sample size stays at 50 % of the
+# particles, by construction. The number of distinct ancestors falls with every resampling; a few hundred initial
+# particles still have descendants. This number would be the effective number of particles if they never moved. The
+# particles of a good run have long decorrelated from their ancestors.
 #
 # ## A bad run: too few particles
 #
-# Sixteen particles, no scouts, one round of moves per step and no exchanges of one term for another.
+# Sixteen particles, no pilot runs, one pass of moves per step, and no swaps of one term for another.
 
 # %%
 poor = bp.SMCConfig(
@@ -91,14 +92,13 @@ print(bp.diagnose(few))
 bp.figures.plot_runs(few)
 
 # %% [markdown]
-# Runs say different things of the same term. The verdict is *not sampled*, and each line says what is lost with that
-# and what to do. Because sixteen terms can be enumerated, probabilities and evidence stand all the same, and the
-# crosses show them; with a longer library there would be no crosses, and the scatter of the runs would be all that
-# warns.
+# The runs disagree about the same terms. The verdict is *not converged*, and each line says what is affected and what
+# to do. Because sixteen terms can be enumerated, probabilities and evidence are still exact, and the crosses show them.
+# For a longer library there would be no crosses, and only the scatter of the runs would warn.
 #
-# ## A bad run: one big step of temperature
+# ## A bad run: one large step of the inverse temperature
 #
-# Half a thousand particles, but from nearly the prior to the posterior at once.
+# 512 particles, but one step from nearly the prior to the posterior.
 
 # %%
 jump = bp.SMCConfig(
@@ -109,19 +109,20 @@ print(bp.diagnose(stepped))
 bp.figures.plot_genealogy(stepped)
 
 # %% [markdown]
-# A handful of particles got all the weight, and every other one is their copy: in some runs all 512 descend from a
-# single ancestor. `ladder` names it: a step of temperature left one effective particle. Never fix the schedule,
-# unless an evidence without bias is needed, and then in many small steps.
+# A handful of particles received all the weight, and all others are copies of them: in some runs all 512 descend from a
+# single ancestor. The check of the tempering schedule reports it: one step left one effective particle. Do not fix the
+# schedule, unless you need an unbiased estimate of the evidence, and then use many small steps.
 #
-# ## What the remedy does
+# ## Effect of the remedies
 #
-# First four times as many particles. `error` is the standard error of an inclusion probability between runs, the
-# largest over terms; `miss` is what sampling truly missed of the enumeration; `evidence error` is in nats.
+# First, four times as many particles in each row. `error` is the standard error of an inclusion probability between
+# runs, the largest over terms; `miss` is the true deviation of sampling from the enumeration; `evidence error` is in
+# nats.
 
 
 # %%
 def summary(posterior):
-    """What is looked at first, in one line."""
+    """The main diagnostics of a posterior."""
     agreement = bp.between_run_diagnostics(posterior)
     log_evidence = agreement["log_evidence"]
     return {
@@ -147,16 +148,16 @@ table = {
 pd.DataFrame(table).T.rename_axis(["settings", "particles"]).infer_objects().round(3)
 
 # %% [markdown]
-# Errors fall with the root of the number of particles. By their scatter, the default settings (scouts, exchanges,
-# eight final rounds) are worth four times as many particles. By what is truly missed they are worth more: particles
-# that moved too little err alike in all runs, and no comparison of runs can show that. So the poor settings miss up
-# to nearly three times their own standard error, the default ones one or a little more, as it should be for the
-# largest of sixteen.
+# Errors fall with the square root of the number of particles. By their scatter, the default settings (pilot runs,
+# swaps, eight final passes) are worth four times as many particles. By the true deviation they are worth more:
+# particles that moved too little err alike in all runs, and no comparison of runs can show that. The poor settings
+# therefore deviate by up to nearly three of their own standard errors. The default ones deviate by one or a little
+# more, as expected for the largest of sixteen.
 #
 # ## Beyond enumeration
 #
-# Thirty-two terms: no crosses any more. What is left is whether runs agree with each other, and with an engine that
-# shares neither temperatures nor resampling with them.
+# Thirty-two terms cannot be enumerated. The remaining checks are whether runs agree with each other, and with a sampler
+# that uses neither tempering nor resampling.
 
 # %%
 wide = paired(16, 8, ["u_x", "u_xx", "u_xxx", "u_xxxx"], seed=1)
@@ -171,17 +172,17 @@ print(
 print(f"log evidence by run: {sampled.log_evidence.round(2)}")
 
 # %% [markdown]
-# Two engines that make different mistakes agree to .01, and the evidences of the four runs to a fifth of a nat. That
-# is strong evidence that the answer is right, and as much as can be had: no sampler can report a mode that no run has
-# seen.
+# The two samplers make different errors, and agree to .01. The evidences of the four runs agree to a fifth of a nat.
+# That is strong evidence that the answer is right, and no stronger evidence is available: no sampler can report a mode
+# that no run has visited.
 #
 # ## To take home
 #
-# - Read `bp.diagnose` first. It compares independent runs; one run alone can say nothing of its error.
-# - The remedies in order: more particles, more `final_passes`, `pilot_fraction=0` where modes are far apart. Do not fix the
-#   ladder.
-# - Few distinct ancestors are a warning, not a verdict; an effective sample size or R-hat of a 0/1 variable is
+# - Read `bp.diagnose` first. It compares independent runs; a single run contains no information about its error.
+# - The remedies in order: more particles, more `final_passes`, `pilot_fraction=0` where modes are far apart. Do not fix
+#   the tempering schedule.
+# - Few distinct ancestors are a warning, not a verdict; effective sample sizes and R-hat of binary variables are
 #   neither.
 #
-# More: [the sampler](../docs/sampler.md), [is it to be believed?](../docs/diagnosis.md), [posteriors in
+# More: [the sampler](../docs/sampler.md), [diagnostics and model checking](../docs/diagnosis.md), [posteriors in
 # ArviZ](posterior_in_arviz.ipynb).

@@ -5,11 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_record import RunRecord
 
 
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=0, help="seed of every statistical test; any seed should pass")
     parser.addoption("--full", action="store_true", help="every noise level and draw of the benchmark tables")
+    parser.addoption("--record", type=Path, help="write collected and finished tests into this file as they come")
+
+
+def pytest_configure(config):
+    file = config.getoption("--record")
+    if file and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(RunRecord(file), "run_record")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from scipy import optimize, stats
 from scipy.special import gammaln
 
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import GPriorSlab, IsotropicSlab
+from bayespde.core.slabs import GPriorSlab, IsotropicSlab
 
 
 def all_spins(terms):
@@ -167,3 +167,48 @@ def hard16(rng, *, rows=30000, noise=0.1, g=1e8, share=0.7):
 
     size = optimize.brentq(excess, 0, 0.1)
     return SufficientStatistics.from_rows(with_deviation(size), target), GPriorSlab(g)
+
+
+# Derivatives of functions by nested reverse differentiation
+
+
+def nested_derivatives(function, points, multi_indices):
+    """Partial derivatives `[n, M]` of a function from `[n, d]` to `[n]` that treats points independently.
+
+    One backward pass gives all derivatives one order above; every lower order is computed once.
+    """
+    wanted = [tuple(index) for index in multi_indices]
+    zero = (0,) * points.shape[1]
+    with torch.enable_grad():
+        inputs = points if points.requires_grad else points.detach().clone().requires_grad_(True)
+        known = {zero: function(inputs)}
+        for parent in _parents(wanted):
+            gradient = _gradient(known[parent], inputs)
+            for axis in range(points.shape[1]):
+                known.setdefault(_raised(parent, axis, 1), gradient[:, axis])
+    return torch.stack([known[index] for index in wanted], dim=1)
+
+
+def _gradient(values, points):
+    # A derivative that has become constant carries no graph, and its own derivatives vanish.
+    if not values.requires_grad:
+        return torch.zeros_like(points)
+    return torch.autograd.grad(values.sum(), points, create_graph=True, materialize_grads=True)[0]
+
+
+def _raised(index, axis, by):
+    return tuple(order + by * (position == axis) for position, order in enumerate(index))
+
+
+def _parents(wanted):
+    """The fewest indices, found greedily from above, whose gradients contain all wanted ones; lowest order first."""
+    parents = set()
+    for order in range(max(map(sum, wanted), default=0), 0, -1):
+        level = {index for index in {*wanted, *parents} if sum(index) == order}
+        while level:
+            candidates = sorted({_raised(i, axis, -1) for i in level for axis in range(len(i)) if i[axis]})
+            children = {c: {_raised(c, axis, 1) for axis in range(len(c))} for c in candidates}
+            best = max(candidates, key=lambda c: (len(level & children[c]), c in wanted or c in parents))
+            parents.add(best)
+            level -= children[best]
+    return sorted(parents, key=lambda index: (sum(index), index))

@@ -1,7 +1,7 @@
 """A small simulated Burgers video and settings that solve it in about a second."""
 
 import bayespde as bp
-from bayespde.smc.base import SMCConfig
+from bayespde.smc.config import SMCConfig
 
 TERMS = ("u", "u**2", "u_x", "u_xx", "u*u_x", "u*u_xx")
 TRUTH = {"u*u_x": -1.0, "u_xx": 0.1}
@@ -17,7 +17,7 @@ SPEC = {
     "units": UNITS,
 }
 CONFIG = bp.DiscoverConfig(
-    smoothing=bp.SmoothingConfig(method="spline"),
+    smoothing=bp.SmoothingConfig(smoother="spline"),
     sampler=SMCConfig(particles=256, runs=4, final_passes=4),
     trajectory_matching="never",
 )

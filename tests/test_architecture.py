@@ -28,7 +28,7 @@ PUBLIC = {
     "enumerate_models", "equations", "figures", "fit_field", "format_comparison", "from_inference_data",
     "track_front", "genealogy", "inclusion_bayes_factors", "integrate", "isotropic_couplings",
     "log_posterior_odds", "make_field", "make_scattered", "named_library", "select_field", "pareto_front",
-    "polynomial_library", "power_scaling_sensitivity", "forecast", "forecast_coupled", "read_field", "read_fields", "refine",
+    "polynomial_library", "power_scaling_sensitivity", "forecast", "read_field", "refine",
     "report", "between_run_diagnostics", "sample", "scattered_from_video", "verify_front_position", "verify_forecast", "errors_in_variables_estimate",
     "simulate", "smc", "system_library", "tempering_history", "to_inference_data",
 }  # fmt: skip

@@ -12,7 +12,7 @@ from bayespde.core.errors import FieldError, FileError, TermError
 
 T, X, Y = np.linspace(0, 2, 24), np.linspace(0, 6, 30), np.linspace(0, 1, 6)
 U = np.sin(X - T[:, None]) + 0.1 * np.cos(2 * X + T[:, None])
-SPLINE = bp.DiscoverConfig(trajectory_matching="never", smoothing=bp.SmoothingConfig(method="spline"))
+SPLINE = bp.DiscoverConfig(trajectory_matching="never", smoothing=bp.SmoothingConfig(smoother="spline"))
 
 
 def array(values=U, t=T, x=X, dims=("time", "x")):
@@ -83,7 +83,7 @@ def test_discover_refuses_the_field(tmp_path, case):
 def test_fit_field_refuses_the_field(case):
     field, message = FIELDS[case]
     with pytest.raises(FieldError, match=message) as caught:
-        bp.fit_field(field, method="spline")
+        bp.fit_field(field, smoother="spline")
     assert well_said(caught.value)
 
 
@@ -182,7 +182,7 @@ def test_a_library_of_another_field_is_refused_before_any_work(tmp_path, terms):
 @pytest.mark.parametrize("place", ["file/run", "file", "/proc/no/such/place"])
 def test_an_unwritable_folder_is_refused_before_any_work(tmp_path, monkeypatch, place):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr("bayespde.discovery.task.fit_field", lambda *_, **__: pytest.fail("work began"))
+    monkeypatch.setattr("bayespde.discovery.pipeline.fit_field", lambda *_, **__: pytest.fail("work began"))
     with pytest.raises(FileError, match="cannot be written") as caught:
         bp.discover(array(), library=bp.Library.from_strings(["u", "u_x"]), config=SPLINE, folder=tmp_path / place)
     assert well_said(caught.value)

@@ -17,7 +17,7 @@ app = typer.Typer(
 )
 app.command()(discover.run)
 app.command()(discover.discover)
-app.command("discover-system")(discover.discover_system)
+app.command()(discover.derivatives)
 app.command()(data.smooth)
 app.command()(assess.diagnose)
 app.command()(assess.compare)

@@ -1,4 +1,4 @@
-"""Run folders -> judgements, predictions and pages: `diagnose`, `compare`, `forecast`, `report`."""
+"""Run folders -> assessments, forecasts and reports: `diagnose`, `compare`, `forecast`, `report`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bayespde.cli.options import Seed, Variable, load_posterior
 def diagnose(
     posterior: Annotated[Path, typer.Argument(help="A run folder, or a posterior.nc.")],
 ) -> None:
-    """Say whether a posterior can be believed, and what to do if not. Exits with 1 unless it is sound."""
+    """Check sampler, statistics and equation, and say what to do where a check fails. Exits with 1 unless all pass."""
     from bayespde.results.diagnose import diagnose as diagnose_posterior
 
     found = diagnose_posterior(load_posterior(posterior))
@@ -37,34 +37,35 @@ def compare(
 def forecast(
     run: Annotated[Path, typer.Argument(help="The folder of a discovery.")],
     until: Annotated[float, typer.Option(help="Last time, in the unit of the field.")],
-    frames: Annotated[int, typer.Option(help="How many, evenly spaced after the last one.")] = 50,
-    draws: Annotated[int, typer.Option(help="Of the posterior.")] = 100,
+    frames: Annotated[int, typer.Option(help="Number of frames, evenly spaced after the last one.")] = 50,
+    draws: Annotated[int, typer.Option(help="Draws of the posterior.")] = 100,
     boundary: Annotated[str, typer.Option(help="auto, periodic, neumann, dirichlet or open.")] = "auto",
-    observed: Annotated[Path | None, typer.Option(help="Frames that came: scores are written.")] = None,
+    verify_with: Annotated[Path | None, typer.Option(help="Observed frames: the forecast is verified.")] = None,
     animation: Annotated[str, typer.Option(help="gif, mp4 or none.")] = "gif",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="By default predicted/ in that of the run.")
+        Path | None, typer.Option("--output", "-o", help="forecast/ in the folder of the run by default.")
     ] = None,
     variable: Variable = None,
     seed: Seed = 0,
 ) -> None:
-    """Integrate the law of a discovery on from the end of the frames that it has seen."""
+    """Integrate the equation of a discovery beyond its last frame."""
     from bayespde.discovery.files import forecast_times, write_forecast
+    from bayespde.discovery.report import FORECASTS
+    from bayespde.forecasting.config import ForecastConfig
     from bayespde.forecasting.forecast import forecast_discovery
-    from bayespde.forecasting.initial_conditions import ForecastConfig
     from bayespde.io.read import read_field
     from bayespde.results.forecast_verification import verify_forecast
     from bayespde.smooth.frame_draws import mean_field
-    from bayespde.stages.run_folder import check_belong, read_smooth
+    from bayespde.stages.run_folder import check_belong, read_matched, read_smooth
 
-    smooth_field, posterior = read_smooth(run / "smooth.nc"), load_posterior(run)
-    check_belong(posterior, smooth_field)
-    came = None if observed is None else read_field(observed, variable)
-    times = forecast_times(until, frames, smooth_field, came)
+    smooth, (posterior, trajectories) = read_smooth(run / "smooth.nc"), read_matched(run / "posterior.nc")
+    check_belong(posterior, smooth)
+    observed = None if verify_with is None else read_field(verify_with, variable)
+    times = forecast_times(until, frames, smooth, observed)
     options = ForecastConfig(draws=draws, boundary=boundary)
-    found = forecast_discovery(posterior, smooth_field, times, options=options, seed=seed, progress=True)
-    scores = None if came is None else verify_forecast(found, came, before=mean_field(smooth_field))
-    paths, text = write_forecast(found, output or run / "predicted", came, scores, animation=animation)
+    ahead = forecast_discovery(posterior, smooth, trajectories, times, options=options, seed=seed, progress=True)
+    scores = None if observed is None else verify_forecast(ahead, observed, before=mean_field(smooth))
+    paths, text = write_forecast(ahead, output or run / FORECASTS, observed, scores, animation=animation)
     typer.echo(text)
     for path in paths:
         typer.echo(f"  {path}")
@@ -77,7 +78,7 @@ def report(
     ] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
 ) -> None:
-    """Write one HTML page about a discovery, with every picture inside, to be sent around."""
+    """Write a self-contained HTML report of a discovery."""
     from bayespde.discovery.report import report as write_report
 
     typer.echo(write_report(run, output, title=title))

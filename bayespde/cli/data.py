@@ -18,6 +18,7 @@ def simulate(
 ) -> None:
     """Integrate a declared equation and write the video."""
     from bayespde.core.files import atomic_path
+    from bayespde.io.write import write_field
     from bayespde.solve.simulate import SimulationSpec
     from bayespde.solve.simulate import simulate as simulate_field
     from bayespde.zoo.declaration import read_declaration
@@ -25,14 +26,14 @@ def simulate(
     changes = {k: v for k, v in {"noise": noise, "seed": seed}.items() if v is not None}
     spec = SimulationSpec.from_mapping(dict(read_declaration(model).simulation) | changes)
     with atomic_path(output) as temporary:
-        simulate_field(spec, progress=True).to_netcdf(temporary, engine="h5netcdf")
+        write_field(simulate_field(spec, progress=True), temporary)
     typer.echo(output)
 
 
 def smooth(
     field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u as (t, y, x).")],
     output: Output = Path("derivatives.nc"),
-    method: Annotated[str, typer.Option(help="auto, spline or network.")] = "auto",
+    smoother: Annotated[str, typer.Option(help="spline, network or auto.")] = "spline",
     noise: Annotated[str, typer.Option(help="auto, gaussian, student_t, poisson or logit.")] = "auto",
     device: Annotated[str, typer.Option(help="Where networks are trained: cpu or cuda.")] = "cpu",
     deviations: Annotated[bool, typer.Option("--std", help="Those of networks too: minutes.")] = False,
@@ -43,11 +44,13 @@ def smooth(
 ) -> None:
     """Smooth a field and write its derivatives, with their standard deviations if the spline is chosen."""
     from bayespde.core.files import atomic_path
-    from bayespde.io.read import describe_field, read_field
+    from bayespde.io.describe import describe_field
+    from bayespde.io.read import read_field
+    from bayespde.smooth.config import SmoothingConfig
     from bayespde.smooth.differentiate import differentiate
-    from bayespde.smooth.fit import SmoothingConfig, fit_field
+    from bayespde.smooth.fit import fit_field
 
-    options = SmoothingConfig(method=method, noise=noise, device=device)
+    options = SmoothingConfig(smoother=smoother, noise=noise, uncertainty=deviations, device=device)
     data = read_field(field, variable)
     typer.echo(f"read {describe_field(data)}")
     with atomic_path(output) as temporary:

@@ -1,16 +1,22 @@
-"""Videos -> equations: `run`, `discover`, `discover-system`."""
+"""Videos -> equations: `run`, `discover`, `derivatives`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayespde.cli.options import Output, Seed, SolverConfig, Variable, library_section, read_settings, split_names
+from bayespde.cli.options import Output, Seed, Smoother, Variable, library_section, read_settings, split_names
 
 if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayespde.core.equation import Library
+    from bayespde.discovery.coupled import CoupledDiscovery
     from bayespde.discovery.discovery import Discovery
+
+Workers = Annotated[int, typer.Option(help="Sampler runs at a time.")]
 
 
 def run(
@@ -19,9 +25,9 @@ def run(
     data: Annotated[Path | None, typer.Option(help="Read this file in place of the declared data.")] = None,
     seed: Annotated[int | None, typer.Option(help="Overrides the declared seed.")] = None,
     check: Annotated[bool, typer.Option(help="Exit with 1 unless the reference equation is found.")] = False,
-    workers: Annotated[int, typer.Option(help="Sampler runs at a time.")] = 1,
+    workers: Workers = 1,
 ) -> None:
-    """The whole way for a declaration, from data to answers. A rerun resumes after finished stages."""
+    """Run all stages of a declared model, from data to results. A rerun resumes after finished stages."""
     from bayespde.zoo.declaration import parts_of, read_declaration, references_of
     from bayespde.zoo.reference import compare_with_truth
 
@@ -47,76 +53,92 @@ def run(
 def discover(
     field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u as (t, y, x).")],
     output: Output = Path("runs/discovery"),
-    terms: Annotated[str | None, typer.Option(help="Candidate terms in place of the default, by commas.")] = None,
-    extra: Annotated[str | None, typer.Option(help="Terms beside the default, by commas; 1 is the constant.")] = None,
-    method: SolverConfig = None,
-    config: Annotated[Path | None, typer.Option(help="TOML: library, smooth, form, prior, sample, refine.")] = None,
-    variable: Variable = None,
-    seed: Seed = 0,
-    workers: Annotated[int, typer.Option(help="Sampler runs at a time.")] = 1,
-    holdout_frames: Annotated[int, typer.Option(help="Last frames that are predicted, and not seen.")] = 0,
-) -> None:
-    """Find the equation behind a field."""
-    from bayespde.discovery.config import DiscoverConfig
-    from bayespde.discovery.discover import discover as discover_field
-    from bayespde.io.read import describe_field, read_field
-    from bayespde.library.declared import library_from_mapping
-
-    data = read_field(field, variable)
-    typer.echo(f"read {describe_field(data)}")
-    settings = read_settings(config, method)
-    section = library_section(settings.pop("library", {}), terms, extra)
-    library = library_from_mapping(section, space=data.ndim - 1, variable=str(data.name))
-    found = discover_field(
-        data,
-        library=library,
-        config=DiscoverConfig.from_mapping(settings),
-        seed=seed,
-        holdout_frames=holdout_frames,
-        folder=output,
-        workers=workers,
-        progress=True,
-    )
-    _show(found, output, seed)
-
-
-def discover_system(
-    fields: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and all fields.")],
-    variables: Annotated[str, typer.Option(help="Names of the fields, separated by commas.")] = "u,v",
-    output: Output = Path("runs/system"),
-    method: SolverConfig = None,
+    terms: Annotated[str | None, typer.Option(help="Candidate terms in place of the default, comma-separated.")] = None,
+    add_terms: Annotated[
+        str | None, typer.Option(help="Terms added to the default, comma-separated; 1 is the constant.")
+    ] = None,
+    smoother: Smoother = None,
     config: Annotated[
-        Path | None, typer.Option(help="TOML: library.u, library.v, smooth, form, prior, sample.")
+        Path | None, typer.Option(help="TOML: library, smooth, form, prior, sample, trajectory_matching.")
+    ] = None,
+    variable: Variable = None,
+    variables: Annotated[
+        str | None, typer.Option(help="Names of coupled fields, comma-separated; a folder for each in that of the run.")
     ] = None,
     seed: Seed = 0,
-    workers: Annotated[int, typer.Option(help="Sampler runs at a time.")] = 1,
-    holdout_frames: Annotated[int, typer.Option(help="Last frames that are predicted, and not seen.")] = 0,
+    workers: Workers = 1,
+    holdout_frames: Annotated[int, typer.Option(help="Number of last frames to hold out and forecast.")] = 0,
 ) -> None:
-    """Find the equations behind fields that move each other; one folder for each in that of the run."""
-    from bayespde.discovery.config import DiscoverConfig
-    from bayespde.discovery.discover import discover_system as discover_fields
-    from bayespde.discovery.files import write_coupled_forecast
-    from bayespde.io.read import describe_field, read_fields
-    from bayespde.library.declared import libraries_from_mapping
+    """Find the equation of a field, or with --variables the coupled equations of several."""
+    from dataclasses import replace
 
-    names = split_names(variables)
-    data = read_fields(fields, names)
-    typer.echo("\n".join(f"read {describe_field(data[name])}" for name in names))
-    settings, space = read_settings(config, method), data[names[0]].ndim - 1
-    found = discover_fields(
-        data,
-        libraries=libraries_from_mapping(settings.pop("library", {}), space=space, variables=names),
-        config=DiscoverConfig.from_mapping(settings),
-        seed=seed,
-        holdout_frames=holdout_frames,
-        folder=output,
-        workers=workers,
-        progress=True,
-    )
+    from bayespde.discovery.config import DiscoverConfig
+    from bayespde.discovery.discover import discover as discover_field
+
+    names = None if variables is None else split_names(variables)
+    data: Any = _read(field, variable, names)
+    settings = read_settings(config, smoother)
+    library: Any = _library(data, library_section(settings.pop("library", {}), terms, add_terms), names)
+    declared = DiscoverConfig.from_mapping(settings)
+    chosen = replace(declared, holdout_frames=holdout_frames, sampler=replace(declared.sampler, workers=workers))
+    found: Any = discover_field(data, library=library, config=chosen, seed=seed, folder=output, progress=True)
+    if names is None:
+        _show(found, output, seed)
+    else:
+        _show_coupled(found, output, seed)
+
+
+def derivatives(
+    run: Annotated[Path, typer.Argument(help="The folder of a discovery.")],
+    smoother: Annotated[str, typer.Option(help="network (DLTVR, seconds to minutes) or spline.")] = "network",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="derivatives_SMOOTHER.nc in that folder by default.")
+    ] = None,
+    space: Annotated[int, typer.Option(help="Highest order of space derivatives.")] = 2,
+    time: Annotated[int, typer.Option(help="Highest order of time derivatives.")] = 1,
+    seed: Seed = 0,
+) -> None:
+    """Write derivative maps of the field of a discovery by another smoother, and a figure of them."""
+    from bayespde.discovery.files import write_derivatives
+    from bayespde.stages.run_folder import RunFolder, read_smooth
+
+    smooth = read_smooth(run / "smooth.nc")
+    if smoother != smooth.chosen:
+        smooth = RunFolder(run).smoothed_by(smooth, smoother, seed=seed, progress=True)
+    typer.echo(smooth.summary())
+    for path in write_derivatives(smooth, output or run / f"derivatives_{smoother}.nc", space=space, time=time):
+        typer.echo(f"  {path}")
+
+
+def _read(file: Path, variable: str | None, names: list[str] | None) -> xr.DataArray | xr.Dataset:
+    from bayespde.io.describe import describe_field
+    from bayespde.io.read import read_field
+
+    if names is None:
+        one = read_field(file, variable)
+        typer.echo(f"read {describe_field(one)}")
+        return one
+    fields = read_field(file, variables=names)
+    for name in names:
+        typer.echo(f"read {describe_field(fields[name])}")
+    return fields
+
+
+def _library(data: Any, section: dict[str, Any], names: list[str] | None) -> Library | dict[str, Library]:
+    from bayespde.library.declared import libraries_from_mapping, library_from_mapping
+
+    if names is None:
+        return library_from_mapping(section, space=data.ndim - 1, variable=str(data.name))
+    return libraries_from_mapping(section, space=data[names[0]].ndim - 1, variables=names)
+
+
+def _show_coupled(found: CoupledDiscovery, folder: Path, seed: int) -> None:
+    from bayespde.discovery.files import write_coupled_forecast
+
     for name, part in found.parts.items():
-        _show(part, output / name)
-    if holdout_frames:
-        typer.echo(write_coupled_forecast(found, output, seed=seed))
+        _show(part, folder / name)
+    if all(part.holdout is not None for part in found.parts.values()):
+        typer.echo(write_coupled_forecast(found, folder, seed=seed))
     typer.echo(f"\n{found.best()}")
 
 
@@ -129,19 +151,19 @@ def _show(found: Discovery, folder: Path, seed: int = 0) -> None:
     for group, mass in group_masses(found.posterior):
         typer.echo(f"interchangeable here: {group.describe()}, together with probability {mass:.3f}")
     if found.holdout is not None and not found.posterior.library.coupled_variables:
-        paths |= _foretell(found, folder, seed)
+        paths |= _forecast_holdout(found, folder, seed)
     typer.echo("\nwritten:")
-    stages = [folder / name for name in ("smooth.nc", "statistics.nc", "weak_posterior.nc", "posterior.nc")]
-    for path in [*filter(Path.is_file, stages), *paths.values()]:
+    names = ("smooth.nc", "statistics.nc", "weak_posterior.nc", "trajectories.nc", "posterior.nc")
+    for path in [*filter(Path.is_file, [folder / name for name in names]), *paths.values()]:
         typer.echo(f"  {path}")
-    typer.echo(f"\na page about it, to be sent around: bayespde report {folder}")
+    typer.echo(f"\nfor an HTML report: bayespde report {folder}")
 
 
-def _foretell(found: Discovery, folder: Path, seed: int) -> dict[str, Path]:
-    """Predict what was held out, write it, and say how good it is."""
+def _forecast_holdout(found: Discovery, folder: Path, seed: int) -> dict[str, Path]:
+    """Forecast the held-out frames, write the forecast, and print its scores."""
     from bayespde.discovery.files import write_forecast
 
-    prediction, scores = found.forecast_holdout(seed=seed)
-    paths, text = write_forecast(prediction, folder, found.holdout, scores)
-    typer.echo(f"\nof the frames that were held out: {text}")
+    ahead, scores = found.forecast_holdout(seed=seed)
+    paths, text = write_forecast(ahead, folder, found.holdout, scores)
+    typer.echo(f"\nheld-out frames: {text}")
     return {path.name: path for path in paths}

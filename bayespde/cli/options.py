@@ -1,4 +1,4 @@
-"""Options that several verbs have, and what stands behind them."""
+"""Options that several verbs share, and how they are read."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 Variable = Annotated[str | None, typer.Option(help="Variable to read from the file.")]
-SolverConfig = Annotated[
+Smoother = Annotated[
     str | None,
-    typer.Option(help="Smoothing: auto compares the spline with neural fields; spline, without these; network."),
+    typer.Option(help="spline (fast), network (neural fields), or auto: the better of both."),
 ]
 
 
 def split_names(text: str) -> list[str]:
-    """Of a list separated by commas."""
+    """The names in a comma-separated list."""
     return [name.strip() for name in text.split(",")]
 
 
-def library_section(declared: Any, terms: str | None, extra: str | None) -> dict[str, Any]:
-    """The library of a file, with the terms of the command line in its place or beside its own.
+def library_section(declared: Any, terms: str | None, add_terms: str | None) -> dict[str, Any]:
+    """The library of a file, replaced by the terms of the command line or with terms added to it.
 
     Raises:
         ConfigError: If the library is no table, or one that takes no further terms.
@@ -35,32 +35,32 @@ def library_section(declared: Any, terms: str | None, extra: str | None) -> dict
     from bayespde.core.settings import as_table
 
     section = dict(as_table(declared, "library")) if terms is None else {"terms": split_names(terms)}
-    if extra is None:
+    if add_terms is None:
         return section
     key = "terms" if "terms" in section else "extra"
     there = section.get(key, [])
     if "name" in section or not isinstance(there, list):
         raise ConfigError(
-            "Further terms do not fit to this library.",
-            got=f"--add-terms beside {'a name' if 'name' in section else f'a table of {key}'}",
+            "Terms cannot be added to this library.",
+            got=f"--add-terms with {'a named library' if 'name' in section else f'a table of {key}'}",
             wanted="the default library, or a list of terms",
             fix="write all terms with --terms, or into the file",
         )
-    return section | {key: [*there, *split_names(extra)]}
+    return section | {key: [*there, *split_names(add_terms)]}
 
 
-def read_settings(config: Path | None, method: str | None) -> dict[str, Any]:
-    """Of a file, with the method of smoothing from the command line."""
+def read_settings(config: Path | None, smoother: str | None) -> dict[str, Any]:
+    """Settings of a file, with the smoother of the command line."""
     from bayespde.core.settings import read_toml
 
     settings = read_toml(config) if config else {}
-    if method is not None:
-        settings["smooth"] = settings.get("smooth", {}) | {"method": method}
+    if smoother is not None:
+        settings["smooth"] = settings.get("smooth", {}) | {"smoother": smoother}
     return settings
 
 
 def load_posterior(path: Path) -> Posterior:
-    """Of a run folder, or a file."""
+    """The posterior of a run folder, or of a file."""
     from bayespde.results.inference_data import load
 
     return load(path / "posterior.nc" if path.is_dir() else path)

@@ -1,4 +1,4 @@
-"""A triangular factor -> groups of terms that the data cannot tell apart."""
+"""Sufficient statistics -> groups of terms that the data cannot distinguish."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import numpy as np
 
 from bayespde.core.statistics import SufficientStatistics
 
+# Largest cost of a replacement, in squared residuals over the noise variance: 3 nats.
 INDISTINGUISHABLE = 6.0
+# Range of the squared distance from a replacement, relative to the column.
 MINIMUM_TOLERANCE = 1e-10
-LARGEST_TOLERANCE = 0.2
+MAXIMUM_TOLERANCE = 0.2
 
 
 @dataclass(frozen=True)
 class Group:
-    """Descriptions of one contribution that the data cannot tell apart, such as `u_x` and `u with u**2`.
+    """Descriptions of one contribution that the data cannot distinguish, such as `u_x` and `u with u**2`.
 
     Attributes:
         single: The term that can be replaced.
-        replacements: What replaces it: tuples of one or two terms, closest first.
+        replacements: Tuples of one or two terms that replace it, closest first.
         distances: Share of the single term's squared column outside the span of each replacement.
-        ratios: Coefficients of each replacement that imitate one unit of the single term, physical units.
+        ratios: Coefficients with which each replacement approximates one unit of the single term, physical units.
     """
 
     single: str
@@ -40,19 +42,19 @@ class Group:
         return " | ".join([self.single, *(" with ".join(r) for r in self.replacements)])
 
     def covers(self, spins: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
-        """Whether configurations (`[N, K]`) hold any of the descriptions: `[N]`, bool."""
-        held = np.array(spins[:, names.index(self.single)], dtype=bool)
+        """Whether configurations (`[N, K]`) contain any of the descriptions: `[N]`, bool."""
+        covered = np.array(spins[:, names.index(self.single)], dtype=bool)
         for replacement in self.replacements:
-            held |= np.all(spins[:, [names.index(n) for n in replacement]], axis=1)
-        return held
+            covered |= np.all(spins[:, [names.index(n) for n in replacement]], axis=1)
+        return covered
 
 
 def collinear_groups(statistics: SufficientStatistics, *, tolerance: float | None = None) -> tuple[Group, ...]:
-    """Find, for every term, the one or two others that can replace it without the data noticing.
+    """Find, for every term, the one or two others that can replace it at no significant loss of likelihood.
 
     Replacing a term whose contribution has the energy E by terms that reproduce its column up to a share d of its
     squared length costs at most d E in squared residuals. With `tolerance=None` a replacement counts where that cost
-    stays under 6 (3 nats) for E the energy that all terms together explain, in units of the pilot variance.
+    is below 6 (3 nats) for E the energy that all terms together explain, in units of the prior variance.
 
     Args:
         statistics: The compressed rows.
@@ -84,7 +86,7 @@ def collinear_groups(statistics: SufficientStatistics, *, tolerance: float | Non
 def _tolerance(statistics: SufficientStatistics) -> float:
     left = float(statistics.block_residuals(statistics.least_squares(np.ones(len(statistics.names), bool))).sum())
     explained = max(statistics.energy - left, 0.0) / statistics.prior_variance
-    return min(max(MINIMUM_TOLERANCE, INDISTINGUISHABLE / max(explained, 1e-300)), LARGEST_TOLERANCE)
+    return min(max(MINIMUM_TOLERANCE, INDISTINGUISHABLE / max(explained, 1e-300)), MAXIMUM_TOLERANCE)
 
 
 def _distances_to_pairs(gram: np.ndarray, pairs: np.ndarray) -> np.ndarray:

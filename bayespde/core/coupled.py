@@ -1,4 +1,4 @@
-"""Equations of several fields that move each other -> a checked `CoupledEquations`."""
+"""Equations of several coupled fields -> a checked `CoupledEquations`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class CoupledEquations:
     """Equations `u_t = ..., v_t = ...`, one for each field.
 
     Attributes:
-        equations: Of first order in time; terms name these fields only.
+        equations: Of first order in time, with terms in these fields only.
     """
 
     equations: tuple[Equation, ...]
@@ -25,15 +25,15 @@ class CoupledEquations:
             raise TermError(
                 "A system needs one equation for each of its fields.",
                 got=", ".join(variables) or "none",
-                wanted="one or more fields, no two of one name",
+                wanted="one or more fields with different names",
                 fix="CoupledEquations.from_strings(['u_t = u - v', 'v_t = u'])",
             )
         for one in self.equations:
-            strangers = {s.partition("_")[0] for t in one.terms for s in t.symbols} - set(variables)
-            if strangers or one.target != f"{one.variable}_t":
+            others = {s.partition("_")[0] for t in one.terms for s in t.symbols} - set(variables)
+            if others or one.target != f"{one.variable}_t":
                 raise TermError(
-                    "An equation does not fit into its system.",
-                    got=f"{one.target} = ..." + (f" with {', '.join(sorted(strangers))}" if strangers else ""),
+                    "An equation does not fit its system.",
+                    got=f"{one.target} = ..." + (f" with {', '.join(sorted(others))}" if others else ""),
                     wanted=f"first time derivatives, and terms in {', '.join(variables)}",
                     fix="add the equations of all fields",
                 )
@@ -44,13 +44,13 @@ class CoupledEquations:
 
         Args:
             texts: One equation per field.
-            axes: Letters that may stand in a subscript.
+            axes: Letters that are allowed in a subscript.
 
         Returns:
             The system, its fields in the order of the texts.
 
         Raises:
-            TermError: If an equation does not parse or names a field without one.
+            TermError: If an equation does not parse, or has a field without an equation of its own.
         """
         lines = [texts] if isinstance(texts, str) else list(texts)
         names = [str(line).partition("=")[0].strip().partition("_")[0] for line in lines]

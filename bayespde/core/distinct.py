@@ -1,4 +1,4 @@
-"""Configurations -> the distinct ones among them."""
+"""Configurations -> groups of equal ones."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 
 class Distinct(NamedTuple):
-    """Which rows are equal.
+    """Groups of equal rows.
 
     Attributes:
-        order: Rows sorted so that equal ones stand together, in their old order among themselves, `[P]`, int64.
-        edges: Where each group of equal rows begins in `order`, and P at the end, `[N+1]`, int64.
+        order: Indices of the rows, equal rows next to each other and in their old order, `[P]`, int64.
+        edges: Index in `order` at which each group of equal rows begins, and P at the end, `[N+1]`, int64.
         first: First row of each group, `[N]`, int64.
         group: Group of each row, `[P]`, int64.
         sizes: Size of each group, `[N]`, int64.
@@ -37,7 +37,7 @@ def distinct(spins: np.ndarray) -> Distinct:
 
 
 def distinct_words(keys: np.ndarray) -> Distinct:
-    """Group equal rows of packed bits (`[P, W]`, uint64, P > 0); the last word decides first on the order."""
+    """Group equal rows of packed bits (`[P, W]`, uint64, P > 0); groups are sorted by the last word first."""
     order = np.argsort(keys[:, 0], kind="stable") if keys.shape[1] == 1 else np.lexsort(keys.T)
     changes = (np.diff(keys[order], axis=0) != 0).any(axis=1)
     edges = np.concatenate([[0], np.flatnonzero(changes) + 1, [len(order)]])

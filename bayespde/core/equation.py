@@ -1,4 +1,4 @@
-"""Terms -> a `Library` (what may stand in the equation) and an `Equation` (what does, with coefficients)."""
+"""Terms -> a `Library` of candidates and an `Equation` with coefficients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Library:
         terms: The candidates, no two of them proportional.
         target: Name of the left-hand side, a time derivative such as `u_t`.
         variable: Name of the field.
-        coupled_variables: Names of fields beside it that its terms may name: the other variables of a system.
+        coupled_variables: Names of the other fields of a system that its terms may contain.
     """
 
     terms: tuple[Term, ...]
@@ -80,8 +80,8 @@ class Library:
             terms: Expressions such as `["u", "u_x", "u*u_x"]`, or a mapping from expression to complexity.
             target: Left-hand side.
             variable: Name of the field.
-            coupled_variables: Names of fields beside it that terms may name.
-            axes: Letters that may stand in a subscript.
+            coupled_variables: Names of the other fields of a system.
+            axes: Letters that are allowed in a subscript.
 
         Returns:
             The library, in the order given.
@@ -94,14 +94,14 @@ class Library:
                 "Terms must be a list.", got=repr(terms)[:60], wanted="a list of strings", fix=f"[{terms!r}]"
             )
         pairs = terms.items() if isinstance(terms, Mapping) else ((t, 1.0) for t in terms)
-        beside = tuple(coupled_variables)
+        others = tuple(coupled_variables)
         return cls(
             tuple(
-                parse_term(t, variable=variable, coupled_variables=beside, axes=axes, complexity=c) for t, c in pairs
+                parse_term(t, variable=variable, coupled_variables=others, axes=axes, complexity=c) for t, c in pairs
             ),
             target,
             variable,
-            beside,
+            others,
         )
 
     @property
@@ -149,7 +149,7 @@ class Library:
         return self.names.index(wanted)
 
     def spins(self, names: Sequence[str]) -> np.ndarray:
-        """Configuration with exactly the named terms switched on: `[K]`, bool."""
+        """Configuration with exactly the named terms: `[K]`, bool."""
         on = np.zeros(len(self), dtype=bool)
         on[[self.index(n) for n in names]] = True
         return on
@@ -190,8 +190,8 @@ class Equation:
         Args:
             text: Left-hand side, an equals sign, right-hand side.
             variable: Name of the field.
-            coupled_variables: Names of fields beside it.
-            axes: Letters that may stand in a subscript.
+            coupled_variables: Names of the other fields of a system.
+            axes: Letters that are allowed in a subscript.
 
         Returns:
             The equation, its right-hand side expanded into terms with unit leading coefficient.
@@ -244,7 +244,7 @@ class Equation:
 
 
 def format_sum(names: Sequence[str], coefficients: Sequence[float], digits: int = 4) -> str:
-    """Write `0.1 u_xx - 1 u*u_x` for people; "0" if there is no term."""
+    """Write a sum such as `0.1 u_xx - 1 u*u_x`; "0" if there is no term."""
     text = ""
     for name, value in zip(names, coefficients, strict=True):
         sign = "- " if value < 0 else "+ " if text else ""

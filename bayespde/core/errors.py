@@ -1,4 +1,4 @@
-"""A broken expectation -> a message that says what was wrong, what was got, what was wanted, and what to do."""
+"""A failed check -> a message with what was wrong, what was found, what was wanted, and how to fix it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import math
 
 
 class BayespdeError(ValueError):
-    """Base of every error that bayespde raises on purpose.
+    """Base class of all errors that bayespde raises.
 
     Args:
-        what: The statement that failed, in one sentence.
+        what: What is wrong, in one sentence.
         got: What was found.
-        wanted: What would have been accepted.
+        wanted: What is accepted.
         fix: The line to write, or the thing to do.
 
-    Only Pyro leaves out the last three: it makes an error inside a program once more, from its text alone.
+    Without the last three the text is the whole message: Pyro rebuilds an error inside a program from its text.
     """
 
     def __init__(self, what: str, *, got: object = None, wanted: str = "", fix: str = "") -> None:
@@ -46,8 +46,8 @@ class IntegrationError(BayespdeError):
     """An equation could not be integrated: it blew up, or the step size vanished.
 
     Attributes:
-        time: How far it came, in the unit of its times; NaN if it did not begin.
-        draws: Of several that were integrated together, the indices of those that failed.
+        time: Time that it reached, in the unit of its times; NaN if it did not begin.
+        draws: Indices of the draws that failed, of several that were integrated together.
     """
 
     time = math.nan
@@ -55,8 +55,8 @@ class IntegrationError(BayespdeError):
 
 
 class StepLimitError(IntegrationError):
-    """An equation could not be integrated in as many steps as it may take."""
+    """An equation could not be integrated within the maximum number of steps."""
 
 
 class FitError(BayespdeError):
-    """An equation cannot be fitted to these pixels; another one may."""
+    """An equation cannot be fitted to these pixels; another one may fit."""

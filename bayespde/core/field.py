@@ -1,4 +1,4 @@
-"""Arrays -> a checked field: an `xarray.DataArray` whose dims, coords, units and gaps are known good."""
+"""Arrays -> a checked field: an `xarray.DataArray` with valid dims, coordinates, units and gaps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def make_field(
         x: Positions, `[x]`.
         y: Positions, `[y]`, for a field with two or three space dimensions.
         z: Positions, `[z]`, for a field with three space dimensions.
-        name: The variable's name, as terms will call it.
+        name: Name of the variable, as in terms.
         units: Units by name, for example `{"u": "1", "time": "s", "x": "nm"}`; dimensionless if absent.
 
     Returns:
@@ -63,12 +63,12 @@ def make_field(
 
 
 def set_units(array: xr.DataArray, units: Mapping[str, str]) -> None:
-    """Write units by name into an array and its coordinates; a `FieldError` for names that are neither."""
+    """Write units by name into an array and its coordinates; other names are a `FieldError`."""
     names = [str(array.name), *map(str, array.coords)]
     unknown = set(units) - set(names)
     if unknown:
         raise FieldError(
-            "Units are given for something that is not there.",
+            "Units are given for unknown names.",
             got=sorted(unknown),
             wanted=", ".join(names),
             fix="remove them or check the spelling",
@@ -78,7 +78,7 @@ def set_units(array: xr.DataArray, units: Mapping[str, str]) -> None:
 
 
 def as_array(values: Any, name: str) -> np.ndarray:
-    """Plain values as an array, or a `FieldError` that says whose they are."""
+    """Plain values as an array, or a `FieldError` with their name."""
     try:
         return np.asarray(values)
     except ValueError as error:
@@ -91,7 +91,7 @@ def as_array(values: Any, name: str) -> np.ndarray:
 
 
 def validate_field(field: Any) -> xr.DataArray:
-    """Return `field` as float64 in canonical dimension order, or say what is wrong with it.
+    """Return `field` as float64 in canonical dimension order, or raise an error that names the fault.
 
     Isolated NaN are missing pixels, at most 30 % of them; a frame without any value is an error.
 
@@ -117,7 +117,7 @@ def validate_field(field: Any) -> xr.DataArray:
             "The dimensions of the field are not understood.",
             got=field.dims,
             wanted="one of " + ", ".join(map(str, ALLOWED_DIMS)),
-            fix=f"field.rename({renaming(field.dims) or {'old': 'time'}}), if these are they",
+            fix=f"field.rename({renaming(field.dims) or {'old': 'time'}}), if these are the dimensions",
         )
     if np.iscomplexobj(field.values) or not np.issubdtype(field.dtype, np.number):
         raise FieldError("The values must be real numbers.", got=field.dtype, wanted="a real dtype", fix="field.real")
@@ -133,7 +133,7 @@ def validate_field(field: Any) -> xr.DataArray:
 
 
 def validate_fields(fields: Any) -> list[xr.DataArray]:
-    """Return the fields of a system as `validate_field` does, in the order given, or say what is wrong with them.
+    """Return the fields of a system as `validate_field` does, in the order given, or raise an error.
 
     Args:
         fields: A Dataset with one field for each variable, all on one grid.
@@ -142,13 +142,13 @@ def validate_fields(fields: Any) -> list[xr.DataArray]:
         One checked field for each.
 
     Raises:
-        FieldError: If it is no Dataset of two fields or more, a field is not usable, or they do not share their grid.
+        FieldError: If it is no Dataset of two or more fields, a field is not usable, or their grids differ.
     """
     if not isinstance(fields, xr.Dataset) or len(fields.data_vars) < 2:
         raise FieldError(
             "A system must be a Dataset of its fields.",
             got=type(fields).__name__ if not isinstance(fields, xr.Dataset) else f"{len(fields.data_vars)} variables",
-            wanted="an xarray.Dataset with two fields or more",
+            wanted="an xarray.Dataset with two or more fields",
             fix="xarray.Dataset({'u': u, 'v': v})",
         )
     checked = [validate_field(fields[name]) for name in fields.data_vars]
@@ -164,24 +164,24 @@ def validate_fields(fields: Any) -> list[xr.DataArray]:
 
 
 def renaming(dims: Sequence[Hashable]) -> dict[str, str]:
-    """What to call dimensions that are not understood, taken to be in the order of those that are missing."""
+    """New names for dimensions that are not understood, assumed to be in the order of the missing ones."""
     wanted = next((known for known in ALLOWED_DIMS if len(known) == len(dims)), ())
     unknown = [str(d) for d in dims if d not in wanted]
     return dict(zip(unknown, (d for d in wanted if d not in dims), strict=False))
 
 
-def may_stand(name: str) -> bool:
-    """Whether a variable of this name can stand in a term."""
+def is_variable_name(name: str) -> bool:
+    """Whether a variable of this name can be used in a term."""
     return bool(re.fullmatch("[A-Za-z][A-Za-z0-9]*", name)) and not (
         name in AXIS_LETTER or name == "t" or keyword.iskeyword(name)
     )
 
 
 def check_name(name: str) -> None:
-    """Raise a `FieldError` unless a variable of this name can stand in a term."""
-    if not may_stand(name):
+    """Raise a `FieldError` unless a variable of this name can be used in a term."""
+    if not is_variable_name(name):
         raise FieldError(
-            "The name of the field cannot stand in a term.",
+            "The name of the field cannot be used in a term.",
             got=repr(name),
             wanted="letters and digits, the first a letter, not the name of an axis",
             fix="field.rename('u')",
@@ -224,7 +224,7 @@ def _checked_coordinate(field: xr.DataArray, dim: str) -> xr.DataArray:
             f"The coordinate {dim!r} is not evenly spaced.",
             got=f"steps from {steps.min():g} to {steps.max():g}",
             wanted="even spacing to one part in a thousand",
-            fix=f"field.interp({dim}=numpy.linspace(...)), knowing that interpolation correlates the noise",
+            fix=f"field.interp({dim}=numpy.linspace(...)); interpolation correlates the noise",
         )
     return coordinate
 
@@ -244,8 +244,8 @@ def _check_values(field: xr.DataArray) -> None:
         raise FieldError(
             "Whole frames have no value.",
             got=f"frames {empty[:8].tolist()}{' ...' if empty.size > 8 else ''} are NaN",
-            wanted="every frame with at least some pixels",
-            fix="drop them at an end with field.isel(time=slice(...)); cut the video in two at a gap",
+            wanted="some pixels in every frame",
+            fix="drop them at either end with field.isel(time=slice(...)); split the video at a gap",
         )
     if missing.mean() > MAXIMUM_MISSING:
         raise FieldError(
@@ -281,7 +281,7 @@ def add_noise(field: xr.DataArray, level: float, *, seed: int) -> xr.DataArray:
 
     Args:
         field: A checked field.
-        level: Relative noise level, 0.1 for ten per cent.
+        level: Relative noise level, 0.1 for 10 %.
         seed: Non-negative integer.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A result -> a file that is whole or absent; a file -> a dataset, or an error that says what to do."""
+"""A result -> a file that is whole or absent; a path -> a readable file, or an error that says what to do."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from bayespde.core.errors import FileError
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` only if the block succeeds.
+    """Yield a temporary path in the folder of `path`; rename it to `path` only if the block succeeds.
 
     Args:
-        path: Where the finished file is to be.
+        path: Path of the finished file.
 
     Yields:
         A path in the same folder with the same suffix. On an error it is removed and `path` is untouched.

@@ -1,4 +1,4 @@
-"""An expression built from a user's text -> the same, or a refusal: it must be small enough to expand and compute."""
+"""An expression built from text -> an error if it is too large to expand and evaluate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST_ARGUMENT = 100.0
 
 
 def width(expression: sympy.Expr) -> int:
-    """Upper bound on the number of summands after expansion, found without expanding."""
+    """Upper bound on the number of summands after expansion, computed without expanding."""
     if expression.is_Add:
         return sum(width(a) for a in expression.args)
     if expression.is_Mul:
@@ -56,7 +56,7 @@ def check_size(expression: sympy.Expr, text: str) -> None:
             check_argument(part.args[0], text)
         elif part.is_NumberSymbol:
             raise TermError(
-                "A term holds a constant that has no digits.",
+                "A term contains a symbolic constant.",
                 got=f"{part} in {text!r}"[:80],
                 wanted="numbers",
                 fix="leave constant factors to the coefficient",
@@ -71,7 +71,7 @@ def check_size(expression: sympy.Expr, text: str) -> None:
 
 
 def check_number(number: sympy.Expr, text: str) -> None:
-    """Check that a number can be computed with.
+    """Check that the size of a number is representable with margin.
 
     Raises:
         TermError: If it is too large or too small.

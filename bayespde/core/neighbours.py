@@ -1,4 +1,4 @@
-"""Residuals on a grid -> how much neighbouring samples have in common."""
+"""Residuals on a grid -> correlation of neighbouring samples."""
 
 from __future__ import annotations
 

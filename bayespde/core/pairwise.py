@@ -1,4 +1,4 @@
-"""Fields and couplings of spins -> their joint distribution: log density, draws, means, all exact."""
+"""Fields and couplings of spins -> their exact joint distribution: log density, draws, means."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from scipy.special import expit, logsumexp
 
 from bayespde.core.errors import ConfigError
 
-MOST_TOGETHER = 16
+# Largest number of spins in a cluster, whose states are enumerated.
+MAXIMUM_CLUSTER = 16
 
 
 class _Cluster(NamedTuple):
-    """Spins that hang together: their indices `[m]`, all their states `[2^m, m]`, and how probable each is."""
+    """Coupled spins: their indices `[m]`, all their states `[2^m, m]`, and the probability of each."""
 
     spins: np.ndarray
     states: np.ndarray
@@ -33,7 +34,7 @@ class PairwiseSpins:
     enumerated, so that normaliser, means and draws are exact.
 
     Attributes:
-        fields: h, `[K]`, float64: log odds of a spin if all that it is coupled with are down.
+        fields: h, `[K]`, float64: log odds of a spin given that all spins coupled to it are 0.
         couplings: J, `[K, K]`, float64, symmetric with a zero diagonal.
     """
 
@@ -42,12 +43,12 @@ class PairwiseSpins:
 
     def __post_init__(self) -> None:
         largest = np.bincount(self._labels).max() if len(self.fields) else 0
-        if largest > MOST_TOGETHER:
+        if largest > MAXIMUM_CLUSTER:
             raise ConfigError(
-                "Too many spins hang together.",
+                "Too many spins are coupled.",
                 got=f"{largest} spins joined by couplings",
-                wanted=f"at most {MOST_TOGETHER}",
-                fix="leave out couplings, so that the terms fall into smaller groups",
+                wanted=f"at most {MAXIMUM_CLUSTER}",
+                fix="leave out couplings, so that the clusters become smaller",
             )
 
     @classmethod
@@ -60,7 +61,7 @@ class PairwiseSpins:
         return cls(fields, couplings)
 
     def record(self) -> dict[str, Any]:
-        """All numbers as JSON takes them: `fields`, and of `couplings` a list `[i, j, J]` for each pair."""
+        """All numbers in a JSON-able form: `fields`, and `couplings` as a list `[i, j, J]` for each pair."""
         pairs = [[int(i), int(j), float(self.couplings[i, j])] for i, j in zip(*self._pairs, strict=True)]
         return {"fields": self.fields.tolist(), "couplings": pairs}
 
@@ -97,7 +98,7 @@ class PairwiseSpins:
 
     @cached_property
     def inclusion(self) -> np.ndarray:
-        """Probability that each spin is up, `[K]`, float64."""
+        """Probability that each spin is 1, `[K]`, float64."""
         inclusion = expit(self.fields)
         for cluster in self._clusters:
             inclusion[cluster.spins] = cluster.probability @ cluster.states
@@ -105,7 +106,7 @@ class PairwiseSpins:
 
     def log_density(self, spins: np.ndarray) -> np.ndarray:
         """Log probability of configurations (`[..., K]`, bool): `[...]`, float64."""
-        # products of matrices wake threads for every short call, and may add up in an order that depends on them
+        # Matrix products start threads for every short call, and their order of summation depends on the threads.
         up = np.einsum("...k,k->...", spins.astype(np.float64), self.fields)
         first, second = self._pairs
         if len(first):
@@ -114,7 +115,7 @@ class PairwiseSpins:
         return np.asarray(up - self._log_normaliser)
 
     def from_uniform(self, uniform: np.ndarray) -> np.ndarray:
-        """Draws of the spins, `[..., K]`, bool, from as many independent uniform numbers in [0, 1)."""
+        """Draws of the spins, `[..., K]`, bool, from independent uniform numbers in [0, 1) of the same shape."""
         spins = np.asarray(uniform < expit(self.fields))
         for cluster in self._clusters:
             edges = np.cumsum(cluster.probability)[:-1]

@@ -1,9 +1,13 @@
-"""What sampling and enumeration return: equally weighted spins, coefficients, noise and evidence, by run."""
+"""What sampling and enumeration return: equally weighted spins, coefficients, noise and evidence, by run.
+
+A `Posterior` holds the draws, what they were drawn from (library, statistics, prior, slab, likelihood), and how
+(`SamplingRecord`). An `ExactTable` holds the same posterior by enumeration.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +16,10 @@ import xarray as xr
 from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import StatisticsError
+from bayespde.core.likelihood import Likelihood
+from bayespde.core.pairwise import PairwiseSpins
+from bayespde.core.sampling_record import SamplingRecord
+from bayespde.core.slabs import Slab, shrinkage
 from bayespde.core.statistics import SufficientStatistics
 
 
@@ -38,6 +46,8 @@ class ExactTable:
 class Posterior:
     """The posterior over equations. Run = chain, particle = draw; all particles have equal weight.
 
+    A spin is an inclusion indicator [george1993]: whether a candidate term is in the equation.
+
     Attributes:
         library: The candidate terms.
         statistics: The compressed rows.
@@ -51,7 +61,14 @@ class Posterior:
         eve_index: Index of the particle at the first stage from which each descends, `[R, P]`.
         stages: History by name, each `[R, S]`, NaN after a run's last stage.
         exact: Exact table where enumeration ran.
-        provenance: Seeds, settings, versions (JSON-able).
+        prior: Distribution of the spins before the data; None where unknown.
+        slab: Prior of the coefficients that are in the equation; None where unknown.
+        likelihood: What equations were compared by, and why.
+        sampling: How draws were made.
+        units: Units of the field and its coordinates, by name; empty where unknown.
+        field_draw: Index of the draw of the smoothed field that each run was made with, `[R]`, int64; None if all runs
+            have the same data. Draws have equal weight: a cut posterior, in which equations do not change the field.
+        provenance: Where the result comes from: hash of the data, settings and seed of the discovery (JSON-able).
     """
 
     library: Library
@@ -66,6 +83,12 @@ class Posterior:
     eve_index: np.ndarray
     stages: Mapping[str, np.ndarray] = field(default_factory=dict)
     exact: ExactTable | None = None
+    prior: PairwiseSpins | None = None
+    slab: Slab | None = None
+    likelihood: Likelihood = field(default_factory=Likelihood)
+    sampling: SamplingRecord = field(default_factory=SamplingRecord)
+    units: Mapping[str, str] = field(default_factory=dict)
+    field_draw: np.ndarray | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -82,6 +105,33 @@ class Posterior:
                 fix="build it with bayespde.sample",
             )
 
+    def known_prior(self) -> PairwiseSpins:
+        """The distribution of the spins before the data.
+
+        Raises:
+            StatisticsError: If the posterior does not hold it.
+        """
+        if self.prior is None:
+            raise StatisticsError(
+                "The prior of this posterior is not known.",
+                got="prior=None",
+                wanted="a posterior that bayespde.sample made",
+                fix="sample(model)",
+            )
+        return self.prior
+
+    @property
+    def boundary(self) -> str | None:
+        """Boundary condition in space of the trajectories that equations were compared by; None if there are none."""
+        return self.likelihood.boundary
+
+    @property
+    def slab_effect(self) -> tuple[float, float]:
+        """Shrinkage of the coefficients and ridge on unit columns that the slab asks for, dimensionless."""
+        if self.slab is None:
+            return 1.0, 0.0
+        return shrinkage(self.slab, self.statistics.rows), self.slab.ridge(self.statistics.rows)
+
     @property
     def inclusion_probability(self) -> xr.DataArray:
         """Probability of each term, over `term`; exact where enumeration ran, else Rao-Blackwell."""
@@ -91,11 +141,36 @@ class Posterior:
 
     @property
     def run_weights(self) -> np.ndarray:
-        """Weight of each run in what is pooled over runs, `[R]`, sum 1; by evidence, equal where there is none."""
-        if np.isnan(self.log_evidence).any():
-            return np.full(len(self.log_evidence), 1 / len(self.log_evidence))
-        weights = np.exp(self.log_evidence - self.log_evidence.max())
-        return weights / weights.sum()
+        """Weight of each run in what is pooled over runs, `[R]`, sum 1.
+
+        By evidence, equal where there is none; runs of one draw of the field share the weight of that draw.
+        """
+        draws = np.zeros(len(self.log_evidence), dtype=int) if self.field_draw is None else self.field_draw
+        weights = np.empty(len(draws))
+        for one in np.unique(draws):
+            here = draws == one
+            evidence = self.log_evidence[here]
+            share = np.ones(len(evidence)) if np.isnan(evidence).any() else np.exp(evidence - evidence.max())
+            weights[here] = share / share.sum()
+        return np.asarray(weights / len(np.unique(draws)))
+
+    def by_field_draw(self) -> tuple[Posterior, ...]:
+        """The posterior of each draw of the smoothed field; this one alone if there are none."""
+        if self.field_draw is None:
+            return (self,)
+        return tuple(self._runs(self.field_draw == one) for one in np.unique(self.field_draw))
+
+    def _runs(self, here: np.ndarray) -> Posterior:
+        """Some of the runs, `[R]` bool, without the exact table, which is of all."""
+        arrays = ("spins", "coefficients", "noise_scale", "log_prior", "log_likelihood", "log_evidence", "eve_index")
+        return replace(
+            self,
+            **{name: getattr(self, name)[here] for name in arrays},
+            estimates={name: values[here] for name, values in self.estimates.items()},
+            stages={name: values[here] for name, values in self.stages.items()},
+            exact=None,
+            field_draw=None,
+        )
 
     def inclusion_estimate(self, estimator: str) -> np.ndarray:
         """One estimator's inclusion probabilities, pooled over runs: `[K]`."""

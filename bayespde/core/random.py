@@ -1,4 +1,4 @@
-"""One seed at the front door -> independent generators for every run, thread and library inside."""
+"""One seed -> independent generators for every run, thread and library."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def spawn_seeds(seed: int, count: int) -> list[int]:
         count: How many.
 
     Returns:
-        Integers, the same for the same arguments, whatever the order in which they are used.
+        Integers, the same for the same arguments.
 
     Raises:
         ConfigError: If the seed is not a non-negative integer.
@@ -45,7 +45,7 @@ def spawn_seeds(seed: int, count: int) -> list[int]:
 
 
 def torch_generator(seed: int, device: str = "cpu") -> torch.Generator:
-    """Return a `torch.Generator` on `device`, seeded with `seed` and tied to no global state."""
+    """Return a `torch.Generator` on `device`, seeded with `seed` and independent of global state."""
     import torch
 
     return torch.Generator(device=device).manual_seed(seed)
@@ -62,7 +62,7 @@ def forked_torch_seed(seed: int) -> Iterator[None]:
 
 
 def check_workers(workers: int) -> None:
-    """Check the number of runs at a time before work begins.
+    """Check the number of simultaneous runs.
 
     Raises:
         ConfigError: If it is not a positive integer.

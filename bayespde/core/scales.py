@@ -1,4 +1,4 @@
-"""Coordinates in any unit <-> the unit cube inside; and the unit of a coefficient outside."""
+"""Physical coordinates <-> the unit cube; units of derivatives and coefficients."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Scales:
 
     @classmethod
     def of(cls, field: xr.DataArray) -> Scales:
-        """Read the scales off a checked field."""
+        """The scales of a checked field."""
         ends = [(float(field[d][0]), float(field[d][-1])) for d in field.dims]
         return cls(
             dims=tuple(map(str, field.dims)),
@@ -88,14 +88,14 @@ def coefficient_unit(term: Term, target: Term, field_units: dict[str, str]) -> s
             multiply(field_units.get(name.split("_")[0], "1"), sign * power)
             for dim, order in zip(AXIS_LETTER, derivative_orders(name, tuple(AXIS_LETTER)), strict=True):
                 multiply(field_units.get(dim, "1"), -sign * power * order)
-    # What is multiplied stands before what is divided by.
+    # Positive powers come first.
     ordered = sorted(exponents.items(), key=lambda factor: factor[1] < 0)
     parts = [u if p == 1 else f"{u}^{p:g}" for u, p in ordered if p and u not in ("1", "")]
     return " ".join(parts) or "1"
 
 
 def _unit_powers(unit: str) -> list[tuple[str, float]]:
-    """Factors of a unit such as `m s^-1` with their powers; a unit written in another way is one factor."""
+    """Factors of a unit such as `m s^-1` with their powers; a unit in another notation is one factor."""
     factors = [re.fullmatch(r"([^\s^*/().]+)(?:\^(-?\d+(?:\.\d+)?))?", f) for f in unit.split()]
     if not all(factors):
         return [(f"({unit})", 1.0)]

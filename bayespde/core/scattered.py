@@ -1,4 +1,4 @@
-"""Arrays, or videos whose pixels moved or are too many -> checked samples: values at scattered places and times."""
+"""Arrays, or videos with drift or too many pixels -> checked scattered data: values at arbitrary places and times."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ def make_scattered(
     name: str = "u",
     units: Mapping[str, str] | None = None,
 ) -> xr.DataArray:
-    """Build checked samples from plain arrays, one entry per sample in each.
+    """Build checked scattered data from plain arrays, one entry per sample in each.
 
     Args:
         values: Real numbers, `[sample]`; NaN are dropped.
         t: Times, `[sample]`, in any order.
-        x: Positions, `[sample]`, at any distance from each other.
+        x: Positions, `[sample]`, not necessarily on a grid.
         y: Positions, `[sample]`, for two or three space dimensions.
         z: Positions, `[sample]`, for three space dimensions.
-        name: The variable's name.
+        name: Name of the variable.
         units: Units by name, as for `make_field`.
 
     Returns:
-        Samples that passed `validate_scattered`.
+        Scattered data that passed `validate_scattered`.
 
     Raises:
-        FieldError: If the arrays differ in length, or `validate_scattered` finds fault.
+        FieldError: If the arrays differ in length, or `validate_scattered` refuses them.
     """
     given = {d: as_array(c, d).ravel() for d, c in (("time", t), ("z", z), ("y", y), ("x", x)) if c is not None}
     values = as_array(values, name).ravel()
     if {len(c) for c in given.values()} != {len(values)}:
         raise FieldError(
-            "The arrays of samples differ in length.",
+            "The arrays of scattered data differ in length.",
             got={"values": len(values), **{d: len(c) for d, c in given.items()}},
             wanted="one time and one position per value",
             fix="numpy.broadcast_arrays(values, t, x), then ravel",
@@ -59,19 +59,19 @@ def make_scattered(
 def scattered_from_video(
     video: xr.DataArray, *, shift: Mapping[str, Any] | None = None, count: int | None = None, seed: int = 0
 ) -> xr.DataArray:
-    """Take pixels of a video as samples: where a drift has moved them, or some of very many.
+    """Convert pixels of a video to scattered data: after a drift, or a random subset of very many.
 
-    Frames are read one at a time, so that a memory-mapped video, or one in parts on disk, is never whole in memory.
+    Frames are read one at a time: a memory-mapped or chunked video is never in memory as a whole.
 
     Args:
-        video: DataArray with dims as a field has them, time first, and a coordinate each.
-        shift: By space dimension, how far every frame is to be moved, `[time]`, in the unit of that coordinate: minus
-            the drift. Nothing is resampled.
-        count: About how many pixels to take, at random, the same share of every frame; all if absent.
-        seed: Non-negative integer, for the choice.
+        video: DataArray with the dims of a field, time first, and a coordinate for each.
+        shift: Displacement of every frame by space dimension, `[time]`, in the unit of that coordinate: minus the
+            drift. Nothing is resampled.
+        count: Approximate number of pixels, a random subset of the same size in every frame; all if absent.
+        seed: Seed of the subset, a non-negative integer.
 
     Returns:
-        Checked samples; NaN are dropped.
+        Checked scattered data; NaN are dropped.
 
     Raises:
         FieldError: If dims, coordinates or shifts do not fit.
@@ -83,7 +83,7 @@ def scattered_from_video(
     is_video = isinstance(video, xr.DataArray) and dims in ALLOWED_DIMS and set(dims) <= set(map(str, video.coords))
     if not is_video or any(video[d].dtype.kind not in "iuf" for d in dims):
         raise FieldError(
-            "The video cannot be taken apart.",
+            "The video cannot be converted to scattered data.",
             got=f"{type(video).__name__} with dims {dims}",
             wanted="dims such as ('time', 'y', 'x'), each with a coordinate of plain numbers",
             fix="video.transpose('time', 'y', 'x').assign_coords(...)",
@@ -122,13 +122,13 @@ def _checked_shifts(video: xr.DataArray, shift: Mapping[str, Any]) -> dict[str, 
 
 
 def validate_scattered(samples: Any) -> xr.DataArray:
-    """Return samples as float64, without NaN, or say what is wrong with them.
+    """Return scattered data as float64, without NaN, or raise an error that names the fault.
 
     Args:
         samples: DataArray with the one dim `sample`, and coordinates `time`, `x` (`y`, `z`) along it.
 
     Returns:
-        The same, with `units` on values and coordinates ("1" if unknown).
+        The same data, with `units` on values and coordinates ("1" if unknown).
 
     Raises:
         FieldError: If dims, coordinates or values are not usable, or there are fewer than 100.
@@ -137,32 +137,20 @@ def validate_scattered(samples: Any) -> xr.DataArray:
     dims = next((d for d in ALLOWED_DIMS if set(d) == known & set(ALLOWED_DIMS[-1])), None)
     if dims is None or samples.dims != ("sample",) or any(samples[d].dims != ("sample",) for d in dims):
         raise FieldError(
-            "These are no samples.",
+            "This is not scattered data.",
             got=f"{type(samples).__name__} with dims {getattr(samples, 'dims', ())}, coordinates {sorted(known)}",
             wanted="a DataArray with the dim 'sample', and time and x (y, z) along it",
             fix="bayespde.make_scattered(values, t=t, x=x)",
         )
     if any(array.dtype.kind not in "iuf" for array in (samples, *(samples[d] for d in dims))):
-        raise FieldError("Samples must be real numbers.", got=samples.dtype, wanted="a real dtype", fix="samples.real")
+        raise FieldError(
+            "The values must be real numbers.", got=samples.dtype, wanted="a real dtype", fix="samples.real"
+        )
     check_name(str(samples.name or "u"))
     kept = ~np.isnan(samples.values)
     arrays = {d: samples[d].values[kept].astype(np.float64) for d in dims}
     values = samples.values[kept].astype(np.float64)
-    if len(values) < FEWEST_SAMPLES or not all(np.isfinite(a).all() for a in (values, *arrays.values())):
-        raise FieldError(
-            "The samples are too few, or not finite.",
-            got=f"{len(values)} samples",
-            wanted=f"at least {FEWEST_SAMPLES}, with finite times and positions",
-            fix="drop what has no place",
-        )
-    flat = [d for d, a in arrays.items() if not np.ptp(a) > 0]
-    if flat or not np.ptp(values) > 0:
-        raise FieldError(
-            "The samples do not vary.",
-            got="constant " + ", ".join(flat or [str(samples.name or "u")]),
-            wanted="values, times and positions that differ",
-            fix="leave out a dimension that has one position only",
-        )
+    _check_arrays(str(samples.name or "u"), values, arrays)
     units = {d: {"units": str(samples[d].attrs.get("units", "1"))} for d in dims}
     return xr.DataArray(
         values,
@@ -171,3 +159,21 @@ def validate_scattered(samples: Any) -> xr.DataArray:
         name=samples.name or "u",
         attrs={"units": str(samples.attrs.get("units", "1"))},
     )
+
+
+def _check_arrays(name: str, values: np.ndarray, positions: dict[str, np.ndarray]) -> None:
+    if len(values) < FEWEST_SAMPLES or not all(np.isfinite(a).all() for a in (values, *positions.values())):
+        raise FieldError(
+            "Scattered data are too few, or not finite.",
+            got=f"{len(values)} samples",
+            wanted=f"at least {FEWEST_SAMPLES}, with finite times and positions",
+            fix="drop samples without a position",
+        )
+    flat = [d for d, a in positions.items() if not np.ptp(a) > 0]
+    if flat or not np.ptp(values) > 0:
+        raise FieldError(
+            "Scattered data do not vary.",
+            got="constant " + ", ".join(flat or [name]),
+            wanted="values, times and positions that differ",
+            fix="leave out a dimension with a single position",
+        )

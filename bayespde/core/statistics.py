@@ -1,4 +1,4 @@
-"""Rows of a linear problem -> one small triangular factor per block; the size of the video has disappeared."""
+"""Rows of a linear problem -> one small triangular factor per block, whose size does not depend on the video."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import StatisticsError
+from bayespde.core.rows import RowModel, checked_names, checked_rows
+from bayespde.core.triangular import triangular_factor
 
 
 @dataclass(frozen=True, eq=False)
 class SufficientStatistics:
-    """Everything the spin model needs to know about the rows `[design, target]`.
+    """All that the spin model needs of the rows `[design, target]`.
 
     Attributes:
         factors: Upper triangular factor of `[design, target]` per block, `[B, K+1, K+1]`, float64; rows are whitened
@@ -31,7 +33,7 @@ class SufficientStatistics:
         target_hash: Identifies the rows; evidence is comparable only at equal hash.
         prior_variance: Residual variance expected before the fit: 1 on whitened rows.
         prior_rows: Weight of that expectation, in rows, in the inverse-gamma prior of the noise variance.
-        provenance: How the rows were made: form, half-widths, floor, noise (JSON-able).
+        provenance: How the rows were made: form, support radius, floor, noise (JSON-able).
     """
 
     factors: np.ndarray
@@ -52,14 +54,9 @@ class SufficientStatistics:
         target: Any,
         *,
         names: Sequence[str] | None = None,
-        power: float = 1.0,
-        blocks: int = 16,
-        log_jacobian: Any = 0.0,
-        prior_variance: float | None = None,
-        prior_rows: float = 1.0,
-        floor: float = 1e-6,
         target_name: str = "y",
-        provenance: Mapping[str, Any] | None = None,
+        blocks: int = 16,
+        model: RowModel | None = None,
     ) -> SufficientStatistics:
         """Compress plain arrays, so that the spin model serves any linear selection problem.
 
@@ -67,14 +64,9 @@ class SufficientStatistics:
             design: Rows, `[n, K]`, real; consecutive rows form blocks.
             target: Left-hand side, `[n]`.
             names: Term names; `x0, x1, ...` by default.
-            power: Exponent on the likelihood for correlated rows, in (0, 1].
-            blocks: Number of blocks, at most `n`.
-            log_jacobian: Log determinant of a whitening already applied: a number, or one per row `[n]`.
-            prior_variance: Expected residual variance; by default that of the least-squares fit of all terms.
-            prior_rows: Weight of that expectation in rows.
-            floor: Smallest relative residual amplitude held possible; bounds the pilot variance from below.
             target_name: Name of the left-hand side.
-            provenance: Recorded as it is.
+            blocks: Number of blocks, at most `n`.
+            model: Weight of the rows in the likelihood, and the prior of their noise variance.
 
         Returns:
             The statistics.
@@ -82,42 +74,28 @@ class SufficientStatistics:
         Raises:
             StatisticsError: If shapes, values or settings do not fit.
         """
-        design, target = _checked_rows(design, target, power)
+        model = model or RowModel()
+        design, target = checked_rows(design, target)
         rows, terms = design.shape
-        names = tuple(names) if names is not None else tuple(f"x{i}" for i in range(terms))
-        if len(names) != terms or len(set(names)) != terms:
-            raise StatisticsError(
-                "Names do not match the columns.",
-                got=names,
-                wanted=f"{terms} different names",
-                fix="one name per column",
-            )
-        both = np.sqrt(power) * np.column_stack([design, target])
+        both = np.sqrt(model.power) * np.column_stack([design, target])
         edges = np.linspace(0, rows, min(blocks, rows) + 1).round().astype(int)
-        factors = np.stack([_triangle(both[a:b]) for a, b in pairwise(edges)])
-        counts = power * np.diff(edges).astype(float)
-        if prior_variance is None:
-            prior_variance = max(_residual_variance(factors, counts.sum()), 1e-300)
-        energy = float(np.sum(factors[:, :, -1] ** 2)) / counts.sum()
-        digest = hashlib.sha256(np.ascontiguousarray(both[:, -1]).tobytes() + f"{power}".encode()).hexdigest()[:16]
+        factors = np.stack([triangular_factor(both[a:b]) for a, b in pairwise(edges)])
+        counts = model.power * np.diff(edges).astype(float)
         return cls(
             factors=factors,
             effective_rows=counts,
-            log_jacobian=power
-            * np.add.reduceat(
-                np.broadcast_to(np.asarray(log_jacobian) / (1 if np.ndim(log_jacobian) else rows), rows), edges[:-1]
-            ),
-            names=names,
+            log_jacobian=model.block_log_jacobian(edges[:-1], rows),
+            names=checked_names(names, terms),
             target=target_name,
-            power=float(power),
-            target_hash=digest,
-            prior_variance=float(max(prior_variance, floor**2 * energy)),
-            prior_rows=float(prior_rows),
-            provenance=dict(provenance or {}) | {"floor": floor},
+            power=float(model.power),
+            target_hash=_hash(np.ascontiguousarray(both[:, -1]).tobytes() + f"{model.power}".encode()),
+            prior_variance=model.expected_variance(factors, counts.sum()),
+            prior_rows=float(model.prior_rows),
+            provenance=dict(model.provenance) | {"floor": model.floor},
         )
 
     def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
-        """Join the blocks of two sets of rows (two videos of one law).
+        """Join the blocks of two sets of rows (two videos of one equation).
 
         Raises:
             StatisticsError: If terms, target or power differ.
@@ -138,7 +116,7 @@ class SufficientStatistics:
             factors=np.concatenate([self.factors, other.factors]),
             effective_rows=np.concatenate([self.effective_rows, other.effective_rows]),
             log_jacobian=np.concatenate([self.log_jacobian, other.log_jacobian]),
-            target_hash=hashlib.sha256((self.target_hash + other.target_hash).encode()).hexdigest()[:16],
+            target_hash=_hash((self.target_hash + other.target_hash).encode()),
             prior_variance=float(weights @ variances / weights.sum()),
             prior_rows=float(weights.sum()),
             provenance={"parts": [dict(self.provenance), dict(other.provenance)]},
@@ -157,7 +135,7 @@ class SufficientStatistics:
     @cached_property
     def factor(self) -> np.ndarray:
         """Triangular factor of all rows, `[K+1, K+1]`, float64, physical units."""
-        return _triangle(self.factors.reshape(-1, self.factors.shape[-1]))
+        return triangular_factor(self.factors.reshape(-1, self.factors.shape[-1]))
 
     @cached_property
     def column_scale(self) -> np.ndarray:
@@ -171,7 +149,7 @@ class SufficientStatistics:
         return float(np.sum(self.factor[:, -1] ** 2))
 
     def select(self, names: Sequence[str]) -> SufficientStatistics:
-        """The same rows with some of the columns, so that a smaller library can be compared on them.
+        """The same rows with some of the columns, to compare a smaller library on them.
 
         Raises:
             StatisticsError: If a name is not among the terms.
@@ -179,13 +157,13 @@ class SufficientStatistics:
         unknown = [n for n in names if n not in self.names]
         if unknown:
             raise StatisticsError(
-                "Columns are asked for that are not there.",
+                "The statistics have no column for some names.",
                 got=", ".join(unknown),
                 wanted=", ".join(self.names),
                 fix="assemble the union of the libraries",
             )
         columns = [self.names.index(n) for n in names] + [len(self.names)]
-        chosen = np.stack([_triangle(f[:, columns]) for f in self.factors])
+        chosen = np.stack([triangular_factor(f[:, columns]) for f in self.factors])
         return replace(self, factors=chosen, names=tuple(names))
 
     def leave_out(self, block: int) -> SufficientStatistics:
@@ -249,45 +227,5 @@ class SufficientStatistics:
         )
 
 
-def _checked_rows(design: Any, target: Any, power: float) -> tuple[np.ndarray, np.ndarray]:
-    a, b = np.asarray(design), np.asarray(target)
-    if a.ndim != 2 or b.shape != a.shape[:1] or 0 in a.shape:
-        raise StatisticsError(
-            "Design and target do not fit together.",
-            got=f"{a.shape} and {b.shape}",
-            wanted="[n, K] and [n]",
-            fix="transpose the design",
-        )
-    if np.iscomplexobj(a) or np.iscomplexobj(b):
-        raise StatisticsError(
-            "Rows must be real.",
-            got=f"{a.dtype} and {b.dtype}",
-            wanted="real numbers",
-            fix="stack real and imaginary parts",
-        )
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise StatisticsError(
-            "Rows must be finite.", got="NaN or infinity", wanted="finite numbers", fix="drop those rows"
-        )
-    if not 0 < power <= 1:
-        raise StatisticsError("The power is out of range.", got=power, wanted="0 < power <= 1", fix="power=1.0")
-    return a, b
-
-
-def _triangle(rows: np.ndarray) -> np.ndarray:
-    """Upper triangular factor with non-negative diagonal, padded with zero rows if there are few rows."""
-    size = rows.shape[1]
-    triangle: np.ndarray = np.asarray(np.linalg.qr(rows, mode="r"))
-    triangle = triangle * np.where(np.diagonal(triangle) < 0, -1.0, 1.0)[:, None]
-    return np.vstack([triangle, np.zeros((size - len(triangle), size))]) if len(triangle) < size else triangle
-
-
-def _residual_variance(factors: np.ndarray, rows: float) -> float:
-    size = factors.shape[-1]
-    rows_and_target = factors.reshape(-1, size)
-    scale = np.linalg.norm(rows_and_target, axis=0)
-    design, target = rows_and_target[:, :-1] / np.where(scale > 0, scale, 1.0)[:-1], rows_and_target[:, -1]
-    solution, _, rank, _ = np.linalg.lstsq(design, target, rcond=1e-10)
-    spare = rows - rank
-    return float(np.sum((target - design @ solution) ** 2) / spare if spare >= 1 else target @ target / rows)
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

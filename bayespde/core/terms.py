@@ -1,4 +1,4 @@
-"""Text -> a term: a whitelisting parser, the `Term`, and the names of derivatives. No text is ever evaluated."""
+"""Text -> a `Term`, by a whitelisting parser that never evaluates text; and the names of derivatives."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Term:
     Attributes:
         name: `str` of the sympy expression, such as `u*u_x`; unique within a library.
         expression: In symbols `u`, `u_x`, `u_xx`, `u_xy`, ...
-        complexity: Prior cost, dimensionless, positive; 1 unless said.
+        complexity: Prior cost, dimensionless, positive; 1 by default.
     """
 
     name: str
@@ -77,7 +77,7 @@ def derivative_name(variable: str, orders: tuple[int, ...], dims: tuple[str, ...
 
 
 def derivative_orders(name: str, dims: tuple[str, ...]) -> tuple[int, ...]:
-    """Orders of differentiation along `dims` that a name such as `u_xxy` asks for.
+    """Orders of differentiation along `dims` in a name such as `u_xxy`.
 
     Raises:
         TermError: If it differentiates along an axis that is not among `dims`.
@@ -103,14 +103,14 @@ def parse_term(
 ) -> Term:
     """Parse a term such as `u**2*u_x`: numbers, `+ - * / **`, variables, their derivatives, `sin cos exp tanh`.
 
-    The text is read with Python's own grammar into a tree, of which only the named kinds of node are accepted; nothing
-    is evaluated.
+    The text is parsed by the grammar of Python into a tree, of which only these kinds of node are accepted; nothing is
+    evaluated.
 
     Args:
         text: At most 200 characters.
         variable: Name of the field.
-        coupled_variables: Names of the fields beside it.
-        axes: Letters that may stand in a subscript.
+        coupled_variables: Names of the other fields of a system.
+        axes: Letters that are allowed in a subscript.
         complexity: Prior cost, positive.
 
     Returns:
@@ -120,34 +120,16 @@ def parse_term(
         TermError: If the text does not parse, uses anything else, has numbers or powers that are too large, or is a
             constant zero or not finite.
     """
-    if not isinstance(text, str) or not text.strip() or len(text) > MAXIMUM_LENGTH:
-        raise TermError(
-            "A term must be a short text.",
-            got=repr(text)[:80],
-            wanted=f"1 to {MAXIMUM_LENGTH} characters",
-            fix="write for example 'u*u_x'",
-        )
     if not (isinstance(complexity, int | float) and complexity > 0):
         raise TermError("A complexity must be positive.", got=complexity, wanted="a number > 0", fix="complexity=1")
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-        expression = _build(tree, text, (variable, *coupled_variables), axes)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
-        if isinstance(error, TermError):
-            raise
-        raise TermError(
-            "A term does not parse.",
-            got=repr(text),
-            wanted="an expression such as u**2*u_x",
-            fix="write products with * and powers with **",
-        ) from error
+    expression = _parsed(text, (variable, *coupled_variables), axes)
     check_width(expression, text)
     expression = sympy.expand(expression)
     if expression == 0 or expression.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
         raise not_finite(text)
     check_size(expression, text)
     name = str(expression)
-    if len(name) > MAXIMUM_LENGTH:  # it could not be read back from a file
+    if len(name) > MAXIMUM_LENGTH:  # A longer name could not be read back from a file.
         raise TermError(
             "A term is too long when expanded.",
             got=f"{len(name)} characters, {name[:60]!r} ...",
@@ -157,8 +139,29 @@ def parse_term(
     return Term(name=name, expression=expression, complexity=float(complexity))
 
 
+def _parsed(text: str, variables: tuple[str, ...], axes: str) -> sympy.Expr:
+    if not isinstance(text, str) or not text.strip() or len(text) > MAXIMUM_LENGTH:
+        raise TermError(
+            "A term must be a short text.",
+            got=repr(text)[:80],
+            wanted=f"1 to {MAXIMUM_LENGTH} characters",
+            fix="write for example 'u*u_x'",
+        )
+    try:
+        return _build(ast.parse(text.strip(), mode="eval").body, text, variables, axes)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+        if isinstance(error, TermError):
+            raise
+        raise TermError(
+            "A term does not parse.",
+            got=repr(text),
+            wanted="an expression such as u**2*u_x",
+            fix="write products with * and powers with **",
+        ) from error
+
+
 def _build(node: ast.AST, text: str, variables: tuple[str, ...], axes: str) -> sympy.Expr:
-    """Translate one whitelisted node into sympy, refusing numbers before they become too large to compute with."""
+    """Translate one whitelisted node into sympy; numbers that are too large are refused at once."""
     built = _translate(node, text, variables, axes)
     check_number(built.as_coeff_Mul()[0], text)
     return built
@@ -168,7 +171,7 @@ def _translate(node: ast.AST, text: str, variables: tuple[str, ...], axes: str) 
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return sympy.Integer(node.value) if node.value == 0 or isinstance(node.value, int) else sympy.Float(node.value)
     if isinstance(node, ast.Name):
-        return symbol(_known_name(node.id, text, variables, axes))
+        return symbol(_canonical_name(node.id, text, variables, axes))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         value = _build(node.operand, text, variables, axes)
         return -value if isinstance(node.op, ast.USub) else value
@@ -206,12 +209,12 @@ def _power(node: ast.BinOp, text: str, variables: tuple[str, ...], axes: str) ->
     return _build(node.left, text, variables, axes) ** (sign * exponent.value)
 
 
-def _known_name(name: str, text: str, variables: tuple[str, ...], axes: str) -> str:
+def _canonical_name(name: str, text: str, variables: tuple[str, ...], axes: str) -> str:
     base, _, subscript = name.partition("_")
     canonical = "".join(sorted(subscript))
     if base not in variables or (("_" in name) and not re.fullmatch(f"[{axes}]{{1,{MAXIMUM_ORDER}}}", subscript)):
         raise TermError(
-            "A term names something unknown.",
+            "A term contains an unknown name.",
             got=f"{name!r} in {text!r}",
             wanted=f"{', '.join(variables)} or derivatives up to order {MAXIMUM_ORDER} in {', '.join(axes)}",
             fix="rename the field, or the symbol",

@@ -1,4 +1,4 @@
-"""Discoveries of all equations of a system -> the system, and what it foretells."""
+"""Discoveries of coupled equations -> the equations together, and their forecast."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import spawn_seeds
 from bayespde.discovery.discovery import Discovery
-from bayespde.forecasting.coupled import forecast_coupled, select_field
-from bayespde.forecasting.initial_conditions import ForecastConfig
+from bayespde.forecasting.coupled import select_field
+from bayespde.forecasting.forecast import forecast
 from bayespde.results.forecast_verification import verify_forecast
 from bayespde.smooth.frame_draws import mean_field
 
 
 @dataclass(frozen=True, eq=False)
 class CoupledDiscovery:
-    """What `discover_system` found: `found["u"]` is the `Discovery` of the equation of `u`.
+    """What `discover` found for coupled fields: `found["u"]` is the `Discovery` of the equation of `u`.
 
     Attributes:
         parts: The discovery of every equation, by the name of its field.
@@ -35,7 +35,7 @@ class CoupledDiscovery:
     def __getitem__(self, field: str) -> Discovery:
         if field not in self.parts:
             raise ConfigError(
-                "The system has no such field.",
+                "There is no such field.",
                 got=field,
                 wanted=", ".join(self.parts),
                 fix=f"found[{next(iter(self.parts))!r}]",
@@ -51,31 +51,42 @@ class CoupledDiscovery:
         """The most probable equation of each field with posterior mean coefficients."""
         return CoupledEquations(tuple(part.best() for part in self.parts.values()))
 
-    def forecast(
-        self, times: Any, *, options: ForecastConfig | None = None, seed: int = 0, progress: bool = False
-    ) -> xr.Dataset:
-        """What comes: draws of the system integrated forward from draws of the smooth fields, see `forecast_coupled`."""
-        smooths = {name: part.smooth for name, part in self.parts.items()}
-        return forecast_coupled(self.posteriors, smooths, times, options=options, seed=seed, progress=progress)
+    def forecast(self, times: Any, **settings: Any) -> xr.Dataset:
+        """Integrate draws of the equations forward together, from draws of the smoothed fields.
 
-    def forecast_holdout(
-        self, *, options: ForecastConfig | None = None, seed: int = 0
-    ) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
-        """The frames that were held out, predicted, and the scores of each field.
+        Args:
+            times: Strictly increasing, in the unit of the fields.
+            settings: Further arguments of `bayespde.forecast`: `options`, `seed`, `progress`.
+        """
+        smooths = {name: part.smooth for name, part in self.parts.items()}
+        return forecast(self.posteriors, smooths, times, **settings)
+
+    def forecast_holdout(self, *, seed: int = 0, **settings: Any) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
+        """Forecast the held-out frames, and verify the forecast of each field against them.
+
+        Args:
+            seed: Of all draws.
+            settings: Further arguments of `bayespde.forecast`: `options`, `progress`.
+
+        Returns:
+            The forecast, and scores by the name of the field.
 
         Raises:
             ConfigError: If no frames were held out.
         """
         held = {name: part.held_out() for name, part in self.parts.items()}
         seed, *noise_seeds = spawn_seeds(seed, 1 + len(held))
-        prediction = self.forecast(next(iter(held.values()))["time"], options=options, seed=seed)
+        ahead = self.forecast(next(iter(held.values()))["time"], seed=seed, **settings)
         scores = {
             name: verify_forecast(
-                select_field(prediction, name), frames, before=mean_field(self[name].smooth), seed=noise_seed
+                select_field(ahead, name), frames, before=mean_field(self[name].smooth), seed=noise_seed
             )
             for (name, frames), noise_seed in zip(held.items(), noise_seeds, strict=True)
         }
-        return prediction, scores
+        return ahead, scores
 
     def __repr__(self) -> str:
-        return "\n\n".join(f"{name}: {part!r}" for name, part in self.parts.items())
+        return f"CoupledDiscovery({', '.join(f'{name}={part!r}' for name, part in self.parts.items())})"
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"{name}: {part}" for name, part in self.parts.items())

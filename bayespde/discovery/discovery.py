@@ -1,4 +1,4 @@
-"""Everything that a discovery found -> its answers: equations, fronts, predictions."""
+"""All results of a discovery -> equations, Pareto front, derivatives, forecasts."""
 
 from __future__ import annotations
 
@@ -15,19 +15,24 @@ from bayespde.core.posterior import Posterior
 from bayespde.core.random import spawn_seeds
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.discovery.report import report
-from bayespde.forecasting.forecast import forecast_discovery, pareto_front_with_forecast_error
-from bayespde.forecasting.initial_conditions import ForecastConfig
+from bayespde.forecasting.forecast import forecast_discovery
+from bayespde.forecasting.skill import pareto_front_with_forecast_error
 from bayespde.model.spin import SpinModel
 from bayespde.results.diagnose import diagnose
 from bayespde.results.diagnostics import squared_residual_per_row
 from bayespde.results.equations import RankedEquation, equations
 from bayespde.results.errors_in_variables import format_estimates
 from bayespde.results.forecast_verification import verify_forecast
-from bayespde.results.judged import judged_by
 from bayespde.results.pareto import pareto_front
+from bayespde.smooth.differentiate import differentiate
 from bayespde.smooth.frame_draws import mean_field
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.smooth.spline.fit import fit_spline
+from bayespde.stages.fit_trajectories import TrajectoryPosterior
+from bayespde.stages.run_folder import RunFolder
+
+# Inclusion probability from which a term is shown.
+SHOWN = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,25 +40,27 @@ class Discovery:
     """What `discover` found, with everything on the way to it.
 
     Attributes:
-        smooth: The smooth field.
-        posterior: The posterior over equations: by the pixels where they could be asked, else by the rows;
-            `posterior.provenance["refinement"]` says which, and why.
-        rows: The posterior by the rows.
+        smooth: The smoothed field.
+        posterior: The posterior over equations, by the observation likelihood where that could be had, else by the weak
+            form: `posterior.likelihood` says which, and why.
+        weak_posterior: The posterior by the weak (or strong) form.
         model: The target that the posterior is of.
+        trajectories: Trajectories of the leading equations; None where equations were compared by the weak form.
         folder: Where it is on disk, if anywhere.
-        holdout: Last frames, which nothing of this has seen; None if there are none.
+        holdout: The held-out last frames; None if there are none.
     """
 
     smooth: SmoothField
     posterior: Posterior
-    rows: Posterior
+    weak_posterior: Posterior
     model: SpinModel
+    trajectories: TrajectoryPosterior | None = None
     folder: Path | None = None
     holdout: xr.DataArray | None = None
 
     @property
     def statistics(self) -> SufficientStatistics:
-        """The compressed rows that the posterior is of, of test functions or along a trajectory."""
+        """The sufficient statistics that the posterior is of."""
         return self.posterior.statistics
 
     def equations(self, *, top: int = 10, level: float = 0.9) -> tuple[RankedEquation, ...]:
@@ -61,10 +68,10 @@ class Discovery:
         return equations(self.posterior, top=top, level=level)
 
     def pareto_front(self) -> xr.Dataset:
-        """Complexity against block-cross-validated error, and `prediction_error` where frames were held out.
+        """Complexity against block-cross-validated error, and `forecast_error` where frames were held out.
 
-        That is of the equations of the front with least-squares coefficients, from the last frame of the smooth field,
-        over the standard deviation of the held-out frames; NaN off the front, and where one does not come so far.
+        The forecasts are of least-squares coefficients, from the last frame of the smoothed field; the error is
+        relative to the standard deviation of the held-out frames; NaN off the front, and where one blows up.
         """
         if self.holdout is None:
             return pareto_front(self.posterior)
@@ -74,78 +81,84 @@ class Discovery:
         """The most probable equation with posterior mean coefficients."""
         return self.equations(top=1)[0].equation(self.posterior.library)
 
-    def forecast(
-        self,
-        times: Any,
-        *,
-        boundary_data: xr.DataArray | None = None,
-        options: ForecastConfig | None = None,
-        seed: int = 0,
-        progress: bool = False,
+    def derivatives(
+        self, *, smoother: str | None = None, space: int = 2, time: int = 1, seed: int = 0, progress: bool = False
     ) -> xr.Dataset:
-        """What comes: draws of the law integrated forward, see `bayespde.forecast`.
-
-        Where equations were judged by pixels it starts at the first frame, from draws of law and state together, along
-        the trajectories of the leading equations; these are fitted once more, in seconds. Else it starts at the last
-        frame of the smooth field before `times`.
+        """Derivatives of the field on the grid of the data, see `bayespde.differentiate`.
 
         Args:
-            times: Strictly increasing, in the unit of the field.
-            boundary_data: Frames at whose boundary_data the field is held, as for `bayespde.forecast`.
-            options: How.
-            seed: Of all draws.
+            smoother: "spline" costs nothing; "network" fits the DLTVR network, which takes tens of seconds for a line
+                and minutes for a plane, and gives derivatives whose error is about a third. By default the smoother of
+                the discovery. In a run folder the network is kept.
+            space: Highest total order of space derivatives, mixed ones included.
+            time: Highest order of time derivatives.
+            seed: Of the training.
             progress: Show bars.
 
         Returns:
-            The prediction.
+            `u`, `u_t`, `u_x`, `u_xx`, ... and `<name>_sd` where they cost nothing.
         """
-        return forecast_discovery(
-            self.posterior,
-            self.smooth,
-            times,
-            boundary_data=boundary_data,
-            options=options,
-            seed=seed,
-            progress=progress,
-        )
+        return differentiate(self.smoothed_by(smoother, seed=seed, progress=progress), space=space, time=time)
 
-    def forecast_holdout(
-        self, *, boundary_data: bool = False, options: ForecastConfig | None = None, seed: int = 0
-    ) -> tuple[xr.Dataset, xr.Dataset]:
-        """The frames that were held out, predicted, and the scores of that beside frames that stay or move on.
+    def smoothed_by(self, smoother: str | None, *, seed: int = 0, progress: bool = False) -> SmoothField:
+        """The field smoothed by another smoother, see `derivatives`; kept in the run folder if there is one."""
+        if smoother in (None, self.smooth.chosen):
+            return self.smooth
+        return RunFolder(self.folder).smoothed_by(self.smooth, str(smoother), seed=seed, progress=progress)
+
+    def forecast(self, times: Any, **settings: Any) -> xr.Dataset:
+        """Integrate draws of the equation forward, see `bayespde.forecast`.
+
+        With trajectories it starts at the first frame, from draws of equation and state together; else at the last
+        frame of the smoothed field before `times`, and also where boundary data are given.
 
         Args:
-            boundary_data: Whether their boundary_data, smoothed, are known to the prediction, see `bayespde.forecast`.
-            options: How.
-            seed: Of all draws.
+            times: Strictly increasing, in the unit of the field.
+            settings: Further arguments of `bayespde.forecast`: `boundary_data`, `options`, `seed`, `progress`.
 
         Returns:
-            Prediction and scores.
+            The forecast.
+        """
+        return forecast_discovery(self.posterior, self.smooth, self.trajectories, times, **settings)
+
+    def forecast_holdout(
+        self, *, boundary_data: bool = False, seed: int = 0, **settings: Any
+    ) -> tuple[xr.Dataset, xr.Dataset]:
+        """Forecast the held-out frames, and verify the forecast against them, persistence and constant velocity.
+
+        Args:
+            boundary_data: Whether the smoothed edges of the held-out frames are given to the forecast.
+            seed: Of all draws.
+            settings: Further arguments of `bayespde.forecast`: `options`, `progress`.
+
+        Returns:
+            Forecast and scores.
 
         Raises:
             ConfigError: If no frames were held out.
         """
         held = self.held_out()
         seed, noise_seed = spawn_seeds(seed, 2)
-        known = held.copy(data=fit_spline(held).evaluate((0,) * held.ndim)) if boundary_data else None
-        prediction = self.forecast(held["time"], boundary_data=known, options=options, seed=seed)
-        return prediction, verify_forecast(prediction, held, before=mean_field(self.smooth), seed=noise_seed)
+        if boundary_data:
+            settings["boundary_data"] = held.copy(data=fit_spline(held).evaluate((0,) * held.ndim))
+        ahead = self.forecast(held["time"], seed=seed, **settings)
+        return ahead, verify_forecast(ahead, held, before=mean_field(self.smooth), seed=noise_seed)
 
     def report(self, path: str | PathLike[str] | None = None, *, title: str | None = None) -> Path:
-        """Write one HTML page about all of it, which needs nothing else to be read: see `bayespde.report`."""
+        """Write a self-contained HTML page: see `bayespde.report`."""
         return report(self, path, title=title)
 
     def held_out(self) -> xr.DataArray:
-        """The frames that were held out.
+        """The held-out frames.
 
         Raises:
-            ConfigError: If none were.
+            ConfigError: If there are none.
         """
         if self.holdout is None:
             raise ConfigError(
                 "No frames were held out.",
                 got="holdout_frames=0",
-                wanted="frames that the discovery has not seen",
+                wanted="frames that the discovery has not used",
                 fix="discover(field, holdout_frames=20)",
             )
         return self.holdout
@@ -157,17 +170,21 @@ class Discovery:
         return to_inference_data(self.posterior)
 
     def __repr__(self) -> str:
-        inclusion = (
-            self.posterior.inclusion_probability.to_series().round(9).sort_values(ascending=False, kind="stable")
-        )
-        lines = [f"{name:>14} {value:.3f}" for name, value in inclusion.items() if value >= 0.01]
+        runs, draws, terms = self.posterior.spins.shape
+        place = "" if self.folder is None else f", folder={str(self.folder)!r}"
+        target, kind = self.posterior.library.target, self.posterior.likelihood.kind
+        return f"Discovery({target!r}, terms={terms}, runs={runs}, draws={draws}, likelihood={kind!r}{place})"
+
+    def __str__(self) -> str:
+        inclusion = self.posterior.inclusion_probability.to_series().round(9)
+        shown = inclusion.sort_values(ascending=False, kind="stable")
         found, expected = squared_residual_per_row(self.posterior)
         return "\n".join(
             [
-                f"Discovery by {judged_by(self.posterior)}",
+                f"Discovery by {self.posterior.likelihood}",
                 format_estimates(self.posterior, self.equations(top=3)),
                 "inclusion probability",
-                *lines,
+                *(f"{name:>14} {value:.3f}" for name, value in shown.items() if value >= SHOWN),
                 f"squared residual per row {found:.2f} ({expected:.2f} expected of a correct equation)",
                 str(diagnose(self.posterior)),
             ]

@@ -1,4 +1,4 @@
-"""A discovery -> what people look at: equations, inclusion probabilities, Pareto front, derivatives, three figures."""
+"""A discovery -> files: equations, inclusion probabilities, Pareto front, derivatives, figures, forecasts."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from bayespde.results.errors_in_variables import format_estimates
 from bayespde.results.forecast_verification import format_scores
 from bayespde.smooth.differentiate import differentiate
 from bayespde.smooth.smooth_field import SmoothField
-from bayespde.stages.run_folder import OBSERVED, PREDICTION
+from bayespde.stages.run_folder import FORECAST, OBSERVED
 
 
 def write_results(found: Discovery, folder: str | PathLike[str]) -> dict[str, Path]:
-    """Write what people look at: equations, inclusion probabilities, the Pareto front, derivatives, and three figures.
+    """Write equations, inclusion probabilities, the Pareto front, derivatives and three figures.
 
     Args:
         found: A discovery.
-        folder: Where to; made if absent.
+        folder: Output folder; made if absent.
 
     Returns:
         Path by content.
@@ -70,20 +70,36 @@ def write_results(found: Discovery, folder: str | PathLike[str]) -> dict[str, Pa
     return paths
 
 
-def forecast_times(until: float, frames: int, smooth: SmoothField, came: xr.DataArray | None) -> np.ndarray:
-    """Times to predict: those of the frames that came after the smooth field, or evenly spaced ones.
+def write_derivatives(smooth: SmoothField, file: Path, *, space: int = 2, time: int = 1) -> list[Path]:
+    """Write derivatives of a smoothed field as netCDF, and a figure of them next to it.
+
+    Raises:
+        FileError: If a file cannot be written.
+    """
+    from bayespde.results.figures import middle_slice, plot_derivatives, save_figure
+
+    found = differentiate(smooth, space=space, time=time)
+    with atomic_path(file) as temporary:
+        found.to_netcdf(temporary, engine="h5netcdf")
+    shown = middle_slice(found[[str(n) for n in found.data_vars if not str(n).endswith("_sd")]])
+    figure = plot_derivatives(shown, middle_slice(smooth.field))
+    return [file, *save_figure(figure, file.with_suffix(".png"))]
+
+
+def forecast_times(until: float, frames: int, smooth: SmoothField, observed: xr.DataArray | None) -> np.ndarray:
+    """Times of a forecast: those of the observed frames after the smoothed field, or evenly spaced ones.
 
     Raises:
         ConfigError: If there are none.
     """
     last = float(smooth.field["time"][-1])
     times = np.linspace(last, until, max(frames, 0) + 1)[1:]
-    if came is not None:
-        clock = came["time"].values
+    if observed is not None:
+        clock = observed["time"].values
         times = clock[(clock > last) & (clock <= until)]
     if not (until > last and len(times)):
         raise ConfigError(
-            "There is nothing to predict.",
+            "There is no time to forecast.",
             got=f"{len(times)} frames until {until:g}",
             wanted=f"1 or more, until a time after {last:g}",
             fix=f"a time such as {last + float(np.ptp(smooth.field['time'].values)) / 2:g}",
@@ -92,71 +108,71 @@ def forecast_times(until: float, frames: int, smooth: SmoothField, came: xr.Data
 
 
 def write_forecast(
-    prediction: xr.Dataset,
+    ahead: xr.Dataset,
     folder: str | PathLike[str],
-    came: xr.DataArray | None = None,
+    observed: xr.DataArray | None = None,
     scores: xr.Dataset | None = None,
     *,
     animation: str = "gif",
 ) -> tuple[list[Path], str]:
-    """Write a prediction, an animation of it and, if there are any, scores and a figure of them.
+    """Write a forecast, an animation of it and, if there are any, its scores and a figure of them.
 
     Args:
-        prediction: What `forecast` returned.
-        folder: Where to; made if absent.
-        came: Frames at the predicted times.
-        scores: What `verify_forecast` says of both.
+        ahead: What `forecast` returned.
+        folder: Output folder; made if absent.
+        observed: Frames at the forecast times.
+        scores: What `verify_forecast` returned for both.
         animation: `gif`, `mp4` or `none`.
 
     Returns:
-        The files, and what there is to say in a line or two.
+        The files, and a summary of a line or two.
 
     Raises:
         FileError: If a file cannot be written.
     """
     from bayespde.results.figures import animate_forecast, plot_forecast, plot_scores, save_figure
 
-    folder, shown = Path(folder), "z" not in prediction.dims
-    paths = [folder / PREDICTION]
+    folder, shown = Path(folder), "z" not in ahead.dims
+    paths = [folder / FORECAST]
     with atomic_path(paths[0]) as temporary:
-        prediction.to_netcdf(temporary, engine="h5netcdf")
-    shown = shown and bool((prediction["ended"] > prediction["time"][0]).any())
+        ahead.to_netcdf(temporary, engine="h5netcdf")
+    shown = shown and bool((ahead["blow_up_time"] > ahead["time"][0]).any())
     if shown:
-        paths += save_figure(plot_forecast(prediction, came), folder / "forecast.png")
+        paths += save_figure(plot_forecast(ahead, observed), folder / "forecast.png")
     if shown and animation != "none":
-        paths.append(animate_forecast(prediction, folder / f"forecast.{animation}", came))
-    ended = float(prediction.attrs["fraction_diverged"])
-    text = f"{prediction.sizes['draw']} draws, {prediction.attrs['boundary']} in space; {ended:.0%} of them ended early"
+        paths.append(animate_forecast(ahead, folder / f"forecast.{animation}", observed))
+    diverged = float(ahead.attrs["fraction_diverged"])
+    text = f"{ahead.sizes['draw']} draws, boundary {ahead.attrs['boundary']}; {diverged:.0%} of them diverged"
     if scores is not None:
         with atomic_path(folder / "scores.csv") as temporary:
             temporary.write_text(scores.to_dataframe().to_csv(), encoding="utf-8")
         paths += [folder / "scores.csv", *save_figure(plot_scores(scores), folder / "scores.png")]
         text += "\n" + format_scores(scores)
-    if came is not None and scores is not None:
-        paths.append(_write_observed(prediction, came, scores, folder / OBSERVED))
+    if observed is not None and scores is not None:
+        paths.append(_write_observed(ahead, observed, scores, folder / OBSERVED))
     return paths, text
 
 
-def _write_observed(prediction: xr.Dataset, came: xr.DataArray, scores: xr.Dataset, path: Path) -> Path:
-    """The frames that came at the predicted times, with the scores, for whoever draws them later."""
-    at_times = came.reindex(time=prediction["time"], method="nearest").assign_coords(time=scores["time"])
+def _write_observed(ahead: xr.Dataset, observed: xr.DataArray, scores: xr.Dataset, path: Path) -> Path:
+    """The observed frames at the forecast times, with the scores, for later figures."""
+    at_times = observed.reindex(time=ahead["time"], method="nearest").assign_coords(time=scores["time"])
     with atomic_path(path) as temporary:
         scores.assign(observed=at_times).to_netcdf(temporary, engine="h5netcdf")
     return path
 
 
 def write_coupled_forecast(found: CoupledDiscovery, folder: Path, *, seed: int) -> str:
-    """Foretell the frames of a system that were held out, and write what there is of each field into its folder.
+    """Forecast the held-out frames of coupled fields, and write each field into its folder.
 
     Returns:
-        What there is to say of each.
+        A summary for each.
 
     Raises:
         FileError: If a file cannot be written.
     """
-    prediction, scores = found.forecast_holdout(seed=seed)
-    said = []
+    ahead, scores = found.forecast_holdout(seed=seed)
+    lines = []
     for name, part in found.parts.items():
-        _, text = write_forecast(select_field(prediction, name), folder / name, part.holdout, scores[name])
-        said.append(f"\nof the frames of {name} that were held out: {text}\n  {folder / name}")
-    return "\n".join(said)
+        _, text = write_forecast(select_field(ahead, name), folder / name, part.holdout, scores[name])
+        lines.append(f"\nheld-out frames of {name}: {text}\n  {folder / name}")
+    return "\n".join(lines)

@@ -14,20 +14,21 @@ import xarray as xr
 from bayespde.core.errors import ConfigError, FileError, StatisticsError
 from bayespde.core.files import atomic_path
 from bayespde.core.posterior import Posterior
-from bayespde.forecasting.forecast import pareto_front_with_forecast_error
+from bayespde.forecasting.skill import pareto_front_with_forecast_error
 from bayespde.results.inference_data import load
 from bayespde.results.report.data import DataSummary, ForecastSummary, ReportData
 from bayespde.smooth.differentiate import derivative_frames
 from bayespde.smooth.smooth_field import SmoothField
-from bayespde.stages.run_folder import OBSERVED, PREDICTION, RECORD, check_belong, read_dataset, read_smooth
+from bayespde.stages.run_folder import FORECAST, OBSERVED, RECORD, check_belong, read_dataset, read_smooth
 
 PAGE = "report.html"
+# Where `bayespde forecast` writes by default, in the folder of a run.
+FORECASTS = "forecast"
 # Frames of a video that are shown.
 FRAMES = 4
-SAME_PLACE = 1e-6
-NO_FRAMES = "No frames were held out, and none were predicted: discover(..., holdout_frames=20), or bayespde forecast."
-
-TOGETHER = "The equations of a system are foretold together: CoupledDiscovery.forecast_holdout()."
+SAME_TIME = 1e-6
+NO_FORECAST = "No frames were held out or forecast: discover(..., holdout_frames=20), or bayespde forecast."
+COUPLED = "Coupled equations are forecast together: CoupledDiscovery.forecast_holdout()."
 
 
 class Found(Protocol):
@@ -35,7 +36,7 @@ class Found(Protocol):
 
     @property
     def smooth(self) -> SmoothField:
-        """The smooth field."""
+        """The smoothed field."""
 
     @property
     def posterior(self) -> Posterior:
@@ -47,10 +48,10 @@ class Found(Protocol):
 
     @property
     def holdout(self) -> xr.DataArray | None:
-        """Frames that it has not seen."""
+        """The held-out frames."""
 
     def forecast_holdout(self) -> tuple[xr.Dataset, xr.Dataset]:
-        """The frames that were held out, predicted, and scores."""
+        """A forecast of the held-out frames, and its scores."""
 
 
 def report(
@@ -58,9 +59,9 @@ def report(
 ) -> Path:
     """Write one HTML page about a discovery, with every picture inside: it can be sent around as it is.
 
-    It holds the equation with its probability, whether it is to be believed, inclusion probabilities, coefficients, the
-    Pareto front, the sampler's way, checks, maps of the field and its derivatives, predicted frames where there are
-    any, and where all of it comes from. What a folder does not hold is left out, and the page says why.
+    It holds the equation with its probability, diagnostics, inclusion probabilities, coefficients, Pareto front,
+    tempering schedule, checks, maps of the field and its derivatives, forecasts where there are any, and provenance.
+    What a folder does not hold is left out, and the page says why.
 
     Args:
         found: What `discover` returned, or the folder of a run.
@@ -79,7 +80,7 @@ def report(
     folder = Path(found) if isinstance(found, str | PathLike) else found.folder
     if path is None and folder is None:
         raise ConfigError(
-            "It is not known where to write the report.",
+            "There is no path to write the report to.",
             got="a discovery without a folder",
             wanted="a path",
             fix="report(found, 'report.html')",
@@ -101,32 +102,31 @@ def _of_folder(folder: Path, title: str | None) -> ReportData:
     smooth = read_smooth(folder / "smooth.nc") if (folder / "smooth.nc").is_file() else None
     if smooth is not None:
         check_belong(posterior, smooth)
-    foretold, because = _predictions(folder, posterior, smooth)
-    own = foretold.get(folder)
+    forecasts, reason = _forecasts(folder, posterior, smooth)
+    own = forecasts.get(folder)
     front = _front(posterior, smooth, None if own is None or posterior.library.coupled_variables else own.observed)
-    absent = {"seen": "The folder has no smooth.nc: maps need the smooth field.", "foretold": because}
-    seen = None if smooth is None else _seen(smooth)
-    return ReportData(posterior, seen, _flattened(foretold.values()), _record(folder), front, absent, title)
+    absent = {"data": "The folder has no smooth.nc: maps need the smoothed field.", "forecasts": reason}
+    data = None if smooth is None else _summary(smooth)
+    return ReportData(posterior, data, _flattened(forecasts.values()), _record(folder), front, absent, title)
 
 
 def _of_discovery(found: Found, title: str | None) -> ReportData:
-    foretold: tuple[ForecastSummary, ...] = ()
+    forecasts: tuple[ForecastSummary, ...] = ()
     if found.folder is not None:
-        foretold = tuple(_predictions(found.folder, found.posterior, found.smooth)[0].values())
-    is_alone, because = not found.posterior.library.coupled_variables, NO_FRAMES
-    if not is_alone:
-        because = TOGETHER
-    elif found.holdout is not None and not any(f.scores is not None for f in foretold):
-        prediction, scores = found.forecast_holdout()
-        foretold = (ForecastSummary(prediction, found.holdout, scores), *foretold)
+        forecasts = tuple(_forecasts(found.folder, found.posterior, found.smooth)[0].values())
+    is_coupled = bool(found.posterior.library.coupled_variables)
+    if not is_coupled and found.holdout is not None and not any(f.scores is not None for f in forecasts):
+        ahead, scores = found.forecast_holdout()
+        forecasts = (ForecastSummary(ahead, found.holdout, scores), *forecasts)
     record = {} if found.folder is None else _record(found.folder)
-    front = _front(found.posterior, found.smooth, found.holdout if is_alone else None)
-    absent = {"foretold": because}
-    return ReportData(found.posterior, _seen(found.smooth), _flattened(foretold), record, front, absent, title)
+    front = _front(found.posterior, found.smooth, None if is_coupled else found.holdout)
+    absent = {"forecasts": COUPLED if is_coupled else NO_FORECAST}
+    data = _summary(found.smooth)
+    return ReportData(found.posterior, data, _flattened(forecasts), record, front, absent, title)
 
 
 def _front(posterior: Posterior, smooth: SmoothField | None, holdout: xr.DataArray | None) -> xr.Dataset | None:
-    """Complexity against error, and how far the equations of the front are off frames held out; None if none were."""
+    """Complexity against error, and the error of each equation on held-out frames; None if there are none."""
     if smooth is None or holdout is None:
         return None
     try:
@@ -146,7 +146,7 @@ def _posterior_file(folder: Path) -> Path:
             "There is no finished discovery in this folder.",
             got=f"{folder}, which has {', '.join(there) or 'none of the stages'}",
             wanted="a folder with posterior.nc",
-            fix=f"one folder for each field of a system: {', '.join(fields)}" if fields else resume,
+            fix=f"one folder for each of the coupled fields: {', '.join(fields)}" if fields else resume,
         )
     return file
 
@@ -160,7 +160,7 @@ def _record(folder: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _seen(smooth: SmoothField) -> DataSummary:
+def _summary(smooth: SmoothField) -> DataSummary:
     field = smooth.field
     count = field.sizes["time"]
     frames = range(count) if field.ndim == 2 else np.unique(np.linspace(0, count - 1, FRAMES).round().astype(int))
@@ -175,45 +175,45 @@ def _seen(smooth: SmoothField) -> DataSummary:
     )
 
 
-def _predictions(
+def _forecasts(
     folder: Path, posterior: Posterior, smooth: SmoothField | None
 ) -> tuple[dict[Path, ForecastSummary], str]:
-    """Predictions of a run folder that belong to its posterior, by place; if there are none, why."""
-    because, found = NO_FRAMES, {}
-    for place in (folder, folder / "predicted"):
-        if not (place / PREDICTION).is_file():
+    """Forecasts of a run folder that belong to its posterior, by place; if there are none, why."""
+    reason, found = NO_FORECAST, {}
+    for place in (folder, folder / FORECASTS):
+        if not (place / FORECAST).is_file():
             continue
-        prediction = read_dataset(place / PREDICTION)
-        if _belongs(prediction, posterior, smooth):
-            found[place] = _with_observed(prediction, place / OBSERVED)
+        ahead = read_dataset(place / FORECAST)
+        if _belongs(ahead, posterior, smooth):
+            found[place] = _with_observed(ahead, place / OBSERVED)
         else:
-            because = "The prediction in the folder is that of another discovery, made there before."
-    return found, because
+            reason = "The forecast in the folder is that of an earlier discovery."
+    return found, reason
 
 
-def _belongs(prediction: xr.Dataset, posterior: Posterior, smooth: SmoothField | None) -> bool:
-    """Whether a prediction was made from this video, and is of later times."""
+def _belongs(ahead: xr.Dataset, posterior: Posterior, smooth: SmoothField | None) -> bool:
+    """Whether a forecast was made from this video, and is of later times."""
     data = str(posterior.provenance.get("data", ""))
-    if prediction.attrs.get("field") != posterior.library.variable or prediction.attrs.get("data", data) != data:
+    if ahead.attrs.get("field") != posterior.library.variable or ahead.attrs.get("data", data) != data:
         return False
-    return smooth is None or float(prediction["time"][0]) > float(smooth.field["time"][-1])
+    return smooth is None or float(ahead["time"][0]) > float(smooth.field["time"][-1])
 
 
-def _with_observed(prediction: xr.Dataset, file: Path) -> ForecastSummary:
-    """With what was observed at its times, and scores, if the file has that."""
+def _with_observed(ahead: xr.Dataset, file: Path) -> ForecastSummary:
+    """With the observations at its times, and scores, if the file has them."""
     if not file.is_file():
-        return ForecastSummary(prediction)
-    came = read_dataset(file)
-    clock, times = came["time"].values, prediction["time"].values
-    if clock.shape != times.shape or np.abs(clock - times).max() > SAME_PLACE * np.abs(times).max():
-        return ForecastSummary(prediction)
-    return ForecastSummary(prediction, came["observed"].rename(prediction.attrs["field"]), came.drop_vars("observed"))
+        return ForecastSummary(ahead)
+    observed = read_dataset(file)
+    clock, times = observed["time"].values, ahead["time"].values
+    if clock.shape != times.shape or np.abs(clock - times).max() > SAME_TIME * np.abs(times).max():
+        return ForecastSummary(ahead)
+    return ForecastSummary(ahead, observed["observed"].rename(ahead.attrs["field"]), observed.drop_vars("observed"))
 
 
-def _flattened(foretold: Iterable[ForecastSummary]) -> tuple[ForecastSummary, ...]:
+def _flattened(forecasts: Iterable[ForecastSummary]) -> tuple[ForecastSummary, ...]:
     return tuple(
-        ForecastSummary(_flat(f.prediction), None if f.observed is None else _flat(f.observed), f.scores)
-        for f in foretold
+        ForecastSummary(_flat(f.forecast), None if f.observed is None else _flat(f.observed), f.scores)
+        for f in forecasts
     )
 
 

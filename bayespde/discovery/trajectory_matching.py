@@ -1,188 +1,117 @@
-"""A posterior over rows -> one over pixels where that can be had and be trusted, else itself, and why."""
+"""A posterior by the weak form -> one by the observation likelihood where that can be had and trusted, else itself."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import xarray as xr
-from tqdm import tqdm
 
-from bayespde.core.equation import Equation
-from bayespde.core.errors import BayespdeError, ConfigError, FitError, IntegrationError
+from bayespde.core.errors import BayespdeError
 from bayespde.core.posterior import Posterior
 from bayespde.discovery.config import DiscoverConfig
 from bayespde.results.checks import model_checks
 from bayespde.smooth.frame_draws import likely_boundaries
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.solve.config import SolverConfig
-from bayespde.stages.fit_trajectories import TrajectoryPosterior, estimate_observation_model, fit_trajectories
-from bayespde.trajectory.fit import AFFORDABLE, Trajectory, TrajectoryConfig, fit_trajectory
+from bayespde.stages.fit_trajectories import TrajectorySearchConfig, fit_trajectories
+from bayespde.stages.run_folder import Matched
+from bayespde.trajectory.config import MAXIMUM_STEPS, TrajectoryConfig
 
 # Pixels of a field in one dimension of space whose trajectories take seconds.
 MOST_PIXELS = 100_000
 TOLERANCE = 1e-9
-# Noise, over the deviation of the field, below which residuals of a smooth field are those of its splines.
+# Noise, relative to the standard deviation of the field, below which residuals are mostly errors of the spline.
 LEAST_NOISE = 1e-3
-# Of a window, in windows; the pixels choose.
+# Paddings of a window, in windows; the observations choose.
 PADDINGS = (0.5, 1.0, 2.0)
 # Equations to begin with, in a field with a boundary and in a window, whose fits take many times as long.
 TOP, WINDOW_TOP = 8, 3
-# Of the probability of the best, below which an equation is not fitted again.
-LEAST_SHARE = 0.01
-# Checks that fail where the boundary is another.
+# Checks that fail where another boundary is right.
 MISFITS = {"slow residual", "excess noise"}
 
 
-def refined_or_rows(
-    rows: Posterior,
-    field: xr.DataArray,
-    smooth: SmoothField,
-    *,
-    config: DiscoverConfig,
-    seed: int,
-    workers: int = 1,
-    progress: bool = False,
-) -> Posterior:
-    """ModelPosterior all equations by the pixels, with the boundary that the smooth field looks like and the pixels prefer.
+def match_trajectories(
+    weak: Posterior, smooth: SmoothField, *, config: DiscoverConfig, seed: int, progress: bool = False
+) -> Matched:
+    """Compare all equations by the observation likelihood, with the boundary that the observations prefer.
 
     Args:
-        rows: The posterior over rows.
-        field: Checked field.
-        smooth: The smooth field.
+        weak: The posterior by the weak form.
+        smooth: The smoothed field, with the field itself.
         config: Settings of the discovery.
         seed: Of everything random.
-        workers: Sampler runs at a time.
         progress: Show bars.
 
     Returns:
-        A posterior; `provenance["refinement"]` says which (`by`: "pixels" or "rows") and, for rows, why (`because`).
+        The posterior, whose `likelihood` says which it is by and, for the weak form, why.
     """
-    because = _not_tried(rows, field, smooth) if config.trajectory_matching == "auto" else ""
-    found, about = rows, {"by": "rows", "because": because, "boundary": None}
-    for guesses in () if because else _guesses(smooth, field, seed):
-        tried, said, is_over = _by_pixels(
-            rows, field, smooth, guesses, config=config, seed=seed, workers=workers, progress=progress
-        )
-        # What was wrong with the likeliest boundary is what there is to say.
-        if said["by"] == "pixels" or not about["because"]:
-            found, about = tried, said
+    reason = _not_tried(weak, smooth) if config.trajectory_matching == "auto" else ""
+    kept = _by_weak_form(weak, reason)
+    for configs in () if reason else _candidates(smooth, seed):
+        found, is_over = _attempt(weak, smooth, configs, config=config, seed=seed, progress=progress)
+        # The reason with the likeliest boundary is the one to report.
+        if found.trajectories is not None or not kept.posterior.likelihood.reason:
+            kept = found
         if is_over:
             break
-    return replace(found, provenance=dict(found.provenance) | {"refinement": about})
+    return kept
 
 
-def _by_pixels(
-    rows: Posterior,
-    field: xr.DataArray,
+def _attempt(
+    weak: Posterior,
     smooth: SmoothField,
-    guesses: tuple[TrajectoryConfig, ...],
+    configs: tuple[TrajectoryConfig, ...],
     *,
     config: DiscoverConfig,
     seed: int,
-    workers: int,
     progress: bool,
-) -> tuple[Posterior, dict[str, Any], bool]:
-    """The posterior by pixels or by rows; which it is, why, with which boundary; and whether that is not to blame."""
+) -> tuple[Matched, bool]:
+    """The posterior by one kind of boundary; and whether a failure is not due to the boundary."""
+    top = WINDOW_TOP if configs[0].padding else TOP
+    search = TrajectorySearchConfig(top, config.prior, config.sampler, config.enumerate_up_to)
     try:
-        refined = fit_trajectories(
-            rows,
-            field,
-            smooth=smooth,
-            prior=config.prior,
-            sampler=config.sampler,
-            enumerate_up_to=config.enumerate_up_to,
-            top=WINDOW_TOP if guesses[0].padding else TOP,
-            config=guesses,
-            seed=seed,
-            workers=workers,
-            progress=progress,
-        )
+        found = fit_trajectories(weak, smooth, config=configs, search=search, seed=seed, progress=progress)
     except BayespdeError as error:
-        return rows, {"by": "rows", "because": str(error).splitlines()[0], "boundary": guesses[0].boundary}, False
-    boundary, padding = refined.config.boundary, refined.config.padding
-    if refined.is_trusted:
-        return refined.posterior, {"by": "pixels", "because": "", "boundary": boundary, "padding": padding}, True
-    failed = [c for c in model_checks(refined.posterior) if not c.passed]
-    because = "; ".join(c.reason for c in failed)
-    return rows, {"by": "rows", "because": because, "boundary": boundary}, not MISFITS & {c.name for c in failed}
+        return _by_weak_form(weak, str(error).splitlines()[0]), False
+    if found.is_trusted:
+        return Matched(found.posterior, found), True
+    failed = [c for c in model_checks(found.posterior) if not c.passed]
+    reason = "; ".join(c.reason for c in failed)
+    return _by_weak_form(weak, reason), not MISFITS & {c.name for c in failed}
 
 
-def _not_tried(rows: Posterior, field: xr.DataArray, smooth: SmoothField) -> str:
-    """Why trajectories are not tried of themselves; empty if they are."""
-    provenance = rows.statistics.provenance
-    if rows.library.coupled_variables:
-        return "trajectories of systems are not fitted"
+def _by_weak_form(weak: Posterior, reason: str) -> Matched:
+    """The posterior as it was, and why."""
+    return Matched(replace(weak, likelihood=replace(weak.likelihood, reason=reason)), None)
+
+
+def _not_tried(weak: Posterior, smooth: SmoothField) -> str:
+    """Why trajectories are not fitted automatically; empty if they are."""
+    field, provenance = smooth.field, weak.statistics.provenance
+    if weak.library.coupled_variables:
+        return "trajectories of coupled equations are not fitted"
     if provenance.get("form") != "weak" or provenance.get("noise") == "front_jitter":
-        return "weak rows of noise in pixels are needed"
+        return "trajectories need the weak form, and noise without front jitter"
     if field.ndim > 2:
         return "trajectories in two dimensions take long; trajectory_matching='always' tries them"
     if field.size > MOST_PIXELS:
         return f"{field.size} pixels take long; trajectory_matching='always' tries them"
     if smooth.noise_scale < LEAST_NOISE * float(field.std()):
-        return "the pixels have hardly any noise, and rows know enough"
+        return "the pixels have hardly any noise, and the weak form is exact enough"
     return ""
-
-
-def trajectories_again(
-    posterior: Posterior,
-    smooth: SmoothField,
-    *,
-    top: int = 8,
-    seed: int = 0,
-    progress: bool = False,
-) -> TrajectoryPosterior:
-    """Trajectories of the leading equations of a posterior by pixels, fitted anew: they are not kept with it.
-
-    Args:
-        posterior: What `refined_or_rows` returned, by pixels.
-        smooth: The smooth field made from the same field.
-        top: Most equations; those of less than a hundredth of the probability of the best are left out.
-        seed: Of the draws of the first frame.
-        progress: Show a bar.
-
-    Returns:
-        The posterior with these trajectories, each with the probability that the posterior gives it among them.
-
-    Raises:
-        FitError: If the best has no trajectory.
-        IntegrationError: Likewise.
-    """
-    about, field = posterior.provenance["refinement"], smooth.field
-    padding = about.get("padding", PADDINGS[1] if about["boundary"] == "open" else 0.0)
-    config = TrajectoryConfig(method=_method(field, "periodic" if padding else about["boundary"]), padding=padding)
-    pilot, draws, observation = estimate_observation_model(field, smooth, seed=seed)
-    spins, probability = posterior.configurations()
-    order = np.argsort(-probability, kind="stable")[:top]
-    found: list[Trajectory] = []
-    failed, kept = [], []
-    for k in tqdm(order[probability[order] >= LEAST_SHARE * probability.max()], "trajectories", disable=not progress):
-        start = Equation.from_library(posterior.library, posterior.statistics.least_squares(spins[k]))
-        near = found[0] if found else None
-        try:
-            one = fit_trajectory(
-                start, field, pilot=pilot, draws=draws, observation=observation, near=near, config=config
-            )
-        except (ConfigError, FitError, IntegrationError) as error:
-            if not found:
-                raise
-            failed.append((start.names, str(error).splitlines()[0]))
-        else:
-            found.append(one)
-            kept.append(probability[k])
-    share = np.array(kept) / np.sum(kept)
-    return TrajectoryPosterior(posterior, tuple(found), share, tuple(failed), observation, config)
 
 
 def _method(field: xr.DataArray, boundary: str) -> SolverConfig:
     """How trajectories of a field are integrated."""
-    return SolverConfig(maximum_steps=AFFORDABLE, atol=TOLERANCE * float(field.std())).within(boundary)
+    return SolverConfig(maximum_steps=MAXIMUM_STEPS, atol=TOLERANCE * float(field.std())).with_boundary(boundary)
 
 
-def _guesses(smooth: SmoothField, field: xr.DataArray, seed: int) -> list[tuple[TrajectoryConfig, ...]]:
-    """Ways to integrate, one lot after the other: with boundaries that the smooth field looks like, and as a window."""
+def _candidates(smooth: SmoothField, seed: int) -> Iterator[tuple[TrajectoryConfig, ...]]:
+    """Ways to integrate: with the boundaries that the edges of the smoothed field suggest, then as an open window."""
+    field = smooth.field
     likely = likely_boundaries(smooth, np.random.default_rng(seed))
-    whole = tuple(TrajectoryConfig(method=_method(field, boundary)) for boundary in likely)
-    window = tuple(TrajectoryConfig(method=_method(field, "periodic"), padding=padding) for padding in PADDINGS)
-    return [guesses for guesses in (whole, window) if guesses]
+    if likely:
+        yield tuple(TrajectoryConfig(method=_method(field, boundary)) for boundary in likely)
+    yield tuple(TrajectoryConfig(method=_method(field, "periodic"), padding=padding) for padding in PADDINGS)

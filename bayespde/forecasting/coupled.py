@@ -1,84 +1,75 @@
-"""Posteriors over the equations of a system + where its fields start -> frames of all of them."""
+"""Initial conditions of coupled equations -> one for all of them; a forecast of several fields -> that of one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from bayespde.core.coupled import CoupledEquations
 from bayespde.core.errors import ConfigError
-from bayespde.core.posterior import Posterior
-from bayespde.core.random import checked_seed, spawn_seeds
-from bayespde.forecasting.forecast import integrate_ensemble, started
-from bayespde.forecasting.initial_conditions import ForecastConfig, of_system, shared_boundary
+from bayespde.forecasting.ensemble import ForecastEnsemble
+from bayespde.forecasting.initial_conditions import InitialCondition
+from bayespde.smooth.frame_draws import likely_boundaries
 from bayespde.smooth.smooth_field import SmoothField
-from bayespde.solve.integrate import checked_times
 
 
-def forecast_coupled(
-    posteriors: Mapping[str, Posterior],
-    start: xr.Dataset | Mapping[str, SmoothField],
-    times: Any,
-    *,
-    options: ForecastConfig | None = None,
-    seed: int = 0,
-    progress: bool = False,
-) -> xr.Dataset:
-    """Integrate draws of the equations of a system forward in time, together.
+def couple(starts: Sequence[InitialCondition]) -> InitialCondition:
+    """Join the initial conditions of coupled equations.
 
-    The equations of a draw are drawn independently of each other, from the posterior of each.
+    Raises:
+        ConfigError: If their boundaries differ.
+    """
+    ensembles, first = [s.ensemble for s in starts], starts[0]
+    boundaries = {s.boundary for s in starts}
+    if len(boundaries) > 1:
+        raise ConfigError(
+            "The coupled fields do not have one boundary.",
+            got=", ".join(sorted(boundaries)),
+            wanted="one for all",
+            fix="ForecastConfig(boundary='open')",
+        )
+    ensemble = ForecastEnsemble(
+        CoupledEquations(tuple(e for one in ensembles for e in one.equations)),
+        np.concatenate([one.coefficients for one in ensembles], axis=1),
+        np.stack([one.states for one in ensembles], axis=1),
+        first.ensemble.time,
+        first.ensemble.frame,
+        replace(first.ensemble.method, atol=min(one.method.atol for one in ensembles)),
+        max(one.largest for one in ensembles),
+        tuple(one.frame for one in ensembles[1:]),
+    )
+    noise_scales = tuple(n for s in starts for n in s.noise_scales)
+    return InitialCondition(ensemble, first.boundary, noise_scales, first.kind, first.time_attrs)
+
+
+def shared_boundary(smooths: Iterable[SmoothField], seed: int = 0) -> str:
+    """The likeliest boundary that the edges of all smoothed fields suggest; "open" if there is none."""
+    likely = [likely_boundaries(s, np.random.default_rng(seed)) for s in smooths]
+    return next((b for b in likely[0] if all(b in others for others in likely)), "open")
+
+
+def select_field(forecast: xr.Dataset, field: str) -> xr.Dataset:
+    """The forecast of one of several coupled fields, as `forecast` returns it for one: for scores and figures.
 
     Args:
-        posteriors: Over the equation of each field, by its name.
-        start: A frame of each field, which is taken to be known; or its smooth field, as for `forecast`.
-        times: Strictly increasing, in the unit of the fields.
-        options: How.
-        seed: Of all draws.
-        progress: Show a bar.
-
-    Returns:
-        As from `forecast`, with a variable for each field. `coefficient` has terms such as `u_t: u*v`; the attribute
-        `noise_scale` is one number for each field, in the order of the attribute `fields`.
+        forecast: What `bayespde.forecast` returned for coupled fields.
+        field: Name of the field.
 
     Raises:
-        ConfigError: If times, start and posteriors do not fit together, or the answer would not fit into memory.
-        FieldError: If a frame is not usable.
+        ConfigError: If the forecast has no such field.
     """
-    options, clock = options or ForecastConfig(), checked_times(np.atleast_1d(times), least=1)
-    absent = set(posteriors) - set(start)
-    if absent or len(posteriors) < 2:
-        raise ConfigError(
-            "Every field of a system needs a posterior and a start.",
-            got=f"posteriors of {', '.join(posteriors)}; starts of {', '.join(map(str, start))}",
-            wanted="the same names, two or more",
-            fix="forecast_coupled(found.posteriors, {'u': ..., 'v': ...}, times)",
-        )
-    random = np.random.default_rng(spawn_seeds(checked_seed(seed), 1)[0])
-    smooths = [s for name in posteriors if isinstance(s := start[name], SmoothField)]
-    if options.boundary == "auto" and smooths:
-        options = replace(options, boundary=shared_boundary(smooths))
-    starts = [started(posterior, start[name], clock, options, random) for name, posterior in posteriors.items()]
-    found = integrate_ensemble(of_system(starts), clock, times, options, progress)
-    return found.assign_attrs(fields=list(posteriors), seed=int(seed))
-
-
-def select_field(prediction: xr.Dataset, field: str) -> xr.Dataset:
-    """What `forecast_coupled` foretells of one field, as `forecast` returns it: for scores and figures.
-
-    Raises:
-        ConfigError: If the prediction has no such field.
-    """
-    names = list(prediction.attrs.get("fields", ()))
+    names = list(forecast.attrs.get("fields", ()))
     if field not in names:
         raise ConfigError(
-            "The prediction has no such field.",
+            "The forecast has no such field.",
             got=field,
-            wanted=", ".join(names) or "what forecast_coupled returns",
-            fix="select_field(prediction, 'u')",
+            wanted=", ".join(names) or "what forecast returns for coupled fields",
+            fix="select_field(ahead, 'u')",
         )
-    attrs = {k: v for k, v in prediction.attrs.items() if k != "fields"}
-    noise = float(np.atleast_1d(prediction.attrs["noise_scale"])[names.index(field)])
-    return prediction[[field, "ended", "coefficient"]].assign_attrs(attrs | {"field": field, "noise_scale": noise})
+    attrs = {k: v for k, v in forecast.attrs.items() if k != "fields"}
+    noise = float(np.atleast_1d(forecast.attrs["noise_scale"])[names.index(field)])
+    shown = forecast[[field, "blow_up_time", "coefficient"]]
+    return shown.assign_attrs(attrs | {"field": field, "noise_scale": noise})

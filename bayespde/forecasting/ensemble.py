@@ -1,4 +1,4 @@
-"""A law and where it starts from, both uncertain -> draws of coefficients and first frames."""
+"""Uncertain equation and initial state -> an ensemble: draws of coefficients and first frames."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 import xarray as xr
 
 from bayespde.core.coupled import CoupledEquations
@@ -14,25 +13,25 @@ from bayespde.core.equation import Equation, Library
 from bayespde.solve.boundary_data import DirichletData
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
-from bayespde.trajectory.fit import Trajectory
+from bayespde.trajectory.trajectory import Trajectory
 
 
 @dataclass(frozen=True, eq=False)
 class ForecastEnsemble:
-    """Draws of an equation, or of a system, and of the frame at which each starts.
+    """Draws of an equation, or of coupled equations, and of the initial state of each.
 
     Attributes:
         equation: All terms that any draw has.
-        coefficients: `[draws, terms]`, float64, physical units; 0 where a draw lacks a term. Of a system, those of its
-            equations one after the other.
+        coefficients: `[draws, terms]`, float64, physical units; 0 where a draw lacks a term. Of coupled equations,
+            those of each one after the other.
         states: First frames, `[draws, *domain]`, or `[draws, fields, *domain]`, float64.
         time: Of the first frames.
-        frame: A finite frame of what is looked at: dims, coordinates and units; its points are the first of the
-            domain.
+        frame: A finite frame of the window that is returned: dims, coordinates and units; its points are the first of
+            the domain.
         method: How to integrate.
-        largest: `|u|` that is known to occur later on.
-        others: The same frame of the other fields of a system.
-        dirichlet: What the edges of one field are held at, on its grid.
+        largest: Largest known `|u|`, by which divergence is recognised.
+        others: The same frame of the other coupled fields.
+        dirichlet: Prescribed values at the edges of one field, on its grid.
     """
 
     equation: Equation | CoupledEquations
@@ -58,27 +57,26 @@ class ForecastEnsemble:
 
     @property
     def deviation(self) -> np.ndarray:
-        """Standard deviation of the first frames, of each field of a system by itself: `[]` or `[fields]`."""
+        """Standard deviation of the first frames, of each coupled field separately: `[]` or `[fields]`."""
         space = tuple(range(-self.frame.ndim, 0))
         return np.asarray(np.std(self.states, axis=(0, *space)))
 
 
-def ensemble_from_draws(
-    library: Library,
-    coefficients: np.ndarray,
-    states: np.ndarray,
-    *,
-    time: float,
-    frame: xr.DataArray,
-    method: SolverConfig,
-    largest: float = 0.0,
-) -> ForecastEnsemble:
-    """A ensemble of coefficients of all terms of a library, `[draws, K]`, of which only those that occur are kept."""
+def occurring_terms(library: Library, coefficients: np.ndarray) -> tuple[Equation, np.ndarray]:
+    """The equation of the terms that any draw has, and their coefficients.
+
+    Args:
+        library: The candidate terms.
+        coefficients: Of all of them, `[draws, K]`.
+
+    Returns:
+        The equation, and coefficients `[draws, terms]`.
+    """
     on = np.flatnonzero(coefficients.any(axis=0))
-    # An equation needs a term; no draw has it where none has any.
+    # An equation needs a term: where no draw has one, the first is kept with coefficients 0.
     on = on if len(on) else np.array([0])
     equation = Equation(tuple(library.terms[i] for i in on), (1.0,) * len(on), library.target, library.variable)
-    return ForecastEnsemble(equation, np.ascontiguousarray(coefficients[:, on]), states, time, frame, method, largest)
+    return equation, np.ascontiguousarray(coefficients[:, on])
 
 
 def ensemble_from_trajectories(
@@ -88,52 +86,36 @@ def ensemble_from_trajectories(
     draws: int,
     random: np.random.Generator,
 ) -> ForecastEnsemble:
-    """Draws of law and first state together: which trajectory by its probability, then from its posterior.
+    """Draws of equation and initial state together: a trajectory by its probability, then a draw of its posterior.
 
-    Coefficients are normal with the covariance of the trajectory, from which the noise of waves is left out; given them
-    waves and displacements are, as the problem linearised at the mode has it.
+    Coefficients are normal with the covariance of the trajectory, which leaves out the noise of waves; given them waves
+    and displacements follow the problem linearised at the mode.
 
     Args:
         trajectories: Of one field, fitted with the same settings.
         probability: Of each, `[n]`, sum 1.
         library: Has all their terms.
-        draws: How many.
+        draws: Number of draws.
         random: Source of randomness.
 
     Returns:
         The ensemble, at the first frame of the field.
     """
-    problem = trajectories[0].mode.problem
+    first = trajectories[0]
     counts = random.multinomial(draws, probability)
     coefficients = np.zeros((draws, len(library)))
-    states = np.empty((draws, *problem.resolution.pixels.points))
+    states = np.empty((draws, *first.state.shape))
     begin = 0
     for one, count in zip(trajectories, counts, strict=True):
         rows = slice(begin, begin + int(count))
         begin += int(count)
         places = [library.index(name) for name in one.equation.names]
-        coefficients[rows, places], states[rows] = draw_starts(one, int(count), random)
-    return ensemble_from_draws(
-        library,
-        coefficients,
-        states,
-        time=float(problem.times[0]),
-        frame=trajectories[0].start,
-        method=problem.method,
-        largest=float(np.nanmax(np.abs(trajectories[0].fitted))),
+        coefficients[rows, places], states[rows] = one.state.draw(int(count), random)
+    return ForecastEnsemble(
+        *occurring_terms(library, coefficients),
+        states=states,
+        time=first.time,
+        frame=first.start,
+        method=first.config.method,
+        largest=float(np.nanmax(np.abs(first.fitted))),
     )
-
-
-def draw_starts(one: Trajectory, draws: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients `[draws, k]` and first states over the whole domain `[draws, *domain]` of one trajectory."""
-    problem, mode = one.mode.problem, one.mode
-    terms, shared = problem.terms, problem.shared
-    precision = mode.around.curvature / one.variance + np.diag(problem.prior())
-    moved = random.multivariate_normal(np.zeros(terms), one.covariance, size=draws, method="cholesky") / problem.scale
-    others = scipy.linalg.cholesky(precision[terms:, terms:], lower=True)
-    mean = -scipy.linalg.cho_solve((others, True), precision[terms:, :terms] @ moved.T)
-    scatter = scipy.linalg.solve_triangular(others.T, random.standard_normal((len(others), draws)))
-    waves = mode.parameters[terms:, None] + mean + scatter
-    modes = problem.basis.modes * problem.basis.deviation
-    states = (modes @ waves[: shared - terms]).T.reshape(draws, *problem.basis.shape)
-    return (mode.parameters[:terms] + moved) * problem.scale, states

@@ -1,1 +1,5 @@
-"""TERMS + FIELD -> SUFFICIENT STATISTICS: what may stand in the equation, and how rows are formed from a video."""
+"""NAMES + POWERS -> LIBRARY: the candidate terms of an equation.
+
+`candidates` builds a `core.equation.Library` from highest powers and orders of differentiation and checks it against a
+field; `declared` builds one from a table of settings.
+"""

@@ -79,7 +79,7 @@ def system_library(
 ) -> Library:
     """All products of powers of several fields up to a total degree, and the pure derivatives of each.
 
-    For two fields in the plane (`degree=3`, `order=2`) 17 terms: what reacts, drifts and diffuses, cross-diffusion too.
+    For two fields in the plane (`degree=3`, `order=2`) 17 terms: reaction, drift, diffusion and cross-diffusion.
 
     Args:
         variables: Names of the fields, `[n]`.
@@ -106,7 +106,7 @@ def system_library(
         or variable not in names
     ):
         raise ConfigError(
-            "A library of a system is out of range.",
+            "A library of coupled fields is out of range.",
             got=f"target={target!r}, variables={names}, degree={degree}, space={space}, order={order}",
             wanted="a target of one of the variables, degree 1-6, space 1-3, order 0-6",
             fix="system_library(('u', 'v'), 'u_t', space=2)",
@@ -120,14 +120,14 @@ def system_library(
 
 
 def check_library(library: Library, field: xr.DataArray, coupled_fields: Sequence[xr.DataArray] = ()) -> None:
-    """Check that a library speaks of a field, and of those coupled_fields it.
+    """Check that the variables of a library are a field and those coupled with it, and its axes theirs.
 
     Raises:
         TermError: If it names another variable, or differentiates along an axis that the field lacks.
     """
     if library.variable != str(field.name):
         raise TermError(
-            "The library speaks of another variable than the field.",
+            "The library has another variable than the field.",
             got=f"library of {library.variable!r}, field {str(field.name)!r}",
             wanted="one name",
             fix=f"field.rename({library.variable!r}), or variable={str(field.name)!r} for the library",
@@ -135,10 +135,10 @@ def check_library(library: Library, field: xr.DataArray, coupled_fields: Sequenc
     unknown = set(library.coupled_variables) - {str(f.name) for f in coupled_fields}
     if unknown:
         raise TermError(
-            "The library speaks of fields that are not there.",
+            "The library names fields that are not given.",
             got=", ".join(sorted(unknown)),
             wanted=", ".join(str(f.name) for f in (field, *coupled_fields)),
-            fix="discover_system(xarray.Dataset({'u': ..., 'v': ...}))",
+            fix="discover(xarray.Dataset({'u': ..., 'v': ...}))",
         )
     for term in library:
         for name in term.symbols:

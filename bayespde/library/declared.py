@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bayespde.core.equation import Library
-from bayespde.core.settings import as_table, check_keys, wrong_type
+from bayespde.core.settings import check_keys, wrong_type
 from bayespde.library.candidates import named_library, polynomial_library, system_library
 
 
@@ -26,9 +26,7 @@ def library_from_mapping(settings: Mapping[str, Any], *, space: int, variable: s
         ConfigError: If keys are unknown or contradict each other.
         TermError: If a term does not parse.
     """
-    check_keys(
-        as_table(settings, "library"), {"terms", "name", "degree", "order", "mixed", "extra", "target"}, "library"
-    )
+    check_keys(settings, {"terms", "name", "degree", "order", "mixed", "extra", "target"}, "library")
     target = settings.get("target", f"{variable}_t")
     if "terms" in settings:
         check_keys(settings, {"terms", "target"}, "library (with terms)")
@@ -46,7 +44,7 @@ def library_from_mapping(settings: Mapping[str, Any], *, space: int, variable: s
 
 
 def libraries_from_mapping(settings: Mapping[str, Any], *, space: int, variables: Sequence[str]) -> dict[str, Library]:
-    """Build the libraries that a declaration asks for the equations of a system.
+    """Build the libraries that a declaration asks for the equations of coupled fields.
 
     Args:
         settings: By variable a table with `terms`, a list or a table of complexities, or with arguments of
@@ -61,11 +59,11 @@ def libraries_from_mapping(settings: Mapping[str, Any], *, space: int, variables
         ConfigError: If keys are unknown or contradict each other.
         TermError: If a term does not parse.
     """
-    check_keys(as_table(settings, "library"), set(variables), "library (of a system)")
+    check_keys(settings, set(variables), "library (of coupled fields)")
     found = {}
     for name, asked in settings.items():
         where, target = f"library.{name}", f"{name}_t"
-        check_keys(as_table(asked, where), {"terms", "degree", "order", "extra"}, where)
+        check_keys(asked, {"terms", "degree", "order", "extra"}, where)
         if "terms" not in asked:
             found[name] = system_library(variables, target, space=space, **asked)
             continue

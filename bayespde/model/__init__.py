@@ -1,16 +1,14 @@
-"""STATISTICS -> TARGET: the spin model, its priors, its evidence and its Pyro programs."""
+"""STATISTICS -> TARGET: the spin model, its priors, its evidence and its Pyro programs.
 
+`Prior` holds the settings. `SpinModel` joins `SufficientStatistics` with them: it is a target for samplers, whose prior
+is a `PairwiseSpins` (`complexity_prior`, with `couplings`), and whose likelihood is the `ClosedForm` evidence of a
+`Regression`. `generative` and `collapsed` are the same model as Pyro programs; `PyroTarget` makes a target of any Pyro
+program with one binary site.
+"""
+
+from bayespde.model.complexity_prior import complexity_prior
 from bayespde.model.couplings import Coupling, isotropic_couplings
 from bayespde.model.evidence import ClosedForm, SpinEvidence
-from bayespde.model.priors import (
-    GPriorSlab,
-    HyperGSlab,
-    IsotropicSlab,
-    ProfileLikelihood,
-    Slab,
-    complexity_logits,
-    complexity_prior,
-)
 from bayespde.model.programs import collapsed, generative
 from bayespde.model.regression import Regression, regress
 from bayespde.model.spin import SpinModel
@@ -18,16 +16,10 @@ from bayespde.model.spin import SpinModel
 __all__ = [
     "ClosedForm",
     "Coupling",
-    "GPriorSlab",
-    "HyperGSlab",
-    "IsotropicSlab",
-    "ProfileLikelihood",
     "Regression",
-    "Slab",
     "SpinEvidence",
     "SpinModel",
     "collapsed",
-    "complexity_logits",
     "complexity_prior",
     "generative",
     "isotropic_couplings",

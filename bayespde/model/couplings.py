@@ -1,4 +1,4 @@
-"""What terms have to do with each other before the data -> fields and couplings of the spins."""
+"""Prior dependence between terms -> fields and couplings of the spins."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ KINDS = ("ising", "heredity")
 
 @dataclass(frozen=True)
 class Coupling:
-    """Two terms that the prior does not hold for independent.
+    """Two terms that are not independent under the prior.
 
-    A configuration costs `strength` nats where it breaks the rule of its kind, that is it has prior odds smaller by
-    `exp(-strength)`. With growing strength the rule becomes a law: two spins that are one, or heredity [chipman1996].
+    A configuration that breaks the rule of the coupling has prior odds smaller by the factor `exp(-strength)`. In the
+    limit of large strength two spins are equal, or heredity is strict [chipman1996].
 
     Attributes:
         first: Name of a term.
         second: Name of another.
-        strength: In nats, finite. Negative where the rule is to be broken: terms of which one stands for the other.
-        kind: "ising": both are in the equation or neither is, an Ising coupling [ising1925]; "heredity": the first
-            is in it only where the second is.
+        strength: In nats, finite; negative to favour configurations that break the rule, as for interchangeable terms.
+        kind: "ising": both terms are in the equation or neither is, an Ising coupling [ising1925]; "heredity": the
+            first is in the equation only if the second is.
     """
 
     first: str
@@ -39,7 +39,7 @@ class Coupling:
         number = isinstance(self.strength, int | float) and not isinstance(self.strength, bool)
         if self.kind not in KINDS or not number or not math.isfinite(self.strength) or self.first == self.second:
             raise ConfigError(
-                "A coupling is not one.",
+                "A coupling is not valid.",
                 got=self,
                 wanted=f"two terms, a finite strength, and a kind among {', '.join(map(repr, KINDS))}",
                 fix="Coupling('u_xx', 'u_yy', strength=3.0)",
@@ -47,11 +47,11 @@ class Coupling:
 
 
 def interactions(names: Sequence[str], couplings: Sequence[Coupling]) -> tuple[np.ndarray, np.ndarray]:
-    """Write couplings as what they add to the log prior `h's + s'Js/2`.
+    """Write couplings as additions to the log prior `h's + s'Js/2`.
 
     Args:
         names: Terms of the library, K of them.
-        couplings: Several of one pair add up.
+        couplings: Couplings; several of one pair add up.
 
     Returns:
         Additions to h, `[K]`, and J, `[K, K]`, symmetric, float64, nats.
@@ -71,23 +71,23 @@ def interactions(names: Sequence[str], couplings: Sequence[Coupling]) -> tuple[n
             )
         i, j = names.index(one.first), names.index(one.second)
         # [s_i != s_j] = s_i + s_j - 2 s_i s_j, and s_i (1 - s_j) = s_i - s_i s_j
-        together = one.kind == "ising"
+        is_symmetric = one.kind == "ising"
         fields[i] -= one.strength
-        fields[j] -= one.strength if together else 0.0
-        joint[i, j] += (1 + together) * one.strength
+        fields[j] -= one.strength if is_symmetric else 0.0
+        joint[i, j] += (1 + is_symmetric) * one.strength
         joint[j, i] = joint[i, j]
     return fields, joint
 
 
 def isotropic_couplings(library: Library, *, strength: float = 3.0) -> tuple[Coupling, ...]:
-    """Couple terms that an exchange of two axes turns into each other, such as `u_xx` and `u_yy`.
+    """Couple terms that an exchange of two axes maps to each other, such as `u_xx` and `u_yy`.
 
-    For laws of which one direction is expected to look like another. The equation may still break the rule, and the
-    coefficients are free.
+    For equations that are expected to be similar in all directions. Single terms stay possible, and the coefficients of
+    two terms may differ.
 
     Args:
         library: The candidate terms.
-        strength: In nats; `math.log(20)` makes `u_xx` without `u_yy` twenty times less probable beforehand.
+        strength: In nats; `math.log(20)` makes `u_xx` without `u_yy` twenty times less probable under the prior.
 
     Returns:
         A coupling for every such pair in the library.
@@ -96,7 +96,7 @@ def isotropic_couplings(library: Library, *, strength: float = 3.0) -> tuple[Cou
     for a, b in (("x", "y"), ("x", "z"), ("y", "z")):
         for first, term in enumerate(library.terms):
             other = _exchanged(term, a, b)
-            # every pair is met from either side
+            # Every pair occurs twice, once from either term.
             if other in names and names.index(other) > first:
                 found[term.name, other] = Coupling(term.name, other, strength=strength)
     return tuple(found.values())

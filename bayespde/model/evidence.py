@@ -1,4 +1,4 @@
-"""Regression of a configuration -> its log marginal likelihood, coefficients and noise integrated out."""
+"""Regression of a configuration -> its log marginal likelihood, with coefficients and noise integrated out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from pyro.distributions import TorchDistribution
 from torch.distributions import constraints
 
+from bayespde.core.slabs import ProfileLikelihood, Slab
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model.priors import ProfileLikelihood, Slab
 from bayespde.model.regression import regress
 
 BLOCK = 1024
@@ -55,7 +55,7 @@ class ClosedForm:
 
     @property
     def shape(self) -> float:
-        """Rows of data and pilot together: twice the shape of the noise variance's posterior."""
+        """Rows of data and prior together: twice the shape of the posterior of the noise variance."""
         return self.rows + self.prior_rows
 
     @cached_property
@@ -74,7 +74,7 @@ class ClosedForm:
     def scaled_square(self, rss: np.ndarray, energy: float) -> np.ndarray:
         """`a0 v0 + q` with q the squared target in the metric of the prior predictive, `[N, G]`.
 
-        Written as `rss + (energy - rss) / (1 + g)`, which keeps its digits where the fit is nearly perfect.
+        Written as `rss + (energy - rss) / (1 + g)`, which does not cancel where the fit is nearly perfect.
         """
         square = rss[:, None] + (energy - rss)[:, None] / (1 + self.mixture[0])
         return np.asarray(self.prior_rows * self.prior_variance + square)
@@ -85,8 +85,7 @@ class ClosedForm:
         Args:
             size: Number of terms, `[N]`.
             rss: Residual sum of squares, `[N]`, squared units of the whitened target.
-            logdet: Log determinant of the selected Gram matrix with ridge, `[N]`; read by the isotropic slab
-                only.
+            logdet: Log determinant of the selected Gram matrix with ridge, `[N]`; read for the isotropic slab only.
             energy: Sum of squares of the target.
 
         Returns:
@@ -103,7 +102,7 @@ class ClosedForm:
         """Log marginal likelihood, `[N]`, float64; arguments as in `log_components`."""
         arrays = [np.asarray(a, dtype=np.float64) for a in (size, rss, logdet)]
         answer = np.empty(len(arrays[0]))
-        # in numpy and in blocks that stay in the cache: torch wakes its threads for short arrays, and they spin
+        # In NumPy and in blocks that fit the cache: torch starts its threads for short arrays, which costs more.
         for start in range(0, len(answer), BLOCK):
             block = slice(start, start + BLOCK)
             components = self.log_components(*(a[block] for a in arrays), energy=energy)
@@ -112,15 +111,15 @@ class ClosedForm:
         return torch.as_tensor(answer)
 
     def log_likelihood(self, factor: np.ndarray, spins: np.ndarray, *, pivot_tolerance: float) -> torch.Tensor:
-        """Log marginal likelihood of configurations straight from the factor.
+        """Log marginal likelihood of configurations from the factor.
 
         Args:
             factor: Canonical, `[K+1, K+1]`, unit-norm columns, float64.
             spins: `[N, K]`, bool, in the factor's order.
-            pivot_tolerance: Configurations with a smaller pivot are refused.
+            pivot_tolerance: Configurations with a smaller pivot have likelihood 0.
 
         Returns:
-            `[N]`, float64; -inf where refused.
+            `[N]`, float64; -inf where a pivot is too small.
         """
         rss, logdet, pivot = regress(factor, spins, self.ridge)
         allowed = pivot >= pivot_tolerance
@@ -137,12 +136,12 @@ class ClosedForm:
 class SpinEvidence(TorchDistribution):
     """Distribution of the target given the spins, coefficients and noise integrated out.
 
-    The event is the target's column of the triangular factor, `[K+1]`; the density is that of the rows
-    behind it.
+    The event is the target's column of the triangular factor, `[K+1]`; the density is that of the rows that it
+    compresses.
 
     Args:
         spins: `[..., K]`, bool or 0/1, in the order of the factor's columns.
-        factor: Canonical, `[K+1, K+1]`, float64; its last column is replaced by the value that is scored.
+        factor: Canonical, `[K+1, K+1]`, float64; its last column is replaced by the value whose density is computed.
         closed_form: Constants and slab.
         pivot_tolerance: Configurations with a smaller pivot have density 0.
     """
@@ -158,7 +157,7 @@ class SpinEvidence(TorchDistribution):
         super().__init__(spins.shape[:-1], torch.Size([len(factor)]), validate_args=False)
 
     def log_prob(self, value: torch.Tensor) -> torch.Tensor:
-        """Log density of the rows behind the column `value`, `[K+1]`: shape `spins.shape[:-1]`, float64."""
+        """Log density of the rows that the column `value`, `[K+1]`, compresses: shape `spins.shape[:-1]`, float64."""
         factor = self.factor.copy()
         factor[:, -1] = value.detach().numpy()
         flat = self.spins.reshape(-1, self.spins.shape[-1]).numpy()

@@ -1,4 +1,4 @@
-"""Two sets of terms -> the log odds of one against the other, in closed form."""
+"""Two sets of terms -> the log posterior odds of one against the other, in closed form."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from bayespde.model.spin import SpinModel
 
 
 def log_posterior_odds(model: SpinModel, first: Sequence[str], second: Sequence[str]) -> float:
-    """Log posterior odds of exactly these terms against exactly those, nats.
+    """Log posterior odds of exactly the terms `first` against exactly the terms `second`, nats.
 
-    No sampling: prior and marginal likelihood of both are closed forms, so that equations which no particle ever held
-    can be compared too.
+    Prior and marginal likelihood of both are closed forms: equations that were never sampled can be compared too.
 
     Args:
         model: The spin model.
@@ -22,10 +21,10 @@ def log_posterior_odds(model: SpinModel, first: Sequence[str], second: Sequence[
         second: Names of terms.
 
     Returns:
-        Positive where `first` is favoured. Infinite where one of the two cannot be, since its columns are collinear.
+        Positive where `first` is favoured. Infinite where the columns of one of the two are collinear.
 
     Raises:
-        ConfigError: If a name is not in the library, or neither equation can be.
+        ConfigError: If a name is not in the library, or the columns of both equations are collinear.
     """
     names = model.statistics.names
     unknown = [n for n in (*first, *second) if n not in names]
@@ -40,9 +39,9 @@ def log_posterior_odds(model: SpinModel, first: Sequence[str], second: Sequence[
     mass = model.log_prior(spins) + model.log_likelihood(spins)
     if not torch.isfinite(mass).any():
         raise ConfigError(
-            "Neither equation can be.",
+            "Neither equation is possible.",
             got=f"{', '.join(first)} and {', '.join(second)}, each with collinear columns",
-            wanted="one at least whose terms differ on these rows",
-            fix="leave out one of the terms that are the same",
+            wanted="at least one whose terms differ on these rows",
+            fix="leave out one of the collinear terms",
         )
     return float(mass[0] - mass[1])

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.pairwise import PairwiseSpins
+from bayespde.core.slabs import HyperGSlab, Slab
 from bayespde.core.statistics import SufficientStatistics
+from bayespde.model.complexity_prior import complexity_prior
 from bayespde.model.couplings import Coupling
-from bayespde.model.priors import HyperGSlab, Slab, complexity_prior
 from bayespde.model.spin import SpinModel
 
 
@@ -22,7 +23,7 @@ class Prior:
         expected_terms: Prior mean number of terms in the equation; None means 3, or half the terms if that is fewer.
         slab: Prior of the coefficients that are in the equation.
         pivot_tolerance: Smallest squared distance of a unit column from those before it.
-        couplings: Pairs of terms that are not independent before the data, such as `isotropic_couplings(library)`.
+        couplings: Pairs of terms that are not independent under the prior, such as `isotropic_couplings(library)`.
     """
 
     expected_terms: float | None = None

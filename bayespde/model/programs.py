@@ -1,4 +1,4 @@
-"""`SpinModel` -> the same model as two Pyro programs: the readable story and its collapsed form."""
+"""`SpinModel` -> the same model as two Pyro programs: the generative one and its collapsed form."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from scipy.linalg import solve_triangular
 from torch.distributions import constraints
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.slabs import ProfileLikelihood
+from bayespde.core.triangular import triangular_factor
 from bayespde.model.evidence import SpinEvidence
-from bayespde.model.priors import ProfileLikelihood
 from bayespde.model.spin import SpinModel
 from bayespde.model.spin_distribution import spin_distribution
 
@@ -22,10 +23,10 @@ Program = Callable[[], Any]
 
 
 class CompressedNormal(dist.TorchDistribution):
-    """Independent normal rows around `design @ coefficients`, seen through the triangular factor.
+    """Independent normal rows around `design @ coefficients`, compressed to the triangular factor.
 
-    The event is the target's column of the factor, `[K+1]`; the density is that of the rows behind it,
-    raised to the power that the statistics carry.
+    The event is the target's column of the factor, `[K+1]`; the density is that of the rows that it compresses, raised
+    to the power of the statistics.
 
     Args:
         design: Factor of the design, `[K+1, K]`, float64, upper triangular, physical units.
@@ -52,13 +53,13 @@ class CompressedNormal(dist.TorchDistribution):
         super().__init__(torch.Size(), self.centre.shape, validate_args=False)
 
     def log_prob(self, value: torch.Tensor) -> torch.Tensor:
-        """Log density of the rows behind the column `value`, `[K+1]`: scalar."""
+        """Log density of the rows that the column `value`, `[K+1]`, compresses: scalar."""
         square = torch.sum((value - self.centre) ** 2)
         log_scale = self.rows / 2 * torch.log(2 * torch.pi * self.noise_variance)
         return self.log_jacobian - log_scale - square / (2 * self.noise_variance)
 
     def sample(self, sample_shape: torch.Size | None = None) -> torch.Tensor:
-        """Draw the target's column, `[*sample_shape, K+1]`; its last element is what no term explains."""
+        """Draw the target's column, `[*sample_shape, K+1]`; its last element is the residual of all terms."""
         shape = torch.Size(sample_shape or ()) + self.event_shape
         noise = torch.randn(shape, dtype=self.centre.dtype)
         spare = self.rows - (shape[-1] - 1)
@@ -70,7 +71,7 @@ class CompressedNormal(dist.TorchDistribution):
 
 
 def generative(model: SpinModel) -> Program:
-    """The whole story: spins, g, noise variance, coefficients, observation.
+    """The generative program: spins, g, noise variance, coefficients, observation.
 
     Sites: `spins` `[K]` (0/1), `node` (index of g), `noise_variance`, `coefficients` `[k]` of the terms that are on
     (physical units, library order), and the observed `observation` `[K+1]`, the target's column of the factor. Run
@@ -80,12 +81,12 @@ def generative(model: SpinModel) -> Program:
         model: The spin model.
 
     Returns:
-        A program without arguments that returns the coefficients, `[K]`, exactly 0 where the spin is down.
+        A program without arguments that returns the coefficients, `[K]`, exactly 0 where the spin is 0.
     """
     statistics, form = model.statistics, model.closed_form
     if isinstance(model.slab, ProfileLikelihood):
         raise ConfigError(
-            "Plugged-in coefficients have no prior that could generate them.",
+            "The profile likelihood has no prior that could generate coefficients.",
             got=model.slab,
             wanted="a slab",
             fix="SpinModel(..., slab=HyperGSlab())",
@@ -148,8 +149,6 @@ def _slab_spread(model: SpinModel, on: np.ndarray, g: float) -> torch.Tensor:
     scale = model.statistics.column_scale[on]
     if model.ridge > 0:
         return torch.diag(torch.as_tensor(1 / (np.sqrt(model.ridge) * scale)))
-    # reversing the columns turns the upper triangle of a QR into the lower one that the normal wants
-    reversed_columns = (model.statistics.factor[:, on] / scale)[:, ::-1]
-    reversed_triangle = np.asarray(np.linalg.qr(reversed_columns, mode="r"))
-    lower = reversed_triangle[::-1, ::-1] * np.where(np.diagonal(reversed_triangle)[::-1] < 0, -1.0, 1.0)[:, None]
+    # With reversed columns the upper triangular factor becomes the lower one that the normal distribution needs.
+    lower = triangular_factor((model.statistics.factor[:, on] / scale)[:, ::-1])[::-1, ::-1]
     return torch.as_tensor(np.sqrt(g) * solve_triangular(lower, np.eye(len(on)), lower=True) / scale[:, None])

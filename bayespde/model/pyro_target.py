@@ -1,4 +1,4 @@
-"""Pyro program with one binary site -> `PyroTarget`, a target for samplers, read off its traced log density."""
+"""Pyro program with one binary site -> `PyroTarget`, a target for samplers, from its traced log density."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.random import forked_torch_seed, torch_generator
 from bayespde.model.traced import ONE_AT_A_TIME, examined, precision, traced, usable
 
+# Prior draws on which a program is tested.
 TRIALS = 30
+# Largest number of values of a site in one run.
 ELEMENTS = 2**22
-REMEMBERED = 2**20
+# Largest number of configurations whose log likelihoods are cached.
+CACHED = 2**20
 
 
 @final
@@ -27,14 +30,14 @@ class PyroTarget:
     that can be scored and drawn from. The program must be a function of its spins, and draw nothing else.
 
     A program that also takes `[P, K]` spins, and then gives every site that depends on them a leading axis `[P]`, is
-    run once for all particles. Whether it does so is tried on some prior draws, the empty and the full configuration,
-    against single runs. A linear predictor passes if it is written `(spins * weights) @ design.T`, and not
-    `design @ (spins * weights)`. Any other program is run once per configuration, and its answers are remembered.
-    What the trial cannot see is a branch for rare configurations that does not fail on `[P, K]` spins; an `if` on a
-    comparison of spins does fail, and is safe.
+    run once for all particles. This is tested on some prior draws, the empty and the full configuration, against single
+    runs. A linear predictor passes if it is written `(spins * weights) @ design.T`, and not
+    `design @ (spins * weights)`. Any other program is run once per configuration, and its answers are cached. The test
+    does not find a branch for rare configurations that accepts `[P, K]` spins; an `if` on a comparison of spins fails
+    the test, and is safe.
 
     Log densities are computed in the precision of the program and returned in float64. Programs run one at a time,
-    since Pyro's handlers belong to the whole process: several threads are safe, but no faster.
+    because the handlers of Pyro are global to the process: several threads are safe, but not faster.
 
     Args:
         program: A Pyro program without parameters from Pyro's store.
@@ -43,13 +46,13 @@ class PyroTarget:
         **kwargs: Its keyword arguments.
 
     Raises:
-        ConfigError: If the program cannot be a target; the message says why.
+        ConfigError: If the program cannot be a target; the message gives the reason.
         StatisticsError: If a log density is NaN or +inf.
 
     Attributes:
         site: Name of the binary site.
         terms: Number of spins K.
-        blank: All of them down, `[K]`, in the type that the program draws.
+        blank: All spins 0, `[K]`, in the type that the program draws.
         looped_because: Why the program is run once per configuration; empty if all particles share a run.
     """
 
@@ -60,7 +63,7 @@ class PyroTarget:
         self._prior, self.blank = nodes[site]["fn"], torch.zeros_like(nodes[site]["value"])
         self.terms = len(self.blank)
         self._chunk = max(1, ELEMENTS // max(node["value"].numel() for node in nodes.values()))
-        self._remembered: dict[bytes, float] = {}
+        self._cache: dict[bytes, float] = {}
         trials = self.sample_prior(TRIALS, generator=torch_generator(0))
         trials = torch.cat([torch.tensor([[False], [True]]).expand(2, self.terms), trials])
         self._check_prior(trials)
@@ -79,7 +82,7 @@ class PyroTarget:
         return score.reshape(len(spins), -1).sum(dim=1)
 
     def log_likelihood(self, spins: torch.Tensor) -> torch.Tensor:
-        """Log density of all sites but the spins at configurations (`[P, K]`, bool): `[P]`, float64, -inf allowed.
+        """Log density of all sites but the spins for configurations (`[P, K]`, bool): `[P]`, float64, -inf allowed.
 
         Equal configurations are computed once.
 
@@ -112,11 +115,11 @@ class PyroTarget:
     def _alone(self, spins: torch.Tensor) -> float:
         """Log likelihood of one configuration, `[K]`, bool."""
         key = spins.numpy().tobytes()
-        if key in self._remembered:
-            return self._remembered[key]
+        if key in self._cache:
+            return self._cache[key]
         answer = float(self._sum(self._traced(spins)))
-        if len(self._remembered) < REMEMBERED:
-            self._remembered[key] = answer
+        if len(self._cache) < CACHED:
+            self._cache[key] = answer
         return answer
 
     def _together(self, spins: torch.Tensor) -> torch.Tensor:
@@ -126,10 +129,10 @@ class PyroTarget:
             alone = self._shapes.get(name)
             if alone is None or score.shape not in (alone, (len(spins), *alone)):
                 raise StatisticsError(
-                    "A site does not follow the shape of the spins.",
+                    "The shape of a site does not match that of the spins.",
                     got=f"{name!r} of shape {tuple(score.shape)} for spins of shape {tuple(spins.shape)}",
-                    wanted=f"{alone and tuple(alone)} as for one configuration, behind an axis of {len(spins)}",
-                    fix="count the axes of the spins from the last: spins[..., k]",
+                    wanted=f"{alone and tuple(alone)} as for one configuration, after an axis of {len(spins)}",
+                    fix="index the axes of the spins from the last: spins[..., k]",
                 )
             if name != self.site:
                 total += score.sum() if score.shape == alone else score.reshape(len(spins), -1).sum(dim=1)
@@ -147,14 +150,14 @@ class PyroTarget:
             ) from error
         if scores.shape[:1] != trials.shape[:1]:
             raise ConfigError(
-                f"The distribution of {self.site!r} does not score configurations one by one.",
+                f"The distribution of {self.site!r} does not give one log density per configuration.",
                 got=f"log densities of shape {tuple(scores.shape)} for values of shape {tuple(trials.shape)}",
                 wanted=f"a leading axis of {len(trials)}",
                 fix="write log_prob for values with leading axes",
             )
 
     def _check_function(self, trials: torch.Tensor) -> list[dict[str, torch.Tensor]]:
-        """Log densities by site of each configuration, after the program has given them twice."""
+        """Log densities by site of each configuration, which must be the same in two runs."""
         first, second = ([self._traced(row) for row in trials] for _ in range(2))
         prior = self.log_prior(trials)
         for a, b, log_prior in zip(first, second, prior, strict=True):
@@ -162,15 +165,15 @@ class PyroTarget:
             if not (same and self._equal(a[self.site].sum(), log_prior)):
                 raise ConfigError(
                     "The program gives different log densities for the same spins.",
-                    got="random numbers, or something that changes from call to call, inside the program",
+                    got="random numbers, or another state that changes between calls, inside the program",
                     wanted="a function of the spins",
                     fix="draw such numbers once, outside the program",
                 )
         return first
 
     def _try_together(self, trials: torch.Tensor, wanted: torch.Tensor) -> str:
-        """Why the program must not be given all particles at once; empty if it gives what single runs gave."""
-        # two batches: the length of one may happen to be that of another axis
+        """Why the program cannot be run for all particles at once; empty if the result equals that of single runs."""
+        # Two batches: the length of one can coincide with that of another axis.
         for part in (slice(None), slice(3)):
             try:
                 got = self._together(trials[part])
@@ -181,5 +184,5 @@ class PyroTarget:
         return ""
 
     def _equal(self, a: torch.Tensor, b: torch.Tensor) -> bool:
-        """Whether log densities agree as far as different orders of summation let them; -inf equals -inf."""
+        """Whether log densities agree up to rounding by different orders of summation; -inf equals -inf."""
         return a.shape == b.shape and torch.allclose(a, b, rtol=self._tolerance, atol=self._tolerance)

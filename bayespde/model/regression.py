@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from numba import njit
 
-from bayespde.core.triangular import ridged
+from bayespde.core.triangular import ridged, triangular_factor
 
+# Spins from which on several threads are faster.
 WORTH_THREADS = 2**16
 
 
 class Regression(NamedTuple):
-    """What the evidence needs to know about each configuration.
+    """The numbers on which the evidence of each configuration depends.
 
     Attributes:
         rss: Residual sum of squares (plus the ridge penalty at its minimum), `[N]`, float64.
         logdet: Log determinant of the selected Gram matrix (plus ridge), `[N]`, float64; 0 for no term.
-        smallest_pivot: Smallest squared norm of a column's residual on those before it, `[N]`; inf for no
-            term.
+        smallest_pivot: Smallest squared norm of a column's residual on those before it, `[N]`; inf for no term.
     """
 
     rss: np.ndarray
@@ -42,7 +42,7 @@ def canonical_factor(factor: np.ndarray, order: np.ndarray, scale: np.ndarray) -
         Upper triangular factor, `[K+1, K+1]`; the target is the last column, untouched in scale.
     """
     columns = np.column_stack([factor[:, order] / scale[order], factor[:, -1]])
-    return np.ascontiguousarray(np.linalg.qr(columns, mode="r"))
+    return np.ascontiguousarray(triangular_factor(columns))
 
 
 def regress(factor: np.ndarray, spins: np.ndarray, ridge: float = 0.0) -> Regression:
@@ -55,11 +55,10 @@ def regress(factor: np.ndarray, spins: np.ndarray, ridge: float = 0.0) -> Regres
     Args:
         factor: Upper triangular, `[K+1, K+1]`, float64; unit-norm columns, the target last.
         spins: Configurations, `[N, K]`, bool.
-        ridge: Precision added to each selected column, dimensionless; the pivots are those with it.
+        ridge: Precision added to each selected column, dimensionless; the pivots include it.
 
     Returns:
-        The regression, one entry per configuration; `rss` is NaN and `logdet` -inf where a pivot is exactly
-        zero.
+        The regression, one entry per configuration; `rss` is NaN and `logdet` -inf where a pivot is exactly zero.
     """
     return _threaded(ridged(factor, ridge), spins)
 

@@ -15,11 +15,12 @@ from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.pairwise import PairwiseSpins
+from bayespde.core.slabs import HyperGSlab, Slab
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.core.triangular import ridged
+from bayespde.core.triangular import ridged, triangular_factor
+from bayespde.model.complexity_prior import complexity_prior
 from bayespde.model.couplings import Coupling
 from bayespde.model.evidence import ClosedForm
-from bayespde.model.priors import HyperGSlab, Slab, complexity_prior
 from bayespde.model.regression import canonical_factor, regress
 
 
@@ -27,10 +28,11 @@ from bayespde.model.regression import canonical_factor, regress
 class SpinModel:
     """Which terms are in the equation: spins with a complexity prior, coefficients and noise integrated out.
 
-    Columns are scaled to unit norm and eliminated in the order of their names. A configuration in which a
-    column's squared residual on those before it is below `pivot_tolerance` (or a column is zero) is refused:
-    its likelihood is 0 as part of the model. The ridge of an isotropic slab counts as part of the columns, and
-    so refuses nothing as long as it is above the tolerance: duplicates then share their coefficient.
+    A spin is an inclusion indicator [george1993]: whether a candidate term is in the equation. Columns are scaled to
+    unit norm and eliminated in the order of their names. A configuration in which a column's squared residual on those
+    before it is below `pivot_tolerance` (or a column is zero) has likelihood 0, as part of the model. The ridge of an
+    isotropic slab counts as part of the columns: where it is above the tolerance no configuration is refused, and
+    duplicates share their coefficient.
 
     Attributes:
         statistics: The compressed rows.
@@ -38,7 +40,7 @@ class SpinModel:
         expected_terms: Prior mean number of terms; None means 3, or half the terms if that is fewer.
         slab: Prior of the coefficients.
         pivot_tolerance: Smallest squared distance of a unit column from those before it, in (0, 1).
-        couplings: Pairs of terms that are not independent before the data.
+        couplings: Pairs of terms that are not independent under the prior.
     """
 
     statistics: SufficientStatistics
@@ -64,7 +66,7 @@ class SpinModel:
                 wanted="0 < pivot_tolerance < 1",
                 fix="pivot_tolerance=1e-10",
             )
-        self.prior  # noqa: B018  an impossible prior should fail here, not in the sampler
+        self.prior  # noqa: B018  an impossible prior fails here, not in the sampler
 
     @property
     def terms(self) -> int:
@@ -73,19 +75,19 @@ class SpinModel:
 
     @cached_property
     def prior(self) -> PairwiseSpins:
-        """The distribution of the spins before the data, in the library's order."""
+        """The prior distribution of the spins, in the library's order."""
         complexity = np.ones(self.terms) if self.library is None else self.library.complexities
         names = self.statistics.names
         return complexity_prior(complexity, expected_terms=self.expected_terms, names=names, couplings=self.couplings)
 
     @property
     def prior_logits(self) -> torch.Tensor:
-        """Prior log odds of each spin if all that it is coupled with are down, `[K]`, float64."""
+        """Prior log odds of each spin given that all spins coupled to it are 0, `[K]`, float64."""
         return torch.as_tensor(self.prior.fields)
 
     @property
     def prior_couplings(self) -> np.ndarray:
-        """What two spins that are both up add to the log prior, `[K, K]`, float64, symmetric."""
+        """Addition to the log prior where two spins are both 1, `[K, K]`, float64, symmetric."""
         return self.prior.couplings
 
     @cached_property
@@ -110,7 +112,7 @@ class SpinModel:
 
     @property
     def offset(self) -> float:
-        """Weight of the noise prior in squared units of the whitened target, pilot rows times pilot variance."""
+        """Weight of the noise prior in squared units of the whitened target: prior rows times prior variance."""
         return self.closed_form.prior_rows * self.closed_form.prior_variance
 
     @cached_property
@@ -138,7 +140,7 @@ class SpinModel:
         return self.closed_form.log_evidence(size, rss, logdet, energy=self.energy)
 
     def sample_prior(self, particles: int, *, generator: torch.Generator) -> torch.Tensor:
-        """Draw configurations from the prior: `[P, K]`, bool; refused ones are drawn too."""
+        """Draw configurations from the prior: `[P, K]`, bool; those of likelihood 0 are drawn too."""
         uniform = torch.rand((particles, self.terms), generator=generator, dtype=torch.float64)
         return torch.as_tensor(self.prior.from_uniform(uniform.numpy()))
 
@@ -150,8 +152,8 @@ class SpinModel:
             generator: Source of randomness.
 
         Returns:
-            Coefficients `[P, K]`, float64, physical units, exactly 0 where the spin is down; and the noise
-            scale `[P]`, standard deviation of the whitened rows.
+            Coefficients `[P, K]`, float64, physical units, exactly 0 where the spin is 0; and the noise scale `[P]`,
+            standard deviation of the whitened rows.
 
         Raises:
             StatisticsError: If a configuration is refused by the pivot tolerance.
@@ -161,13 +163,22 @@ class SpinModel:
         g, square = self._draw_mixture(canonical, random)
         variance = square / 2 / random.standard_gamma(self.closed_form.shape / 2, len(spins))
         shrinkage = 1 / (1 + 1 / g)
-        spread = np.sqrt(variance * shrinkage)[:, None] * random.standard_normal(canonical.shape)
+        noise = np.sqrt(variance * shrinkage)[:, None] * random.standard_normal(canonical.shape)
         physical = np.zeros(canonical.shape)
-        physical[:, self.order] = self._solve(canonical, shrinkage, spread) / self.statistics.column_scale[self.order]
+        physical[:, self.order] = self.solve(canonical, shrinkage, noise) / self.statistics.column_scale[self.order]
         return torch.as_tensor(physical), torch.as_tensor(np.sqrt(variance))
 
-    def _solve(self, canonical: np.ndarray, shrinkage: np.ndarray, spread: np.ndarray) -> np.ndarray:
-        """Coefficients of unit columns `[P, K]`: the triangular solution for shrunken data plus spread."""
+    def solve(self, canonical: np.ndarray, shrinkage: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Solve the triangular systems of many configurations at once.
+
+        Args:
+            canonical: Configurations, `[P, K]`, bool, in canonical order.
+            shrinkage: Factor on the data of each, `[P]`, dimensionless.
+            noise: Added to the data of each column, `[P, K]`, in units of the whitened target.
+
+        Returns:
+            Coefficients of unit columns, `[P, K]`, float64, 0 where the spin is 0.
+        """
         working = ridged(self.factor, self.ridge)
         coefficients = np.zeros(canonical.shape)
         same = distinct(canonical)
@@ -175,16 +186,14 @@ class SpinModel:
             on = np.flatnonzero(canonical[rows[0]])
             if not on.size:
                 continue
-            columns = working[:, np.append(on, self.terms)]
-            triangle = np.asarray(np.linalg.qr(columns, mode="r"))[: on.size]
-            # the sign of a factor's row is decided by rounding, and would flip the noise with the order of terms
-            triangle *= np.where(np.diagonal(triangle) < 0, -1.0, 1.0)[:, None]
-            data = np.outer(triangle[:, -1], shrinkage[rows]) + spread[np.ix_(rows, on)].T
+            # With a non-negative diagonal the noise of a term does not change sign with the order of terms.
+            triangle = triangular_factor(working[:, np.append(on, self.terms)])[: on.size]
+            data = np.outer(triangle[:, -1], shrinkage[rows]) + noise[np.ix_(rows, on)].T
             coefficients[np.ix_(rows, on)] = solve_triangular(triangle[:, :-1], data).T
         return coefficients
 
     def _draw_mixture(self, canonical: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """A value of g per particle from its posterior, `[P]`, and `a0 v0 + q` at it, `[P]`."""
+        """A value of g per configuration from its posterior, `[P]`, and `a0 v0 + q` at it, `[P]`."""
         same = distinct(canonical)
         some = np.ascontiguousarray(canonical[same.first])
         rss, logdet, pivot = regress(self.factor, some, self.ridge)

@@ -10,7 +10,7 @@ from bayespde.core.pairwise import PairwiseSpins
 
 
 class CoupledSpins(dist.TorchDistribution):
-    """Spins that are not independent, as vectors of 0 and 1 `[K]`.
+    """Coupled spins, as vectors of 0 and 1 `[K]`.
 
     Args:
         prior: Fields and couplings.
@@ -34,7 +34,7 @@ class CoupledSpins(dist.TorchDistribution):
 
 
 def spin_distribution(prior: PairwiseSpins) -> dist.TorchDistribution:
-    """Independent Bernoulli spins where nothing is coupled, which Pyro can enumerate; `CoupledSpins` otherwise."""
+    """Independent Bernoulli spins, which Pyro can enumerate, where nothing is coupled; `CoupledSpins` otherwise."""
     if prior.couplings.any():
         return CoupledSpins(prior)
     return dist.Bernoulli(logits=torch.as_tensor(prior.fields)).to_event(1)

@@ -1,4 +1,4 @@
-"""Pyro program -> the log density of each of its sites at given spins, or why it cannot be had."""
+"""Pyro program -> the log density of each of its sites at given spins, or why there is none."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from torch.distributions import constraints
 from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.random import forked_torch_seed
 
+# Rounding error of a log density, in nats, above which there is a warning.
 VISIBLE_ROUNDING = 1e-3
 
-# Pyro keeps its handlers, and torch the generator that Pyro draws from, once per process
+# The handlers of Pyro, and the generator of torch that it draws from, are global to the process.
 ONE_AT_A_TIME = threading.RLock()
 
 
 class _NoParameters(Messenger):
-    """Refuses parameters before they reach Pyro's store."""
+    """Refuses parameters before they enter Pyro's store."""
 
     def _pyro_param(self, msg: dict[str, Any]) -> None:
         if msg["value"] is None:
@@ -38,7 +39,7 @@ class _NoParameters(Messenger):
 
 
 class _Pinned(_NoParameters):
-    """Gives the binary site a value, and refuses whatever else the program would draw."""
+    """Sets the value of the binary site, and refuses any other latent site."""
 
     def __init__(self, site: str, value: torch.Tensor) -> None:
         super().__init__()
@@ -60,7 +61,7 @@ def traced(program: Callable[[], Any], site: str, value: torch.Tensor) -> dict[s
         value: Its value, `[K]` or `[P, K]`, of the type that the site draws.
 
     Returns:
-        Log density by site, float64, in the shapes that the program gives.
+        Log density by site, float64, in the shapes of the program.
 
     Raises:
         ConfigError: If the program draws anything or uses a parameter.
@@ -69,12 +70,12 @@ def traced(program: Callable[[], Any], site: str, value: torch.Tensor) -> dict[s
     with ONE_AT_A_TIME, _invalid_values_refused():
         with pyro.poutine.trace() as tape, _Pinned(site, value):
             program()
-        # scored after Pyro's handlers are gone, so that a density may itself run a program
+        # Outside the handlers of Pyro, because a density may run a program itself.
         return {name: usable(_score(node), name) for name, node in _sites(tape.trace).items()}
 
 
 def examined(program: Callable[[], Any], site: str) -> dict[str, Any]:
-    """Run a program once, freely, and refuse it unless its binary site is all that it draws.
+    """Run a program once without a fixed site, and refuse it unless its binary site is the only latent one.
 
     Args:
         program: A Pyro program without arguments.
@@ -109,7 +110,7 @@ def examined(program: Callable[[], Any], site: str) -> dict[str, Any]:
 
 @contextmanager
 def _invalid_values_refused() -> Iterator[None]:
-    """Turn the message of torch for NaN and other values outside a distribution's domain into one of ours."""
+    """Convert the error of torch for NaN and other values outside the domain of a distribution."""
     try:
         yield
     except ValueError as error:
@@ -117,10 +118,10 @@ def _invalid_values_refused() -> Iterator[None]:
         if not first.startswith("Expected "):
             raise
         raise StatisticsError(
-            "A distribution of the program is given a value that it does not allow, such as NaN.",
+            "A distribution of the program received a value outside its domain, such as NaN.",
             got=first,
             wanted="valid numbers for every configuration",
-            fix="return -inf from pyro.factor for configurations that must be refused",
+            fix="return -inf from pyro.factor for impossible configurations",
         ) from error
 
 
@@ -128,13 +129,13 @@ def _refuse_latent(site: str, names: list[str]) -> None:
     raise ConfigError(
         f"The program has more latent sites than {site!r}.",
         got=", ".join(map(repr, names)),
-        wanted=f"{site!r} as the only site that is drawn; a plate may not subsample",
+        wanted=f"{site!r} as the only latent site, and no plate with subsampling",
         fix="integrate the others out, or fix them with pyro.condition",
     )
 
 
 def _refuse_wrong_prior(node: dict[str, Any]) -> None:
-    """Refuse a site that is not a vector of 0 and 1, or whose density is not that of its draws."""
+    """Refuse a site that is not a vector of 0 and 1, or whose density is not normalised."""
     fn, value = node["fn"], node["value"]
     changed = node["mask"] is not None or not bool(torch.all(torch.as_tensor(node["scale"]) == 1))
     while hasattr(fn, "base_dist"):
@@ -156,10 +157,10 @@ def _refuse_wrong_prior(node: dict[str, Any]) -> None:
         )
     if changed:
         raise ConfigError(
-            f"The density of the site {node['name']!r} is masked or scaled, and is no longer that of its draws.",
+            f"The density of the site {node['name']!r} is masked or scaled, and does not belong to its draws.",
             got="a mask, a scale or a subsampled plate",
             wanted="a normalised prior",
-            fix="put pyro.poutine.mask and pyro.poutine.scale around the other sites only",
+            fix="apply pyro.poutine.mask and pyro.poutine.scale to the other sites only",
         )
 
 
@@ -187,7 +188,7 @@ def _sites(trace: Any) -> dict[str, Any]:
 
 
 def _score(node: dict[str, Any]) -> torch.Tensor:
-    """Log density of a site in the shape and precision that the program gives."""
+    """Log density of a site in the shape and precision of the program."""
     log_density = node["fn"].log_prob(node["value"], *node["args"], **node["kwargs"])
     return scale_and_mask(log_density, node["scale"], node["mask"]).detach()
 
@@ -217,9 +218,9 @@ def usable(score: torch.Tensor, name: str) -> torch.Tensor:
     score = score.detach().to("cpu", torch.float64)
     if bool((score.isnan() | (score == torch.inf)).any()):
         raise StatisticsError(
-            f"The log density of the site {name!r} is not a number that can be compared.",
+            f"The log density of the site {name!r} is not comparable.",
             got="NaN" if bool(score.isnan().any()) else "+inf",
             wanted="a finite number, or -inf where a configuration is impossible",
-            fix="return -inf from pyro.factor for configurations that must be refused",
+            fix="return -inf from pyro.factor for impossible configurations",
         )
     return score

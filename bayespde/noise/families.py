@@ -1,9 +1,9 @@
-"""Observed pixels and their mean -> which noise they have.
+"""PIXELS + MEAN -> NOISE FAMILY: Gaussian, Student's t, Poisson or logit, chosen by held-out log density.
 
-Student's t [lange1989] changes the mean: what is far out says little. A variance that depends on the mean, as that of
-counts, changes the intervals only: every pixel counts the same for the mean, which is then still the right one
-[liangzeger1986], and training is a least-squares problem. Which family the data have is decided by the log density of
-pixels that neither mean nor family have seen.
+Student's t [lange1989] changes the mean: outliers have little weight. A variance that depends on the mean, as that of
+counts, changes the intervals only: all pixels have equal weight in the mean, which stays consistent [liangzeger1986],
+and training is a least-squares problem. The family is chosen by the log density of pixels that neither mean nor family
+were fitted to.
 """
 
 from __future__ import annotations
@@ -18,83 +18,24 @@ from scipy.special import expit, logit
 from scipy.stats import norm, poisson, t
 
 from bayespde.core.errors import ConfigError
+from bayespde.noise.pixel_noise import PixelNoise
 
 FAMILIES = ("gaussian", "student_t", "poisson", "logit")
-# Nats per pixel, and standard errors, by which another family has to beat the Gaussian.
-GAIN, ERRORS = 0.01, 3.0
-# Variances below this share of the median are not believed: there the mean has an error of its own.
-LEAST = 0.01
-FEWEST, MOST_FREEDOM = 2.1, 100.0
-# Residuals from which the numbers of a family are found where whole videos are looked at.
-MOST_RESIDUALS = 20_000
-FEWEST_PIXELS, SCORED = 100, 20_000
-EDGE = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class PixelNoise:
-    """The noise of pixels in training and in intervals.
-
-    Attributes:
-        scale: Root mean square over the pixels of its standard deviation, standardised units; for Student's t that of
-            normal noise which says as much about the mean: its own scale times sqrt((freedom + 3) / (freedom + 1)).
-        freedom: Degrees of freedom of Student's t; infinite for normal noise.
-        deviation: Standard deviation of every pixel relative to `scale`, `[n]`, or None if all are 1; for intervals.
-
-    Raises:
-        ConfigError: If a number is not positive, or the scale not finite.
-    """
-
-    scale: float
-    freedom: float = math.inf
-    deviation: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        is_bad = self.deviation is not None and not (np.isfinite(self.deviation) & (self.deviation > 0)).all()
-        if not 0 < self.scale < math.inf or not self.freedom > 0 or is_bad:
-            raise ConfigError(
-                "The noise_scale, freedom or deviation of the pixels is not usable.",
-                got=f"scale {self.scale}, freedom {self.freedom}" + (", deviation of 0 or less" if is_bad else ""),
-                wanted="positive numbers, the scale and the deviation finite",
-                fix="PixelNoise(0.1)",
-            )
-
-    def misfit(self, residual: np.ndarray) -> np.ndarray:
-        """Minus twice the log density of residuals, in units of `scale**2`, up to a constant: 0 where they are 0.
-
-        For normal noise it is the square.
-        """
-        return misfit_and_slope(residual, self.scale, self.freedom)[0]
-
-    def whitened(self, residual: np.ndarray) -> np.ndarray:
-        """What residuals say about the mean, with standard deviation `scale` whatever the family."""
-        return misfit_and_slope(residual, self.scale, self.freedom)[1] / 2
-
-    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Noise of that many pixels, `[count]`, float64: of all of them, where they have deviations of their own."""
-        if math.isinf(self.freedom):
-            return self.scale * rng.standard_normal(count) * (1.0 if self.deviation is None else self.deviation)
-        return student_scale(self.scale, self.freedom) * rng.standard_t(self.freedom, count)
-
-
-def misfit_and_slope(residual: np.ndarray, scale: float, freedom: float) -> tuple[np.ndarray, np.ndarray]:
-    """As `PixelNoise.misfit`, and its slope in the residual."""
-    square = residual * residual
-    if math.isinf(freedom):
-        return square, 2 * residual
-    height = residual.dtype.type(scale**2 * (freedom + 1))
-    width = residual.dtype.type(student_scale(scale, freedom) ** 2 * freedom)
-    return height * np.log1p(square / width), 2 * residual * (height / (width + square))
-
-
-def student_scale(scale: float, freedom: float) -> float:
-    """The scale of Student's t that says as much about its mean as normal noise of this standard deviation."""
-    return scale if math.isinf(freedom) else scale * math.sqrt((freedom + 1) / (freedom + 3))
+# Nats per pixel, and standard errors, by which another family has to exceed the Gaussian.
+MIN_GAIN, GAIN_ERRORS = 0.01, 3.0
+# Lower bound of a variance relative to the median: where it is smaller, the error of the mean dominates.
+MIN_VARIANCE = 0.01
+MIN_FREEDOM, MAX_FREEDOM = 2.1, 100.0
+# Residuals to which a family is fitted where the field is a whole video.
+MAX_RESIDUALS = 20_000
+MIN_PIXELS, MAX_SCORED = 100, 20_000
+# Distance of the mean of a fraction from 0 and 1.
+FRACTION_MARGIN = 1e-3
 
 
 @dataclass(frozen=True)
 class NoiseFamily:
-    """One family with its numbers, in the units of the field.
+    """One family with its parameters, in the units of the field.
 
     Attributes:
         family: `gaussian`: one standard deviation. `student_t`: heavy tails. `poisson`: variance `offset + slope mean`,
@@ -115,31 +56,31 @@ class NoiseFamily:
 
     @classmethod
     def fit(cls, family: str, observed: np.ndarray, mean: np.ndarray) -> NoiseFamily:
-        """The most likely numbers of a family, from observed values `[n]` and their mean.
+        """The maximum-likelihood parameters of a family, from observed values `[n]` and their mean.
 
         Raises:
-            ConfigError: If the values are none that the family can have.
+            ConfigError: If the values are outside the support of the family.
         """
         check_family(family, observed)
         residual = observed - mean
         scale = max(float(np.sqrt(np.mean(residual**2))), 1e-150)
         if family == "student_t":
-            return cls(family, *_student(residual))
+            return cls(family, *_fit_student(residual))
         if family == "logit":
             return cls(family, float(np.sqrt(np.mean((logit(observed) - logit(_inside(mean))) ** 2))))
         if family == "poisson":
-            detector = cls(family, scale, math.inf, *_detector(residual, mean))
+            detector = cls(family, scale, math.inf, *_fit_linear_variance(residual, mean))
             counts = cls(family, scale, slope=1.0, counts=True)
             # Grey values of a camera are integers as well, but their variance is not their mean.
             is_better = (
                 _are_counts(observed)
-                and np.mean(counts.log_density(observed, mean) - detector.log_density(observed, mean)) > -GAIN
+                and np.mean(counts.log_density(observed, mean) - detector.log_density(observed, mean)) > -MIN_GAIN
             )
             return counts if is_better else detector
         return cls(family, scale)
 
     def variance(self, mean: np.ndarray | float) -> np.ndarray:
-        """Variance of pixels with this mean; for Student's t that of normal pixels which say as much about it."""
+        """Variance of pixels with this mean; for Student's t that of normal noise of equal Fisher information."""
         if self.family == "poisson":
             return np.asarray(self.offset + self.slope * mean)
         if self.family == "logit":
@@ -148,7 +89,7 @@ class NoiseFamily:
         return np.full(np.shape(mean), max(factor * self.scale**2, 1e-300))
 
     def log_density(self, observed: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """Of every observed value, `[n]`."""
+        """Log density of every observed value, `[n]`."""
         if self.family == "student_t":
             return np.asarray(t.logpdf(observed - mean, self.freedom, scale=self.scale))
         if self.family == "logit":
@@ -160,7 +101,7 @@ class NoiseFamily:
         return np.asarray(norm.logpdf(observed, mean, np.sqrt(variance)))
 
     def pixel_noise(self, mean: np.ndarray | None, amplitude: float) -> PixelNoise:
-        """The noise of pixels with this mean, `[n]`, where one standardised unit is `amplitude`."""
+        """The noise of pixels with this mean, `[n]`, in standardised units, of which one is `amplitude`."""
         if self.family in ("gaussian", "student_t") or mean is None:
             return PixelNoise(math.sqrt(float(self.variance(0.0))) / amplitude, self.freedom)
         variance = self._floored(mean)
@@ -168,7 +109,7 @@ class NoiseFamily:
         return PixelNoise(math.sqrt(total) / amplitude, deviation=np.sqrt(variance / total).astype(np.float32))
 
     def describe(self) -> str:
-        """Family and numbers, in words."""
+        """Family and parameters, as text."""
         if self.family == "poisson":
             return "poisson: counts" if self.counts else f"poisson: variance {self.offset:.3g} + {self.slope:.3g} mean"
         name = {"student_t": f"student_t: {self.freedom:.3g} degrees of freedom, scale", "logit": "logit: sd"}
@@ -176,10 +117,10 @@ class NoiseFamily:
 
     def _floored(self, mean: np.ndarray) -> np.ndarray:
         variance = self.variance(mean)
-        return np.maximum(variance, max(LEAST * float(np.median(variance)), 1e-300))
+        return np.maximum(variance, max(MIN_VARIANCE * float(np.median(variance)), 1e-300))
 
 
-def evenly(values: np.ndarray, most: int) -> np.ndarray:
+def thinned(values: np.ndarray, most: int) -> np.ndarray:
     """All of the values, or every second, third ... where there are more than `most`."""
     return values[:: -(-len(values) // most)]
 
@@ -208,56 +149,56 @@ def choose_noise(observed: np.ndarray, mean: np.ndarray, *, seed: int) -> tuple[
     Args:
         observed: Pixels that the mean was not fitted to, `[n]`.
         mean: Their mean.
-        seed: Non-negative integer, for the halves: each is scored by the numbers of the other.
+        seed: Non-negative integer, for the split into halves: each is scored by the fit to the other.
 
     Returns:
-        The family, Gaussian unless another is better by three standard errors and a hundredth of a nat per pixel, with
-        its numbers from all pixels; and the mean log density by family, nats per pixel, none for less than 100 pixels.
+        The family, Gaussian unless another is better by three standard errors and 0.01 nats per pixel, fitted to all
+        pixels; and the mean log density by family, nats per pixel, empty for fewer than 100 pixels.
     """
-    if len(observed) < FEWEST_PIXELS:
+    if len(observed) < MIN_PIXELS:
         return NoiseFamily.fit("gaussian", observed, mean), {}
-    order = np.random.default_rng(seed).permutation(len(observed))[:SCORED]
+    order = np.random.default_rng(seed).permutation(len(observed))[:MAX_SCORED]
     halves = (order[::2], order[1::2])
     possible = [family for family in FAMILIES if is_possible(family, observed)]
     scores = {f: _cross_scores(f, observed, mean, halves) for f in possible}
     best = max(possible, key=lambda f: scores[f].mean())
     gain = scores[best] - scores["gaussian"]
     error = gain.std() / math.sqrt(len(gain))
-    chosen = best if gain.mean() > max(GAIN, ERRORS * error) else "gaussian"
+    chosen = best if gain.mean() > max(MIN_GAIN, GAIN_ERRORS * error) else "gaussian"
     return NoiseFamily.fit(chosen, observed, mean), {f: float(s.mean()) for f, s in scores.items()}
 
 
 def _cross_scores(family: str, observed: np.ndarray, mean: np.ndarray, halves: Sequence[np.ndarray]) -> np.ndarray:
-    given, asked = halves
-    pairs = ((given, asked), (asked, given))
+    first, second = halves
+    pairs = ((first, second), (second, first))
     models = [(NoiseFamily.fit(family, observed[a], mean[a]), b) for a, b in pairs]
     return np.concatenate([model.log_density(observed[b], mean[b]) for model, b in models])
 
 
 def _inside(mean: np.ndarray | float) -> np.ndarray:
-    return np.clip(mean, EDGE, 1 - EDGE)
+    return np.clip(mean, FRACTION_MARGIN, 1 - FRACTION_MARGIN)
 
 
 def _are_counts(observed: np.ndarray) -> bool:
     return bool((observed == np.round(observed)).all() and observed.min() >= 0)
 
 
-def _student(residual: np.ndarray) -> tuple[float, float]:
+def _fit_student(residual: np.ndarray) -> tuple[float, float]:
     """Scale and degrees of freedom."""
     spread = max(float(np.median(np.abs(residual))), 1e-150)
 
-    def numbers(x: np.ndarray) -> tuple[float, float]:
-        return spread * math.exp(x[0]), FEWEST + (MOST_FREEDOM - FEWEST) * float(expit(x[1]))
+    def parameters(x: np.ndarray) -> tuple[float, float]:
+        return spread * math.exp(x[0]), MIN_FREEDOM + (MAX_FREEDOM - MIN_FREEDOM) * float(expit(x[1]))
 
     def cost(x: np.ndarray) -> float:
-        scale, freedom = numbers(x)
+        scale, freedom = parameters(x)
         return -float(np.mean(t.logpdf(residual, freedom, scale=scale)))
 
     found = minimize(cost, [0.3, -2.0], method="Nelder-Mead", options={"xatol": 1e-2, "fatol": 1e-6})
-    return numbers(found.x)
+    return parameters(found.x)
 
 
-def _detector(residual: np.ndarray, mean: np.ndarray) -> tuple[float, float]:
+def _fit_linear_variance(residual: np.ndarray, mean: np.ndarray) -> tuple[float, float]:
     """Offset and slope of the variance, both at least 0 within the range of the mean."""
     lowest, spread = float(mean.min()), max(float(np.ptp(mean)), 1e-150)
     total = max(float(np.mean(residual**2)), 1e-300)

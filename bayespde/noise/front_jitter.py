@@ -1,6 +1,6 @@
-"""Residuals of a recorded front -> displacement noise: jitter from frame to frame, and a random walk.
+"""Residuals of a moving front -> its displacement noise: jitter from frame to frame, and a random walk.
 
-A front recorded frame by frame is displaced by scan jitter j_t, independent between frames, and may itself wander as a
+A front recorded frame by frame is displaced by scan jitter j_t, independent between frames, and may itself follow a
 random walk w_t. Both move the field by -(displacement) u_x: noise of rank one per frame, which no average over space
 removes.
 """
@@ -13,17 +13,21 @@ import numpy as np
 from scipy.linalg import solveh_banded
 from scipy.optimize import minimize
 
+# Correlation of neighbouring residuals above which they are not independent noise.
 CORRELATED = 0.3
+# Mean slope over mean absolute slope above which the ends of a field differ.
 NET_STEP = 0.5
+# Share of the correlation of residuals that displacements have to remove.
 EXPLAINED = 0.5
+# Noise below this share of the field's standard deviation is rounding.
 NEGLIGIBLE_NOISE = 1e-3
 
 
-class Displacement(NamedTuple):
-    """Noise that moves a front.
+class FrontJitter(NamedTuple):
+    """Noise that displaces a front.
 
     Attributes:
-        pixel: Standard deviation of what is left per pixel.
+        pixel: Standard deviation of the remaining noise per pixel.
         jitter: Standard deviation of the displacement of a frame, physical length.
         walk: Standard deviation of the step of the front's random walk per frame, physical length.
     """
@@ -38,21 +42,15 @@ def has_net_step(slope: np.ndarray) -> bool:
     return bool(abs(np.mean(slope.sum(axis=1))) > NET_STEP * np.mean(np.abs(slope).sum(axis=1)))
 
 
-def moves_as_a_whole(residual: np.ndarray, spread: float, noise_scale: float) -> bool:
-    """Whether the residuals of a frame hang together along x, and are more than rounding."""
-    along = float(np.sum(residual[..., 1:] * residual[..., :-1]) / max(float(np.sum(residual**2)), 1e-300))
-    return along > CORRELATED and noise_scale > NEGLIGIBLE_NOISE * spread
-
-
 def is_front(raw: np.ndarray, smooth: np.ndarray, slope: np.ndarray, noise_scale: float) -> bool:
     """Whether the noise of a field is that of a front that jitters.
 
-    Its two ends differ, the residuals of a frame hang together along x, and moving each frame explains most of that:
-    noise that a detector or a filter has smeared would stay as it is.
+    Its two ends differ, the residuals of a frame are correlated along x, and displacing each frame explains most of
+    that: noise that a detector or a filter has correlated would keep its correlation.
 
     Args:
         raw: The field, NaN where missing, `[time, (z, y,) x]`.
-        smooth: The smooth field, same shape.
+        smooth: The smoothed field, same shape.
         slope: Its derivative along x, same shape.
         noise_scale: Pixel noise of the smoother.
     """
@@ -60,38 +58,44 @@ def is_front(raw: np.ndarray, smooth: np.ndarray, slope: np.ndarray, noise_scale
         return False
     seen = ~np.isnan(raw)
     residual = np.where(seen, raw - smooth, 0.0)
-    if not moves_as_a_whole(residual, float(np.nanstd(raw)), noise_scale):
+    if not _is_correlated(residual, float(np.nanstd(raw)), noise_scale):
         return False
-    rest = _unmoved(residual, slope, seen)
+    rest = _registered(residual, slope, seen)
     return bool(np.sum(rest[:, 1:] * rest[:, :-1]) < EXPLAINED * np.sum(residual[:, 1:] * residual[:, :-1]))
 
 
-def _unmoved(residual: np.ndarray, slope: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """What is left of the residuals of each frame when it is moved to fit; 0 where nothing was seen."""
+def _is_correlated(residual: np.ndarray, spread: float, noise_scale: float) -> bool:
+    """Whether the residuals of a frame are correlated along x, and are more than rounding."""
+    along = float(np.sum(residual[..., 1:] * residual[..., :-1]) / max(float(np.sum(residual**2)), 1e-300))
+    return along > CORRELATED and noise_scale > NEGLIGIBLE_NOISE * spread
+
+
+def _registered(residual: np.ndarray, slope: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Residuals of each frame without its best displacement; 0 where nothing was observed."""
     shift = np.sum(residual * slope, axis=1) / np.maximum(np.sum(slope**2 * seen, axis=1), 1e-300)
     return np.asarray((residual - shift[:, None] * slope) * seen)
 
 
-def displacement(raw: np.ndarray, residual: np.ndarray, slope: np.ndarray, seen: np.ndarray) -> Displacement:
-    """Estimate jitter and walk from the positions of a front, and what is left of the residuals.
+def estimate_front_jitter(raw: np.ndarray, residual: np.ndarray, slope: np.ndarray, seen: np.ndarray) -> FrontJitter:
+    """Estimate jitter and walk from the positions of a front, and pixel noise from the registered residuals.
 
     Args:
         raw: The field without holes, `[time, x]`.
-        residual: Raw minus smooth field, same shape, 0 where missing.
-        slope: Derivative of the smooth field along x, same shape.
+        residual: Raw minus smoothed field, same shape, 0 where missing.
+        slope: Derivative of the smoothed field along x, same shape.
         seen: Which pixels are not missing, same shape, bool.
     """
     position = -raw.sum(axis=1) / float(np.mean(slope.sum(axis=1)))
     jitter, walk = jitter_and_walk(np.diff(position))
-    pixel = float(np.sqrt(np.mean(_unmoved(residual, slope, seen)[seen] ** 2)))
-    return Displacement(pixel, jitter, walk)
+    pixel = float(np.sqrt(np.mean(_registered(residual, slope, seen)[seen] ** 2)))
+    return FrontJitter(pixel, jitter, walk)
 
 
 def jitter_and_walk(steps: np.ndarray) -> tuple[float, float]:
-    """Split the scatter of position steps into jitter (differenced white noise) and a random walk.
+    """Split the variance of position steps into jitter (differenced white noise) and a random walk.
 
-    The steps of constant drift c plus walk q plus differenced jitter r have mean c and the tridiagonal covariance
-    (2 r^2 + q^2) on, -r^2 beside the diagonal. r and q maximise the likelihood, c profiled out.
+    The steps of constant drift c plus walk q plus differenced jitter r have mean c and a tridiagonal covariance:
+    2 r^2 + q^2 on the diagonal, -r^2 next to it. r and q maximise the likelihood, c profiled out.
 
     Args:
         steps: Differences of the front's position from frame to frame, `[n]`, physical length.

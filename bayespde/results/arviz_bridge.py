@@ -1,4 +1,4 @@
-"""Posterior -> what the installed ArviZ takes: a `DataTree` for ArviZ 1, an `InferenceData` before that."""
+"""Posterior -> the type of the installed ArviZ: a `DataTree` for ArviZ 1, an `InferenceData` for ArviZ 0.x."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.posterior import Posterior
-from bayespde.results.inference_data import SAMPLE, to_tree
+from bayespde.results.inference_tree import SAMPLE, to_tree
 
 
-def to_inference_data(posterior: Posterior, prediction: xr.Dataset | None = None) -> Any:
+def to_inference_data(posterior: Posterior, forecast: xr.Dataset | None = None) -> Any:
     """Hand a posterior to ArviZ [kumar2019arviz].
 
     Use ArviZ for coefficients, for `loo` per block and for files. For spins use `between_run_diagnostics` and
@@ -22,18 +22,18 @@ def to_inference_data(posterior: Posterior, prediction: xr.Dataset | None = None
 
     Args:
         posterior: What sampling or enumeration returned.
-        prediction: What `forecast` returned, for the groups `predictions` and `predictions_constant_data`.
+        forecast: What `bayespde.forecast` returned, for the groups `predictions` and `predictions_constant_data`.
 
     Returns:
         An `arviz.InferenceData` with ArviZ 0.x, an `xarray.DataTree` with ArviZ 1 or later.
     """
-    return _native(to_tree(posterior, prediction))
+    return _native(to_tree(posterior, forecast))
 
 
 def r_hat_and_ess(values: np.ndarray) -> tuple[float, float]:
     """Rank-normalised split R-hat and bulk effective sample size [vehtari2021] of draws `[chain, draw]`."""
     arviz = _arviz()
-    # Runs of which a half is constant divide by 0; infinite is then the answer.
+    # Runs of which 50 % are constant divide by 0; the answer is then infinite.
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(arviz.rhat(values)), float(arviz.ess(values))
 
@@ -46,9 +46,9 @@ def psis_loo(density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def stacking_weights(densities: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Weights of models whose mixture predicts best [yao2018], from log likelihoods `[chain, draw, B]` of each."""
+    """Weights of the mixture of models that predicts best [yao2018]; log likelihoods `[chain, draw, B]` of each."""
     with warnings.catch_warnings():
-        # What is unreliable is said by `leave_block_out_elpd`; what ArviZ 0.x calls in other libraries is nobody's business here.
+        # `leave_block_out_elpd` reports unreliable blocks; other warnings are about libraries that ArviZ 0.x uses.
         warnings.simplefilter("ignore")
         found = {name: _loo(density) for name, density in densities.items()}
         table = _arviz().compare(found, method="stacking", **({} if _is_new() else {"ic": "loo", "scale": "log"}))
@@ -56,25 +56,25 @@ def stacking_weights(densities: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def _loo(density: np.ndarray) -> Any:
-    """What ArviZ says of a posterior of which it sees nothing but log likelihoods."""
+    """ArviZ's PSIS-LOO of log likelihoods alone."""
     arviz = _arviz()
     coords = {d: np.arange(n) for d, n in zip((*SAMPLE, "block"), density.shape, strict=True)}
     groups = {
-        "posterior": xr.Dataset({"nothing": (SAMPLE, np.zeros(density.shape[:2]))}),
-        "log_likelihood": xr.Dataset({"rows": ((*SAMPLE, "block"), density)}),
+        "posterior": xr.Dataset({"placeholder": (SAMPLE, np.zeros(density.shape[:2]))}),
+        "log_likelihood": xr.Dataset({"block_energy": ((*SAMPLE, "block"), density)}),
     }
     tree = xr.DataTree.from_dict(
         {k: g.assign_coords({str(d): coords[str(d)] for d in g.sizes}) for k, g in groups.items()}
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        # Particles are taken for independent: how they are ordered says nothing about how much they know.
+        # Particles are taken as independent: their order is not that of a Markov chain.
         scale = {} if _is_new() else {"scale": "log"}
-        return arviz.loo(_native(tree), pointwise=True, var_name="rows", reff=1.0, **scale)
+        return arviz.loo(_native(tree), pointwise=True, var_name="block_energy", reff=1.0, **scale)
 
 
 def _native(tree: xr.DataTree) -> Any:
-    """A tree as what the installed ArviZ takes."""
+    """A tree in the type of the installed ArviZ."""
     return tree if _is_new() else _arviz().from_datatree(tree)
 
 
@@ -84,7 +84,7 @@ def _is_new() -> bool:
 
 
 def _arviz() -> Any:
-    """The installed ArviZ; 0.x announces the next line once a day, which no user of ours can do anything about."""
+    """The installed ArviZ, without the announcement of ArviZ 1 that 0.x makes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
         import arviz

@@ -1,37 +1,29 @@
-"""Posterior -> what the data alone say of every term: its posterior odds over its prior odds."""
+"""Posterior -> Bayes factors of inclusion: posterior odds of every term over its prior odds."""
 
 from __future__ import annotations
 
 import numpy as np
 import xarray as xr
 
-from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
 
 
 def inclusion_bayes_factors(posterior: Posterior) -> xr.Dataset:
-    """How much the data have changed the odds of every term [kass1995].
+    """Factor by which the data change the odds of every term [kass1995].
 
     Args:
         posterior: What sampling or enumeration returned.
 
     Returns:
-        Over `term`: `log_bayes_factor`, nats, positive where the data speak for the term; `prior` and `posterior`, its
+        Over `term`: `log_bayes_factor`, nats, positive where the data favour the term; `prior` and `posterior`, its
         inclusion probabilities; `lower` and `upper`, two Monte Carlo standard errors of the posterior one to either
         side (the same number where enumeration ran, NaN for one run). Infinite where the probability is 0 or 1 to
         all digits.
 
     Raises:
-        StatisticsError: If the prior was not recorded.
+        StatisticsError: If the posterior does not hold its prior.
     """
-    if "prior_inclusion" not in posterior.provenance:
-        raise StatisticsError(
-            "The prior of this posterior is not known.",
-            got="no prior_inclusion in its provenance",
-            wanted="a posterior that bayespde.sample made",
-            fix="sample(model)",
-        )
-    prior = np.asarray(posterior.provenance["prior_inclusion"], dtype=np.float64)
+    prior = posterior.known_prior().inclusion
     probability = posterior.inclusion_probability.values
     error = np.zeros_like(probability) if posterior.exact is not None else 2 * posterior.inclusion_error.values
     ends = {"log_bayes_factor": probability, "lower": probability - error, "upper": probability + error}

@@ -1,4 +1,4 @@
-"""Several posteriors of the same rows -> evidence and Bayes factors, predictive densities and stacking weights."""
+"""Posteriors of the same rows -> evidence and Bayes factors, predictive densities and stacking weights."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from bayespde.results.diagnostics import evidence_error
 from bayespde.results.draws import block_log_likelihood
 from bayespde.results.elpd import leave_block_out_elpd
 
-# Nats by which predictive densities differ at all.
+# Difference of predictive densities, in nats, that is worth a remark.
 LEAST = 1.0
 
 
 def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
-    """Compare libraries or priors on identical rows: by evidence, and by how well unseen blocks are predicted.
+    """Compare libraries or priors on identical rows, by evidence and by predictive densities of left-out blocks.
 
-    Evidence asks how well a model with its prior foretold all rows; the predictive density (`leave_block_out_elpd`) how well it
-    foretells a block once it has learnt from the others. Where the two disagree, a prior is at work: the first pays for
-    every term that was thought possible, the second hardly.
+    Evidence measures how well a model with its prior predicts all rows; the predictive density
+    (`leave_block_out_elpd`) how well it predicts a block given the others. Where the two disagree, the prior is the
+    reason: evidence penalises every candidate term, the predictive density hardly does.
 
     Args:
         posteriors: Posteriors by name.
@@ -37,8 +37,8 @@ def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
         where `model` is favoured.
 
     Raises:
-        StatisticsError: If nothing is given, or the posteriors saw other rows, another target or another
-            power, or one has no evidence.
+        StatisticsError: If nothing is given, the posteriors are of different rows, targets or powers, or one has no
+            evidence.
     """
     identity = _check_same_rows(posteriors)
     evidence = np.array([p.log_evidence_pooled for p in posteriors.values()])
@@ -64,7 +64,7 @@ def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
 
 
 def format_comparison(table: xr.Dataset) -> str:
-    """Write what `compare` returned as a table for people, with a line that says where its two columns disagree."""
+    """Write the result of `compare` as a table, with a remark where evidence and predictive density disagree."""
     width = max(len(str(n)) for n in ["model", *table["model"].values])
     rows = [f"{'model':<{width}} {'log evidence':>18} {'elpd difference':>20} {'stacking':>9}"]
     for name in table["model"].values:
@@ -76,8 +76,8 @@ def format_comparison(table: xr.Dataset) -> str:
     if behind[0] < -max(2 * float(table["elpd_difference_se"][0]), LEAST):
         best = str(table["model"].values[int(np.argmax(behind))])
         rows.append(
-            f"{best} predicts unseen blocks better than the model of highest evidence: look at the priors of both, "
-            "and at their checks of fit"
+            f"{best} predicts left-out blocks better than the model of highest evidence: compare the priors of both, "
+            "and their checks of fit"
         )
     unreliable = [str(n) for n in table["model"].values if float(table["unreliable_blocks"].sel(model=n)) > 0]
     if unreliable:
@@ -86,7 +86,7 @@ def format_comparison(table: xr.Dataset) -> str:
 
 
 def _check_same_rows(posteriors: Mapping[str, Posterior]) -> dict[str, str | float]:
-    """What identifies the rows that all have seen."""
+    """Hash and power of the rows, the same for all posteriors."""
     if not posteriors:
         raise StatisticsError(
             "There is nothing to compare.",
@@ -115,7 +115,7 @@ def _same_blocks(first: SufficientStatistics, second: SufficientStatistics) -> b
 
 
 def _predictive(posteriors: Mapping[str, Posterior]) -> dict[str, np.ndarray]:
-    """Predictive densities of blocks, and what follows from them; NaN where they are not defined."""
+    """Predictive densities of blocks, their differences and weights; NaN where they are not defined."""
     first = next(iter(posteriors.values())).statistics
     names = ("elpd", "elpd_difference", "elpd_difference_se", "elpd_monte_carlo_se", "unreliable_blocks")
     if first.power < 1 or first.blocks < 2 or not all(_same_blocks(first, p.statistics) for p in posteriors.values()):
@@ -139,7 +139,7 @@ def _predictive(posteriors: Mapping[str, Posterior]) -> dict[str, np.ndarray]:
 def log_evidence_error(posterior: Posterior, *, sampled: bool = False) -> float:
     """Monte Carlo standard error of the pooled log evidence, from the spread between runs; 0 where exact.
 
-    With `sampled` that of the runs even where enumeration makes it of no consequence.
+    With `sampled` that of the runs even where the evidence was enumerated.
     """
     if posterior.exact is not None and not sampled:
         return 0.0

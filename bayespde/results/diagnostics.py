@@ -1,4 +1,4 @@
-"""Posterior -> how far the runs agree with each other, and with enumeration where it ran."""
+"""Posterior -> agreement of the runs with each other, and with enumeration where it ran."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def between_run_diagnostics(posterior: Posterior) -> xr.Dataset:
     A run whose particles descend from ancestors with shares f_i is worth, at worst, m = 1 / sum f_i^2 independent
     draws (the case of particles that never move), so its inclusion probability p has a standard error of at most about
     sqrt(p (1 - p) / m). Runs disagree where the largest and the
-    smallest differ by more than five such errors of a difference, and in any case where they differ by a
-    half: particles that froze on opposite sides descend from few ancestors, and few ancestors must not
-    excuse them. Unlike R-hat, this is defined for a term that is always on.
+    smallest differ by more than five such errors of a difference, and in any case where they differ by more than 0.5:
+    particles that are stuck on opposite sides descend from few ancestors, and few ancestors must not excuse them.
+    Unlike R-hat, this is defined for a term that is always on.
 
     Args:
         posterior: What sampling returned.
@@ -65,10 +65,10 @@ def between_run_diagnostics(posterior: Posterior) -> xr.Dataset:
 
 
 def scalar_diagnostics(posterior: Posterior) -> xr.Dataset:
-    """R-hat and effective sample size [vehtari2021] of what is not 0 or 1: number of terms, log posterior, noise.
+    """R-hat and effective sample size [vehtari2021] of continuous quantities: number of terms, log posterior, noise.
 
-    Particles are in the order of their ancestors, so that R-hat, which halves every run, also sees particles that
-    remember these; and effective sample sizes measure that memory and not the number of particles.
+    Particles are in the order of their ancestors. R-hat, which splits every run, therefore also detects particles that
+    depend on their ancestors, and effective sample sizes measure that dependence and not the number of particles.
 
     Where a quantity is the same for all particles of all runs, nothing can disagree: R-hat is 1 and the effective
     sample size NaN. Where every run is constant, and not all alike, R-hat is infinite.
@@ -77,10 +77,10 @@ def scalar_diagnostics(posterior: Posterior) -> xr.Dataset:
         posterior: What sampling returned.
 
     Returns:
-        Over `quantity` (`size`, `lp`, `noise_scale`): `r_hat`, `ess`; NaN for fewer than four particles.
+        Over `quantity` (`model_size`, `lp`, `noise_scale`): `r_hat`, `ess`; NaN for fewer than four particles.
     """
     values = {
-        "size": posterior.spins.sum(axis=-1).astype(np.float64),
+        "model_size": posterior.spins.sum(axis=-1).astype(np.float64),
         "lp": posterior.log_prior + posterior.log_likelihood,
         "noise_scale": posterior.noise_scale,
     }
@@ -105,8 +105,8 @@ def convergence(values: np.ndarray) -> tuple[float, float]:
 def evidence_error(log_evidence: np.ndarray) -> float:
     """Monte Carlo standard error of the log of the mean evidence of runs `[R]`; NaN for one run.
 
-    That of a mean of evidences, or of log evidences where it is more: the first is at most 1, however far runs are
-    apart.
+    The error of the mean evidence, or that of the mean log evidence where it is larger: the first is at most 1, however
+    far apart the runs are.
     """
     if len(log_evidence) < 2:
         return float("nan")
@@ -116,10 +116,11 @@ def evidence_error(log_evidence: np.ndarray) -> float:
 
 
 def squared_residual_per_row(posterior: Posterior) -> tuple[float, float]:
-    """Squared residual of the most probable equation per row, least-squares fit, and what a correct fit leaves.
+    """Squared residual per row of the least-squares fit of the most probable equation, and its expectation.
 
-    On whitened weak rows the second number is the share of each row's variance that is noise of the video; the rest is
-    the misfit floor, which a correct equation need not use. Well above it the noise or the equation is wrong.
+    On whitened rows of the weak form the expectation is the share of each row's variance that is noise of the video;
+    the rest is the misfit floor, which a correct equation need not use. A residual well above the expectation means
+    that the noise model or the equation is wrong.
 
     Args:
         posterior: What sampling or enumeration returned.

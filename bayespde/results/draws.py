@@ -1,13 +1,12 @@
-"""Posterior -> what its particles say of blocks of rows, as log densities and as replicates, and draws of the prior."""
+"""Posterior -> log densities and replicates of blocks of rows by its particles, and draws from its prior."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.posterior import Posterior
 
-# Of the seeds of draws that are made on export.
+# First number of the seeds of draws that are made on export.
 EXPORT = 7
 
 
@@ -24,7 +23,7 @@ def block_log_likelihood(posterior: Posterior) -> np.ndarray:
 
 
 def replicated_energy(posterior: Posterior) -> np.ndarray:
-    """Sum of squares of the target of each block as every particle would make it anew, `[R, P, B]`.
+    """Sum of squares of the target of each block, replicated by every particle, `[R, P, B]`.
 
     The counterpart of `observed_data`: of a block of n whitened rows, the factor keeps the K + 1 directions in which
     terms and target lie, and noise in the other n - K - 1 adds a chi-squared variable.
@@ -34,22 +33,21 @@ def replicated_energy(posterior: Posterior) -> np.ndarray:
     noise = posterior.noise_scale.reshape(-1, 1)
     replicated = []
     for factor, rows in zip(statistics.factors, statistics.effective_rows, strict=True):
-        # Fewer rows than columns leave rows of zeros, which have no noise.
+        # With fewer rows than columns the factor has rows of zeros, which have no noise.
         kept = min(terms + 1, round(rows))
         mean = posterior.coefficients.reshape(-1, terms) @ factor[:kept, :-1].T
-        seen = mean + noise * random.standard_normal(mean.shape)
-        unseen = random.chisquare(rows - kept, len(mean)) if rows > kept else 0.0
-        replicated.append(np.sum(seen**2, axis=1) + noise[:, 0] ** 2 * unseen)
+        inside = mean + noise * random.standard_normal(mean.shape)
+        outside = random.chisquare(rows - kept, len(mean)) if rows > kept else 0.0
+        replicated.append(np.sum(inside**2, axis=1) + noise[:, 0] ** 2 * outside)
     return np.stack(replicated, axis=-1).reshape(*shape, -1)
 
 
 def prior_spins(posterior: Posterior) -> np.ndarray:
-    """As many draws of the spins from their prior as there are particles, `[R, P, K]`, bool."""
-    prior = PairwiseSpins.from_record(posterior.provenance["prior"])
-    return prior.from_uniform(_generator(posterior, 1).random(posterior.spins.shape))
+    """Draws of the spins from their prior, as many as there are particles, `[R, P, K]`, bool."""
+    return posterior.known_prior().from_uniform(_generator(posterior, 1).random(posterior.spins.shape))
 
 
 def _generator(posterior: Posterior, stream: int) -> np.random.Generator:
-    """Of draws that are made for the file: the same for the same posterior, another for each purpose."""
-    seed = posterior.provenance.get("seed", 0)
+    """Generator of the draws made on export: the same for the same posterior, another one for each stream."""
+    seed = posterior.provenance.get("seed", posterior.sampling.seed)
     return np.random.default_rng([EXPORT, stream, seed if isinstance(seed, int) and seed >= 0 else 0])

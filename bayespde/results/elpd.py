@@ -1,4 +1,4 @@
-"""Posterior -> how well it predicts a block of rows that it has not seen, without fitting it again."""
+"""Posterior -> expected log predictive density of left-out blocks of rows, without fitting it again."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from bayespde.core.posterior import Posterior
 from bayespde.results.arviz_bridge import psis_loo
 from bayespde.results.draws import block_log_likelihood
 
-# Of the smoothed tail of the importance weights, beyond which their mean is not to be believed [vehtari2024].
+# Pareto k of the importance weights beyond which their mean is unreliable [vehtari2024].
 HIGHEST_K = 0.7
 
 
 def leave_block_out_elpd(posterior: Posterior) -> xr.Dataset:
     """Expected log predictive density of blocks, each left out by importance sampling [vehtari2017].
 
-    A block is some consecutive whitened rows: predicting one is extrapolation to a part of the video. Leaving out
-    single rows or pixels would mean nothing, as their neighbours know them. Particles of all runs weigh the same.
+    A block consists of consecutive whitened rows: predicting one is extrapolation to a part of the video. Single rows
+    or pixels are correlated with their neighbours, so leaving them out would test nothing. Particles of all runs have
+    equal weights.
 
     Args:
         posterior: Of sampling or `fit_trajectories`, rows of power 1, two blocks or more.
@@ -37,7 +38,7 @@ def leave_block_out_elpd(posterior: Posterior) -> xr.Dataset:
             "These rows have no predictive density of blocks.",
             got=f"power {statistics.power:g}, {statistics.blocks} block(s)",
             wanted="power 1, whose likelihood is that of the rows, and two blocks or more",
-            fix="assemble(..., form=WeakForm()); forms and powers are compared by frames that are held out",
+            fix="assemble(..., form=WeakForm()); forms and powers are compared by held-out frames",
         )
     density = block_log_likelihood(posterior)
     elpd, k = psis_loo(density)

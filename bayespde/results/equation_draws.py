@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bayespde.core.conjugate import CoefficientPosterior
 from bayespde.core.posterior import Posterior
 
 
@@ -45,9 +46,6 @@ def _normal(posterior: Posterior, on: np.ndarray, draws: int, random: np.random.
     drawn = np.zeros((draws, len(on)))
     if not on.any():
         return drawn
-    statistics = posterior.statistics
-    scale = statistics.column_scale[on]
-    inverse = np.linalg.pinv(np.linalg.qr(statistics.factor[:, :-1][:, on] / scale, mode="r"), rcond=1e-12)
-    scatter = random.standard_normal((draws, int(on.sum()))) @ inverse.T / scale
-    drawn[:, on] = statistics.least_squares(on)[on] + float(np.median(posterior.noise_scale)) * scatter
+    mean, noise = posterior.statistics.least_squares(on)[on], float(np.median(posterior.noise_scale))
+    drawn[:, on] = mean + noise * CoefficientPosterior.of(posterior.statistics, on).deviations(draws, random)
     return drawn

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from bayespde.core.collinear import Group, collinear_groups
+from bayespde.core.conjugate import CoefficientPosterior
 from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
@@ -20,8 +20,8 @@ from bayespde.core.terms import Term
 
 MINIMUM_DRAWS = 100
 MAJORITY = 0.5
-ALIVE = 0.05
-# What three digits of a probability round away.
+SUPPORTED = 0.05
+# Rounding error of a probability with three digits.
 ROUNDING = 0.0005
 
 
@@ -85,7 +85,7 @@ def equations(posterior: Posterior, *, top: int = 10, level: float = 0.9) -> tup
         level: Mass of the equal-tailed intervals, in (0, 1).
 
     Returns:
-        Equations, most probable first; coefficients in the units of `posterior.provenance["units"]`.
+        Equations, most probable first; coefficients in the units of `posterior.units`.
 
     Raises:
         ConfigError: If `top` or `level` is out of range.
@@ -106,7 +106,7 @@ def equations(posterior: Posterior, *, top: int = 10, level: float = 0.9) -> tup
 
 
 def format_equations(ranked: Sequence[RankedEquation]) -> str:
-    """Write ranked equations as a table for people, with the intervals and units of the first below it."""
+    """Write ranked equations as a table, with the intervals and units of the first below it."""
     if not ranked:
         return "no equations"
     lines = ["rank  probability  log odds  complexity  equation"]
@@ -122,7 +122,7 @@ def format_equations(ranked: Sequence[RankedEquation]) -> str:
 
 
 def format_probability(value: float) -> str:
-    """Three digits, and no certainty that three digits would only pretend."""
+    """A probability with three digits, and never as 0 or 1."""
     return "> 0.999" if value > 1 - ROUNDING else "< 0.001" if value < ROUNDING else f"{value:.3f}"
 
 
@@ -167,8 +167,8 @@ def group_masses(posterior: Posterior) -> list[tuple[Group, float]]:
         descriptions = frozenset([frozenset([group.single]), *map(frozenset, group.replacements)])
         mass = float(probability[group.covers(spins, names)].sum())
         mass = min(1.0, max(mass, float(inclusion[group.single])))
-        is_alive = mass > MAJORITY or all(inclusion[m] > ALIVE for m in group.members)
-        if descriptions not in seen and is_alive:
+        is_supported = mass > MAJORITY or all(inclusion[m] > SUPPORTED for m in group.members)
+        if descriptions not in seen and is_supported:
             found.append((group, mass))
             seen.add(descriptions)
     return sorted(found, key=lambda pair: -pair[1])
@@ -182,39 +182,20 @@ def closed_form(
     shrinkage: float = 1.0,
     ridge: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Conditional posterior of the coefficients of one configuration under one g-prior or ridge.
-
-    Under a g-prior with shrinkage w = g / (1 + g) [zellner1986] the mean is w times the least-squares fit, the
-    covariance w (X'X)^-1 times the noise variance; under an isotropic slab X'X gains a ridge on unit columns. With the
-    inverse-gamma prior of the noise variance (pilot variance with the weight of the pilot rows), the coefficients are
-    Student t with pilot plus effective rows as degrees of freedom.
+    """Conditional posterior of the coefficients of one configuration, as `CoefficientPosterior` describes it.
 
     Args:
         statistics: The compressed rows.
         spins: Configuration, `[K]`, bool.
         level: Mass of the equal-tailed interval.
-        shrinkage: The factor w; 1 for large g.
+        shrinkage: Factor g / (1 + g) of a g-prior; 1 for large g.
         ridge: Added to the squared norm of unit columns; 0 for a g-prior.
 
     Returns:
         Mean, standard deviation, lower and upper end, each `[k]` for the k terms that are on, physical units.
     """
-    on = np.flatnonzero(spins)
-    scale = statistics.column_scale[on]
-    extra = np.sqrt(ridge) * np.eye(on.size)
-    columns = np.vstack([statistics.factor[:, on] / scale, extra])
-    target = np.append(statistics.factor[:, -1], np.zeros(on.size))
-    inverse = np.linalg.pinv(np.linalg.qr(columns, mode="r"), rcond=1e-12)
-    fit = np.linalg.lstsq(columns, target, rcond=1e-12)[0]
-    residual = float(np.sum((target - columns @ fit) ** 2))
-    quadratic = residual + (1 - shrinkage) * (statistics.energy - residual)
-    freedom = statistics.prior_rows + statistics.rows
-    total = statistics.prior_rows * statistics.prior_variance + quadratic
-    mean = shrinkage * fit / scale
-    spread = np.sqrt(shrinkage) * np.linalg.norm(inverse, axis=1) / scale
-    sd = spread * np.sqrt(total / max(freedom - 2, 1.0))
-    half = spread * np.sqrt(total / freedom) * stats.t.ppf(0.5 + level / 2, freedom)
-    return mean, sd, mean - half, mean + half
+    conditional = CoefficientPosterior.of(statistics, spins, shrinkage=shrinkage, ridge=ridge)
+    return conditional.mean, conditional.sd, *conditional.interval(level)
 
 
 def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds: float, level: float) -> RankedEquation:
@@ -225,8 +206,8 @@ def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds:
         mean, sd, lower, upper = _summarise(draws, weights / weights.sum(), level)
     else:
         count = 0.0
-        slab = {k: float(posterior.provenance[k]) for k in ("shrinkage", "ridge") if k in posterior.provenance}
-        mean, sd, lower, upper = closed_form(posterior.statistics, spins, level=level, **slab)
+        shrink, ridge = posterior.slab_effect
+        mean, sd, lower, upper = closed_form(posterior.statistics, spins, level=level, shrinkage=shrink, ridge=ridge)
     return RankedEquation(
         names=tuple(library.names[i] for i in on),
         probability=probability,
@@ -245,11 +226,11 @@ def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds:
 
 def unit_of(posterior: Posterior, term: Term) -> str:
     """Unit of the coefficient of a term in the units of the posterior, as `coefficient_unit` writes it."""
-    return coefficient_unit(term, posterior.library.target_term, dict(posterior.provenance.get("units", {})))
+    return coefficient_unit(term, posterior.library.target_term, dict(posterior.units))
 
 
 def effective_draws(weights: np.ndarray) -> float:
-    """How many equally weighted draws weigh as much, `[N]` -> dimensionless; 0 where there are none."""
+    """Effective number of draws with weights `[N]`, dimensionless; 0 where there are none."""
     relative = weights / top if (top := weights.max(initial=0.0)) else weights
     return float(relative.sum() ** 2 / np.sum(relative**2)) if top else 0.0
 

@@ -1,4 +1,4 @@
-"""Predicted frames + observed ones -> how well they were foretold, by horizon, beside what needs no law."""
+"""Forecast + observed frames -> scores by horizon, next to those of reference forecasts that need no equation."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Hashable
 from typing import Final
 
 import numpy as np
-import scipy.ndimage
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
+from bayespde.results.reference_forecasts import reference_forecasts
 
-# Last frames by which the velocity of what is seen is measured.
-LAST = 5
-# Of a finite number of draws: the next one is below with the probability that is asked for.
+# Quantiles of a finite number of draws that a further draw is below with the given probability.
 UNBIASED: Final = "weibull"
 SAME_TIME, SAME_PLACE = 1e-9, 1e-6
+# Scores -> what they are of, in a summary.
+FORECASTS = {"rmse": "forecast", "persistence": "persistence", "constant_velocity": "constant velocity"}
 
 
 def verify_forecast(
-    prediction: xr.Dataset,
+    forecast: xr.Dataset,
     observed: xr.DataArray,
     *,
     before: xr.DataArray | None = None,
@@ -28,143 +28,63 @@ def verify_forecast(
     is_noisy: bool = True,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Compare a prediction with the frames that came.
+    """Compare a forecast with the observed frames.
 
     Args:
-        prediction: What `forecast` returned.
-        observed: Frames at the times of the prediction, or at more; NaN pixels are left out.
-        before: Frames up to the start, best smooth ones, by which a prediction that knows no law is made: the last
-            frame stays, or moves on at constant velocity.
+        forecast: What `bayespde.forecast` returned.
+        observed: Frames at the times of the forecast, or at more; NaN pixels are ignored.
+        before: Frames up to the initial time, preferably smoothed, from which reference forecasts are made: the last
+            frame persists, or moves on at constant velocity.
         level: Probability of the bands, in (0, 1).
-        is_noisy: Whether the noise of a pixel is to be added to the draws; False where `observed` is free of noise.
+        is_noisy: Whether the noise of a pixel is added to the draws; False where `observed` is free of noise.
         seed: Of that noise.
 
     Returns:
-        Over `time`: `horizon`, since the start; `rmse` of the mean over draws, `persistence` and `constant_velocity`
-        (with `before`), in units of the field; `crps`, the continuous ranked probability score [gneiting2007] averaged
-        over pixels, in the same; `coverage`, share of pixels inside the bands; `width`, their mean width; `draws`, how
-        many draws had not ended.
+        Over `time`: `horizon`, since the initial time; `rmse` of the mean over draws, `persistence` and
+        `constant_velocity` (with `before`), in units of the field; `crps`, the continuous ranked probability score
+        [gneiting2007] averaged over pixels, in the same; `coverage`, share of pixels inside the bands; `width`, their
+        mean width; `draws`, the number of draws that have not diverged.
 
     Raises:
-        ConfigError: If the frames are not those that were predicted.
+        ConfigError: If the observed frames are not at the times and places of the forecast.
     """
-    name = prediction.attrs["field"]
-    drawn = prediction[name]
-    seen = observed_at(observed, drawn)
+    drawn = forecast[forecast.attrs["field"]]
+    frames = observed_at(observed, drawn)
     if not 0 < level < 1:
         raise ConfigError("The level is out of range.", got=level, wanted="0 < level < 1", fix="level=0.9")
     random = np.random.default_rng(seed)
-    noise = float(prediction.attrs["noise_scale"]) if is_noisy else 0.0
-    rows = [_score(drawn.values[:, k], frame, noise, level, random) for k, frame in enumerate(seen.values)]
-    found = {key: (("time",), np.array([row[key] for row in rows])) for key in rows[0]}
-    clock, begin = drawn["time"].values, float(prediction.attrs["start"])
+    noise = float(forecast.attrs["noise_scale"]) if is_noisy else 0.0
+    rows = [_score(drawn.values[:, k], frame, noise, level, random) for k, frame in enumerate(frames.values)]
+    found = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    clock, start = drawn["time"].values, float(forecast.attrs["initial_time"])
     if before is not None:
-        if set(before.dims) != set(drawn.dims[1:]) or not _same_places(before, drawn):
-            raise ConfigError(
-                "The frames before are on another grid.",
-                got=f"{dict(before.sizes)}",
-                wanted=f"the places of the prediction, {dict(drawn.isel(draw=0, drop=True).sizes)}",
-                fix="before=found.smooth.field",
-            )
-        before = before.transpose(*drawn.dims[1:])
-        for key, frames in _without_law(before, clock, str(prediction.attrs["boundary"])).items():
-            apart = (frames - seen.values).reshape(len(clock), -1)
-            found[key] = (("time",), np.sqrt(np.nanmean(apart**2, axis=1)))
-        begin = float(before["time"][-1])
-    found["horizon"] = (("time",), clock - begin)
+        expected = reference_forecasts(_before(before, drawn), clock, str(forecast.attrs["boundary"]))
+        found |= {name: _rmse(values, frames.values) for name, values in expected.items()}
+        start = float(before["time"][-1])
+    found["horizon"] = clock - start
     units = str(drawn.attrs.get("units", "1"))
-    return xr.Dataset(found, coords={"time": drawn["time"]}, attrs={"level": level, "units": units})
+    variables = {name: (("time",), values) for name, values in found.items()}
+    return xr.Dataset(variables, coords={"time": drawn["time"]}, attrs={"level": level, "units": units})
 
 
 def format_scores(scores: xr.Dataset) -> str:
     """Root mean square errors over all times, and coverage, in a line."""
-    names = {"rmse": "the law", "persistence": "the last frame", "constant_velocity": "constant velocity"}
-    came = scores.isel(time=np.flatnonzero(np.isfinite(scores["rmse"].values)))
-    if not came.sizes["time"]:
-        return "no draw came to any of the times"
-    parts = [f"{text} {np.sqrt(np.mean(came[name].values ** 2)):.3g}" for name, text in names.items() if name in scores]
-    cover, level = float(came["coverage"].mean()), scores.attrs["level"]
-    ends = came.sizes["time"] < scores.sizes["time"]
-    until = f" until {float(came['time'][-1]):.4g}, where draws end" if ends else ""
+    reached = scores.isel(time=np.flatnonzero(np.isfinite(scores["rmse"].values)))
+    if not reached.sizes["time"]:
+        return "all draws diverged before the first time"
+    names = [name for name in FORECASTS if name in scores]
+    parts = [f"{FORECASTS[name]} {np.sqrt(np.mean(reached[name].values ** 2)):.3g}" for name in names]
+    cover, level = float(reached["coverage"].mean()), scores.attrs["level"]
+    is_cut = reached.sizes["time"] < scores.sizes["time"]
+    until = f" until {float(reached['time'][-1]):.4g}, when the last draw diverged" if is_cut else ""
     inside = f"{cover:.0%} of pixels inside their {level:.0%} bands"
     return f"root mean square error{until}: {', '.join(parts)}; {inside}"
-
-
-def track_front(frames: xr.DataArray, *, level: float | None = None, dim: str = "x") -> xr.DataArray:
-    """Where a front stands: the first crossing of a level along a dimension, between pixels.
-
-    Args:
-        frames: Any dims, `dim` among them.
-        level: Half way between the largest and the smallest value if absent.
-        dim: Along which.
-
-    Returns:
-        Without `dim`, in its unit; NaN where nothing crosses.
-    """
-    values = np.moveaxis(frames.values, frames.get_axis_num(dim), -1)
-    middle = (np.nanmin(values) + np.nanmax(values)) / 2 if level is None else level
-    above = values > middle
-    known = np.isfinite(values)
-    crosses = (above[..., 1:] != above[..., :-1]) & known[..., 1:] & known[..., :-1]
-    first = crosses.argmax(axis=-1)[..., None]
-    a, b = (np.take_along_axis(values, first + k, axis=-1)[..., 0] for k in (0, 1))
-    place = frames[dim].values
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = (middle - a) / (b - a)
-    found = place[first[..., 0]] + share * np.diff(place)[first[..., 0]]
-    found = np.where(crosses.any(axis=-1), found, np.nan)
-    dims = [d for d in frames.dims if d != dim]
-    coords = {d: frames[d] for d in dims if d in frames.coords}
-    return xr.DataArray(found, dims=dims, coords=coords, attrs={"units": frames[dim].attrs.get("units", "1")})
-
-
-def verify_front_position(
-    prediction: xr.Dataset, observed: xr.DataArray, *, crossing: float | None = None, dim: str = "x", level: float = 0.9
-) -> xr.Dataset:
-    """Compare predicted and observed positions of a front.
-
-    Args:
-        prediction: What `forecast` returned.
-        observed: Frames at the times of the prediction; best smooth ones, as noise moves crossings.
-        crossing: Level that defines the front; half way between the extremes of `observed` if absent.
-        dim: Along which it is sought.
-        level: Probability of the bands.
-
-    Returns:
-        Over `time`: `observed`, `predicted` (mean over draws), `lower`, `upper`, unit of `dim`, averaged over the other
-        dims; `coverage`, share of positions inside the band of their own; `rmse`.
-    """
-    drawn = prediction[prediction.attrs["field"]]
-    seen = observed_at(observed, drawn)
-    crossing = float(seen.max() + seen.min()) / 2 if crossing is None else crossing
-    stands = track_front(seen, level=crossing, dim=dim)
-    each = track_front(drawn, level=crossing, dim=dim)
-    low, high = band(each, level)
-    others = [d for d in stands.dims if d != "time"]
-    known = stands.notnull()
-    inside = ((stands >= low) & (stands <= high)).where(known)
-    middle = each.mean("draw")
-    return xr.Dataset(
-        {
-            "observed": stands.mean(others),
-            "predicted": middle.mean(others),
-            "lower": low.mean(others),
-            "upper": high.mean(others),
-            "coverage": inside.mean(others),
-            "rmse": np.sqrt(((middle - stands) ** 2).mean(others)),
-        },
-        attrs={"level": level, "crossing": crossing, "units": stands.attrs["units"]},
-    )
 
 
 def band(draws: xr.DataArray, level: float) -> tuple[xr.DataArray, xr.DataArray]:
     """Lower and upper end, over all dims but `draw`, between which one more draw is with a probability of `level`."""
     low, high = draws.quantile(_ends(level), "draw", skipna=True, method=UNBIASED).drop_vars("quantile")
     return low, high
-
-
-def _ends(level: float) -> list[float]:
-    return [(1 - level) / 2, (1 + level) / 2]
 
 
 def observed_at(observed: xr.DataArray, drawn: xr.DataArray) -> xr.DataArray:
@@ -175,23 +95,23 @@ def observed_at(observed: xr.DataArray, drawn: xr.DataArray) -> xr.DataArray:
     """
     dims: tuple[Hashable, ...] = drawn.dims[1:]
     clock = drawn["time"].values
-    same = set(observed.dims) == set(dims)
-    if same:
-        seen = observed.transpose(*dims)
-        nearest = np.abs(seen["time"].values[:, None] - clock).argmin(axis=0)
-        apart = np.abs(seen["time"].values[nearest] - clock).max()
-        same = apart <= SAME_TIME * max(np.abs(clock).max(), 1e-300) and _same_places(seen, drawn)
-    if not same:
+    is_same = set(observed.dims) == set(dims)
+    if is_same:
+        frames = observed.transpose(*dims)
+        nearest = np.abs(frames["time"].values[:, None] - clock).argmin(axis=0)
+        apart = np.abs(frames["time"].values[nearest] - clock).max()
+        is_same = apart <= SAME_TIME * max(np.abs(clock).max(), 1e-300) and _is_same_grid(frames, drawn)
+    if not is_same:
         raise ConfigError(
-            "The observed frames are not those that were predicted.",
+            "The observed frames are not at the times and places of the forecast.",
             got=f"{dict(observed.sizes)}",
-            wanted=f"frames at the predicted times, {dict(drawn.isel(draw=0, drop=True).sizes)}",
-            fix="predict at the times of the frames, times=observed['time'], and do not move or cut them",
+            wanted=f"frames at the times of the forecast, {dict(drawn.isel(draw=0, drop=True).sizes)}",
+            fix="forecast at the times of the frames, times=observed['time'], and do not move or crop them",
         )
-    return seen.isel(time=nearest)
+    return frames.isel(time=nearest)
 
 
-def _same_places(one: xr.DataArray, other: xr.DataArray) -> bool:
+def _is_same_grid(one: xr.DataArray, other: xr.DataArray) -> bool:
     """Whether both have the same points of space."""
     return all(
         one.sizes[d] == other.sizes[d]
@@ -200,22 +120,48 @@ def _same_places(one: xr.DataArray, other: xr.DataArray) -> bool:
     )
 
 
+def _before(before: xr.DataArray, drawn: xr.DataArray) -> xr.DataArray:
+    """The frames before the forecast, their dims in the order of the draws.
+
+    Raises:
+        ConfigError: If they are on another grid.
+    """
+    if set(before.dims) != set(drawn.dims[1:]) or not _is_same_grid(before, drawn):
+        raise ConfigError(
+            "The frames before are on another grid.",
+            got=f"{dict(before.sizes)}",
+            wanted=f"the grid of the forecast, {dict(drawn.isel(draw=0, drop=True).sizes)}",
+            fix="before=found.smooth.field",
+        )
+    return before.transpose(*drawn.dims[1:])
+
+
+def _rmse(expected: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """Root mean square error of frames `[time, *space]` over the pixels that were observed, `[time]`."""
+    apart = (expected - frames).reshape(len(frames), -1)
+    return np.asarray(np.sqrt(np.nanmean(apart**2, axis=1)))
+
+
+def _ends(level: float) -> list[float]:
+    return [(1 - level) / 2, (1 + level) / 2]
+
+
 def _score(
     draws: np.ndarray, frame: np.ndarray, noise: float, level: float, random: np.random.Generator
 ) -> dict[str, float]:
-    """Scores of one frame by the draws `[draws, *space]` that have come so far."""
+    """Scores of one frame by the draws `[draws, *space]` that have not diverged."""
     kept = draws.reshape(len(draws), -1)
     kept = kept[np.isfinite(kept).all(axis=1)]
-    seen = ~np.isnan(frame.ravel())
-    if not len(kept) or not seen.any():
+    observed = ~np.isnan(frame.ravel())
+    if not len(kept) or not observed.any():
         return dict.fromkeys(("rmse", "crps", "coverage", "width"), math.nan) | {"draws": len(kept)}
-    kept, truth = kept[:, seen], frame.ravel()[seen]
+    kept, truth = kept[:, observed], frame.ravel()[observed]
     rmse = float(np.sqrt(np.mean((kept.mean(axis=0) - truth) ** 2)))
-    shown = np.sort(kept + noise * random.standard_normal(kept.shape) if noise else kept, axis=0)
-    low, high = np.quantile(shown, _ends(level), axis=0, method=UNBIASED)
+    noisy = np.sort(kept + noise * random.standard_normal(kept.shape) if noise else kept, axis=0)
+    low, high = np.quantile(noisy, _ends(level), axis=0, method=UNBIASED)
     return {
         "rmse": rmse,
-        "crps": float(np.mean(_crps(shown, truth))),
+        "crps": float(np.mean(_crps(noisy, truth))),
         "coverage": float(np.mean((truth >= low) & (truth <= high))),
         "width": float(np.mean(high - low)),
         "draws": len(kept),
@@ -223,30 +169,8 @@ def _score(
 
 
 def _crps(ordered: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Of sorted draws `[m, n]`, without the bias of their finite number: mean distance less half of that of pairs."""
+    """Of sorted draws `[m, n]`, unbiased in m: mean distance from the truth less half of that between draws."""
     m = len(ordered)
     away = np.abs(ordered - truth).mean(axis=0)
     weights = 2 * np.arange(1, m + 1) - m - 1
     return np.asarray(away - (weights @ ordered) / max(m * (m - 1), 1))
-
-
-def _without_law(before: xr.DataArray, clock: np.ndarray, boundary: str) -> dict[str, np.ndarray]:
-    """Frames `[time, *space]` that stay, and that move on as those before moved."""
-    if before.sizes["time"] < 2:
-        raise ConfigError(
-            "A velocity needs frames.",
-            got="1 frame before",
-            wanted="two or more",
-            fix="before=field.isel(time=slice(-5, None))",
-        )
-    last, times = before.values[-1], before["time"].values
-    recent = before.isel(time=slice(-LAST, None))
-    steps = [float(np.diff(before[d].values).mean()) for d in before.dims[1:]]
-    change = np.gradient(recent.values, recent["time"].values, axis=0)
-    slopes = [np.gradient(recent.values, step, axis=a) for a, step in enumerate(steps, start=1)]
-    design = np.stack([s.ravel() for s in slopes], axis=1)
-    kept = np.isfinite(design).all(axis=1) & np.isfinite(change.ravel())
-    velocity = -np.linalg.lstsq(design[kept], change.ravel()[kept], rcond=None)[0]
-    mode = "grid-wrap" if boundary == "periodic" else "nearest"
-    moved = [scipy.ndimage.shift(last, velocity * (t - times[-1]) / steps, order=1, mode=mode) for t in clock]
-    return {"persistence": np.broadcast_to(last, (len(clock), *last.shape)), "constant_velocity": np.stack(moved)}

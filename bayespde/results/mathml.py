@@ -19,7 +19,7 @@ TIMES = "<mo>&InvisibleTimes;</mo>"
 
 def term_mathml(expression: sympy.Expr) -> str:
     """The inside of a `math` element; every letter of a subscript is a variable of its own."""
-    # The printer writes names as they are.
+    # The printer does not escape names.
     harmless = {s: sympy.Symbol(escape(s.name)) for s in expression.free_symbols if escape(s.name) != s.name}
     written = str(sympy.mathml(expression.xreplace(harmless), printer="presentation")).replace(
         TIMES, f"{TIMES}<mspace width='0.12em'></mspace>"

@@ -1,4 +1,4 @@
-"""Posterior -> the Pareto front: complexity against the error on blocks that the fit has not seen."""
+"""Posterior -> the Pareto front of complexity and leave-one-block-out error."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from bayespde.core.equation import format_sum
 from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.posterior import Posterior
 from bayespde.core.statistics import SufficientStatistics
+from bayespde.core.triangular import triangular_factor
 
 MAXIMUM_PER_SIZE = 8
 RANK_TOLERANCE = 1e-12
 
 
 def pareto_front(posterior: Posterior, *, maximum_terms: int = 8) -> xr.Dataset:
-    """Weigh the candidates' complexity against their leave-one-block-out error.
+    """Compare candidate equations by complexity and leave-one-block-out error.
 
     Candidates: the empty equation, every single term, the most probable configurations of every size, and every
     submodel of the most probable one. For each block the coefficients are refitted by least squares to the joined
     triangular factor of the other blocks, so nothing depends on the size of the video.
 
-    Blocks are consecutive whitened rows. Test functions of neighbouring blocks overlap, and the covariance was fixed
-    at a pilot that has seen all rows: where the noise model is wrong the error is optimistic.
+    Blocks are consecutive whitened rows. Test functions of neighbouring blocks overlap, and the covariance was fixed at
+    a linearisation point that depends on all rows: where the noise model is wrong the error is optimistic.
 
     Args:
         posterior: What sampling or enumeration returned.
@@ -33,8 +34,8 @@ def pareto_front(posterior: Posterior, *, maximum_terms: int = 8) -> xr.Dataset:
         `cross_validated_error` with `cross_validated_error_sd` (between blocks), all root mean squares
         relative to the target; `text`, `names`, `probability` (NaN where unknown), `on_front`, `selected`
         (the most probable); over `equation, term`: `spin` and `coefficient` (least squares, physical
-        units). Attributes `probability_on_front` and `probability_listed`: what of the posterior the front
-        and the candidates hold.
+        units). Attributes `probability_on_front` and `probability_listed`: posterior mass of the front and
+        of all candidates.
 
     Raises:
         ConfigError: If `maximum_terms` is below 1.
@@ -73,7 +74,9 @@ def cross_validate(statistics: SufficientStatistics, spins: np.ndarray) -> np.nd
         )
     scale = np.append(statistics.column_scale, 1.0)
     scaled = statistics.factors / scale
-    others = np.stack([_join(np.delete(scaled, b, axis=0)) for b in range(statistics.blocks)])
+    size = scaled.shape[-1]
+    rows = (np.delete(scaled, b, axis=0).reshape(-1, size) for b in range(statistics.blocks))
+    others = np.stack([triangular_factor(r) for r in rows])
     errors = np.empty((len(spins), statistics.blocks))
     for row, configuration in enumerate(spins):
         on = np.flatnonzero(configuration)
@@ -84,7 +87,7 @@ def cross_validate(statistics: SufficientStatistics, spins: np.ndarray) -> np.nd
 
 
 def non_dominated(complexity: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Which points no other point beats: not larger in both and smaller in one. `[N]`, bool."""
+    """Points that no other point dominates, by being at most as large in both and smaller in one. `[N]`, bool."""
     order = np.lexsort((error, complexity))
     best = np.minimum.accumulate(error[order])
     before = np.append(np.inf, best[:-1])
@@ -131,7 +134,7 @@ def _candidates(posterior: Posterior, maximum_terms: int) -> tuple[np.ndarray, n
     chosen: dict[bytes, tuple[np.ndarray, float]] = {}
     per_size = np.zeros(terms + 1, dtype=int)
     known = {s.tobytes(): float(p) for s, p in zip(spins, probability, strict=True)}
-    # The most probable one is a candidate however many terms it has.
+    # The most probable one is a candidate whatever its number of terms.
     within = spins[(spins.sum(axis=1) <= maximum_terms) | (np.arange(len(spins)) == 0)]
     extra = np.vstack([np.zeros((1, terms), dtype=bool), np.eye(terms, dtype=bool), _submodels(within)])
     for configuration in within:
@@ -146,7 +149,7 @@ def _candidates(posterior: Posterior, maximum_terms: int) -> tuple[np.ndarray, n
 
 
 def _submodels(within: np.ndarray) -> np.ndarray:
-    """Every submodel of the first configuration, `[2^k, K]`; beyond ten terms those that lack one term."""
+    """Every submodel of the first configuration, `[2^k, K]`; of more than ten terms, those that lack one term."""
     if not len(within):
         return np.zeros((0, within.shape[1]), dtype=bool)
     best = within[0]
@@ -159,13 +162,6 @@ def _submodels(within: np.ndarray) -> np.ndarray:
     nested = np.zeros((len(patterns), best.size), dtype=bool)
     nested[:, on] = patterns.astype(bool)
     return nested
-
-
-def _join(factors: np.ndarray) -> np.ndarray:
-    """One triangular factor of several; zero rows keep the shape where there are few rows."""
-    size = factors.shape[-1]
-    triangle = np.linalg.qr(factors.reshape(-1, size), mode="r")
-    return np.vstack([triangle, np.zeros((size - len(triangle), size))])
 
 
 def _described(dataset: xr.Dataset) -> xr.Dataset:

@@ -1,4 +1,4 @@
-"""Posterior -> what it would be under a stronger or weaker prior, and with more or less data, without new sampling."""
+"""Posterior -> its sensitivity to powers of the prior and of the likelihood, without new sampling."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.posterior import Posterior
 
 POWERS = (0.5, 2.0)
@@ -18,18 +17,17 @@ def power_scaling_sensitivity(posterior: Posterior, *, powers: Sequence[float] =
     """Inclusion probabilities under powers of the complexity prior, and of the likelihood [kallioinen2024].
 
     The posterior is proportional to prior times likelihood; here one of the two is raised to a power. A power of 2 of
-    the prior squares the odds that it gives every term, a power of 2 of the likelihood is the same video once more. A
-    term whose probability moves with the prior and hardly with the likelihood is there, or not, because the prior says
-    so.
+    the prior squares the prior odds of every term; a power of 2 of the likelihood counts the data twice. A term whose
+    probability changes with the prior and hardly with the likelihood is determined by the prior.
 
     Args:
-        posterior: What sampling or enumeration returned: all configurations it holds are weighted anew.
+        posterior: What sampling or enumeration returned: all configurations it holds are reweighted.
         powers: Positive.
 
     Returns:
         Over `term`: `inclusion`; `prior` and `likelihood`, change of the probability as the power of that part is
         doubled, to first order. Over `part, power, term`: `scaled`, the probabilities under each power, among the
-        configurations that the posterior holds; `held` is their share of it.
+        configurations that the posterior holds; `held` is their posterior mass.
 
     Raises:
         ConfigError: If a power is not positive and finite.
@@ -59,7 +57,7 @@ def power_scaling_sensitivity(posterior: Posterior, *, powers: Sequence[float] =
 
 def _log_parts(posterior: Posterior, spins: np.ndarray, probability: np.ndarray) -> dict[str, np.ndarray]:
     """Log prior and log likelihood of configurations up to constants, `[N]` each."""
-    prior = PairwiseSpins.from_record(posterior.provenance["prior"]).log_density(spins)
+    prior = posterior.known_prior().log_density(spins)
     return {"prior": prior, "likelihood": np.log(probability) - prior}
 
 

@@ -1,4 +1,4 @@
-"""Posterior -> which sets of terms hold its mass, by run, and which terms come together or replace each other."""
+"""Posterior -> its most probable models, by run, and the joint inclusion probabilities of pairs of terms."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import xarray as xr
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 
-# Standard deviation of a spin below which it is rounding.
+# Standard deviation of a spin below which it is a rounding error.
 CERTAIN = 1e-6
 
 
 def top_models(posterior: Posterior, *, top: int = 10) -> xr.Dataset:
-    """List the most probable configurations, and how the runs found them.
+    """List the most probable configurations, with their shares in every run.
 
     Args:
         posterior: What sampling or enumeration returned.
-        top: How many configurations at most.
+        top: Largest number of configurations.
 
     Returns:
         Over `configuration`, most probable first: `names`, `size`, `probability` (exact where enumeration ran, else
         the share of the particles), `cumulated`, `standard_error` (of that share, between runs; NaN for one run) and
         `distinct_ancestors` (particles of the first stage, over all runs, from which those that hold it descend: few
-        means that they are few draws); over `configuration, term`: `spin`; over `run, configuration`: `share` of the
-        particles. The attribute `captured` is the mass of all that are listed.
+        ancestors mean few independent draws); over `configuration, term`: `spin`; over `run, configuration`: `share` of
+        the particles. The attribute `captured` is the mass of all that are listed.
 
     Raises:
         ConfigError: If `top` is below 1.
@@ -56,14 +56,14 @@ def top_models(posterior: Posterior, *, top: int = 10) -> xr.Dataset:
 
 
 def joint_inclusion(posterior: Posterior) -> xr.Dataset:
-    """How often two terms are in the equation together, and whether more or less often than by chance.
+    """Joint inclusion probabilities of pairs of terms, and the correlations of their spins.
 
     Args:
         posterior: What sampling or enumeration returned.
 
     Returns:
         Over `term, other`: `probability` that both are in, on the diagonal that of the term alone; `correlation` of
-        the two spins: -1 where one stands in for the other, +1 where they come together, NaN where one is certain.
+        the two spins: -1 where one replaces the other, +1 where they are included together, NaN where one is certain.
         Both among the configurations that the posterior holds.
     """
     spins, probability = posterior.configurations()

@@ -1,17 +1,24 @@
-"""TARGET -> PARTICLES: tempered sequential Monte Carlo over spins, and the enumeration that checks it."""
+"""TARGET -> PARTICLES: tempered sequential Monte Carlo over spins (inclusion indicators), and exact enumeration.
 
-from bayespde.smc.base import Kernel, LinearTarget, Moves, SMCConfig, SMCInfo, SMCState, Target
+A `Target` gives log prior and log likelihood of configurations; a `LinearTarget` also the factor that compiled code
+reads. `init` draws an `SMCState` at inverse temperature 0, `step` takes it to the next one by a `Kernel` and reports an
+`SMCInfo`, and `run` repeats that up to 1: a `Run`. Before it, `pilot_run` replaces the prior by a tuned reference, on a
+`GeometricPath`. `run_all` makes independent runs, `run_chains` tempered Gibbs chains: both return `Runs`.
+`enumerate_exact` returns the `ExactTable` of a small target. Moves are in kernels/, branch and bound in enumeration/.
+"""
+
+from bayespde.smc.base import Kernel, LinearTarget, Moves, SMCInfo, SMCState, Target
 from bayespde.smc.collect import Run, Runs, log_mean_exp
-from bayespde.smc.enumeration.enumerate import ExactResult, enumerate_exact
+from bayespde.smc.config import SMCConfig, TemperedGibbsConfig
+from bayespde.smc.enumeration.enumerate import enumerate_exact
 from bayespde.smc.geometric_path import GeometricPath
-from bayespde.smc.kernels.gibbs import GibbsFlips
-from bayespde.smc.kernels.locally_balanced import LocallyBalancedJumps
-from bayespde.smc.run import pilot_run, run, run_all
-from bayespde.smc.step import init, make_kernel, step
-from bayespde.smc.tempered_gibbs import TemperedGibbsConfig, run_chains
+from bayespde.smc.kernels import GibbsFlips, LocallyBalancedJumps, make_kernel
+from bayespde.smc.pilot import pilot_run
+from bayespde.smc.run import run, run_all
+from bayespde.smc.step import init, step
+from bayespde.smc.tempered_gibbs import run_chains
 
 __all__ = [
-    "ExactResult",
     "GeometricPath",
     "GibbsFlips",
     "Kernel",

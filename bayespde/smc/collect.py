@@ -1,4 +1,4 @@
-"""Finished runs -> arrays by run: equally weighted configurations, and three estimates of inclusion."""
+"""Finished runs -> arrays by run: equally weighted configurations, and three estimates of inclusion probabilities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bayespde.core.distinct import distinct
 from bayespde.smc.base import SMCState
 
 HISTORY = (
-    "temperature",
+    "inverse_temperature",
     "ess",
     "flip_rate",
     "sweeps",
@@ -18,7 +18,7 @@ HISTORY = (
     "correlation",
     "distinct_particles",
     "distinct_ancestors",
-    "log_evidence_increment",
+    "log_marginal_likelihood_increment",
 )
 
 
@@ -26,12 +26,13 @@ class Run(NamedTuple):
     """One run of the sampler.
 
     Attributes:
-        state: Particles at temperature 1, in the order of their ancestors.
+        state: Particles at inverse temperature 1, in the order of their ancestors.
         stages: History by name, each `[S]`, float64.
         rao_blackwell: Mean conditional probability of each spin over the final passes, `[K]`, float64.
-        models_enumerated: Distinct configurations held by particles at temperature 1, after any round, `[N, K]`, bool.
+        visited: Distinct configurations of particles at inverse temperature 1, after any pass, `[N, K]`, bool.
         log_mass: Their log prior plus log likelihood, `[N]`, float64.
-        likelihood_error: Largest difference in nats between the likelihoods that the kernel kept and those computed anew.
+        likelihood_error: Largest difference in nats between the likelihoods that the kernel updated and those computed
+            anew.
     """
 
     state: SMCState
@@ -50,16 +51,17 @@ class Runs(NamedTuple):
         log_prior: `[R, P]`, float64.
         log_likelihood: `[R, P]`, float64.
         log_evidence: `[R]`, float64.
-        eve_index: Draw at the start from which each particle descends, `[R, P]`, int64.
+        eve_index: Index of the initial draw from which each particle descends, `[R, P]`, int64 [lee2018].
         stages: History by name, each `[R, S]`, float64, NaN after a run's last stage.
         estimates: Inclusion probabilities by estimator, each `[R, K]`: `frequency` (share of particles),
             `rao_blackwell` (mean conditional probability), `renormalised` (exact masses of the visited
             configurations).
-        captured_mass: Posterior mass of the configurations that each run visited, by the pooled evidence, or by what
-            all runs together visited where that is more, `[R]`. With the true evidence the renormalised estimate
-            is off by at most one minus this.
+        captured_mass: Posterior mass of the configurations that each run visited, relative to the pooled evidence or,
+            if that is more, to the mass that all runs together visited, `[R]`. With the true evidence the renormalised
+            estimate is off by at most one minus this.
         captured_mass_lower: The same with two standard errors added to the pooled evidence, `[R]`; NaN for one run.
-        likelihood_error: Largest difference in nats between the likelihoods that each run kept and those computed anew, `[R]`.
+        likelihood_error: Largest difference in nats between the likelihoods that each run updated and those computed
+            anew, `[R]`.
         complete: Whether all runs that were asked for have finished.
     """
 
@@ -77,7 +79,7 @@ class Runs(NamedTuple):
 
 
 def collect(runs: list[Run], *, complete: bool = True) -> Runs:
-    """Put finished runs together; `complete` says whether they are all that were asked for."""
+    """Stack finished runs; `complete` tells whether they are all that were asked for."""
     log_evidence = np.array([r.state.log_evidence for r in runs])
     log_visited = np.array([np.logaddexp.reduce(r.log_mass) for r in runs])
     shares = [np.exp(r.log_mass - mass) for r, mass in zip(runs, log_visited, strict=True)]
@@ -104,21 +106,21 @@ def collect(runs: list[Run], *, complete: bool = True) -> Runs:
 
 
 def log_mean_exp(values: np.ndarray) -> float:
-    """Log of the mean of `exp(values)`: how evidences of independent runs are pooled."""
+    """Log of the mean of `exp(values)`, which pools the evidences of independent runs."""
     return float(np.logaddexp.reduce(values) - np.log(len(values)))
 
 
 def _captured(runs: list[Run], log_evidence: np.ndarray, log_visited: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mass that each run visited as a share of the evidence, and its lower bound, `[R]` each; NaN without evidence."""
+    """Mass that each run visited as a share of the evidence, and its lower value, `[R]` each; NaN without evidence."""
     if np.isnan(log_evidence).any():
         return np.full(len(runs), np.nan), np.full(len(runs), np.nan)
     masses = np.concatenate([r.log_mass for r in runs])
-    # the evidence cannot be less than what has been seen of it
-    seen = np.logaddexp.reduce(masses[distinct(np.concatenate([r.visited for r in runs])).first])
+    # the evidence is at least the mass of the union of all visited configurations
+    union = np.logaddexp.reduce(masses[distinct(np.concatenate([r.visited for r in runs])).first])
     ratio = np.exp(log_evidence - log_evidence.max())
     error = ratio.std(ddof=1) / np.sqrt(len(ratio)) if len(ratio) > 1 else np.nan
     pooled, high = log_mean_exp(log_evidence), np.log(ratio.mean() + 2 * error) + log_evidence.max()
-    return np.exp(log_visited - np.maximum(pooled, seen)), np.exp(log_visited - np.maximum(high, seen))
+    return np.exp(log_visited - np.maximum(pooled, union)), np.exp(log_visited - np.maximum(high, union))
 
 
 def _padded(stages: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -1,8 +1,8 @@
-"""Log weights -> ancestors: four schemes with one face, all unbiased [chopinpapaspiliopoulos2020]."""
+"""Log weights -> ancestors: four unbiased schemes with one signature [chopinpapaspiliopoulos2020]."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -17,10 +17,10 @@ class Scheme(Protocol):
 
 
 def systematic(log_weights: torch.Tensor, *, generator: torch.Generator, count: int | None = None) -> torch.Tensor:
-    """One uniform number shifts a regular comb over the cumulated weights.
+    """One uniform number shifts a regular grid over the cumulated weights.
 
     Args:
-        log_weights: Unnormalised, `[P]`, float64; -inf for particles that must die.
+        log_weights: Unnormalised, `[P]`, float64; -inf for particles without weight.
         generator: Source of randomness.
         count: Number of ancestors; P if None.
 
@@ -46,9 +46,9 @@ def multinomial(log_weights: torch.Tensor, *, generator: torch.Generator) -> tor
 
 
 def residual(log_weights: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
-    """`floor(P w)` copies for certain, the rest multinomially; arguments and result as in `systematic`."""
+    """`floor(P w)` certain copies, the rest multinomially; arguments and result as in `systematic`."""
     expected = _weights(log_weights) * len(log_weights)
-    # a share that is whole up to rounding must not lose a copy
+    # an expected count that is an integer up to rounding must not lose a copy
     certain = torch.floor(expected + 1e-9)
     rest = (expected - certain).clamp(min=0)
     copies = certain.to(torch.int64)
@@ -72,7 +72,7 @@ def _invert(weights: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
     return found.clamp(max=last)
 
 
-SCHEMES: Mapping[str, Callable[..., torch.Tensor]] = {
+SCHEMES: Mapping[str, Scheme] = {
     "systematic": systematic,
     "stratified": stratified,
     "residual": residual,

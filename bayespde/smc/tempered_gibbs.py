@@ -1,17 +1,16 @@
-"""Target -> weighted chains: tempered Gibbs sampling, an engine that shares no idea with tempering or resampling.
+"""Linear target -> weighted chains: tempered Gibbs sampling, an engine without tempering schedule or resampling.
 
 A spin is chosen in proportion to `eta / p`, with p the conditional probability of its present value, and flipped for
-certain: spins that sit uneasily move first. The chain visits a configuration in proportion to its posterior times the
-sum Z of those numbers, so every visit weighs `1 / Z` [zanellaroberts2019]. With `eta = p(up) + exploration / K` the
+certain: spins in improbable states move first. The chain visits a configuration in proportion to its posterior times
+the sum Z of those numbers, so every visit weighs `1 / Z` [zanellaroberts2019]. With `eta = p(up) + exploration / K` the
 effort goes to terms that may be in the equation. All of it is computed from log odds; formed as one minus the other, p
-would be zero for log odds above 37, and the weights wrong. There is no evidence, and no tempering that could carry a
-chain from one mode to another: it is for checking, and for posteriors that are rugged but of one piece.
+would be zero for log odds above 37, and the weights wrong. The engine gives no evidence, and nothing carries a chain
+between separated modes: it checks other engines, and serves posteriors without such modes.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -22,61 +21,46 @@ from tqdm import tqdm
 from bayespde.core.distinct import distinct_words
 from bayespde.core.errors import ConfigError
 from bayespde.core.random import spawn_seeds, torch_generator
-from bayespde.smc.base import LinearTarget, SMCState, Target, check_counts
+from bayespde.smc.base import LinearTarget, SMCState, Target
 from bayespde.smc.collect import Run, Runs, collect
+from bayespde.smc.config import TemperedGibbsConfig
 from bayespde.smc.kernels.evidence_table import tabulate
 from bayespde.smc.kernels.factorisation import build
 from bayespde.smc.kernels.jumps import choose, flip
-from bayespde.smc.kernels.layout import FULL, LOG_LIKELIHOOD, Active, FactorisedRows, make_active, make_problem
-from bayespde.smc.kernels.neighbour_odds import Tempered, barker, compact_couplings, log_odds, refresh
+from bayespde.smc.kernels.layout import (
+    LOG_LIKELIHOOD,
+    OVERFLOW,
+    ActiveSet,
+    FactorisedRows,
+    factorised_rows,
+    make_active_set,
+)
+from bayespde.smc.kernels.neighbour_odds import (
+    TemperedTarget,
+    barker,
+    compact_couplings,
+    log_odds,
+    refresh,
+)
 from bayespde.smc.kernels.stream import advance, uniform
 from bayespde.smc.resampling import systematic
 from bayespde.smc.run import finish_all
 
-PORTION = 1000
-REBUILD_AFTER = 200
+PART = 1000
+REFACTOR_AFTER = 200
 FIRST_CAP = 64
-TRIES = 100
-
-
-@dataclass(frozen=True)
-class TemperedGibbsConfig:
-    """Settings of tempered Gibbs sampling.
-
-    Attributes:
-        steps: Flips per chain that count.
-        burn_in: Flips before them, as a fraction of `steps`.
-        runs: Number of independent chains; the first starts from the empty configuration, the others from the prior.
-        particles: Equally weighted draws that are kept of each chain.
-        exploration: Weight of terms that are unlikely to be in the equation.
-    """
-
-    steps: int = 20000
-    burn_in: float = 0.1
-    runs: int = 4
-    particles: int = 2048
-    exploration: float = 5.0
-
-    def __post_init__(self) -> None:
-        check_counts(self, {"steps": 1, "runs": 1, "particles": 1})
-        if not (0 <= self.burn_in < math.inf and 0 < self.exploration < math.inf):
-            raise ConfigError(
-                "A setting of tempered Gibbs sampling is out of range.",
-                got=f"burn_in={self.burn_in!r}, exploration={self.exploration!r}",
-                wanted="burn_in >= 0 and exploration > 0",
-                fix="TemperedGibbsConfig()",
-            )
+PRIOR_TRIES = 100
 
 
 class _Chain(NamedTuple):
-    """What a walk writes.
+    """Part of a chain, as the compiled walk writes it.
 
     Attributes:
-        words: Configuration at each visit, one bit a column, `[J, words]`, uint64, canonical order.
+        words: Configuration at each visit, one bit per column, `[J, words]`, uint64, canonical order.
         log_weight: `[J]`.
         log_likelihood: `[J]`.
         conditional: Weighted sum of the conditional probabilities of being up, `[K]`.
-        total: Log of the unit of those weights, their sum, largest drift seen, `[3]`.
+        total: Log of the unit of those weights, their sum, largest error of an updated log likelihood, `[3]`.
     """
 
     words: np.ndarray
@@ -87,23 +71,28 @@ class _Chain(NamedTuple):
 
 
 def run_chains(
-    target: Target, *, config: TemperedGibbsConfig | None = None, seed: int, progress: bool = False, workers: int = 1
+    target: Target,
+    *,
+    config: TemperedGibbsConfig | None = None,
+    seed: int,
+    progress: bool = False,
+    workers: int | None = None,
 ) -> Runs:
-    """Run independent chains; the result is the same however many of them work at a time.
+    """Run independent chains; the result is the same however many of them run at a time.
 
     Args:
         target: What to sample, a `LinearTarget`.
         config: Settings; the defaults if None.
         seed: Non-negative integer from which every chain's generator is spawned.
         progress: Show a progress bar.
-        workers: Number of threads.
+        workers: Chains at a time, `config.workers` if None.
 
     Returns:
         The chains in the form of sequential Monte Carlo runs: equally weighted draws, in the order of the chain, and
         the estimates; `log_evidence` and `captured_mass` are NaN, and there are no stages.
 
     Raises:
-        ConfigError: If the target is not linear, or no configuration of positive likelihood is found to start from.
+        ConfigError: If the target is not linear, or no initial configuration of positive likelihood is found.
     """
     config = TemperedGibbsConfig() if config is None else config
     if not isinstance(target, LinearTarget):
@@ -119,7 +108,7 @@ def run_chains(
         def one(chain_seed: int) -> Run:
             return _run_chain(target, config, chain_seed, cap=FIRST_CAP, from_prior=chain_seed != seeds[0], bar=bar)
 
-        runs = finish_all(one, seeds, workers=workers)
+        runs = finish_all(one, seeds, workers=config.workers if workers is None else workers)
     return collect(runs, complete=len(runs) == config.runs)
 
 
@@ -129,20 +118,20 @@ def _run_chain(
     generator, order = torch_generator(seed), np.asarray(target.order)
     spins = _start(target, generator, from_prior=from_prior)[order]
     cap = min(target.terms, max(cap, 2 * int(spins.sum())))
-    problem = make_problem(target)
+    problem = factorised_rows(target)
     logits = np.ascontiguousarray(target.prior_logits.numpy()[order])
-    tempered = Tempered(tabulate(target, sizes=cap + 1), logits, compact_couplings(target), 1.0)
-    state = make_active(target.terms, cap)
+    tempered = TemperedTarget(tabulate(target, sizes=cap + 1), logits, compact_couplings(target), 1.0)
+    state = make_active_set(target.terms, cap)
     build(state, problem, spins)
     refresh(state, problem, tempered)
     key = np.uint64(int(torch.randint(2**62, (1,), generator=generator)))
     parts = []
-    for jumps, counts in ((math.ceil(config.burn_in * config.steps), False), (config.steps, True)):
-        for begin in range(0, jumps, PORTION):
-            part = _room(min(PORTION, jumps - begin), target.terms)
+    for steps, counts in ((math.ceil(config.burn_in * config.steps), False), (config.steps, True)):
+        for begin in range(0, steps, PART):
+            part = _make_part(min(PART, steps - begin), target.terms)
             key = np.uint64(_walk(state, problem, tempered, config.exploration / target.terms, key, part))
-            if state.size[FULL]:
-                # the work space was full once, and refused a column: walk the same way with more room
+            if state.size[OVERFLOW]:
+                # the arrays were full, so that a column could not enter: repeat the chain with larger ones
                 return _run_chain(target, config, seed, cap=2 * cap, from_prior=from_prior, bar=bar)
             if counts:
                 parts.append(part)
@@ -151,26 +140,26 @@ def _run_chain(
 
 
 def _start(target: LinearTarget, generator: torch.Generator, *, from_prior: bool) -> np.ndarray:
-    """The empty configuration, or one from the prior that is possible: `[K]`, bool, library order."""
+    """The empty configuration, or a possible one from the prior: `[K]`, bool, library order."""
     spins = torch.zeros((1, target.terms), dtype=torch.bool)
     if from_prior:
-        spins = target.sample_prior(TRIES, generator=generator)
+        spins = target.sample_prior(PRIOR_TRIES, generator=generator)
     possible = torch.isfinite(target.log_likelihood(spins))
     if not possible.any():
         raise ConfigError(
-            "No configuration to start from.",
+            "No initial configuration is possible.",
             got=f"{len(spins)} configurations of likelihood 0",
-            wanted="a possible one",
+            wanted="at least one of positive likelihood",
             fix="use a smaller expected_terms",
         )
     return np.ascontiguousarray(spins[int(torch.nonzero(possible)[0])].numpy())
 
 
-def _room(jumps: int, terms: int) -> _Chain:
+def _make_part(steps: int, terms: int) -> _Chain:
     return _Chain(
-        np.zeros((jumps, -(-terms // 64)), np.uint64),
-        np.zeros(jumps),
-        np.zeros(jumps),
+        np.zeros((steps, -(-terms // 64)), np.uint64),
+        np.zeros(steps),
+        np.zeros(steps),
         np.zeros(terms),
         np.array([-np.inf, 0.0, 0.0]),
     )
@@ -193,12 +182,12 @@ def _summarise(
     kept = torch.as_tensor(_unpacked(words[chosen], target))
     log_prior, log_likelihood = target.log_prior(kept), target.log_likelihood(kept)
     tracked = np.concatenate([p.log_likelihood for p in parts])
-    drift = max(float(np.abs(tracked[chosen] - log_likelihood.numpy()).max()), *(float(p.total[2]) for p in parts))
+    error = max(float(np.abs(tracked[chosen] - log_likelihood.numpy()).max()), *(float(p.total[2]) for p in parts))
     first = distinct_words(words).first
     visited = _unpacked(words[first], target)
     log_mass = tracked[first] + target.log_prior(torch.as_tensor(visited)).numpy()
     state = SMCState(kept, log_prior, log_likelihood, 1.0, math.nan, torch.as_tensor(chosen))
-    return Run(state, {}, conditional, visited, log_mass, drift)
+    return Run(state, {}, conditional, visited, log_mass, error)
 
 
 def _unpacked(words: np.ndarray, target: LinearTarget) -> np.ndarray:
@@ -210,13 +199,15 @@ def _unpacked(words: np.ndarray, target: LinearTarget) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _walk(state: Active, problem: FactorisedRows, target: Tempered, floor: float, key: int, chain: _Chain) -> int:
-    """Walk as many flips as there is room for; the state goes on from where it is."""
+def _walk(
+    state: ActiveSet, problem: FactorisedRows, target: TemperedTarget, floor: float, key: int, chain: _Chain
+) -> int:
+    """Walk as many flips as the part of the chain holds, from the present configuration; returns the new key."""
     terms = state.place.shape[0]
     log_rate, up = np.empty(terms), np.empty(terms)
     spins = np.empty(terms, np.bool_)
-    for jump in range(chain.log_weight.shape[0]):
-        if jump % REBUILD_AFTER == 0:
+    for step in range(chain.log_weight.shape[0]):
+        if step % REFACTOR_AFTER == 0:
             before = state.number[LOG_LIKELIHOOD]
             for j in range(terms):
                 spins[j] = state.place[j] >= 0
@@ -226,16 +217,16 @@ def _walk(state: Active, problem: FactorisedRows, target: Tempered, floor: float
         peak = _log_rates(state, target, floor, log_rate, up)
         stuck = peak == -math.inf
         if stuck:
-            # every flip is refused: the one possible configuration is visited for ever
+            # no flip is possible: the chain stays at the only possible configuration
             peak = 0.0
         total = 1.0 if stuck else 0.0
         for j in range(terms):
             log_rate[j] = math.exp(log_rate[j] - peak)
             total += log_rate[j]
             if state.place[j] >= 0:
-                chain.words[jump, j // 64] |= np.uint64(1) << np.uint64(j % 64)
+                chain.words[step, j // 64] |= np.uint64(1) << np.uint64(j % 64)
         log_weight = -peak - math.log(total)
-        chain.log_weight[jump], chain.log_likelihood[jump] = log_weight, state.number[LOG_LIKELIHOOD]
+        chain.log_weight[step], chain.log_likelihood[step] = log_weight, state.number[LOG_LIKELIHOOD]
         _accumulate(chain, log_weight, up)
         key = advance(key)
         if not stuck:
@@ -244,14 +235,14 @@ def _walk(state: Active, problem: FactorisedRows, target: Tempered, floor: float
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _log_rates(state: Active, target: Tempered, floor: float, log_rate: np.ndarray, up: np.ndarray) -> float:
-    """Log of `eta / p` of every spin, and its probability of being up; returns the largest of the former."""
+def _log_rates(state: ActiveSet, target: TemperedTarget, floor: float, log_rate: np.ndarray, up: np.ndarray) -> float:
+    """Log of `eta / p` of every spin, and its probability of being up; returns the largest log rate."""
     peak = -math.inf
     for j in range(state.place.shape[0]):
         odds = log_odds(state, target, j)
         up[j] = barker(-odds) if state.place[j] >= 0 else barker(odds)
         softplus = odds + math.log1p(math.exp(-odds)) if odds > 0.0 else math.log1p(math.exp(odds))
-        # a flip into what is refused is not a flip of small weight but none
+        # a flip into an impossible configuration has no rate, not a small one
         log_rate[j] = -math.inf if odds == -math.inf else math.log(up[j] + floor) + softplus
         peak = max(peak, log_rate[j])
     return peak

@@ -1,4 +1,4 @@
-"""Log likelihoods -> incremental log weights and the next temperature: all readers share one function."""
+"""Log likelihoods -> incremental log weights and the next inverse temperature: all readers share one function."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from scipy.optimize import brentq
 from bayespde.core.errors import ConfigError
 
 
-def incremental_log_weights(log_likelihood: torch.Tensor, *, previous: float, temperature: float) -> torch.Tensor:
-    """Log ratio of successive tempered targets, `(temperature - previous) * log_likelihood` [delmoral2006].
+def incremental_log_weights(log_likelihood: torch.Tensor, *, previous: float, beta: float) -> torch.Tensor:
+    """Log ratio of successive tempered targets, `(beta - previous) * log_likelihood` [delmoral2006].
 
     Args:
         log_likelihood: `[P]`, float64; -inf is allowed.
-        previous: Temperature of the particles.
-        temperature: Temperature to reach, not below `previous`.
+        previous: Inverse temperature of the particles.
+        beta: Inverse temperature to reach, not below `previous`.
 
     Returns:
         Unnormalised log weights, `[P]`, float64; 0 for an increment of 0, whatever the likelihood.
     """
-    if temperature == previous:
+    if beta == previous:
         return torch.zeros_like(log_likelihood)
-    return (temperature - previous) * log_likelihood
+    return (beta - previous) * log_likelihood
 
 
 def effective_sample_size(log_weights: torch.Tensor) -> float:
@@ -33,7 +33,7 @@ def effective_sample_size(log_weights: torch.Tensor) -> float:
 
 
 def log_mean_weight(log_weights: torch.Tensor) -> float:
-    """Log of the mean weight: the increment of the log evidence."""
+    """Log of the mean weight: the increment of the log marginal likelihood."""
     return float(log_weights.logsumexp(0)) - math.log(len(log_weights))
 
 
@@ -47,24 +47,24 @@ def count_positive(log_likelihood: torch.Tensor) -> int:
     if alive == 0:
         raise ConfigError(
             "No particle has a positive likelihood.",
-            got=f"{len(log_likelihood)} particles, all refused",
-            wanted="at least one possible configuration among the draws at the start",
+            got=f"{len(log_likelihood)} particles, all impossible",
+            wanted="at least one possible configuration among the initial draws",
             fix="use more particles, a smaller expected_terms, or pilot_fraction=0 to start from the prior",
         )
     return alive
 
 
-def next_temperature(log_likelihood: torch.Tensor, *, previous: float, ess_fraction: float) -> float:
-    """Largest temperature at which the incremental weights keep the wanted effective sample size [jasra2011].
+def next_inverse_temperature(log_likelihood: torch.Tensor, *, previous: float, ess_fraction: float) -> float:
+    """Largest inverse temperature at which the weights keep the wanted effective sample size [jasra2011].
 
     Args:
         log_likelihood: `[P]`, float64.
-        previous: Current temperature.
+        previous: Current inverse temperature.
         ess_fraction: Wanted effective sample size as a fraction of the particles with finite log likelihood;
-            those without die at any positive temperature.
+            the others get weight 0 at any positive inverse temperature.
 
     Returns:
-        A temperature in (previous, 1].
+        An inverse temperature in (previous, 1].
 
     Raises:
         ConfigError: If no particle has a positive likelihood.
@@ -72,7 +72,7 @@ def next_temperature(log_likelihood: torch.Tensor, *, previous: float, ess_fract
     wanted = ess_fraction * count_positive(log_likelihood)
 
     def excess(step: float) -> float:
-        log_weights = incremental_log_weights(log_likelihood, previous=previous, temperature=previous + step)
+        log_weights = incremental_log_weights(log_likelihood, previous=previous, beta=previous + step)
         return effective_sample_size(log_weights) - wanted
 
     high = 1.0 - previous

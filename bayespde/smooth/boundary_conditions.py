@@ -1,4 +1,4 @@
-"""A smooth field -> the boundaries that its edges look like: guesses, to be judged by the trajectories they give."""
+"""SMOOTH FIELD -> LIKELY BOUNDARY CONDITIONS: candidates, to be compared by trajectory matching."""
 
 from __future__ import annotations
 
@@ -6,33 +6,36 @@ from collections.abc import Callable
 
 import numpy as np
 
-# The seam of a periodic field bends no more than any other place, slopes at walls and changes of held edges are small
-# against others: by these factors, over the largest and the root mean square.
-BEND, SMALL = 1.5, 0.1
-# Of the scatter of the smooth field, within which it may miss that.
+# Second differences across the seam of a periodic field are at most this multiple of the largest elsewhere.
+MAX_SEAM = 1.5
+# Slopes at Neumann boundaries, and changes at Dirichlet boundaries, are at most this multiple of the rms elsewhere.
+MAX_BOUNDARY = 0.1
+# Posterior standard deviations within which a condition may be violated.
 SCATTER = 3.0
 
 
 def infer_boundary_conditions(values: np.ndarray, draws: np.ndarray) -> tuple[str, ...]:
-    """What the boundary of a smooth field may be, by its edges.
+    """Find the boundary conditions that a smooth field satisfies within its error.
 
     Args:
         values: `[time, *space]`, float64.
-        draws: The same from its posterior, `[n, time, *space]`, one or more.
+        draws: Draws of it from its posterior, `[n, time, *space]`, one or more.
 
     Returns:
-        Those of "periodic", "neumann" and "dirichlet" that all edges look like.
+        Those of "periodic", "neumann" and "dirichlet" that hold along every axis.
     """
     errors = draws - values
     axes = [(np.moveaxis(values, a, 1), np.moveaxis(errors, a + 1, 2)) for a in range(1, values.ndim)]
-    looks = {"periodic": _bend, "neumann": _slope, "dirichlet": _change}
-    return tuple(name for name, misfit in looks.items() if all(_within(misfit, *both) for both in axes))
+    violations = {"periodic": _seam, "neumann": _slope, "dirichlet": _change}
+    return tuple(name for name, violation in violations.items() if all(_within(violation, *both) for both in axes))
 
 
-def _within(misfit: Callable[[np.ndarray], tuple[np.ndarray, float]], values: np.ndarray, errors: np.ndarray) -> bool:
-    edge, allowed = misfit(values)
-    scatter = np.sqrt(np.mean([misfit(e)[0] ** 2 for e in errors], axis=0))
-    return bool(np.all(edge <= np.hypot(allowed, SCATTER * scatter)))
+def _within(
+    violation: Callable[[np.ndarray], tuple[np.ndarray, float]], values: np.ndarray, errors: np.ndarray
+) -> bool:
+    size, allowed = violation(values)
+    scatter = np.sqrt(np.mean([violation(e)[0] ** 2 for e in errors], axis=0))
+    return bool(np.all(size <= np.hypot(allowed, SCATTER * scatter)))
 
 
 def _size(values: np.ndarray) -> np.ndarray:
@@ -40,19 +43,19 @@ def _size(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.mean(values**2, axis=tuple(a for a in range(values.ndim) if a != 1))))
 
 
-def _bend(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """Second differences across the seam, and what they may be."""
+def _seam(values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Second differences across the seam, and their bound."""
     around = np.concatenate([values[:, -2:], values[:, :2]], axis=1)
-    return _size(np.diff(around, 2, axis=1)), BEND * float(_size(np.diff(values, 2, axis=1)).max())
+    return _size(np.diff(around, 2, axis=1)), MAX_SEAM * float(_size(np.diff(values, 2, axis=1)).max())
 
 
 def _slope(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """First differences half a pixel outside, where the mirror stands, and what they may be."""
+    """First differences half a pixel outside, at the plane of reflection, and their bound."""
     steps = np.diff(values, axis=1)
-    return _size(2 * steps[:, [0, -1]] - steps[:, [1, -2]]), SMALL * float(np.sqrt(np.mean(steps**2)))
+    return _size(2 * steps[:, [0, -1]] - steps[:, [1, -2]]), MAX_BOUNDARY * float(np.sqrt(np.mean(steps**2)))
 
 
 def _change(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """Changes of the edges since the first frame, and what they may be."""
+    """Changes of the boundary values since the first frame, and their bound."""
     moved = _size(values - values[:1])
-    return moved[[0, -1]], SMALL * float(np.sqrt(np.mean(moved**2)))
+    return moved[[0, -1]], MAX_BOUNDARY * float(np.sqrt(np.mean(moved**2)))

@@ -1,4 +1,4 @@
-"""A smooth field -> a dataset of its derivatives, with names, units and standard deviations."""
+"""SMOOTH FIELD -> DATASET OF DERIVATIVES, with names, units and standard deviations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import xarray as xr
 from bayespde.core.errors import ConfigError
 from bayespde.core.scales import derivative_unit
 from bayespde.core.terms import derivative_name
-from bayespde.smooth.smooth_field import Orders, SmoothField
+from bayespde.smooth.network.smoother import Orders
+from bayespde.smooth.smooth_field import SmoothField
 
 
 def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1, deviations: bool | None = None) -> xr.Dataset:
@@ -21,15 +22,16 @@ def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1, deviati
         smooth: The smooth field.
         space: Highest total order of space derivatives, mixed ones included.
         time: Highest order of time derivatives.
-        deviations: Whether standard deviations are wanted; by default where they cost nothing, which is for the spline.
-            Those of neural fields take some milliseconds per pixel: `smooth.at_points` gives them at a few.
+        deviations: Whether standard deviations are computed; by default for the spline only. Those of neural fields
+            take some milliseconds per pixel: `smooth.at_points` gives them at a few.
 
     Returns:
         Variables `u`, `u_t`, `u_x`, `u_xx`, `u_xy`, ... and `<name>_sd` (NaN where the pixel is missing); field dims,
         float64, physical units in attrs.
 
     Raises:
-        ConfigError: If an order is negative or above 6.
+        ConfigError: If an order is negative or above 6, or standard deviations are asked for of networks that were
+            fitted without their uncertainty.
     """
     if not (0 <= space <= 6 and 0 <= time <= 6):
         raise ConfigError(
@@ -55,7 +57,7 @@ def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1, deviati
 
 
 def derivative_frames(smooth: SmoothField, frames: Sequence[int], *, space: int = 2, time: int = 1) -> xr.Dataset:
-    """Evaluate the field and its derivatives at some frames only, for pictures of long videos.
+    """Evaluate the field and its derivatives at some frames only, for figures of long videos.
 
     Args:
         smooth: The smooth field.

@@ -1,4 +1,4 @@
-"""A smooth field -> its mean, draws of one of its frames, and the boundaries that it may have."""
+"""SMOOTH FIELD -> MEAN, DRAWS OF ONE FRAME, and its likely boundary conditions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import xarray as xr
 from bayespde.smooth.boundary_conditions import infer_boundary_conditions
 from bayespde.smooth.smooth_field import SmoothField
 
-# Of the smooth field, for the scatter of its edges.
-EDGE_DRAWS = 4
+# Of the smooth field, for the posterior scatter at its boundary.
+BOUNDARY_DRAWS = 4
 
 
 def mean_field(smooth: SmoothField) -> xr.DataArray:
@@ -21,25 +21,28 @@ def draw_frames(smooth: SmoothField, index: int, draws: int, random: np.random.G
     """Draws of one frame from the posterior of the chosen smoother.
 
     Args:
-        smooth: The smooth field; networks are trained once more where their error is not known yet.
+        smooth: The smooth field.
         index: Of the frame.
-        draws: How many.
+        draws: Number of draws.
         random: Source of randomness.
 
     Returns:
         `[draws, *space]`, float64, units of the field.
+
+    Raises:
+        ConfigError: If networks are used that were fitted without their uncertainty.
     """
     none, axes = (0,) * len(smooth.dims), [smooth.field[d].values for d in smooth.dims]
     frame = (axes[0][index : index + 1], *axes[1:])
-    if smooth.chosen == "spline":
+    if smooth.chosen == "spline" or smooth.network is None:
         return np.stack([smooth.spline.draw(random).evaluate(none, frame)[0] for _ in range(draws)])
     points = np.stack(np.meshgrid(*frame, indexing="ij"), axis=-1).reshape(-1, len(axes))
-    found = smooth.draws_at(none, points, draws, seed=int(random.integers(2**62)))
+    found = smooth.network.draws_at(none, points, draws, seed=int(random.integers(2**62)))
     return found.reshape(draws, *smooth.field.shape[1:])
 
 
 def likely_boundaries(smooth: SmoothField, random: np.random.Generator) -> tuple[str, ...]:
-    """Those of "periodic", "neumann" and "dirichlet" that the edges of the spline look like."""
+    """Those of "periodic", "neumann" and "dirichlet" with which the spline agrees at its boundary."""
     none = (0,) * len(smooth.dims)
-    draws = np.stack([smooth.spline.draw(random).evaluate(none) for _ in range(EDGE_DRAWS)])
+    draws = np.stack([smooth.spline.draw(random).evaluate(none) for _ in range(BOUNDARY_DRAWS)])
     return infer_boundary_conditions(smooth.spline.evaluate(none), draws)

@@ -1,4 +1,4 @@
-"""Frames that have come -> what the edges of a field are held at while the law moves the rest."""
+"""Observed frames -> time-dependent Dirichlet boundary data: the values of a field on the boundary of its grid."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-# Of the shortest interval, below which two times are one.
+# Times that differ by less than this, relative to the shortest interval, are equal.
 SAME_TIME = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class DirichletData:
-    """Values along the edges of a grid, linear in time between frames.
+    """Values on the boundary of a grid, linear in time between frames.
 
     Attributes:
         times: Strictly increasing, `[frames]`.
-        values: Frames of which the edges count, `[frames, *points]`, float64; the same for all draws.
+        values: Frames of which only the boundary points are read, `[frames, *points]`, float64; the same for all draws.
     """
 
     times: np.ndarray
     values: np.ndarray
 
     def at(self, times: np.ndarray) -> np.ndarray:
-        """Frames at times within those that have come, `[times, *points]`."""
+        """Interpolated frames, `[times, *points]`; before the first and after the last frame they are constant."""
         after = np.clip(np.searchsorted(self.times, times, side="right"), 1, len(self.times) - 1)
         before = after - 1
         share = (np.asarray(times) - self.times[before]) / (self.times[after] - self.times[before])
         share = np.clip(share, 0.0, 1.0).reshape(-1, *(1,) * (self.values.ndim - 1))
         return np.asarray((1 - share) * self.values[before] + share * self.values[after])
 
-    def clock(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Times and those of the frames between them, so that the edges are straight in between; and which are which.
+    def refined_times(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Output times and the times of the frames between them: boundary values are linear in between.
 
         Returns:
-            All times, `[all]`, and the places of `times` among them.
+            All times, `[all]`, and the indices of `times` among them.
         """
         near = SAME_TIME * float(np.diff(times).min())
         between = self.times[(self.times > times[0] + near) & (self.times < times[-1] - near)]
@@ -43,21 +43,21 @@ class DirichletData:
         return every, np.searchsorted(every, times)
 
     def rates(self, times: np.ndarray) -> np.ndarray:
-        """Change per time of the edges between times, zero within, `[times - 1, *points]`."""
+        """Change per time of the boundary points between times, zero inside, `[times - 1, *points]`."""
         change = np.diff(self.at(times), axis=0) / np.diff(times).reshape(-1, *(1,) * (self.values.ndim - 1))
         return np.asarray(np.where(boundary_mask(self.values.shape[1:]), change, 0.0))
 
-    def onto(self, states: np.ndarray, time: float) -> np.ndarray:
-        """States `[..., *points]` with their edges as they are at a time."""
+    def imposed_on(self, states: np.ndarray, time: float) -> np.ndarray:
+        """States `[..., *points]` with the boundary values of a time."""
         return np.asarray(np.where(boundary_mask(self.values.shape[1:]), self.at(np.array([time]))[0], states))
 
     def resampled(self, values: np.ndarray) -> DirichletData:
-        """The same at the points of another grid."""
+        """The same times with values at the points of another grid."""
         return replace(self, values=values)
 
 
 def boundary_mask(points: tuple[int, ...]) -> np.ndarray:
-    """Which points of a grid are on its edges, bool."""
-    edge = np.ones(points, dtype=bool)
-    edge[tuple(slice(1, -1) for _ in points)] = False
-    return edge
+    """Which points of a grid are on its boundary, bool."""
+    mask = np.ones(points, dtype=bool)
+    mask[tuple(slice(1, -1) for _ in points)] = False
+    return mask

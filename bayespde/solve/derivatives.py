@@ -1,4 +1,4 @@
-"""Grid + values -> derivatives by differences; and the transform that turns derivatives into products."""
+"""Grid + values -> derivatives by differences, and transforms in which derivatives are products."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Grid:
 
     @classmethod
     def of(cls, frame: Any) -> Grid:
-        """Read the grid off one frame, a DataArray whose dims are in the order of `dims`.
+        """The grid of one frame, a DataArray whose dims are in the order of `dims`.
 
         Raises:
             FieldError: If dims, coordinates, length or values are not usable.
@@ -85,7 +85,7 @@ class Transform(NamedTuple):
 
 
 def transform(grid: Grid, *, boundary: str) -> Transform:
-    """The transform of a boundary: Fourier (periodic), cosine (neumann), sine and bare edges (dirichlet)."""
+    """The transform of a boundary condition: Fourier, cosine (neumann), or sine and the boundary values (dirichlet)."""
     axes = tuple(range(-len(grid.dims), 0))
     if boundary == "periodic":
         return Transform(
@@ -111,16 +111,16 @@ def _orthogonal_matrix(points: int, boundary: str) -> np.ndarray:
 
 
 def symbol_of(grid: Grid, orders: tuple[int, ...], *, method: SolverConfig) -> torch.Tensor | None:
-    """What a derivative multiplies each mode by.
+    """The symbol of a derivative: the factor by which it multiplies each mode.
 
     Args:
         grid: The grid.
         orders: Order of differentiation per dimension.
-        method: Says which space discretisation, order and boundary.
+        method: Space discretisation, order of accuracy and boundary.
 
     Returns:
-        `[*modes]`, complex for a periodic grid and real else; None if the derivative is not diagonal there
-        (an odd order between walls). Modes of held edges get zero.
+        `[*modes]`, complex for a periodic grid and real otherwise; None if the derivative is not diagonal in the modes
+        (odd orders without a periodic boundary). It is zero for boundary values under Dirichlet conditions.
     """
     if method.boundary != "periodic" and any(o % 2 for o in orders):
         return None
@@ -140,7 +140,7 @@ def symbol_of(grid: Grid, orders: tuple[int, ...], *, method: SolverConfig) -> t
 
 
 def _mode_angles(points: int, *, half: bool, boundary: str) -> np.ndarray:
-    """Phase advance per grid step of each mode, in radians: wavenumber times step."""
+    """Wavenumber of each mode times the grid step, in radians."""
     if boundary == "periodic":
         return 2 * np.pi * (np.fft.rfftfreq(points) if half else np.fft.fftfreq(points))
     return np.pi * np.arange(points) / (points if boundary == "neumann" else points - 1)
@@ -167,7 +167,7 @@ def difference_weights(derivative: int, order: int) -> tuple[np.ndarray, np.ndar
 
 
 def difference(values: torch.Tensor, grid: Grid, orders: tuple[int, ...], *, method: SolverConfig) -> torch.Tensor:
-    """Central difference of `values` (`[..., *points]`), one axis after the other; same shape."""
+    """Central difference of `values` (`[..., *points]`), one axis after the other, in the same shape."""
     for axis, (points, step, order) in enumerate(zip(grid.points, grid.steps, orders, strict=True)):
         if order:
             offsets, weights = difference_weights(order, method.order)
@@ -181,7 +181,7 @@ def difference(values: torch.Tensor, grid: Grid, orders: tuple[int, ...], *, met
 
 
 def _extended(values: torch.Tensor, dim: int, width: int, boundary: str) -> torch.Tensor:
-    """Continue `values` by `width` points beyond both ends."""
+    """Values with `width` ghost points beyond both ends."""
     points = values.shape[dim]
     if boundary == "periodic":
         before, after = values.narrow(dim, points - width, width), values.narrow(dim, 0, width)

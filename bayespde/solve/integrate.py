@@ -12,10 +12,11 @@ import xarray as xr
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FieldError, IntegrationError
-from bayespde.solve.compiled.rkc import follow_draws, is_diffusive
+from bayespde.solve.compiled.rkc import integrate_draws, is_diffusive
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
-from bayespde.solve.stencils import checked_names, right_hand_side
+from bayespde.solve.ensemble_problem import EnsembleProblem
+from bayespde.solve.right_hand_side import needed_derivatives, right_hand_side
 from bayespde.solve.time_stepping import evolve
 
 
@@ -44,25 +45,25 @@ def integrate(
 
     Args:
         equation: `u_t = ...`, coefficients in the physical units of `start` and `times`; or a `CoupledEquations`.
-        start: The frame at `times[0]`: dims `("x",)`, `("y", "x")` or `("z", "y", "x")`, evenly spaced,
-            finite. On a periodic grid the period is points times step: the last point is not the first again.
-            For a system a Dataset with one such frame for each of its fields.
-        times: Output times, 1-D, at least two, strictly increasing; units are taken from its `attrs` or from
-            a scalar coordinate `time` of `start`.
-        method: How; Fourier in space, adaptive in time by default.
+        start: The frame at `times[0]`: dims `("x",)`, `("y", "x")` or `("z", "y", "x")`, evenly spaced, finite. On a
+            periodic grid the period is points times step: the last point is not the first again. For a system a Dataset
+            with one such frame for each of its fields.
+        times: Output times, 1-D, at least two, strictly increasing; units are taken from its `attrs` or from a scalar
+            coordinate `time` of `start`.
+        method: Discretisation in space and time; by default Fourier in space and adaptive in time.
         progress: Whether to show a bar.
 
     Returns:
-        Frames with dims `("time", *start.dims)`, float64, named after the variable, the first one equal to
-        `start`, units and coordinates copied; of a system a Dataset of these. Each passes `validate_field` whenever there
-        are five or more evenly spaced times and it is not constant.
+        Frames with dims `("time", *start.dims)`, float64, named after the variable, the first one equal to `start`,
+        with its units and coordinates; of a system a Dataset of these. Each passes `validate_field` if there are five
+        or more evenly spaced times and it is not constant.
 
     Raises:
         ConfigError: If equation, times and method do not fit together.
         FieldError: If `start` is not usable.
-        IntegrationError: If the solution blows up, or needs too small or too many steps; says at which time.
+        IntegrationError: If the solution blows up, or needs too small or too many steps; it names the time.
     """
-    chosen, clock = method or SolverConfig(), checked_times(times)
+    chosen, output_times = method or SolverConfig(), checked_times(times)
     if isinstance(equation, CoupledEquations):
         frames = _of_each(equation, start)
         grid, values = Grid.of(frames[0]), np.stack([f.values for f in frames])
@@ -70,11 +71,11 @@ def integrate(
         frames = [_one_frame(start)]
         grid, values = Grid.of(frames[0]), frames[0].values
     if chosen.scheme == "rkc":
-        found = _followed(equation, grid, values, clock, chosen)
+        found = _by_chebyshev_steps(equation, grid, values, output_times, chosen)
     else:
         compiled = right_hand_side(equation, grid, method=chosen)
         first = torch.tensor(values, dtype=torch.float64)
-        found = evolve(compiled, first, clock, method=chosen, progress=progress).numpy()
+        found = evolve(compiled, first, output_times, method=chosen, progress=progress).numpy()
     if isinstance(equation, CoupledEquations):
         each = zip(equation.variables, frames, range(len(frames)), strict=True)
         return xr.Dataset({name: _field(found[:, i], frame, times, name) for name, frame, i in each})
@@ -115,10 +116,10 @@ def _of_each(system: CoupledEquations, start: xr.DataArray | xr.Dataset) -> list
     return frames
 
 
-def _followed(
+def _by_chebyshev_steps(
     equation: Equation | CoupledEquations, grid: Grid, start: np.ndarray, times: np.ndarray, method: SolverConfig
 ) -> np.ndarray:
-    """Frames `[time, *points]` by compiled steps."""
+    """Frames `[time, *points]` by compiled Runge-Kutta-Chebyshev steps."""
     if isinstance(equation, CoupledEquations):
         raise ConfigError(
             "Chebyshev steps are compiled for one equation.",
@@ -126,16 +127,16 @@ def _followed(
             wanted="an Equation",
             fix="scheme='auto'",
         )
-    checked_names([equation], grid, method)
-    law, first = np.array([equation.coefficients]), start[None].astype(np.float64)
-    if not is_diffusive(equation, grid, law, first, method):
+    needed_derivatives([equation], grid, method)
+    problem = EnsembleProblem(equation, grid, np.array([equation.coefficients]), start[None].astype(np.float64))
+    if not is_diffusive(problem, method):
         raise ConfigError(
-            "Chebyshev steps do not suit this equation: it carries more than it diffuses.",
+            "Chebyshev steps do not suit this equation: advection dominates diffusion.",
             got=str(equation),
             wanted="second derivatives that outweigh first ones from point to point",
             fix="scheme='auto'",
         )
-    (frames,), (ended,) = follow_draws(equation, grid, law, first, times, method=method, bound=math.inf)
+    (frames,), (ended,) = integrate_draws(problem, times, method=method, bound=math.inf)
     if ended <= times[-1]:
         error = IntegrationError(
             f"The integration stopped at time {ended:.6g}.",
@@ -154,24 +155,24 @@ def checked_times(times: Any, *, least: int = 2) -> np.ndarray:
     Raises:
         ConfigError: If they are not finite and strictly increasing, or too few.
     """
-    clock = np.asarray(times, dtype=np.float64)
-    if clock.ndim != 1 or clock.size < least or not np.isfinite(clock).all() or not (np.diff(clock) > 0).all():
+    array = np.asarray(times, dtype=np.float64)
+    if array.ndim != 1 or array.size < least or not np.isfinite(array).all() or not (np.diff(array) > 0).all():
         raise ConfigError(
             "The times are not usable.",
-            got=f"shape {clock.shape}",
+            got=f"shape {array.shape}",
             wanted=f"one axis, {least} or more finite, strictly increasing times",
             fix="times=numpy.linspace(0, 1, 51)",
         )
-    return clock
+    return array
 
 
 def _field(frames: np.ndarray, start: xr.DataArray, times: Any, name: str) -> xr.DataArray:
     """Frames with the coordinates and units of the first one."""
     attrs = getattr(times, "attrs", {}) or (start["time"].attrs if "time" in start.coords else {})
-    clock = xr.DataArray(np.asarray(times, dtype=np.float64), dims="time", attrs=attrs)
+    time = xr.DataArray(np.asarray(times, dtype=np.float64), dims="time", attrs=attrs)
     axes = {d: start[d].astype(np.float64).reset_coords(drop=True) for d in start.dims}
     found = xr.DataArray(frames, dims=("time", *start.dims), name=name, attrs=start.attrs)
-    found = found.assign_coords({"time": clock, **axes})
+    found = found.assign_coords({"time": time, **axes})
     for part in (found, *(found[d] for d in found.dims)):
         part.attrs.setdefault("units", "1")
     return found

@@ -1,10 +1,10 @@
-"""A declaration -> a noisy video: equation, grid, first frame, window and noise in one `SimulationSpec`."""
+"""A `SimulationSpec` (equation, grid, first frame, window and noise) -> a noisy video."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from bayespde.core.coupled import CoupledEquations
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import MINIMUM_SAMPLES, add_noise, validate_field
-from bayespde.solve.config import SolverConfig, check_keys, check_number
+from bayespde.core.settings import build, check_keys
+from bayespde.solve.config import SolverConfig, check_number
 from bayespde.solve.derivatives import SPACE_DIMS
 from bayespde.solve.initial import initial_state
 from bayespde.solve.integrate import integrate
@@ -32,18 +33,17 @@ class SimulationSpec:
         points: Grid points per dimension, the first one at position 0.
         times: `start`, `stop` (physical units, both reached) and `frames`.
         initial: `kind` and the parameters of that initial state; of a system such a table for each field.
-        crop: Per dimension a window `[first, one past the last]` of points that is kept, so that what happens
-            outside enters through the edges.
-        noise: Standard deviation of the added noise, relative to that of the kept field, of each.
-        seed: Of the noise; that of further fields counts on from it.
-        units: By name: `u`, `time`, `x`, ...
+        crop: Per dimension a window `[first, one past the last]` of points that is kept of a larger domain.
+        noise: Standard deviation of the added noise, relative to that of the kept field; of a system, of each field.
+        seed: Seed of the noise; the fields of a system have consecutive seeds.
+        units: Units by name: `u`, `time`, `x`, ...
         method: How to integrate.
     """
 
     equation: str | Sequence[str]
     extent: Mapping[str, float]
     points: Mapping[str, int]
-    times: Mapping[str, float]
+    times: Mapping[str, float | int]
     initial: Mapping[str, Any]
     crop: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     noise: float = 0.0
@@ -64,12 +64,10 @@ class SimulationSpec:
         size = math.prod(self.points.values()) * self.times["frames"]
         if size > MAXIMUM_VALUES:
             raise _unusable("points", f"{size} values", f"at most {MAXIMUM_VALUES} over all frames")
-        fields = self.fields
-        for name in fields:
-            _check_initial(
-                self.initial.get(name) if len(fields) > 1 and isinstance(self.initial, Mapping) else self.initial
-            )
-        check_keys(self.units, known=[*fields, "time", *self.points], where="units")
+        is_nested = len(self.fields) > 1 and isinstance(self.initial, Mapping)
+        for name in self.fields:
+            _check_initial(self.initial.get(name) if is_nested else self.initial)
+        check_keys(self.units, [*self.fields, "time", *self.points], "simulate.units")
         for name, unit in self.units.items():
             if not isinstance(unit, str):
                 raise _unusable(f"units.{name}", unit, "a text")
@@ -87,16 +85,11 @@ class SimulationSpec:
         Raises:
             ConfigError: If a key is unknown or missing, or a value is unusable.
         """
-        required = ("equation", "extent", "points", "times", "initial")
-        check_keys(settings, known=[f.name for f in fields(cls)], required=required, where="simulation")
-        plain = dict(settings)
-        if "method" in plain and not isinstance(plain["method"], SolverConfig):
-            plain["method"] = SolverConfig.from_mapping(plain["method"])
-        return cls(**plain)
+        return build(cls, settings, "simulate")
 
 
 def simulate(spec: SimulationSpec, *, progress: bool = False) -> xr.DataArray | xr.Dataset:
-    """Integrate, cut out the window, add noise.
+    """Integrate an equation, crop the window, add noise.
 
     Args:
         spec: What to simulate.
@@ -116,15 +109,15 @@ def simulate(spec: SimulationSpec, *, progress: bool = False) -> xr.DataArray | 
     if isinstance(spec.equation, str):
         equation = Equation.from_string(spec.equation, variable=spec.fields[0])
         start = initial_state(**spec.initial, axes=axes)
-        return _recorded(integrate(equation, start, times, method=spec.method, progress=progress), spec, spec.seed)
+        return _observed(integrate(equation, start, times, method=spec.method, progress=progress), spec, spec.seed)
     starts = xr.Dataset({name: initial_state(**spec.initial[name], axes=axes) for name in spec.fields})
     system = CoupledEquations.from_strings(spec.equation)
     whole = integrate(system, starts, times, method=spec.method, progress=progress)
-    return xr.Dataset({name: _recorded(whole[name], spec, spec.seed + i) for i, name in enumerate(spec.fields)})
+    return xr.Dataset({name: _observed(whole[name], spec, spec.seed + i) for i, name in enumerate(spec.fields)})
 
 
-def _recorded(whole: xr.DataArray, spec: SimulationSpec, seed: int) -> xr.DataArray:
-    """A field as it is seen: its window, units and noise."""
+def _observed(whole: xr.DataArray, spec: SimulationSpec, seed: int) -> xr.DataArray:
+    """The observed field: cropped, with units and noise."""
     kept = whole.isel({d: slice(*window) for d, window in spec.crop.items()})
     for name, unit in spec.units.items():
         if name in (kept.name, *kept.dims):
@@ -144,8 +137,8 @@ def _check_grid(extent: Any, points: Any, crop: Any) -> None:
     dims = next((d for d in SPACE_DIMS if isinstance(points, Mapping) and set(points) == set(d)), None)
     if dims is None:
         raise _unusable("points", points, "a table with x, or y and x, or z, y and x")
-    check_keys(extent, known=list(dims), required=dims, where="extent")
-    check_keys(crop, known=list(dims), where="crop")
+    check_keys(extent, dims, "simulate.extent", required=dims)
+    check_keys(crop, dims, "simulate.crop")
     for dim in dims:
         check_number(f"points.{dim}", points[dim], lowest=MINIMUM_SAMPLES, integer=True)
         check_number(f"extent.{dim}", extent[dim], lowest=1e-300)
@@ -158,7 +151,7 @@ def _check_grid(extent: Any, points: Any, crop: Any) -> None:
 
 def _check_times(times: Any) -> None:
     names = ("start", "stop", "frames")
-    check_keys(times, known=list(names), required=names, where="times")
+    check_keys(times, names, "simulate.times", required=names)
     check_number("times.start", times["start"])
     check_number("times.stop", times["stop"])
     check_number("times.frames", times["frames"], lowest=MINIMUM_SAMPLES, integer=True)

@@ -12,19 +12,28 @@ from tqdm import tqdm
 
 from bayespde.core.errors import ConfigError, IntegrationError, StepLimitError
 from bayespde.solve.config import SolverConfig
-from bayespde.solve.stencils import RightHandSide
-from bayespde.solve.steppers import Stepper, etd_stepper, explicit_stepper, imex_stepper
+from bayespde.solve.right_hand_side import RightHandSide
+from bayespde.solve.steppers import STEPPERS, State, Stepper
 
+# Smallest step, relative to the whole duration.
 SMALLEST_STEP = 1e-12
+# Fastest rate times longest interval above which scheme="auto" is exponential.
 STIFF = 50.0
-# Of a time, relative to the latest: what equally spaced times may differ by.
+# Rounding error of a time, relative to the latest, up to which times count as equally spaced.
 ROUNDING = 4 * np.finfo(np.float64).eps
+# Steps after a rejected one before the step size grows again.
 PATIENCE = 10
-_STEPPERS = {"explicit": explicit_stepper, "etd": etd_stepper, "imex": imex_stepper}
 
 
 class StepSizeState(NamedTuple):
-    """What one interval hands to the next: step size, steps to wait before growing it, steps left, last errors."""
+    """What one output interval hands to the next.
+
+    Attributes:
+        size: Of the last step, time units.
+        wait: Steps to take before the step size may grow.
+        left: Steps that may still be tried.
+        errors: Of the last step relative to its tolerance, `[draws]` or `[1]`.
+    """
 
     size: float
     wait: int
@@ -35,15 +44,15 @@ class StepSizeState(NamedTuple):
 def evolve(
     equation: RightHandSide, start: torch.Tensor, times: np.ndarray, *, method: SolverConfig, progress: bool = False
 ) -> torch.Tensor:
-    """Integrate a compiled right-hand side: the tensor-level `integrate`.
+    """Integrate a compiled right-hand side: `integrate` for tensors.
 
-    Steps are the output interval divided by powers of two, so that the coefficients of a step size are used
-    again, and every output time is hit exactly.
+    Steps are the output interval divided by powers of two, so that the coefficients of a step size are used again, and
+    every output time is hit exactly.
 
     Args:
         equation: The compiled equation.
-        start: `[..., *points]`, float64; leading axes are draws, which share steps; without them, it is the start
-            of every draw of the coefficients. Gradients flow through.
+        start: `[..., *points]`, float64; leading axes are draws, which share steps; without them, it is the start of
+            every draw of the coefficients. Gradients flow through.
         times: `[time]`, strictly increasing.
         method: Scheme, tolerances, limits.
         progress: Whether to show a bar.
@@ -54,75 +63,73 @@ def evolve(
     Raises:
         IntegrationError: As in `integrate`.
     """
-    frames = list(tqdm(march(equation, start, times, method=method), "integrate", len(times) - 1, disable=not progress))
+    following = iterate_frames(equation, start, times, method=method)
+    frames = list(tqdm(following, "integrate", len(times) - 1, disable=not progress))
     return torch.stack([start.expand(frames[-1].shape), *frames])
 
 
-def march(
+def iterate_frames(
     equation: RightHandSide,
     start: torch.Tensor,
     times: np.ndarray,
     *,
     method: SolverConfig,
-    drives: np.ndarray | None = None,
+    boundary_rates: np.ndarray | None = None,
 ) -> Iterator[torch.Tensor]:
-    """Frames one by one, `[..., *points]`, from that of the second time on.
+    """Integrate a compiled right-hand side and yield frames one by one.
 
     Args:
         equation: As for `evolve`.
         start: As for `evolve`.
         times: As for `evolve`.
         method: As for `evolve`.
-        drives: Change per time of the points of held edges in every interval, `[time - 1, *points]`.
+        boundary_rates: `du/dt` of the boundary points in every interval, `[time - 1, *points]`; they do not move if
+            absent.
+
+    Yields:
+        The frame of every time after the first, `[..., *points]`.
 
     Raises:
         IntegrationError: As in `integrate`.
     """
-    scheme = _scheme(equation, times, method)
-    if scheme not in _STEPPERS:
-        raise ConfigError(
-            "This scheme has no gradients and no steps that draws share.",
-            got=f"scheme={scheme!r}",
-            wanted="one of " + ", ".join(map(repr, _STEPPERS)),
-            fix="scheme='auto'",
-        )
-    stepper = _STEPPERS[scheme](equation)
-    pace = StepSizeState(float(times[1] - times[0]), 0, method.maximum_steps, torch.ones(1))
+    stepper = STEPPERS[_checked_scheme(equation, times, method)](equation)
+    steps = StepSizeState(float(times[1] - times[0]), 0, method.maximum_steps, torch.ones(1))
     smallest = SMALLEST_STEP * float(times[-1] - times[0])
+    rates = torch.from_numpy(np.empty(0) if boundary_rates is None else boundary_rates)
+    moving = None if boundary_rates is None else equation.boundary_rate
+    state, values = None, start
     for index, interval in enumerate(_intervals(times)):
-        if drives is not None and equation.drive is not None:
-            equation.drive.copy_(torch.from_numpy(drives[index]))
-            # What steppers remember of this state was without it.
-            start = start.clone()
-        # Entering modes anew from real values keeps round-off from growing in modes that no real field has.
-        state = stepper.enter(start)
-        state, pace = _advance(stepper, state, interval, pace, smallest, method)
-        start = stepper.leave(state)
-        yield start
+        if moving is not None:
+            moving.copy_(rates[index])
+        # The slope of a state was computed with the boundary rates of the interval before.
+        state = stepper.start(values) if state is None or moving is not None else stepper.restart(state, values)
+        state, steps = _advance(stepper, state, interval, steps, smallest, method)
+        values = stepper.values(state.u)
+        yield values
 
 
 def _advance(
     stepper: Stepper,
-    state: torch.Tensor,
+    state: State,
     interval: tuple[float, float],
-    pace: StepSizeState,
+    steps: StepSizeState,
     smallest: float,
     method: SolverConfig,
-) -> tuple[torch.Tensor, StepSizeState]:
-    """Step through one output interval, its begin and length; a step is the length over two to the power of `level`."""
-    size, wait, left, errors = pace
+) -> tuple[State, StepSizeState]:
+    """Step through one output interval, given by its begin and length; a step is the length over 2 ** level."""
+    size, wait, left, errors = steps
     begin, length = interval
     least = max(0, math.ceil(math.log2(length / stepper.longest))) if stepper.longest < length else 0
-    # An interval that was hardly any says nothing about the next one.
+    # A vanishing interval gives no step size for the next one.
     level = max(least, math.ceil(math.log2(length / max(size, 2 * smallest)) - 1e-9))
     position = 0
     while position < 2**level:
         size = length / 2**level
         if left <= 0 or (level and size < smallest):
             limit = method.maximum_steps if left <= 0 else None
-            raise _failure(begin + size * position, size, stepper.leave(state), errors, limit=limit)
+            raise _failure(begin + size * position, size, stepper.values(state.u), errors, limit=limit)
         following, estimate = stepper.step(state, size)
-        errors = _relative_errors(stepper, following, estimate, method)
+        errors = _relative_errors(stepper, following.u, estimate, method)
         error = float(errors.max())
         left -= 1
         if not error <= 1:
@@ -136,7 +143,7 @@ def _advance(
 
 
 def _intervals(times: np.ndarray) -> list[tuple[float, float]]:
-    """Begin and length of every output interval; lengths that differ by rounding are one, and so are steps."""
+    """Begin and length of every output interval; lengths that differ by rounding are made equal, and so are steps."""
     lengths = np.diff(times)
     usual = float(np.median(lengths))
     same = np.abs(lengths - usual) <= ROUNDING * np.abs(times).max()
@@ -153,23 +160,32 @@ def _relative_errors(
 ) -> torch.Tensor:
     """Largest estimated error over its tolerance of every draw, `[draws]`, or `[1]`; infinite if it is not a number.
 
-    Fields of a system are judged each by its own size, and the worst counts.
+    Each field of a system is compared with its own size, and the largest relative error of all counts.
     """
-    both = (stepper.leave(state.detach()) for state in (following, estimate))
-    dims = following.dim() - stepper.space_dims
+    equation = stepper.equation
+    both = (stepper.values(u.detach()) for u in (following, estimate))
+    dims = following.dim() - len(equation.grid.dims)
     size, error = (v.abs().reshape(math.prod(v.shape[:dims]), -1).amax(dim=1) for v in both)
     errors = error / (method.atol + method.rtol * size)
     errors = torch.where(torch.isfinite(size) & torch.isfinite(errors), errors, torch.inf)
-    return errors.reshape(-1, max(1, stepper.fields)).amax(dim=1)
+    return errors.reshape(-1, max(1, equation.fields)).amax(dim=1)
 
 
-def _scheme(equation: RightHandSide, times: np.ndarray, method: SolverConfig) -> str:
-    if method.scheme != "auto":
-        return method.scheme
-    fastest = float(equation.rates.detach().abs().max())
-    if method.space == "fourier":
-        return "etd" if fastest else "explicit"
-    return "etd" if fastest * float(np.diff(times).max()) > STIFF else "explicit"
+def _checked_scheme(equation: RightHandSide, times: np.ndarray, method: SolverConfig) -> str:
+    """The scheme of a method, for "auto" the one that suits the equation."""
+    scheme = method.scheme
+    if scheme == "auto":
+        fastest = float(equation.rates.detach().abs().max())
+        is_stiff = fastest != 0 if method.space == "fourier" else fastest * float(np.diff(times).max()) > STIFF
+        scheme = "etd" if is_stiff else "explicit"
+    if scheme not in STEPPERS:
+        raise ConfigError(
+            "This scheme has no gradients, and draws cannot share its steps.",
+            got=f"scheme={scheme!r}",
+            wanted="one of " + ", ".join(map(repr, STEPPERS)),
+            fix="scheme='auto'",
+        )
+    return scheme
 
 
 def _failure(
@@ -185,7 +201,7 @@ def _failure(
         + (", or raise maximum_steps" if limit else ""),
     )
     error.time = time
-    # Where steps ran out, those that asked for nearly as short ones as the worst.
+    # Where steps ran out: the draws that asked for nearly as short steps as the worst.
     worst = errors >= (0.5 * errors.max() if limit else errors.max().clamp(max=1.0))
     error.draws = tuple(torch.nonzero(worst).ravel().tolist())
     return error

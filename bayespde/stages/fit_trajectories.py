@@ -1,49 +1,73 @@
-"""Leading equations of a posterior + the field -> their trajectories, and all equations judged by the pixels."""
+"""Leading equations of a posterior + the field -> trajectories, and the posterior by the observation likelihood."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import validate_field
+from bayespde.core.likelihood import Likelihood
+from bayespde.core.noise import NoiseModel
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import checked_seed, spawn_seeds
 from bayespde.model.prior import Prior
-from bayespde.noise.covariance import noise_of
-from bayespde.noise.observation_model import ObservationModel
+from bayespde.noise.estimate import estimate_noise
 from bayespde.results.checks import format_checks, model_checks
 from bayespde.results.equations import equations, format_equations
-from bayespde.smc.base import SMCConfig
+from bayespde.smc.config import SMCConfig
+from bayespde.smooth.fit import fit_field
 from bayespde.smooth.registration import register_if_jittering
 from bayespde.smooth.smooth_field import SmoothField
-from bayespde.stages.model_average import EXACT_TERMS
+from bayespde.stages.model_average import ENUMERATE_UP_TO
 from bayespde.stages.sample import sample
 from bayespde.stages.trajectory_search import Search, select_domain
-from bayespde.trajectory.fit import Trajectory, TrajectoryConfig
+from bayespde.trajectory.config import TrajectoryConfig
+from bayespde.trajectory.data import TrajectoryData
+from bayespde.trajectory.trajectory import Trajectory
 from bayespde.weak.relinearise import occam_window
 
-# Looks for noise of pixels; the random walk of a front is none.
-PIXELS = "frame_jitter"
 LEAST_JITTER = 1e-3
-# Of the first frame, for the scatter of its waves.
+# Draws of the first frame, for the error of its waves.
 DRAWS = 20
+# Checks that say whether the observation likelihood can be trusted.
+DECISIVE = {"trajectory", "cycle skipping", "excess noise", "slow residual"}
+
+
+@dataclass(frozen=True)
+class TrajectorySearchConfig:
+    """How equations are searched by the observation likelihood.
+
+    Attributes:
+        top: Number of equations to begin with.
+        prior: Of the spin model; the one that the posterior was made with.
+        sampler: Settings of the sampler.
+        enumerate_up_to: Also enumerate where the library has at most this many terms.
+    """
+
+    top: int = 8
+    prior: Prior = field(default_factory=Prior)
+    sampler: SMCConfig = field(default_factory=SMCConfig)
+    enumerate_up_to: int = ENUMERATE_UP_TO
+
+    def __post_init__(self) -> None:
+        if isinstance(self.top, bool) or not isinstance(self.top, int) or self.top < 1:
+            raise ConfigError("No equation is asked for.", got=f"top={self.top!r}", wanted="1 or more", fix="top=8")
 
 
 @dataclass(frozen=True, eq=False)
 class TrajectoryPosterior:
-    """All equations of a library by the likelihood of the pixels, and trajectories of those that lead.
+    """All equations of a library by the observation likelihood, and trajectories of those that lead.
 
     Attributes:
-        posterior: Over all equations: the pixels along the trajectory of the best one, `statistics.provenance` says
-            which. `model_checks` says what not to trust.
+        posterior: Over all equations, linearised along the trajectory of the best one; its likelihood names it.
         trajectories: One per equation that was fitted, by their own evidence, the best first.
         probability: Of these equations among themselves, each by its own trajectory, `[n]`.
         failed: Terms of equations that have no trajectory, and why.
-        observation: Noise of the pixels and jitter of the frames, as the residuals of the smooth field show them.
+        noise: Noise of the pixels and jitter of the frames, from the residuals of the smoothed field.
         config: Settings, with the boundary that was chosen.
     """
 
@@ -51,14 +75,13 @@ class TrajectoryPosterior:
     trajectories: tuple[Trajectory, ...]
     probability: np.ndarray
     failed: tuple[tuple[tuple[str, ...], str], ...]
-    observation: ObservationModel
+    noise: NoiseModel
     config: TrajectoryConfig
 
     @property
     def is_trusted(self) -> bool:
-        """Whether the best trajectory has converged, is no comb, and leaves nothing but noise."""
-        failed = {c.name for c in model_checks(self.posterior) if not c.passed}
-        return not failed & {"trajectory", "comb", "excess noise", "slow residual"}
+        """Whether the best trajectory has converged, does not skip cycles, and leaves nothing but noise."""
+        return not DECISIVE & {c.name for c in model_checks(self.posterior) if not c.passed}
 
     @property
     def inclusion_probability(self) -> xr.DataArray:
@@ -66,7 +89,7 @@ class TrajectoryPosterior:
         return self.posterior.inclusion_probability
 
     def __str__(self) -> str:
-        lines = [f"noise of a pixel by the smooth field: {self.observation}"]
+        lines = [f"residuals of the smoothed field: {self.noise}"]
         lines += [format_equations(equations(self.posterior, top=3)), "trajectories, among themselves"]
         for probability, found in zip(self.probability, self.trajectories, strict=True):
             errors = ", ".join(f"{n} {s:.2g}" for n, s in zip(found.equation.names, found.sd, strict=True))
@@ -77,128 +100,114 @@ class TrajectoryPosterior:
 
 def fit_trajectories(
     posterior: Posterior,
-    field: xr.DataArray,
+    data: SmoothField | xr.DataArray,
     *,
-    smooth: SmoothField,
-    top: int = 8,
-    prior: Prior | None = None,
-    sampler: SMCConfig | None = None,
-    enumerate_up_to: int = EXACT_TERMS,
     config: TrajectoryConfig | Sequence[TrajectoryConfig] | None = None,
+    search: TrajectorySearchConfig | None = None,
     seed: int = 0,
-    workers: int = 1,
     progress: bool = False,
 ) -> TrajectoryPosterior:
-    """ModelPosterior all equations by the pixels themselves: coefficients without the bias of rows, and true odds.
+    """Compare all equations by the observation likelihood: coefficients without the bias of the weak form.
 
     The leading equations of the posterior are integrated from an unknown initial state and fitted to the pixels: the
     most probable, it without each of its terms, the best that lacks each of them, the best of every size, and the
-    next most probable; where rows have confirmed a wrong equation, the right one need not be near it. Along the
-    trajectory of the best all other terms are tried (`trajectory_rows`); what then leads is fitted too, until the best
-    stays the best.
+    next most probable. Where the weak form has confirmed a wrong equation, the right one need not be close to it. Along
+    the trajectory of the best all other terms are tried (`linearised_rows`); what then leads is fitted too, until the
+    best stays the best.
 
     Args:
-        posterior: Whose leading equations are taken, with their coefficients as a start.
-        field: The raw field.
-        smooth: The smooth field made from it: pilot of the initial state, and of the noise: independent pixels, a
-            variance that grows with the value, neighbours that hang together, frames that jitter.
-        top: How many equations to begin with.
-        prior: Of the spin model; best the one that the posterior was made with.
-        sampler: Settings of sampling.
-        enumerate_up_to: Enumerate as well where the library has at most so many terms.
-        config: Settings; by default the field is periodic in space. `TrajectoryConfig(method=SolverConfig(...))` says
-            otherwise; held edges stay at the values of the initial state. `TrajectoryConfig(padding=1.0)` takes it for a
-            window out of a larger field. Of several, the one with which the most probable equation explains the pixels
-            best.
-        seed: Of sampling, and of the draws of the first frame that show which of its waves are more than scatter.
-        workers: Sampler runs at a time.
+        posterior: Its leading equations are taken, with their coefficients as a start.
+        data: The smoothed field, which gives the first guess of the initial state and of the noise (independent pixels,
+            a variance that grows with the value, correlated neighbours, frames that jitter); or the raw field, which is
+            then smoothed by the spline.
+        config: Settings of a fit; by default the field is periodic in space.
+            `TrajectoryConfig(method=SolverConfig(boundary=...))` sets another; Dirichlet boundaries keep the values of
+            the initial state. `TrajectoryConfig(padding=1.0)` takes the field as a window of a larger one. Of several,
+            the one is chosen with which the most probable equation explains the pixels best.
+        search: Settings of the search and of sampling.
+        seed: Of sampling, and of the draws of the first frame that show which of its waves are more than noise.
         progress: Show bars.
 
     Returns:
         The posterior and the trajectories. A chaotic or unstable equation has no fit over many of its own time scales.
 
     Raises:
-        ConfigError: If `top` is not positive, the smooth field has another grid, or no equation has a trajectory.
-        FitError: If the best trajectory runs away with the smallest share of another term.
-        IntegrationError: If there is no trajectory beside it.
+        ConfigError: If no equation has a trajectory.
+        FitError: If the best trajectory diverges with the smallest share of another term.
+        IntegrationError: If there is no trajectory next to it.
     """
-    field, prior = validate_field(field), prior or Prior()
-    _check_belongs(field, smooth)
+    smooth = data if isinstance(data, SmoothField) else fit_field(validate_field(data), seed=seed)
+    search = search or TrajectorySearchConfig()
     draw_seed, sample_seed = spawn_seeds(seed, 2)
-    pilot, draws, observation = estimate_observation_model(field, smooth, seed=draw_seed)
+    observed = trajectory_data(smooth, seed=draw_seed)
     config = TrajectoryConfig() if config is None else config
-    leading, configs = _leading(posterior, top), [config] if isinstance(config, TrajectoryConfig) else config
-    search = select_domain(
-        [Search(posterior.library, prior, field, pilot, draws, observation, c, progress) for c in configs],
+    configs = [config] if isinstance(config, TrajectoryConfig) else config
+    leading, library = _leading(posterior, search.top), posterior.library
+    chosen = select_domain(
+        [Search(library, search.prior, observed, c, progress) for c in configs],
         leading[:1],
         posterior.statistics,
     )
-    search.fit_until_adequate(leading, posterior.statistics)
+    chosen.fit_until_adequate(leading, posterior.statistics)
     found = sample(
-        prior.model(search.converged_statistics(), posterior.library),
-        config=sampler,
+        search.prior.model(chosen.converged_statistics(), library),
+        config=search.sampler,
         seed=sample_seed,
-        enumerate_up_to=enumerate_up_to,
-        workers=workers,
+        enumerate_up_to=search.enumerate_up_to,
         progress=progress,
     )
-    kept = {k: posterior.provenance[k] for k in ("seed", "units", "data", "settings") if k in posterior.provenance}
-    trajectories, probability = search.ranked()
+    trajectories, probability = chosen.ranked()
     return TrajectoryPosterior(
-        posterior=replace(found, provenance=dict(found.provenance) | kept),
+        posterior=_with_origin(found, posterior, chosen.config),
         trajectories=trajectories,
         probability=probability,
-        failed=tuple(search.failed.items()),
-        observation=observation,
-        config=search.config,
+        failed=tuple(chosen.failed.items()),
+        noise=observed.noise,
+        config=chosen.config,
+    )
+
+
+def _with_origin(found: Posterior, earlier: Posterior, config: TrajectoryConfig) -> Posterior:
+    """With the origin of the posterior that the search began with, and the boundary that was chosen."""
+    likelihood = Likelihood.of(found.statistics)
+    return replace(
+        found,
+        likelihood=replace(likelihood, boundary=config.boundary, padding=config.padding),
+        units=earlier.units,
+        provenance=dict(found.provenance) | dict(earlier.provenance),
     )
 
 
 def _leading(posterior: Posterior, top: int) -> np.ndarray:
     """Configurations worth a trajectory, `[<= top, K]`, bool."""
-    if top < 1:
-        raise ConfigError("No equation is asked for.", got=f"top={top}", wanted="1 or more", fix="top=8")
     spins, probability = posterior.configurations()
     order = np.argsort(-probability, kind="stable")
     order = order[spins[order].any(axis=1)]
     return occam_window(spins[order], probability[order], top) if len(order) else spins[:0]
 
 
-def estimate_observation_model(
-    field: xr.DataArray, smooth: SmoothField, *, seed: int = 0
-) -> tuple[xr.DataArray, np.ndarray, ObservationModel]:
-    """The first frame of a smooth field, draws of it, and what the residuals show of how the field was recorded.
+def trajectory_data(smooth: SmoothField, *, seed: int = 0) -> TrajectoryData:
+    """The field of a smoothed field with its noise model, its first frame, and draws of that.
 
-    Both by the spline, as for the rows; where frames are displaced, by that of the frames put back.
+    All by the spline, as in the weak form; where frames jitter, by the spline of the registered frames.
 
     Args:
-        field: The raw, checked field.
-        smooth: The smooth field made from it.
+        smooth: The smoothed field.
         seed: Of the draws.
 
     Returns:
-        A frame, dims of space; draws of it, `[n, *space]`; and the observation.
+        The field with its first frame, draws of it, and the noise model.
     """
-    rest = register_if_jittering(field, config=smooth.spline_config, spline=smooth.spline)
-    spline, none = rest.spline, (0,) * field.ndim
-    noise = noise_of(rest.field.values, spline.evaluate, spline.noise_scale, PIXELS, rest.jitter)
+    field = smooth.field
+    registered = register_if_jittering(field, config=smooth.spline_config, spline=smooth.spline)
+    spline, none = registered.spline, (0,) * field.ndim
+    noise = estimate_noise(
+        registered.field.values, spline.evaluate, spline.noise_scale, kind="frame_jitter", jitter=registered.jitter
+    )
     frame = field.isel(time=0, drop=True).copy(data=spline.evaluate(none)[0])
     # An axis along which nothing is displaced still needs a number.
-    jitter = tuple(max(j, LEAST_JITTER * max(rest.jitter)) for j in rest.jitter)
+    jitter = tuple(max(j, LEAST_JITTER * max(registered.jitter)) for j in registered.jitter)
     first = (field["time"].values[:1], *(field[d].values for d in field.dims[1:]))
     generator = np.random.default_rng(checked_seed(seed))
     draws = np.stack([spline.draw(generator).evaluate(none, first)[0] for _ in range(DRAWS)])
-    return frame, draws, ObservationModel(noise.pixel, noise.correlation[1:], jitter)
-
-
-def _check_belongs(field: xr.DataArray, smooth: SmoothField) -> None:
-    same = field.dims == smooth.field.dims and all(
-        np.array_equal(field[d].values, smooth.field[d].values) for d in field.dims
-    )
-    if not same:
-        raise ConfigError(
-            "The smooth field was not made from this field.",
-            got=f"field {dict(field.sizes)}, smooth field {dict(smooth.field.sizes)}, or other coordinates",
-            wanted="the same dimensions and coordinates",
-            fix="smooth=bayespde.fit_field(field), or fit_trajectories(posterior, smooth.field, smooth=smooth)",
-        )
+    return TrajectoryData(field, replace(noise, jitter=jitter), frame, draws)

@@ -1,4 +1,4 @@
-"""A prior and a library -> the posterior by which the pilot equation is averaged while rows are formed."""
+"""A prior and a library -> the model average that gives the linearisation point of the weak form [hoeting1999]."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import numpy as np
 import torch
 
 from bayespde.core.equation import Library
+from bayespde.core.slabs import GPriorSlab, HyperGSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.prior import Prior
-from bayespde.model.priors import GPriorSlab, HyperGSlab
 from bayespde.model.spin import SpinModel
-from bayespde.smc.base import SMCConfig
+from bayespde.smc.config import SMCConfig
 from bayespde.smc.enumeration.enumerate import enumerate_exact
 from bayespde.smc.run import run_all
 
-EXACT_TERMS = 23
+ENUMERATE_UP_TO = 23
 MODELS = 100
 
 
 @dataclass(frozen=True, eq=False)
 class ModelAverage:
-    """The posterior over configurations while the pilot equation is sought: exact, or sampled for many terms.
+    """The posterior over configurations while the weak form is iterated: exact, or sampled for many terms.
 
     Attributes:
         library: The candidate terms.
-        prior: That of the configurations; the slab is the g-prior, which is faster than a mixture.
+        prior: Prior of the configurations; its slab is replaced by the g-prior, which is faster than a mixture.
         seed: Of the sampling.
     """
 
@@ -37,7 +37,7 @@ class ModelAverage:
     def average(self, statistics: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
         """Leading configurations `[N, K]`, the most probable first, and their probabilities `[N]`."""
         model = self._model(statistics)
-        if len(self.library) <= EXACT_TERMS:
+        if len(self.library) <= ENUMERATE_UP_TO:
             table = enumerate_exact(model, keep=MODELS, per_size=1)
             return table.spins, table.probability
         runs = run_all(model, config=SMCConfig(particles=512, runs=1), seed=self.seed)
@@ -48,7 +48,8 @@ class ModelAverage:
     def log_posterior(self, statistics: SufficientStatistics, spins: np.ndarray) -> np.ndarray:
         """Log prior plus log evidence of configurations `[N, K]`: `[N]`; statistics may lack terms that are off.
 
-        A mixture over g, because rows at different pilots differ in energy, which a fixed g would read as a difference.
+        The slab is a mixture over g: rows linearised at different points differ in energy, to which a fixed g is
+        sensitive.
         """
         present = [self.library.index(name) for name in statistics.names]
         likelihood = SpinModel(statistics, slab=HyperGSlab()).log_likelihood(torch.as_tensor(spins[:, present]))

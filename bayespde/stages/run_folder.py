@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import xarray as xr
 
@@ -19,12 +19,26 @@ from bayespde.core.files import atomic_path, existing_file
 from bayespde.core.posterior import Posterior
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.results.inference_data import load, save
+from bayespde.smooth.config import SmoothingConfig
+from bayespde.smooth.files import from_dataset, to_dataset
+from bayespde.smooth.fit import fit_field
+from bayespde.smooth.scattered_observations import ScatteredObservations
 from bayespde.smooth.smooth_field import SmoothField
+from bayespde.stages.fit_trajectories import TrajectoryPosterior
+from bayespde.stages.trajectory_files import read_trajectories, write_trajectories
 
 Result = TypeVar("Result")
 INCOMPLETE = "incomplete"
+TRAJECTORIES = "trajectories.nc"
 RECORD = "provenance.json"
-PREDICTION, OBSERVED = "forecast.nc", "observed.nc"
+FORECAST, OBSERVED = "forecast.nc", "observed.nc"
+
+
+class Matched(NamedTuple):
+    """The posterior of a discovery, and its trajectories if it is by the observation likelihood."""
+
+    posterior: Posterior
+    trajectories: TrajectoryPosterior | None
 
 
 @dataclass(frozen=True)
@@ -43,8 +57,8 @@ class RunFolder:
             "smooth.nc",
             key,
             compute,
-            lambda r, p: _write(r.to_dataset(), p),
-            lambda p: SmoothField.from_dataset(_read(p)),
+            lambda r, p: _write(to_dataset(r), p),
+            lambda p: from_dataset(_read(p)),
         )
 
     def statistics(self, key: str, compute: Callable[[], SufficientStatistics]) -> SufficientStatistics:
@@ -57,13 +71,43 @@ class RunFolder:
             lambda p: SufficientStatistics.from_dataset(_read(p)),
         )
 
-    def rows(self, key: str, compute: Callable[[], Posterior]) -> Posterior:
-        """The posterior over rows, from `weak_posterior.nc` if that was made under `key`; an interrupted one is made anew."""
+    def weak_posterior(self, key: str, compute: Callable[[], Posterior]) -> Posterior:
+        """The posterior by the weak form, from `weak_posterior.nc` if made under `key`; redone if interrupted."""
         return self._stage("weak_posterior.nc", key, compute, save, load, finished=_is_complete)
 
     def posterior(self, key: str, compute: Callable[[], Posterior]) -> Posterior:
-        """The posterior, from `posterior.nc` if that was made under `key`; an interrupted one is made anew."""
+        """The posterior, from `posterior.nc` if made under `key`; redone if interrupted."""
         return self._stage("posterior.nc", key, compute, save, load, finished=_is_complete)
+
+    def matched(self, key: str, compute: Callable[[], Matched]) -> Matched:
+        """Posterior and trajectories, from `posterior.nc` and `trajectories.nc` if made under `key`."""
+        return self._stage(
+            "posterior.nc",
+            key,
+            compute,
+            self._write_matched,
+            read_matched,
+            finished=lambda m: _is_complete(m.posterior),
+        )
+
+    def smoothed_by(self, smooth: SmoothField, smoother: str, *, seed: int, progress: bool) -> SmoothField:
+        """The same field by another smoother, from `smooth_<smoother>.nc` if it is there."""
+        key = stage_key(field_hash(smooth.field), smooth.spline_config, smoother, seed)
+        options = SmoothingConfig(smoother=smoother, spline=smooth.spline_config)
+        return self._stage(
+            f"smooth_{smoother}.nc",
+            key,
+            lambda: fit_field(_source(smooth), options=options, seed=seed, progress=progress),
+            lambda r, p: _write(to_dataset(r), p),
+            lambda p: from_dataset(_read(p)),
+        )
+
+    def _write_matched(self, matched: Matched, path: Path) -> None:
+        """Trajectories first: `posterior.nc` says whether they belong to it."""
+        if matched.trajectories is not None and self.path is not None:
+            with atomic_path(self.path / TRAJECTORIES) as temporary:
+                write_trajectories(matched.trajectories, temporary)
+        save(matched.posterior, path)
 
     def _stage(
         self,
@@ -105,13 +149,31 @@ class RunFolder:
             temporary.write_text(json.dumps(record, indent=2), encoding="utf-8")
 
 
+def _source(smooth: SmoothField) -> xr.DataArray:
+    """The field, or the scattered samples, that was smoothed."""
+    return smooth.data.samples if isinstance(smooth.data, ScatteredObservations) else smooth.field
+
+
 def _is_complete(found: Posterior) -> bool:
-    return bool(found.provenance.get("complete", True))
+    return found.sampling.complete
 
 
 def stage_key(*parts: Any) -> str:
     """Sixteen hexadecimal digits that identify the inputs of a stage."""
     return sha256("\n".join(map(str, (__version__, *parts))).encode()).hexdigest()[:16]
+
+
+def read_matched(file: Path) -> Matched:
+    """The posterior of a run folder and its trajectories, by the path of `posterior.nc`.
+
+    Raises:
+        FileError: If a file is missing or cannot be read.
+    """
+    posterior = load(file)
+    if not posterior.likelihood.is_observation:
+        return Matched(posterior, None)
+    trajectories = existing_file(file.parent / TRAJECTORIES)
+    return Matched(posterior, _read_back(trajectories, lambda path: read_trajectories(path, posterior)))
 
 
 def read_smooth(file: Path) -> SmoothField:
@@ -120,7 +182,7 @@ def read_smooth(file: Path) -> SmoothField:
     Raises:
         FileError: If it is missing or cannot be read.
     """
-    return _read_back(existing_file(file), lambda path: SmoothField.from_dataset(_read(path)))
+    return _read_back(existing_file(file), lambda path: from_dataset(_read(path)))
 
 
 def read_dataset(file: Path) -> xr.Dataset:

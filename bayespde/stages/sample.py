@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 
@@ -13,15 +13,17 @@ import torch
 from bayespde import __version__
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
+from bayespde.core.likelihood import Likelihood
+from bayespde.core.overrides import override
 from bayespde.core.posterior import ExactTable, Posterior
-from bayespde.core.random import check_workers, spawn_seeds, torch_generator
-from bayespde.model.priors import GPriorSlab
+from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.core.sampling_record import SamplingRecord
 from bayespde.model.spin import SpinModel
-from bayespde.smc.base import SMCConfig
 from bayespde.smc.collect import Runs
+from bayespde.smc.config import SMCConfig, TemperedGibbsConfig
 from bayespde.smc.enumeration.enumerate import Enumeration, enumerate_branches, enumerate_exact
 from bayespde.smc.run import run_all
-from bayespde.smc.tempered_gibbs import TemperedGibbsConfig, run_chains
+from bayespde.smc.tempered_gibbs import run_chains
 
 SamplerConfig = SMCConfig | TemperedGibbsConfig
 CONFIGS: Mapping[str, type[SamplerConfig]] = {
@@ -37,21 +39,18 @@ def enumerate_models(model: SpinModel, *, progress: bool = False) -> ExactTable:
     Raises:
         ConfigError: If there are too many terms.
     """
-    result = enumerate_exact(model, progress=progress)
-    return ExactTable(**result._asdict())
+    return enumerate_exact(model, progress=progress)
 
 
 def sample(
     model: SpinModel,
     *,
     method: str = "smc",
-    particles: int | None = None,
-    runs: int | None = None,
     config: SamplerConfig | None = None,
     seed: int = 0,
     enumerate_up_to: int = 0,
-    workers: int = 1,
     progress: bool = False,
+    **settings: Any,
 ) -> Posterior:
     """Sample configurations, then coefficients and noise exactly given them.
 
@@ -59,34 +58,31 @@ def sample(
         model: The target; it must have a library.
         method: `smc`, tempered sequential Monte Carlo: any number of terms, and the evidence; `exact`, enumeration and
             independent draws: at most 26 terms; `tempered_gibbs`, weighted chains: an independent check without
-            evidence, for posteriors of one piece.
-        particles: Overrides `config.particles`, the draws of each run.
-        runs: Overrides `config.runs`.
+            evidence, for unimodal posteriors.
         config: Settings of the sampler: `SMCConfig`, or `TemperedGibbsConfig` for `tempered_gibbs`.
-        seed: Non-negative integer; same seed, same result, whatever `workers` is.
-        enumerate_up_to: Enumerate as well where the library has at most so many terms.
-        workers: Runs at a time.
+        seed: Non-negative integer; same seed, same result, whatever the number of workers.
+        enumerate_up_to: Also enumerate where the library has at most this many terms.
         progress: Show bars.
+        settings: Fields of `config` to replace, such as `particles=512`, `runs=8`, `workers=2`.
 
     Returns:
-        The posterior. After an interrupt (Ctrl-C) it holds the runs that have finished, and `provenance["complete"]` is
+        The posterior. After an interrupt (Ctrl-C) it holds the runs that have finished, and `sampling.complete` is
         False.
 
     Raises:
-        ConfigError: If the model has no library, or a setting is out of range.
+        ConfigError: If the model has no library, or a setting is unknown or out of range.
     """
-    library, settings = _library(model), _settings(method, config, particles=particles, runs=runs)
-    check_workers(workers)
+    library, chosen = _library(model), override(_checked(method, config), settings)
     started, (sample_seed, draw_seed) = perf_counter(), spawn_seeds(seed, 2)
     everything = (
         enumerate_branches(model, progress=progress) if method == "exact" or len(library) <= enumerate_up_to else None
     )
-    if isinstance(settings, TemperedGibbsConfig):
-        found = run_chains(model, config=settings, seed=sample_seed, workers=workers, progress=progress)
+    if isinstance(chosen, TemperedGibbsConfig):
+        found = run_chains(model, config=chosen, seed=sample_seed, workers=chosen.workers, progress=progress)
     elif method == "exact" and everything is not None:
-        found = _independent(model, everything, settings, sample_seed)
+        found = _independent(model, everything, chosen, sample_seed)
     else:
-        found = run_all(model, config=settings, seed=sample_seed, workers=workers, progress=progress)
+        found = run_all(model, config=chosen, seed=sample_seed, workers=chosen.workers, progress=progress)
     coefficients, noise = _draw_coefficients(model, found.spins, draw_seed)
     return Posterior(
         library=library,
@@ -100,10 +96,12 @@ def sample(
         estimates=found.estimates,
         eve_index=found.eve_index,
         stages=found.stages,
-        exact=None if everything is None else ExactTable(**everything.result()._asdict()),
-        provenance=_provenance(model, method, settings, seed)
-        | _checks(found)
-        | {"sampling_time": perf_counter() - started},
+        exact=None if everything is None else everything.exact_table(),
+        prior=model.prior,
+        slab=model.slab,
+        likelihood=Likelihood.of(model.statistics),
+        sampling=_record(found, method, chosen, seed, perf_counter() - started),
+        provenance={"version": __version__},
     )
 
 
@@ -118,10 +116,8 @@ def _library(model: SpinModel) -> Library:
     return model.library
 
 
-def _settings(
-    method: str, config: SamplerConfig | None, *, particles: int | None, runs: int | None
-) -> SMCConfig | TemperedGibbsConfig:
-    """The settings that a method asks for, with the number of particles and runs put in."""
+def _checked(method: str, config: SamplerConfig | None) -> SamplerConfig:
+    """Settings for a method: those given, if they are of that method, or its defaults."""
     if method not in CONFIGS:
         raise ConfigError("The method is not known.", got=method, wanted=", ".join(CONFIGS), fix="method='smc'")
     config = CONFIGS[method]() if config is None else config
@@ -132,16 +128,12 @@ def _settings(
             wanted=CONFIGS[method].__name__,
             fix=f"config={CONFIGS[method].__name__}(...)",
         )
-    return replace(
-        config,
-        particles=config.particles if particles is None else particles,
-        runs=config.runs if runs is None else runs,
-    )
+    return config
 
 
 def _independent(model: SpinModel, everything: Enumeration, config: SamplerConfig, seed: int) -> Runs:
     """Independent draws from the enumerated posterior, in the form of runs."""
-    exact = everything.result()
+    exact = everything.exact_table()
     seeds = spawn_seeds(seed, config.runs)
     draws = [everything.draw(config.particles, generator=torch_generator(s)) for s in seeds]
     spins = torch.stack(draws)
@@ -175,30 +167,19 @@ def _draw_coefficients(model: SpinModel, spins: np.ndarray, seed: int) -> tuple[
     return torch.stack(coefficients).numpy(), torch.stack(noise).numpy()
 
 
-def _provenance(model: SpinModel, method: str, config: SamplerConfig, seed: int) -> dict[str, Any]:
-    return {
-        "seed": int(seed),
-        "version": __version__,
-        "method": method,
-        "sampler": asdict(config),
-        "slab": repr(model.slab),
-        "shrinkage": _shrinkage(model),
-        **({"g": float(model.closed_form.mixture[0][0])} if isinstance(model.slab, GPriorSlab) else {}),
-        "ridge": float(model.ridge),
-        "expected_terms": model.expected_terms or "default",
-        "prior": model.prior.record(),
-        "prior_inclusion": model.prior.inclusion.tolist(),
-    }
+def _record(found: Runs, method: str, config: SamplerConfig, seed: int, seconds: float) -> SamplingRecord:
+    """How the runs were made, and what each says of itself; None where there is nothing to say."""
 
+    def finite(values: np.ndarray) -> tuple[float | None, ...]:
+        return tuple(float(v) if np.isfinite(v) else None for v in values)
 
-def _checks(found: Runs) -> dict[str, Any]:
-    """What each run says of itself, as plain numbers; None where there is nothing to say."""
-    names = ("captured_mass", "captured_mass_lower", "likelihood_error")
-    values = {n: [float(v) if np.isfinite(v) else None for v in getattr(found, n)] for n in names}
-    return values | {"complete": found.complete}
-
-
-def _shrinkage(model: SpinModel) -> float:
-    """Factor g / (1 + g) on coefficients where the slab fixes g; a mixture over g settles on large ones."""
-    g = model.closed_form.mixture[0]
-    return float(1 / (1 + 1 / g[0])) if len(g) == 1 else 1.0
+    return SamplingRecord(
+        method=method,
+        settings=asdict(config),
+        seed=int(seed),
+        seconds=seconds,
+        complete=found.complete,
+        captured_mass=finite(found.captured_mass),
+        captured_mass_lower=finite(found.captured_mass_lower),
+        likelihood_error=finite(found.likelihood_error),
+    )

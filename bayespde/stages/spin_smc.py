@@ -12,11 +12,11 @@ import torch
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.random import check_workers, spawn_seeds, torch_generator
+from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.model.pyro_target import PyroTarget
 from bayespde.results.diagnostics import convergence, evidence_error
-from bayespde.smc.base import SMCConfig
 from bayespde.smc.collect import Runs, log_mean_exp
+from bayespde.smc.config import SMCConfig
 from bayespde.smc.enumeration.enumerate import enumerate_exact
 from bayespde.smc.run import run_all
 
@@ -26,8 +26,8 @@ __all__ = ["SpinSMC"]
 class SpinSMC:
     """Tempered sequential Monte Carlo over the binary site of a Pyro program [bingham2019pyro, delmoral2006].
 
-    Where Pyro enumerates binary latents, or cannot, this samples them: any number of spins that depend on each other in
-    any way, and the evidence of the program besides. All other latents must have been summed or integrated out, or be
+    Pyro enumerates binary latent variables where it can; this samples them, any number with any dependence, and
+    estimates the evidence of the program. All other latents must have been summed or integrated out, or be
     arguments (`PyroTarget` says what a program may be). A program that takes `[P, K]` spins is run once for all
     particles.
 
@@ -41,12 +41,11 @@ class SpinSMC:
         program: The Pyro program.
         site: Name of its binary site.
         config: Settings of the sampler: particles, independent runs, and the rest.
-        seed: Non-negative integer; same seed, same result, whatever `workers` is. Pyro's own seed is left alone.
-        workers: Runs at a time.
+        seed: Non-negative integer; same seed, same result for any number of workers. Pyro's own seed is left alone.
         progress: Show bars.
 
     Raises:
-        ConfigError: If `config` is of another sampler, or seed or workers are not usable.
+        ConfigError: If `config` is of another sampler, or the seed is not usable.
     """
 
     def __init__(
@@ -56,7 +55,6 @@ class SpinSMC:
         site: str = "spins",
         config: SMCConfig | None = None,
         seed: int = 0,
-        workers: int = 1,
         progress: bool = False,
     ) -> None:
         if config is not None and not isinstance(config, SMCConfig):
@@ -68,8 +66,7 @@ class SpinSMC:
             )
         self.program, self.site, self.config = program, site, config or SMCConfig()
         self._run_seed, self._draw_seed = spawn_seeds(seed, 2)
-        check_workers(workers)
-        self._workers, self._progress = workers, progress
+        self._progress = progress
         self._target: PyroTarget | None = None
         self._runs: Runs | None = None
         self._arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
@@ -86,14 +83,15 @@ class SpinSMC:
             StatisticsError: If a log density is NaN or +inf.
         """
         target = PyroTarget(self.program, *args, site=self.site, **kwargs)
-        runs = run_all(target, config=self.config, seed=self._run_seed, workers=self._workers, progress=self._progress)
+        workers = self.config.workers
+        runs = run_all(target, config=self.config, seed=self._run_seed, workers=workers, progress=self._progress)
         # Only now: a run that fails leaves the one before as it was.
         self._target, self._runs, self._arguments = target, runs, (args, kwargs)
         return self
 
     @property
     def target(self) -> PyroTarget:
-        """What was sampled; `target.looped_because` says why the program was not run for all particles at once."""
+        """The target; `target.looped_because` says why the program was not run for all particles at once."""
         self._done()
         assert self._target is not None
         return self._target
@@ -112,12 +110,12 @@ class SpinSMC:
         """Draws of the site, in the type that the program draws: what `Predictive` takes.
 
         Args:
-            num_samples: So many, with replacement; all particles by default.
-            group_by_chain: Keep the runs apart.
+            num_samples: Number of draws, with replacement; all particles by default.
+            group_by_chain: Whether to keep the runs apart.
 
         Returns:
-            `{site: [P, K]}`, or `[runs, P, K]`. Particles weigh the same; runs that differ in evidence weigh the same
-            too (`get_weighted_samples` says otherwise).
+            `{site: [P, K]}`, or `[runs, P, K]`. All particles have equal weights, also those of runs that differ in
+            evidence (see `get_weighted_samples`).
         """
         spins = torch.as_tensor(self._done().spins).to(self.target.blank)
         if not group_by_chain:
@@ -133,7 +131,7 @@ class SpinSMC:
         return {self.site: spins}
 
     def get_weighted_samples(self) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """All particles, and their weights `[P]`, float64, sum 1: runs weigh by their evidence."""
+        """All particles, and their weights `[P]`, float64, sum 1: runs are weighted by their evidence."""
         runs, particles = self._done().spins.shape[:2]
         weights = torch.as_tensor(np.repeat(self._run_weights() / particles, particles))
         assert weights.numel() == runs * particles
@@ -145,13 +143,13 @@ class SpinSMC:
         return {name: dist.Empirical(values, weights.log()) for name, values in samples.items()}
 
     def diagnostics(self) -> dict[str, Any]:
-        """What the runs say of each other.
+        """Agreement of the runs with each other.
 
         Returns:
             `inclusion` by run `[R, K]`, `standard_error` of their mean `[K]` (NaN for one run), `log_evidence` `[R]`,
             `log_evidence_error`, R-hat of the number of spins that are up (`r_hat_size`) and of the log density
-            (`r_hat_lp`), `distinct_ancestors` `[R]`, the history of temperatures `[R, S]`, and whether the runs are
-            `complete`.
+            (`r_hat_lp`), `distinct_ancestors` `[R]`, `inverse_temperature` by stage `[R, S]`, and whether the runs
+            are `complete`.
         """
         runs = self._done()
         inclusion, count = runs.estimates["rao_blackwell"], len(runs.spins)
@@ -165,14 +163,14 @@ class SpinSMC:
             "r_hat_size": convergence(runs.spins.sum(axis=-1).astype(np.float64))[0],
             "r_hat_lp": convergence(runs.log_prior + runs.log_likelihood)[0],
             "distinct_ancestors": np.array([np.unique(a).size for a in runs.eve_index]),
-            "temperature": runs.stages["temperature"],
+            "inverse_temperature": runs.stages["inverse_temperature"],
             "complete": runs.complete,
         }
 
     def summary(self) -> xr.Dataset:
         """Inclusion probability of each spin with its standard error between runs, over `spin`.
 
-        Besides `disagreement`, the largest difference between runs. R-hat and effective sample sizes of 0/1 variables
+        Also `disagreement`, the largest difference between runs. R-hat and effective sample sizes of 0/1 variables
         are left out on purpose: they are undefined for the most certain spins.
         """
         found = self.diagnostics()

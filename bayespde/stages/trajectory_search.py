@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from scipy.stats import kurtosis
 from tqdm import tqdm
 
@@ -15,12 +14,14 @@ from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import ConfigError, FitError, IntegrationError
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.prior import Prior
-from bayespde.noise.observation_model import ObservationModel
-from bayespde.results.checks import SLOW
+from bayespde.results.checks.trajectory import SLOW
 from bayespde.stages.model_average import ModelAverage
-from bayespde.trajectory.fit import Trajectory, TrajectoryConfig, fit_trajectory
-from bayespde.trajectory.linearised_rows import trajectory_rows
-from bayespde.trajectory.mode import REJECT_SCORE
+from bayespde.trajectory.config import TrajectoryConfig
+from bayespde.trajectory.data import TrajectoryData
+from bayespde.trajectory.fit import fit_trajectory
+from bayespde.trajectory.linearised_rows import linearised_rows
+from bayespde.trajectory.trajectory import Trajectory
+from bayespde.trajectory.whiteness import REJECT_SCORE
 
 # Times that the best equation may give way to one that leads along its trajectory.
 ROUNDS = 4
@@ -39,10 +40,7 @@ class Search:
     Attributes:
         library: The candidate terms.
         prior: Of the spin model.
-        data: Checked field.
-        pilot: Smooth estimate of the first frame.
-        draws: Of it.
-        observation: Noise of the pixels, and jitter of the frames.
+        data: The field, its noise model, and an estimate of its first frame.
         config: How a trajectory is fitted.
         progress: Show bars.
         found: Trajectory by the names of its terms.
@@ -51,10 +49,7 @@ class Search:
 
     library: Library
     prior: Prior
-    data: xr.DataArray
-    pilot: xr.DataArray
-    draws: np.ndarray
-    observation: ObservationModel
+    data: TrajectoryData
     config: TrajectoryConfig
     progress: bool = False
     found: dict[tuple[str, ...], Trajectory] = field(default_factory=dict)
@@ -70,9 +65,10 @@ class Search:
             start = self._begun(on, statistics)
             if start.names not in self.found and start.names not in self.failed:
                 self._fit(start, few)
-            if any(t.mode.whiteness_score < SLOW for t in self.found.values()):
+            if any(t.known_mode().whiteness_score < SLOW for t in self.found.values()):
                 break
-        if self.found and not (best := self.ranked()[0][0]).converged and best.mode.whiteness_score < REJECT_SCORE:
+        best = self.ranked()[0][0] if self.found else None
+        if best and not best.converged and best.known_mode().whiteness_score < REJECT_SCORE:
             self._fit(best.equation, self.config, near=best)
 
     def converged_statistics(self) -> SufficientStatistics:
@@ -86,8 +82,8 @@ class Search:
         models = ModelAverage(self.library, self.prior)
         for _ in range(ROUNDS):
             best = self.ranked()[0][0]
-            rows = trajectory_rows(best.mode, self.library, variance=best.variance)
-            if best.mode.whiteness_score >= REJECT_SCORE:
+            rows = linearised_rows(best.known_mode(), self.library, variance=best.variance)
+            if best.known_mode().whiteness_score >= REJECT_SCORE:
                 break
             for on in _leading(*models.average(rows)):
                 start = self._begun(on, rows)
@@ -103,15 +99,7 @@ class Search:
 
     def _fit(self, start: Equation, config: TrajectoryConfig, near: Trajectory | None = None) -> None:
         try:
-            self.found[start.names] = fit_trajectory(
-                start,
-                self.data,
-                pilot=self.pilot,
-                draws=self.draws,
-                observation=self.observation,
-                near=near,
-                config=config,
-            )
+            self.found[start.names] = fit_trajectory(start, self.data, config=config, near=near)
         except (FitError, IntegrationError) as error:
             if start.names not in self.found:
                 self.failed[start.names] = str(error).splitlines()[0]
@@ -145,15 +133,15 @@ class Search:
 
     def _record(self, best: Trajectory, rows: SufficientStatistics) -> dict[str, Any]:
         """How well the trajectory fits, and how far the rows along it can be trusted for others."""
-        ranked, probability = self.ranked()
+        (ranked, probability), mode = self.ranked(), best.known_mode()
         near = [t for t, p in zip(ranked, probability, strict=True) if p > probability[0] * np.exp(-CONTENDS)]
         change = max(abs(_loss_by_rows(t, best, rows) - _loss(t, best)) for t in near)
         return {
             "converged": best.converged,
-            "noise_share": best.noise_share,
-            "excess_noise": best.noise_scale / self.observation.size,
-            "whiteness_score": best.mode.whiteness_score,
-            "excess_kurtosis": float(kurtosis(best.mode.residual[best.mode.problem.seen])),
+            "cycle_skipping": best.cycle_skipping,
+            "excess_noise": best.noise_scale / self.data.noise.rms,
+            "whiteness_score": best.known_mode().whiteness_score,
+            "excess_kurtosis": float(kurtosis(mode.residual[mode.problem.seen])),
             "log_odds_change_left": change,
         }
 
@@ -191,7 +179,8 @@ def _leading(spins: np.ndarray, probability: np.ndarray) -> np.ndarray:
 
 def _loss(one: Trajectory, best: Trajectory) -> float:
     """Log posterior at the mode that one trajectory lacks against the best."""
-    worse, least = (t.mode.problem.objective(t.mode.residual, t.mode.parameters) for t in (one, best))
+    modes = [t.known_mode() for t in (one, best)]
+    worse, least = (m.problem.objective(m.residual, m.parameters) for m in modes)
     return (worse - least) / best.variance
 
 

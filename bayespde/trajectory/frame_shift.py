@@ -1,4 +1,4 @@
-"""Frames + how far each was displaced -> what they show, and how that changes with the displacement."""
+"""Frames + their displacements -> the displaced frames, or their derivative in the displacement."""
 
 from __future__ import annotations
 

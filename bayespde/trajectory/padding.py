@@ -1,9 +1,9 @@
 """Frames of a window -> frames of a periodic domain around it, whose part beyond the window is a smooth bridge.
 
-A window out of a larger field has no boundary of its own: what enters it is what was beyond. Where the same law holds
-there, all that is missing is the state beyond at the first time, which is as unknown as that within, and not seen. The
-bridge is where a fit of that state begins; where nothing is fitted it is drawn, as a Gaussian field of the kind that
-the window shows.
+A window of a larger field has no boundary condition of its own: what enters it was beyond. Where the same PDE holds
+there, all that is missing is the initial state beyond, which is as unknown as that within, and not observed. The bridge
+is where a fit of that state begins; where nothing is fitted it is sampled, as a Gaussian field of the kind that the
+window shows.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import numpy as np
 import scipy.fft
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
-# Share of the variance that a point of the window may be off: states are not quite as smooth as the field drawn.
+# Share of the variance by which a point of the window may be off: states are not quite as smooth as the sampled field.
 NUGGET = 1e-6
 
 
 def extend(frames: np.ndarray, share: float, *, dims: int) -> np.ndarray:
     """Continue frames beyond their last points, and around to the first.
 
-    Of all periodic states that agree with the frame, the one of least tension, bending and change of bending, over the
-    length on which the frame varies: it leaves the edges smoothly.
+    Of all periodic states that agree with the frame, the one with the smallest energy of its first three derivatives,
+    over the length on which the frame varies: it continues the frame smoothly.
 
     Args:
         frames: `[..., *space]`, without gaps.
@@ -41,10 +41,10 @@ def extend(frames: np.ndarray, share: float, *, dims: int) -> np.ndarray:
 
 
 def sample_extension(states: np.ndarray, share: float, random: np.random.Generator | None, *, dims: int) -> np.ndarray:
-    """Continue states beyond their last points, and around to the first, by draws of what may be there.
+    """Continue states beyond their last points, and around to the first, by draws from their conditional distribution.
 
     They are of a periodic Gaussian field with the mean, the deviation and the lengths of the states, given the states:
-    a draw of the field, and the regression on what it misses of each state [wilson2020]. Its covariance is a product
+    a draw of the field, and the regression on its difference from each state [wilson2020]. Its covariance is a product
     over the axes, that of an axis has the spectrum (1 + (l k)^2)^-3, whose deviation over slope is sqrt(3) l.
 
     Args:
@@ -70,11 +70,11 @@ def sample_extension(states: np.ndarray, share: float, random: np.random.Generat
             drawn = scipy.fft.irfft(waves, len(column), axis=axis)
     drawn += float(np.mean(states))
     window = (slice(None), *(slice(n) for n in states.shape[1:]))
-    missed = states - drawn[window]
+    difference = states - drawn[window]
     for axis, column in zip(axes, columns, strict=True):
-        onto = _regression(column, missed.shape[axis])
-        missed = np.moveaxis(np.tensordot(onto, np.moveaxis(missed, axis, 0), axes=1), 0, axis)
-    drawn += missed
+        onto = _regression(column, difference.shape[axis])
+        difference = np.moveaxis(np.tensordot(onto, np.moveaxis(difference, axis, 0), axes=1), 0, axis)
+    drawn += difference
     drawn[window] = states
     return drawn
 
@@ -95,7 +95,7 @@ def _regression(column: np.ndarray, given: int) -> np.ndarray:
 
 
 def _length(values: np.ndarray) -> float:
-    """On which values `[n, ...]` vary, in points: what they deviate over their slope."""
+    """Length on which values `[n, ...]` vary, in points: their deviation over their slope."""
     slope = math.sqrt(np.mean(np.diff(values, axis=0) ** 2))
     deviation = math.sqrt(np.mean(np.var(values, axis=0)))
     return float(np.clip(deviation / slope, 1.0, len(values))) if slope else 1.0

@@ -1,8 +1,8 @@
-"""What a trajectory leaves of the pixels -> whether some of it is slow, as noise of frames cannot be.
+"""Residuals of a trajectory -> whether they are white in time, as noise of frames is.
 
 Noise of frames is independent in time, so that for every wave of space its slow and its fast part in time have one
-variance: their ratio has Fisher's distribution however the noise hangs together in space and however
-large it is. What an equation cannot follow is slow.
+variance: their ratio has Fisher's distribution, whatever the size of the noise and its correlation in space. Dynamics
+that an equation does not describe leave slow residuals. It is a test of residual whiteness as in system identification.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import numpy as np
 from scipy.fft import dctn
 from scipy.stats import chi2, f, norm
 
+# Scores above this are so far from noise that nothing along the trajectory can be trusted.
+REJECT_SCORE = 20.0
 # Shares of the waves in time that are slow, and the share that is fast.
 SLOW, FAST = (32, 16, 8), 2
 FEWEST = 3
-# Logarithm of a tail probability, below which there is no number.
+# Smallest logarithm of a tail probability whose exponential is above 0.
 LEAST = -700.0
 
 
@@ -22,12 +24,12 @@ def whiteness_score(residual: np.ndarray, shape: tuple[int, ...]) -> float:
     """How far slow residuals exceed fast ones, in standard deviations.
 
     Args:
-        residual: In units of the noise, `[time, pixels]`, 0 where nothing was seen.
+        residual: In units of the noise, `[time, pixels]`, 0 where nothing was observed.
         shape: Points per dimension of space.
 
     Returns:
         The largest score of the slowest 1/32, 1/16 and 1/8 of the waves in time and of the longest 1, 2, 4, ... waves
-        in space and all, each standard normal if what is left is noise; 0 with too few frames.
+        in space and all, each standard normal if residuals are noise; 0 with too few frames.
     """
     frames = len(residual)
     fast = frames // FAST

@@ -1,8 +1,8 @@
-"""Smooth field + pilot equation -> the field nearest to it whose weak moments obey the equation.
+"""Smoothed field + equation -> the field nearest to it whose weak moments satisfy the equation.
 
-A smoother's error hangs together with the noise of the rows that are formed from the same pixels, and biases every
+A smoother's error is correlated with the noise of the rows that are formed from the same pixels, and biases every
 coefficient (errors in variables). The smoother's Gaussian posterior, conditioned on all moments r(v) = b(v) - A(v) beta
-of the pilot equation being zero, is free of that: with v - u = S e for pixel noise e, and r(v) linear with slope L, the
+of the equation being zero, is free of that: with v - u = S e for pixel noise e, and r(v) linear with slope L, the
 conditioned field errs by (I - S L' (L S L')^-1 L) S e, which is uncorrelated with the rows' noise L e. r is not linear,
 so the condition is imposed by Gauss-Newton steps: the iterated Kalman update [bell1993].
 """
@@ -16,40 +16,39 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from bayespde.weak.integration_by_parts import Orders
-from bayespde.weak.moments import target_moments
 from bayespde.weak.problem import WeakProblem
 from bayespde.weak.smoother import GaussianSmoother
-from bayespde.weak.test_functions import TestFunctions
+from bayespde.weak.test_functions import TestFunctions, target_moments
 
 SLACK = 1e-5
 ROUNDING = 1e-9
-# Modes in time are taken in so many groups.
+# Number of groups into which the modes in time are split.
 GROUPS = 8
 
 
 S = TypeVar("S", bound=GaussianSmoother)
 
 
-def constrain(
+def condition_on_equation(
     smooths: Sequence[S],
     currents: Sequence[S],
     problem: WeakProblem,
-    pilot: np.ndarray,
+    point: np.ndarray,
     noise: np.ndarray,
     frees: Sequence[np.ndarray],
 ) -> tuple[S, ...]:
     """One Gauss-Newton step towards the smoothers' posterior means under the moments of an equation.
 
-    The fields of a system move together: what the moments of one equation say is shared by their uncertainties.
+    Coupled fields move together: the moments of one equation are shared among them by their variances.
 
     Args:
         smooths: The posterior of each field from its data alone, that of the target first.
         currents: Where the moments were linearised; `smooths` themselves in the first step.
         problem: Moments over `currents`.
-        pilot: Coefficients of the equation, `[K]`, physical units.
-        noise: Covariance that noise of the smoothers' own level gives these moments, `[m, m]`, nearly enough: what
-            they kept of it is taken out up to a hundred-thousandth. Where they kept less nothing is gained, and
-            their bias would be taken for noise.
+        point: Coefficients of the equation, `[K]`, physical units.
+        noise: Covariance that noise at the smoothers' own level gives these moments, `[m, m]`, approximately: the part
+            of it that the smoothers passed on is removed down to 1e-5. Where they passed on less, removing more gains
+            nothing and would take their bias for noise.
         frees: Modes of each that may move, shape of the coefficients, bool: those that are `influential_modes`.
 
     Returns:
@@ -57,14 +56,14 @@ def constrain(
     """
     if not frees[0].any():
         return tuple(smooths)
-    field = currents[0].evaluate((0,) * len(problem.windows))
-    moments = target_moments(field - field.mean(), problem.windows, problem.target_order)
-    # All that is to be explained away, linearised at the smoothers themselves.
-    left = moments[problem.kept] - problem.design @ pilot
+    field = currents[0].evaluate((0,) * len(problem.shape))
+    moments = target_moments(field - field.mean(), problem.test_functions, problem.target_order)
+    # The moments to be removed, linearised at the smoothers themselves.
+    left = moments[problem.kept] - problem.design @ point
     spread, slopes = SLACK * noise, []
     for i, (smooth, current, free) in enumerate(zip(smooths, currents, frees, strict=True)):
-        # Coefficients in units of their own sd, in place: this matrix is the largest thing there is.
-        slope, sd = moment_slope(smooth, problem, pilot, free, field=i), np.sqrt(smooth.variance[free])
+        # Coefficients in units of their own sd, in place: this matrix is the largest of all.
+        slope, sd = moment_slope(smooth, problem, point, free, field=i), np.sqrt(smooth.variance[free])
         slope *= sd
         left = left + slope @ ((smooth.coefficients - current.coefficients)[free] / sd)
         spread = spread + slope @ slope.T
@@ -75,35 +74,35 @@ def constrain(
 
 
 def _moved(smooth: S, free: np.ndarray, by: np.ndarray) -> S:
-    """The field with its free coefficients less so much."""
+    """The field with its free coefficients reduced."""
     coefficients = smooth.coefficients.copy()
     coefficients[free] -= by
     return smooth.with_coefficients(coefficients)
 
 
 def moment_slope(
-    smooth: GaussianSmoother, problem: WeakProblem, pilot: np.ndarray, free: np.ndarray, *, field: int = 0
+    smooth: GaussianSmoother, problem: WeakProblem, point: np.ndarray, free: np.ndarray, *, field: int = 0
 ) -> np.ndarray:
-    """Derivative of the moments in the free coefficients of a field, that of the target or beside it, `[m, free]`."""
-    order, (time, *space) = problem.target_order, problem.windows
-    kept = [np.flatnonzero(free.any(axis=tuple(i for i in range(free.ndim) if i != a))) for a in range(free.ndim)]
-    grids = [grid[:, k] for grid, k in zip(smooth.grids, kept, strict=True)]
-    free = free[np.ix_(*kept)].reshape(len(kept[0]), -1)
+    """Derivative of the moments in the free coefficients of a field of the problem, `[m, free]`."""
+    order, (time, *space) = problem.target_order, problem.test_functions
+    used = [np.flatnonzero(free.any(axis=tuple(i for i in range(free.ndim) if i != a))) for a in range(free.ndim)]
+    grids = [grid[:, k] for grid, k in zip(smooth.grids, used, strict=True)]
+    free = free[np.ix_(*used)].reshape(len(used[0]), -1)
     target = np.ones(()) if field == 0 else np.zeros(())
-    for window, grid in zip(space, grids[1:], strict=True):
-        target = np.multiply.outer(target, window.matrix(0) @ grid)
-    kernels = problem.pilot_kernels(pilot, field)
+    for functions, grid in zip(space, grids[1:], strict=True):
+        target = np.multiply.outer(target, functions.matrix(0) @ grid)
+    kernels = problem.kernels(point, field)
     right = sum(_over_space(h, space, q[1:], grids[1:]) for q, h in kernels.items())
     rows = _over_time(_centres_first(target[None])[0], right, time, order, grids[0], free)
     return rows if problem.kept.all() else rows[problem.kept]
 
 
 def _over_space(
-    values: np.ndarray, windows: list[TestFunctions], orders: Orders, grids: list[np.ndarray]
+    values: np.ndarray, test_functions: list[TestFunctions], orders: Orders, grids: list[np.ndarray]
 ) -> np.ndarray:
     """Integrate frames against every test function times every basis function: `[time, centre, basis]`."""
-    for axis in reversed(range(len(windows))):
-        values = _contract(values, axis + 1, windows[axis], orders[axis], grids[axis])
+    for axis in reversed(range(len(test_functions))):
+        values = _contract(values, axis + 1, test_functions[axis], orders[axis], grids[axis])
     return _centres_first(values)
 
 
@@ -112,8 +111,8 @@ def _over_time(
 ) -> np.ndarray:
     """Join the time axis: slope of target minus right-hand side, `[m_all, free]`.
 
-    Few fast modes in time are free together with fast ones in space: a group of modes in time at once, so that of the
-    others hardly any is computed.
+    Few fast modes in time are free together with fast ones in space: modes in time are taken in groups, so that hardly
+    any of the others is computed.
     """
     index, weight = time.local(0)
     left = (-1) ** order * time.matrix(order) @ grid
@@ -139,10 +138,10 @@ def _centres_first(values: np.ndarray) -> np.ndarray:
     return ordered.reshape(len(values), int(np.prod(values.shape[1::2])), -1)
 
 
-def _contract(values: np.ndarray, axis: int, window: TestFunctions, order: int, grid: np.ndarray) -> np.ndarray:
+def _contract(values: np.ndarray, axis: int, test_functions: TestFunctions, order: int, grid: np.ndarray) -> np.ndarray:
     """Integrate one axis against every bump times every basis function: the axis becomes two, `[centre, basis]`."""
     parts = []
-    for index, weight in zip(*window.local(order), strict=True):
+    for index, weight in zip(*test_functions.local(order), strict=True):
         inside = np.moveaxis(values, axis, 0)[index[0] : index[-1] + 1]
         part = np.tensordot(weight[:, None] * grid[index], inside, axes=(0, 0))
         parts.append(np.moveaxis(part, 0, axis))

@@ -1,6 +1,6 @@
-"""A term -> the form in which its weak moment is computed, and the kernel through which pixel noise enters it.
+"""A term -> the form in which its weak moment is computed, and the kernels through which pixel noise enters it.
 
-The weak moment of a term f is a sum over atoms (d, F) of (-1)^|d| int (d^d phi) F(v): derivatives stand on the test
+The weak moment of a term f is a sum over parts (d, F) of (-1)^|d| int (d^d phi) F(v): derivatives stand on the test
 function phi wherever the term is a divergence (linear terms, u^i u_x) [messenger2021]. Its first variation in the
 field, by parts, is int sum_q (d^q phi) H_q(v) e: the kernels H_q say how noise e in the pixels moves it [bortz2023].
 """
@@ -17,14 +17,17 @@ import sympy
 from bayespde.core.terms import Term, derivative_orders, symbol, total_derivative
 
 Orders = tuple[int, ...]
+"""Order of differentiation by dimension, time first."""
+Kernels = dict[Orders, sympy.Expr]
+"""Kernels of the first variation of a term's weak moment in one field, by order on the test function."""
 
 
-def weak_atoms(term: Term, dims: tuple[str, ...]) -> list[tuple[Orders, sympy.Expr]]:
-    """Split a term into atoms `(orders on the test function, expression)`; `dims` in field order, time first."""
-    return [_atom(part, dims) for part in sympy.Add.make_args(sympy.expand(term.expression))]
+def integrate_by_parts(term: Term, dims: tuple[str, ...]) -> list[tuple[Orders, sympy.Expr]]:
+    """Split a term into parts `(orders on the test function, expression)`; `dims` in field order, time first."""
+    return [_by_parts(part, dims) for part in sympy.Add.make_args(sympy.expand(term.expression))]
 
 
-def _atom(part: sympy.Expr, dims: tuple[str, ...]) -> tuple[Orders, sympy.Expr]:
+def _by_parts(part: sympy.Expr, dims: tuple[str, ...]) -> tuple[Orders, sympy.Expr]:
     derivatives = [s for s in part.free_symbols if "_" in s.name]
     if len(derivatives) == 1 and sympy.diff(part, derivatives[0], 2) == 0:
         factor, u = sympy.diff(part, derivatives[0]), symbol(derivatives[0].name.partition("_")[0])
@@ -38,13 +41,10 @@ def _atom(part: sympy.Expr, dims: tuple[str, ...]) -> tuple[Orders, sympy.Expr]:
 
 
 @lru_cache(maxsize=4096)
-def noise_kernels(term: Term, variable: str, dims: tuple[str, ...]) -> dict[Orders, sympy.Expr]:
-    """Kernels H_q of the first variation of a term's weak moment in one field, by order q on the test function.
-
-    Kept: read only.
-    """
-    kernels: dict[Orders, sympy.Expr] = {}
-    for orders, expression in weak_atoms(term, dims):
+def noise_kernels(term: Term, variable: str, dims: tuple[str, ...]) -> Kernels:
+    """Kernels H_q of a term in one field. Cached: read only."""
+    kernels: Kernels = {}
+    for orders, expression in integrate_by_parts(term, dims):
         for inner in (s for s in expression.free_symbols if s.name.partition("_")[0] == variable):
             slope = sympy.diff(expression, inner)
             moved = derivative_orders(inner.name, dims)

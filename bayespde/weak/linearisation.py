@@ -1,11 +1,11 @@
-"""A way to form rows at an equation + a way to average over models -> the equation that no longer moves."""
+"""Moments at an equation + an average over models -> the linearisation point: the equation that no longer changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -15,23 +15,23 @@ from bayespde.weak.problem import WeakProblem
 from bayespde.weak.whitening import WhitenedRows
 
 Average = Callable[[SufficientStatistics], tuple[np.ndarray, np.ndarray]]
-"""Gives configurations `[N, K]` and probabilities `[N]` for statistics, exact or sampled."""
+"""Gives models `[N, K]` and probabilities `[N]` for statistics, exact or sampled."""
 
 
 def only_model(on: np.ndarray) -> Average:
-    """The average of somebody who is certain of one configuration, `[K]`, bool."""
+    """The average that gives probability 1 to one model, `[K]`, bool."""
     return lambda _: (on[None], np.ones(1))
 
 
 class ModelPosterior(Protocol):
-    """The posterior over configurations for given statistics, exact or sampled."""
+    """The posterior over models for given statistics, exact or sampled."""
 
     def average(self, statistics: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
-        """Leading configurations `[N, K]` and their probabilities `[N]`."""
+        """Leading models `[N, K]` and their probabilities `[N]`."""
         ...
 
     def log_posterior(self, statistics: SufficientStatistics, spins: np.ndarray) -> np.ndarray:
-        """Log prior plus log evidence of configurations `[N, K]`: `[N]`."""
+        """Log prior plus log evidence of models `[N, K]`: `[N]`."""
         ...
 
 
@@ -40,23 +40,40 @@ class LinearisationPoint:
     """The equation at which rows are linearised and whitened, and how it was found.
 
     Attributes:
-        rows: Formed at the equation of the round before, whitened at it.
+        rows: Formed and whitened at the equation of the iteration before.
         coefficients: Model-averaged, `[K]`, physical units.
-        rounds: How many there were.
+        iterations: Number of them.
         change: Relative change of the right-hand side in the last one.
         converged: Whether that was below the tolerance.
     """
 
     rows: WhitenedRows
     coefficients: np.ndarray
-    rounds: int
+    iterations: int
     change: float
     converged: bool
 
     @cached_property
-    def settled(self) -> WhitenedRows:
+    def final_rows(self) -> WhitenedRows:
         """The same moments, whitened at the coefficients themselves."""
         return WhitenedRows(self.rows.problem, self.coefficients)
+
+
+class ModelWeights(NamedTuple):
+    """Models on the rows at a linearisation point, `[N, K]`, and their probabilities, `[N]`."""
+
+    spins: np.ndarray
+    probability: np.ndarray
+
+    @classmethod
+    def at(cls, point: LinearisationPoint, models: ModelPosterior) -> ModelWeights:
+        """Those on the final rows of a linearisation point."""
+        return cls(*models.average(point.final_rows.statistics))
+
+    @property
+    def best(self) -> np.ndarray:
+        """The most probable model, `[K]`."""
+        return np.asarray(self.spins[np.argmax(self.probability)])
 
 
 def iterate(
@@ -64,33 +81,33 @@ def iterate(
     average: Average,
     start: np.ndarray,
     *,
-    rounds: int,
+    max_iterations: int,
     tolerance: float = 2e-3,
     progress: bool = False,
 ) -> LinearisationPoint:
-    """Form rows at an equation, average the models they support, and repeat until the equation stops moving.
+    """Form rows at an equation, average the models they support, and repeat until the equation stops changing.
 
     Args:
-        form: Moments at a pilot `[K]`.
-        average: Posterior over configurations.
-        start: The first pilot, `[K]`.
-        rounds: Most rounds.
-        tolerance: Relative change of the pilot's prediction at which to stop.
+        form: Moments at an equation `[K]`.
+        average: Posterior over models.
+        start: The first equation, `[K]`.
+        max_iterations: Most iterations.
+        tolerance: Relative change of the right-hand side at which to stop.
         progress: Show a bar.
 
     Returns:
-        The pilot.
+        The linearisation point.
     """
-    pilot, change, done = start, np.inf, 0
-    with tqdm(total=rounds, desc="pilot equation", unit="round", disable=not progress) as bar:
+    point, change, done = start, np.inf, 0
+    with tqdm(total=max_iterations, desc="linearisation", unit="iteration", disable=not progress) as bar:
         while True:
-            rows = WhitenedRows(form(pilot), pilot)
+            rows = WhitenedRows(form(point), point)
             spins, probability = average(rows.statistics)
             update = probability / probability.sum() @ rows.instrumental_fits(spins)
             design = rows.problem.design
-            moved = float(np.linalg.norm(design @ (update - pilot)))
+            moved = float(np.linalg.norm(design @ (update - point)))
             change = moved / max(float(np.linalg.norm(design @ update)), 1e-300) if moved else 0.0
-            pilot, done = update, done + 1
+            point, done = update, done + 1
             bar.update()
-            if change <= tolerance or done == rounds:
-                return LinearisationPoint(rows, pilot, done, change, change <= tolerance)
+            if change <= tolerance or done == max_iterations:
+                return LinearisationPoint(rows, point, done, change, change <= tolerance)

@@ -1,26 +1,23 @@
-"""Terms + raw field + smooth field -> the moments of all terms over all test functions: a `WeakProblem`."""
+"""Terms + observed fields -> the moments of all terms over all test functions: a `WeakProblem`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-import xarray as xr
 from scipy.ndimage import uniform_filter
 
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, FieldError
 from bayespde.core.field import spacings
 from bayespde.core.terms import derivative_orders, evaluate_expression
-from bayespde.noise.covariance import NoiseCovariance
-from bayespde.weak.config import WeakForm, choose_test_functions
-from bayespde.weak.coupled_fields import CoupledField, filled, noise_seen
-from bayespde.weak.integration_by_parts import Orders, noise_kernels, weak_atoms
-from bayespde.weak.problem import WeakProblem
-from bayespde.weak.smoother import GaussianSmoother, Smoother, noise_gain
-from bayespde.weak.test_functions import TestFunctions
+from bayespde.weak.config import WeakForm
+from bayespde.weak.integration_by_parts import Kernels, Orders, integrate_by_parts, noise_kernels
+from bayespde.weak.observed_field import NoiseTransfer, ObservedField, Values
+from bayespde.weak.placement import choose_test_functions
+from bayespde.weak.problem import WeakProblem, target_order
+from bayespde.weak.smoother import Smoother
+from bayespde.weak.test_functions import TestFunctions, project, target_moments
 
 ROUNDING = 1e-12
 # A test function may have this share of its weight inside holes (most pixels missing in a box of this size).
@@ -31,122 +28,132 @@ MINIMUM_ROWS = 16
 
 def weak_problem(
     library: Library,
-    field: xr.DataArray,
-    smooth: GaussianSmoother,
+    fields: tuple[ObservedField, ...],
     *,
     options: WeakForm,
-    noise: NoiseCovariance | None = None,
-    jitter: tuple[float, ...] = (),
-    windows: tuple[TestFunctions, ...] | None = None,
-    fill: GaussianSmoother | None = None,
-    coupled_fields: tuple[CoupledField, ...] = (),
+    test_functions: tuple[TestFunctions, ...] | None = None,
 ) -> WeakProblem:
     """Compute all moments.
 
     Args:
         library: The candidate terms; they may hold space derivatives only.
-        field: The raw, checked field.
-        smooth: The smooth field made from it.
+        fields: That of the target, then those coupled with it, on one grid.
         options: Settings.
-        noise: What the noise is made of; estimated from the residuals if absent.
-        jitter: Of frames that were put back where they belong, known to that estimate.
-        windows: The test functions; chosen from the data if absent.
-        fill: The field from which missing pixels take their values, `smooth` if absent. It must not know the pilot
-            equation: pixels that obey it by construction would be evidence for it.
-        coupled_fields: The other fields of a system.
+        test_functions: One per dimension, time first; chosen from the data if absent.
 
     Returns:
-        The problem, still to be whitened at a pilot.
+        The problem, still to be whitened at a linearisation point.
 
     Raises:
         TermError: If a term has a derivative along an axis that the field lacks.
-        ConfigError: If a window does not fit, or a term needs smoother test functions.
+        ConfigError: If a test function does not fit, or a term needs smoother ones.
         FieldError: If the field does not change in time.
     """
-    dims, u, order = tuple(map(str, field.dims)), library.variable, library.target.count("t", len(library.variable))
-    values = _kept_values({u: smooth} | {b.name: b.smooth for b in coupled_fields}, dims)
-    missing, fill = np.isnan(field.values), fill or smooth
-    raw = {u: filled(field, fill)} | {b.name: filled(b.field, b.fill or b.smooth) for b in coupled_fields}
-    noise = noise or noise_seen(field, values, smooth.noise_scale, options.noise, jitter)
-    coupled_fields = tuple(b.prepared(library, values, options.noise) for b in coupled_fields)
+    own, order = fields[0], target_order(library)
+    dims = tuple(map(str, own.raw.dims))
+    values = _cached_values({f.name: f.smooth for f in fields}, dims)
+    transfers = tuple(NoiseTransfer.of(f, library, values, options.noise) for f in fields)
     capped: tuple[str, ...] = ()
-    if windows is None:
-        windows, capped = choose_test_functions(field, (smooth, *(b.smooth for b in coupled_fields)), options, noise)
-    kernels = tuple(noise_kernels(t, u, dims) for t in library)
-    _check_smoothness((*kernels, *(k for b in coupled_fields for k in b.kernels)), options)
-    time = (order,) + (0,) * (len(dims) - 1)
-    if missing.any():
-        noise = replace(noise, kept=noise_gain(fill, windows, time))
-    offset = values(u).mean()
-    target = target_moments(raw[u] - offset, windows, order)
-    design, correction = _columns(library, values, {n: v - values(n) for n, v in raw.items()}, windows, dims)
-    scheme = np.zeros(len(target))
-    if options.scheme_error:
-        scheme = 0.5 * spacings(field)[0] * project(values(u) - offset, windows, (order + 1, *time[1:]))
+    if test_functions is None:
+        smooths = tuple(f.smooth for f in fields)
+        test_functions, capped = choose_test_functions(own.raw, smooths, options, transfers[0].noise)
+    _check_smoothness(tuple(k for t in transfers for k in t.kernels), options)
+    filled, none = {f.name: f.filled() for f in fields}, (0,) * len(dims)
+    target, scheme = _left_side(own, filled[own.name], values, test_functions, order, options)
+    residuals = {n: v - values(n) for n, v in filled.items()}
+    design, correction = _columns(library, values, residuals, test_functions, dims)
     _check_finite(library, design)
-    _check_motion(library, target, raw[u], windows, time)
-    kept = np.all(
-        [_away_from_gaps(np.isnan(f.values), windows) for f in (field, *(b.field for b in coupled_fields))], axis=0
-    )
-    _check_rows(kept, windows)
+    _check_motion(library, target, filled[own.name], test_functions)
+    kept = _away_from_gaps(fields, test_functions)
     return WeakProblem(
         library=library,
         options=options,
-        windows=windows,
+        fields=fields,
+        transfers=tuple(
+            t.with_fill_gain(f, test_functions, none if i else (order, *none[1:]))
+            for i, (t, f) in enumerate(zip(transfers, fields, strict=True))
+        ),
+        test_functions=test_functions,
         design=design[kept],
         correction=correction[kept],
         target=target[kept],
-        noise=noise,
-        kernels=kernels,
         values=values,
         scheme=scheme[kept],
         kept=kept,
         capped=capped,
-        coupled_fields=tuple(b.seen_through(windows) for b in coupled_fields),
     )
 
 
-def _kept_values(smooths: Mapping[str, Smoother], dims: tuple[str, ...]) -> Callable[[str], np.ndarray]:
-    """Derivatives of the smooth fields by name, each computed once."""
-    kept: dict[str, np.ndarray] = {}
+def _cached_values(smooths: Mapping[str, Smoother], dims: tuple[str, ...]) -> Values:
+    """Derivatives of the smoothed fields by name, each computed once."""
+    cache: dict[str, np.ndarray] = {}
 
     def values(name: str) -> np.ndarray:
-        if name not in kept:
-            kept[name] = smooths[name.partition("_")[0]].evaluate(derivative_orders(name, dims))
-        return kept[name]
+        if name not in cache:
+            cache[name] = smooths[name.partition("_")[0]].evaluate(derivative_orders(name, dims))
+        return cache[name]
 
     return values
 
 
+def _left_side(
+    own: ObservedField,
+    filled: np.ndarray,
+    values: Values,
+    test_functions: tuple[TestFunctions, ...],
+    order: int,
+    options: WeakForm,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Moments of the raw target and of (dt/2) u_tt, `[m]` each; the latter zero if no scheme error is allowed."""
+    offset = values(own.name).mean()
+    target = target_moments(filled - offset, test_functions, order)
+    if not options.scheme_error:
+        return target, np.zeros(len(target))
+    orders = (order + 1,) + (0,) * (filled.ndim - 1)
+    return target, 0.5 * spacings(own.raw)[0] * project(values(own.name) - offset, test_functions, orders)
+
+
 def _columns(
     library: Library,
-    values: Callable[[str], np.ndarray],
+    values: Values,
     residuals: Mapping[str, np.ndarray],
-    windows: tuple[TestFunctions, ...],
+    test_functions: tuple[TestFunctions, ...],
     dims: tuple[str, ...],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Moments A of the terms and D of their first variation towards the raw fields, `[m, K]` each."""
     design, correction = [], []
     shape = residuals[library.variable].shape
     for term in library:
-        moment, variation = np.zeros((2, np.prod([len(w.centres) for w in windows])))
-        for orders, expression in weak_atoms(term, dims):
+        moment, variation = np.zeros((2, np.prod([len(f.centres) for f in test_functions])))
+        for orders, expression in integrate_by_parts(term, dims):
             here = np.broadcast_to(evaluate_expression(expression, values), shape)
-            # A derivative does not see a constant; its quadrature would.
+            # The derivative of a constant is zero; its quadrature is not.
             here = here - here.mean() if any(orders) else here
-            moment += (-1) ** sum(orders) * project(here, windows, orders)
+            moment += (-1) ** sum(orders) * project(here, test_functions, orders)
         for name, residual in residuals.items():
             for orders, kernel in noise_kernels(term, name, dims).items():
-                variation += project(evaluate_expression(kernel, values) * residual, windows, orders)
+                variation += project(evaluate_expression(kernel, values) * residual, test_functions, orders)
         design.append(moment)
         correction.append(variation)
     return np.column_stack(design), np.column_stack(correction)
 
 
+def _away_from_gaps(fields: tuple[ObservedField, ...], test_functions: tuple[TestFunctions, ...]) -> np.ndarray:
+    """Test functions that hardly overlap a hole of any field: `[m_all]`, bool. Scattered missing pixels are no hole."""
+    kept, none = [], (0,) * len(test_functions)
+    for missing in (f.missing for f in fields):
+        hole = missing & (uniform_filter(missing.astype(float), size=HOLE_SIZE, mode="nearest") > 0.5)
+        total = project(np.ones(missing.shape), test_functions, none)
+        kept.append(project(hole.astype(float), test_functions, none) <= MAXIMUM_GAP * total)
+    _check_rows(found := np.all(kept, axis=0), test_functions)
+    return found
+
+
 def _check_motion(
-    library: Library, target: np.ndarray, raw: np.ndarray, windows: tuple[TestFunctions, ...], orders: Orders
+    library: Library, target: np.ndarray, raw: np.ndarray, test_functions: tuple[TestFunctions, ...]
 ) -> None:
-    weights = [np.abs(w.matrix(o)).sum(axis=1).max() for w, o in zip(windows, orders, strict=True)]
+    orders: Orders = (target_order(library),) + (0,) * (raw.ndim - 1)
+    weights = [np.abs(f.matrix(o)).sum(axis=1).max() for f, o in zip(test_functions, orders, strict=True)]
     if np.abs(target).max() <= ROUNDING * np.abs(raw).max() * np.prod(weights):
         raise FieldError(
             "The field does not change in time.",
@@ -156,11 +163,12 @@ def _check_motion(
         )
 
 
-def _check_rows(kept: np.ndarray, windows: tuple[TestFunctions, ...]) -> None:
+def _check_rows(kept: np.ndarray, test_functions: tuple[TestFunctions, ...]) -> None:
     if kept.sum() < MINIMUM_ROWS:
+        radii = [f.radius for f in test_functions]
         raise ConfigError(
             "Too few test functions fit into the field.",
-            got=f"{int(kept.sum())}, half-widths {[w.half_width for w in windows]}; {int((~kept).sum())} lost to gaps",
+            got=f"{int(kept.sum())}, support radius {radii}; {int((~kept).sum())} lost to gaps",
             wanted=f"at least {MINIMUM_ROWS}",
             fix="WeakForm(support_radius={...}) with smaller values, or a longer video",
         )
@@ -177,14 +185,7 @@ def _check_finite(library: Library, design: np.ndarray) -> None:
         )
 
 
-def _away_from_gaps(missing: np.ndarray, windows: tuple[TestFunctions, ...]) -> np.ndarray:
-    """Test functions that hardly see a hole: `[m_all]`, bool. Scattered missing pixels are no hole."""
-    none = (0,) * len(windows)
-    hole = missing & (uniform_filter(missing.astype(float), size=HOLE_SIZE, mode="nearest") > 0.5)
-    return project(hole.astype(float), windows, none) <= MAXIMUM_GAP * project(np.ones(missing.shape), windows, none)
-
-
-def _check_smoothness(kernels: tuple[dict[Orders, Any], ...], options: WeakForm) -> None:
+def _check_smoothness(kernels: tuple[Kernels, ...], options: WeakForm) -> None:
     highest = max((max(q) for k in kernels for q in k), default=0)
     if highest >= options.space_power:
         raise ConfigError(
@@ -193,15 +194,3 @@ def _check_smoothness(kernels: tuple[dict[Orders, Any], ...], options: WeakForm)
             wanted="a power above the highest order",
             fix=f"WeakForm(space_power={highest + 3})",
         )
-
-
-def target_moments(values: np.ndarray, windows: tuple[TestFunctions, ...], order: int) -> np.ndarray:
-    """Moments of the time derivative of a field, moved onto the test functions: `[m]`; constants belong taken out."""
-    return np.asarray((-1) ** order * project(values, windows, (order,) + (0,) * (values.ndim - 1)))
-
-
-def project(values: np.ndarray, windows: tuple[TestFunctions, ...], orders: Orders) -> np.ndarray:
-    """Integrate a field against the given derivative of every test function: `[m]`, time slowest."""
-    for axis, (window, order) in enumerate(zip(windows, orders, strict=True)):
-        values = np.moveaxis(np.tensordot(window.matrix(order), values, axes=(1, axis)), 0, axis)
-    return values.ravel()

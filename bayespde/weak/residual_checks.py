@@ -1,4 +1,4 @@
-"""Rows at the settled pilot -> numbers that say whether, and where, they fit, and what moves with the windows."""
+"""Final rows -> numbers that say whether, and where, they fit, and what changes with the test functions."""
 
 from __future__ import annotations
 
@@ -9,39 +9,36 @@ import numpy as np
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.neighbours import neighbour_correlation
-from bayespde.noise.covariance import NoiseCovariance
 from bayespde.weak.assembler import Assembler
-from bayespde.weak.field_estimate import field_estimate
+from bayespde.weak.errors_in_variables import errors_in_variables
 from bayespde.weak.whitening import WhitenedRows
 
 BLOCKS = 4
 ROWS_PER_BLOCK = 20
-WINDOW_FACTORS = (0.75, 1.33)
+# Support radii at which coefficients are estimated once more, as factors of the final ones.
+SUPPORT_FACTORS = (0.75, 1.33)
 # Mean square of residuals that are noise, in units of its variance.
 MOSTLY_NOISE = 1.2
 
 
 def residual_checks(rows: WhitenedRows, on: np.ndarray, assembler: Assembler) -> dict[str, Any]:
-    """Measure how well the rows fit one configuration.
+    """Measure how well the rows fit one model.
 
     Args:
-        rows: At the settled pilot.
-        on: The configuration, `[K]`, bool.
-        assembler: Forms rows with other windows.
+        rows: At the final linearisation point.
+        on: The model, `[K]`, bool.
+        assembler: Forms rows with other test functions.
 
     Returns:
-        `residual_map` and, where they can be told, `residual_correlation`, `field_estimate` and `other_windows`;
-        numbers, lists and names.
+        `residual_map` and, where they can be computed, `residual_correlation`, `errors_in_variables` and
+        `other_supports`; numbers, lists and names.
     """
-    record = {
-        "residual_map": residual_map(rows, on),
-        "residual_correlation": residual_correlation(assembler, rows.problem.noise),
-    }
-    if on.any() and rows.problem.noise.kind == "white" and not rows.problem.coupled_fields:
-        record["field_estimate"] = field_estimate(assembler, rows.pilot, on)
+    record = {"residual_map": residual_map(rows, on), "residual_correlation": _residual_correlation(assembler)}
+    if on.any() and rows.problem.noise.kind == "white" and len(rows.problem.fields) == 1:
+        record["errors_in_variables"] = errors_in_variables(assembler, rows.point, on)
     try:
-        return record | ({"other_windows": other_windows(assembler, rows, on)} if on.any() else {})
-    except ConfigError:  # a small video with gaps may have no room for wider windows; its rows are good all the same
+        return record | ({"other_supports": _other_supports(assembler, rows, on)} if on.any() else {})
+    except ConfigError:  # a small video with gaps may have no room for a wider support; its rows are valid all the same
         return record
 
 
@@ -52,13 +49,13 @@ def residual_map(rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
     allowance together counts as too much, less than the noise alone as too little, and what is between as 0.
 
     Returns:
-        `shape` (boxes per dimension), `score` (one per box, flat, time slowest; standard normal at the right equation
+        `shape` (boxes per dimension), `score` (one per box, flat, time slowest; standard normal at the true equation
         where all variance is noise) and `overall` (the score of all rows together).
     """
     problem, statistics = rows.problem, rows.statistics
-    z = problem.target - problem.correction @ rows.pilot - problem.design @ statistics.least_squares(on)
+    z = problem.target - problem.correction @ rows.point - problem.design @ statistics.least_squares(on)
     square, share = rows.whiten(z) ** 2, rows.noise_share()
-    counts = [len(w.centres) for w in problem.windows]
+    counts = [len(f.centres) for f in problem.test_functions]
     boxes = [min(BLOCKS, c) for c in counts]
     while np.prod(boxes) > max(1, len(square) // ROWS_PER_BLOCK):
         boxes[int(np.argmax(boxes))] -= 1
@@ -77,46 +74,46 @@ def residual_map(rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
     return {"shape": boxes, "score": scores, "overall": score(np.arange(len(square)))}
 
 
-def residual_correlation(assembler: Assembler, noise: NoiseCovariance) -> dict[str, float]:
-    """Correlation of the video's residuals at neighbouring samples along each dimension; near 0 for white noise.
+def _residual_correlation(assembler: Assembler) -> dict[str, float]:
+    """Correlation of the pixels' residuals at neighbouring samples along each dimension; near 0 for white noise.
 
-    Empty where the residuals are not noise but mostly what the smoother missed.
+    Empty where the residuals are not noise but mostly the error of the smoother.
     """
-    field = assembler.field
-    residual = field.values - assembler.smooth.evaluate((0,) * field.ndim)
-    if np.nanmean(residual**2) > MOSTLY_NOISE * np.mean(noise.pixel**2) and noise.kind == "white":
+    noise, field = assembler.first.noise, assembler.first.fields[0]
+    residual = field.raw.values - field.smooth.evaluate((0,) * field.raw.ndim)
+    if np.nanmean(residual**2) > MOSTLY_NOISE * np.mean(noise.sd**2) and noise.kind == "white":
         return {}
-    return {str(dim): neighbour_correlation(residual, axis) for axis, dim in enumerate(field.dims)}
+    return {str(dim): neighbour_correlation(residual, axis) for axis, dim in enumerate(field.raw.dims)}
 
 
-def other_windows(assembler: Assembler, rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
-    """Refit a configuration with test functions narrower and wider than the ones used.
+def _other_supports(assembler: Assembler, rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
+    """Refit a model with test functions of smaller and larger support.
 
     Returns:
         `terms`, and per factor of `factors` a list of `coefficients` and one of `sd`, physical units.
     """
-    pilot = rows.instrumental_fits(on[None])[0][on]
+    point = rows.instrumental_fits(on[None])[0][on]
     few, fits, sds = assembler.restricted(on), [], []
-    for factor in WINDOW_FACTORS:
+    for factor in SUPPORT_FACTORS:
         here = _rescaled(few, factor)
-        again = WhitenedRows(here(pilot), pilot).statistics
+        again = WhitenedRows(here(point), point).statistics
         design = again.factor[:-1, :-1]
         scale = np.linalg.norm(design, axis=0)
-        fits.append(again.least_squares(np.ones(len(pilot), dtype=bool)))
+        fits.append(again.least_squares(np.ones(len(point), dtype=bool)))
         sds.append(np.linalg.norm(np.linalg.pinv(design / scale), axis=1) / scale)
     return {
         "terms": list(few.library.names),
-        "factors": list(WINDOW_FACTORS),
+        "factors": list(SUPPORT_FACTORS),
         "coefficients": [f.tolist() for f in fits],
         "sd": [s.tolist() for s in sds],
     }
 
 
 def _rescaled(assembler: Assembler, factor: float) -> Assembler:
-    """As many windows, wider by a factor as far as they fit."""
-    windows = tuple(
-        replace(w, half_width=int(np.clip(round(factor * w.half_width), 4, (w.samples - 1) // 2)))
-        for w in assembler.windows
+    """As many test functions, their support multiplied by a factor as far as they fit."""
+    rescaled = tuple(
+        replace(f, radius=int(np.clip(round(factor * f.radius), 4, (f.samples - 1) // 2)))
+        for f in assembler.test_functions
     )
-    count = int(np.prod([len(w.centres) for w in assembler.windows]))
-    return replace(assembler, windows=windows).thinned(count)
+    count = int(np.prod([len(f.centres) for f in assembler.test_functions]))
+    return replace(assembler, test_functions=rescaled).thinned(count)

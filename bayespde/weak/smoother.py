@@ -1,4 +1,4 @@
-"""Smooth field + test functions -> which of its modes they feel, and how much of the pixels' noise they find in it."""
+"""Smoother + test functions -> which of its modes influence the moments, and how much pixel noise it passes on."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from bayespde.weak.integration_by_parts import Orders
 from bayespde.weak.test_functions import TestFunctions
 
-# Modes whose error the test functions feel less than this share of the largest, in variance, stay as they are.
+# Modes whose error moves the moments by less than this share of the largest, in variance, are held fixed.
 NEGLIGIBLE = 1e-5
 
 
 class Smoother(Protocol):
-    """What the weak form asks of a smooth field on the grid of the data."""
+    """A smoothed field on the grid of the data."""
 
     @property
     def noise_scale(self) -> float:
@@ -28,7 +28,7 @@ class Smoother(Protocol):
 
 
 class GaussianSmoother(Smoother, Protocol):
-    """What conditioning asks of a smooth field: a tensor basis and independent Gaussian coefficients."""
+    """A smoother that can be conditioned: a tensor basis and independent Gaussian coefficients."""
 
     @property
     def grids(self) -> tuple[np.ndarray, ...]:
@@ -51,41 +51,41 @@ class GaussianSmoother(Smoother, Protocol):
 
 
 def influential_modes(
-    smooth: GaussianSmoother, windows: Sequence[TestFunctions], orders: Iterable[Orders]
+    smooth: GaussianSmoother, test_functions: Sequence[TestFunctions], orders: Iterable[Orders]
 ) -> np.ndarray:
     """Modes of the smoother whose error moves a moment: `[basis, ...]`, bool.
 
-    A test function passes low frequencies, the more of the others the higher the derivative on it: what counts is the
-    posterior variance of a mode times its mean squared moment. The slightest correlation of the field's error with the
-    rows' noise is summed over all rows, so that modes far below the largest still bias a coefficient by its sd.
+    A test function passes low frequencies, and the more of the others the higher the derivative on it: what counts is
+    the posterior variance of a mode times its mean squared moment. Correlations of the field's error with the noise of
+    the rows add up over all rows, so that modes far below the largest still bias a coefficient by its sd.
 
     Args:
         smooth: The posterior from the data alone.
-        windows: The test functions.
-        orders: Derivatives that stand on them, the target's among them.
+        test_functions: One per dimension, time first.
+        orders: Derivatives on the test functions, the target's among them.
     """
     variance, share = smooth.variance, np.zeros(smooth.variance.shape)
     for order in orders:
-        moment = variance * _mean_square(smooth, windows, order)
+        moment = variance * _mean_square(smooth, test_functions, order)
         share = np.maximum(share, moment / max(moment.max(), np.finfo(float).tiny))
     return np.asarray(share > NEGLIGIBLE)
 
 
-def noise_gain(smooth: GaussianSmoother, windows: Sequence[TestFunctions], order: Orders) -> float:
-    """Share of the pixels' noise that the smooth field repeats where the test functions look, from 0 to 1.
+def noise_gain(smooth: GaussianSmoother, test_functions: Sequence[TestFunctions], order: Orders) -> float:
+    """Share of the pixel noise that the smoother passes on to the moments, from 0 to 1.
 
     It is L S L' / L L' for moments L and the smoother's matrix S, averaged over the test functions.
     """
     if not smooth.noise_scale > 0:
         return 1.0
     shrinkage = smooth.variance / smooth.noise_scale**2
-    all_of_it = np.prod([np.mean(np.sum(w.matrix(q) ** 2, axis=1)) for w, q in zip(windows, order, strict=True)])
-    return float(np.clip(np.sum(shrinkage * _mean_square(smooth, windows, order)) / all_of_it, 0.0, 1.0))
+    total = np.prod([np.mean(np.sum(f.matrix(q) ** 2, axis=1)) for f, q in zip(test_functions, order, strict=True)])
+    return float(np.clip(np.sum(shrinkage * _mean_square(smooth, test_functions, order)) / total, 0.0, 1.0))
 
 
-def _mean_square(smooth: GaussianSmoother, windows: Sequence[TestFunctions], order: Orders) -> np.ndarray:
+def _mean_square(smooth: GaussianSmoother, test_functions: Sequence[TestFunctions], order: Orders) -> np.ndarray:
     """Mean over the test functions of the squared moment of every mode, `[basis, ...]`."""
     squared = np.ones(())
-    for window, grid, q in zip(windows, smooth.grids, order, strict=True):
-        squared = np.multiply.outer(squared, np.mean((window.matrix(q) @ grid) ** 2, axis=0))
+    for functions, grid, q in zip(test_functions, smooth.grids, order, strict=True):
+        squared = np.multiply.outer(squared, np.mean((functions.matrix(q) @ grid) ** 2, axis=0))
     return squared

@@ -1,129 +1,110 @@
-"""Terms + raw field + smooth field -> whitened weak rows, their equation settled: `SufficientStatistics`."""
+"""Terms + observed fields -> whitened weak rows at their linearisation point: `SufficientStatistics`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.weak.assembler import Assembler
-from bayespde.weak.config import WeakForm, dense_test_functions
-from bayespde.weak.coupled_fields import CoupledField
-from bayespde.weak.linearisation import LinearisationPoint, ModelPosterior, iterate, only_model
+from bayespde.weak.config import WeakForm
+from bayespde.weak.linearisation import LinearisationPoint, ModelPosterior, ModelWeights, iterate, only_model
 from bayespde.weak.moments import weak_problem
-from bayespde.weak.relinearise import occam_window, relinearise
+from bayespde.weak.observed_field import ObservedField
+from bayespde.weak.placement import dense_test_functions
+from bayespde.weak.relinearise import Relinearised, occam_window, relinearise
 from bayespde.weak.residual_checks import residual_checks
-from bayespde.weak.smoother import GaussianSmoother
 
-# Share of noise in the variance of the pilot's rows above which narrower test functions pay.
+# Share of noise in the variance of the first rows above which narrower test functions pay.
 NOISE_MATTERS = 0.05
-
-
-class Leading(NamedTuple):
-    """Configurations on the rows at a pilot, `[N, K]`, and their probabilities, `[N]`."""
-
-    spins: np.ndarray
-    probability: np.ndarray
-
-    @classmethod
-    def at(cls, pilot: LinearisationPoint, models: ModelPosterior) -> Leading:
-        """Those on the rows at a settled pilot."""
-        return cls(*models.average(pilot.settled.statistics))
-
-    @property
-    def best(self) -> np.ndarray:
-        """The most probable, `[K]`."""
-        return np.asarray(self.spins[np.argmax(self.probability)])
 
 
 def weak_statistics(
     library: Library,
-    field: xr.DataArray,
-    smooth: GaussianSmoother,
+    fields: tuple[ObservedField, ...],
     models: ModelPosterior,
     *,
     options: WeakForm,
-    jitter: tuple[float, ...] = (),
-    coupled_fields: tuple[CoupledField, ...] = (),
     progress: bool = False,
 ) -> SufficientStatistics:
-    """Settle the pilot equation on wide test functions, then form dense rows from a field that obeys it.
+    """Find the linearisation point on wide test functions, then form dense rows from fields conditioned on it.
 
     Args:
         library: The candidate terms.
-        field: The raw, checked field.
-        smooth: The spline made from it.
-        models: Posterior over configurations for given statistics.
+        fields: That of the target, then those coupled with it.
+        models: Posterior over models for given statistics.
         options: Settings.
-        jitter: Of frames that were put back where they belong, per axis of space, physical lengths.
-        coupled_fields: The other fields of a system.
         progress: Show a bar.
 
     Returns:
-        The statistics at the last pilot; how it was found is in the provenance.
+        The statistics at the last linearisation point; how it was found is in the provenance.
     """
-    problem = weak_problem(library, field, smooth, options=options, jitter=jitter, coupled_fields=coupled_fields)
-    start = np.zeros(len(library))
-    pilot = iterate(lambda _: problem, models.average, start, rounds=options.max_iterations, progress=progress)
-    assembler = Assembler(library, field, smooth, problem, problem.windows, bound=False)
-    if not options.condition_on_equation or problem.noise.patterns:
-        return _recorded(pilot, Leading.at(pilot, models), assembler)
-    # Without noise what is left are errors of quadrature and spline, which narrow windows feel most.
-    if pilot.settled.expected.mean() > NOISE_MATTERS:
-        windows = dense_test_functions(problem.windows, tuple(map(str, field.dims)), options)
-        assembler = replace(assembler, windows=windows, bound=True)
-        pilot = iterate(assembler, models.average, pilot.coefficients, rounds=options.max_iterations, progress=progress)
-    leading = Leading.at(pilot, models)
-    if not options.relinearised_models or not leading.best.any():
-        return _recorded(pilot, leading, assembler)
-    return _judged_again(pilot, leading, models, assembler, progress)
-
-
-def _judged_again(
-    pilot: LinearisationPoint, leading: Leading, models: ModelPosterior, assembler: Assembler, progress: bool
-) -> SufficientStatistics:
-    """ModelPosterior the leading configurations at their own pilots, and move the shared one to what proves better there."""
-    options = assembler.first.options
-    try:
-        again = relinearise(
-            assembler, models, pilot, occam_window(*leading, options.relinearised_models), progress=progress
+    problem = weak_problem(library, fields, options=options)
+    point = iterate(
+        lambda _: problem,
+        models.average,
+        np.zeros(len(library)),
+        max_iterations=options.max_iterations,
+        progress=progress,
+    )
+    assembler = Assembler(library, problem, problem.test_functions, conditioned=False)
+    if not options.condition_on_equation or problem.noise.jitter:
+        return _recorded(point, ModelWeights.at(point, models), assembler)
+    # Without noise what is left are errors of quadrature and spline, which are largest with narrow test functions.
+    if point.final_rows.expected.mean() > NOISE_MATTERS:
+        dense = dense_test_functions(problem.test_functions, tuple(map(str, fields[0].raw.dims)), options)
+        assembler = replace(assembler, test_functions=dense, conditioned=True)
+        point = iterate(
+            assembler, models.average, point.coefficients, max_iterations=options.max_iterations, progress=progress
         )
+    weights = ModelWeights.at(point, models)
+    if not options.relinearised_models or not weights.best.any():
+        return _recorded(point, weights, assembler)
+    return _relinearised(point, weights, models, assembler, progress)
+
+
+def _relinearised(
+    point: LinearisationPoint, weights: ModelWeights, models: ModelPosterior, assembler: Assembler, progress: bool
+) -> SufficientStatistics:
+    """Compare the leading models at their own points, and move the shared one to the model that proves better there."""
+    options = assembler.first.options
+
+    def compared(point: LinearisationPoint, weights: ModelWeights) -> Relinearised:
+        leading = occam_window(*weights, options.relinearised_models)
+        return relinearise(assembler, models, point, leading, progress=progress)
+
+    try:
+        again = compared(point, weights)
     except ConfigError:  # a small video with gaps may have too few rows left over when they are thinned
-        statistics = _recorded(pilot, leading, assembler)
-        return replace(statistics, provenance=dict(statistics.provenance) | {"rescored_skipped": 1})
-    record: dict[str, Any] = {"log_odds_change": again.change, "pilot_redone": 0}
+        statistics = _recorded(point, weights, assembler)
+        return replace(statistics, provenance=dict(statistics.provenance) | {"relinearised_skipped": 1})
+    record: dict[str, Any] = {"log_odds_change": again.change, "linearisation_moved": 0}
     for i in again.alternatives:
-        other = _settled_at(assembler, again.spins[i], again.coefficients[i], options.max_iterations)
-        found, former = models.log_posterior(other.settled.statistics, again.spins[[i, 0]])
-        # What has no fixed point explains nothing.
+        # The fixed point of this model alone, on all rows; an average could return to where it came from.
+        only = only_model(again.spins[i])
+        other = iterate(assembler, only, again.coefficients[i], max_iterations=options.max_iterations)
+        found, former = models.log_posterior(other.final_rows.statistics, again.spins[[i, 0]])
+        # A model without a fixed point explains nothing.
         if other.converged and found > former:
-            pilot, leading = other, Leading.at(other, models)
-            again = relinearise(
-                assembler, models, pilot, occam_window(*leading, options.relinearised_models), progress=progress
-            )
-            record["pilot_redone"] = 1
+            point, weights = other, ModelWeights.at(other, models)
+            again = compared(point, weights)
+            record["linearisation_moved"] = 1
             break
-    record |= {"log_odds_change_left": again.change, "rescored": again.table(assembler.library.names)}
-    statistics = _recorded(pilot, leading, assembler)
+    record |= {"log_odds_change_left": again.change, "relinearised": again.table(assembler.library.names)}
+    statistics = _recorded(point, weights, assembler)
     return replace(statistics, provenance=dict(statistics.provenance) | record)
 
 
-def _settled_at(assembler: Assembler, on: np.ndarray, start: np.ndarray, rounds: int) -> LinearisationPoint:
-    """The fixed point of one configuration on all rows; an average could wander off to where it came from."""
-    return iterate(assembler, only_model(on), start, rounds=rounds)
-
-
-def _recorded(pilot: LinearisationPoint, leading: Leading, assembler: Assembler) -> SufficientStatistics:
-    rows = pilot.settled
+def _recorded(point: LinearisationPoint, weights: ModelWeights, assembler: Assembler) -> SufficientStatistics:
+    rows = point.final_rows
     record = {
-        "pilot_rounds": pilot.rounds,
-        "pilot_change": pilot.change,
-        "pilot_converged": int(pilot.converged),
-        "fit": residual_checks(rows, leading.best, assembler),
+        "linearisation_iterations": point.iterations,
+        "linearisation_change": point.change,
+        "linearisation_converged": int(point.converged),
+        "fit": residual_checks(rows, weights.best, assembler),
     }
     return replace(rows.statistics, provenance=dict(rows.statistics.provenance) | record)

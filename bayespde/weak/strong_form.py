@@ -1,4 +1,4 @@
-"""Terms + derivatives -> rows at points, raised to an honest power because neighbours are not independent."""
+"""Terms + derivatives -> rows at grid points, their likelihood raised to a power because neighbours are correlated."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import xarray as xr
 
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
+from bayespde.core.rows import RowModel
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.core.terms import derivative_orders, evaluate_expression
 
-# Rows of prior weight for a noise that nothing is known of.
-NO_PILOT = 1e-6
+SMOOTHERS = (None, "auto", "spline", "network")
+# Rows of prior weight for an unknown noise variance.
+UNKNOWN_NOISE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,16 @@ class StrongForm:
             the residual of all terms together; "mean": one over the number of rows, a mean likelihood without prior
             knowledge of the noise, which together with `ProfileLikelihood` is that of [seedrepo2020].
         trim: Share of the samples dropped at each end of every axis, where smoothing is worst.
-        floor: Relative residual amplitude held possible.
+        floor: Relative residual amplitude allowed.
+        smoother: Smoother of the field, as in `SmoothingConfig`; that of the settings of smoothing if None.
+        field_draws: Number of draws of the smoothed field over which the posterior is averaged; 0 for its mean alone.
     """
 
     power: float | str | None = None
     trim: float = 0.05
     floor: float = 1e-3
+    smoother: str | None = None
+    field_draws: int = 0
 
     def __post_init__(self) -> None:
         is_number = isinstance(self.power, int | float) and not isinstance(self.power, bool)
@@ -40,11 +46,16 @@ class StrongForm:
             not (self.power in (None, "mean") or (is_number and 0 < float(self.power) <= 1))  # type: ignore[arg-type]
             or not 0 <= self.trim < 0.4
             or self.floor < 0
+            or self.smoother not in SMOOTHERS
+            or isinstance(self.field_draws, bool)
+            or not isinstance(self.field_draws, int)
+            or self.field_draws < 0
         ):
             raise ConfigError(
                 "The strong form's settings are out of range.",
                 got=self,
-                wanted='power in (0, 1], "mean" or None, trim in [0, 0.4), floor >= 0',
+                wanted='power in (0, 1], "mean" or None, trim in [0, 0.4), floor >= 0, '
+                f"smoother one of {', '.join(map(str, SMOOTHERS))}, field_draws a whole number >= 0",
                 fix="StrongForm()",
             )
 
@@ -65,19 +76,48 @@ def strong_statistics(
     Args:
         library: The candidate terms.
         field: The checked field, for its dims.
-        evaluate: Derivative of the smooth field on its grid, by orders.
+        evaluate: Derivative of the smoothed field on its grid, by orders.
         options: Settings.
 
     Returns:
         The statistics, with the power recorded.
     """
     warnings.warn(
-        "rows at points inherit the bias of the smoother, and with noise they select wrong terms; prefer WeakForm()",
+        "rows at grid points inherit the bias of the smoother, and with noise they select wrong terms; "
+        "prefer WeakForm()",
         StrongFormWarning,
         stacklevel=3,
     )
+    rows, target, shape = _rows(library, field, evaluate, options.trim)
+    scale = np.linalg.norm(rows, axis=0)
+    scale[scale == 0] = 1.0
+    left = target - rows / scale @ np.linalg.lstsq(rows / scale, target, rcond=1e-10)[0]
+    times = [autocorrelation_time(left.reshape(shape), axis) for axis in range(len(shape))]
+    power = min(1.0, 1.0 / float(np.prod(times))) if options.power is None else options.power
+    prior_rows, prior_variance = 1.0, None
+    if power == "mean":
+        power, prior_rows, prior_variance = 1.0 / len(rows), UNKNOWN_NOISE, float(np.mean(target**2))
+    return SufficientStatistics.from_rows(
+        rows,
+        target,
+        names=library.names,
+        target_name=library.target,
+        model=RowModel(
+            power=float(power),
+            floor=options.floor,
+            prior_rows=prior_rows,
+            prior_variance=prior_variance,
+            provenance={"form": "strong", "rows": len(rows), "power": float(power), "autocorrelation_times": times},
+        ),
+    )
+
+
+def _rows(
+    library: Library, field: xr.DataArray, evaluate: Callable[[tuple[int, ...]], np.ndarray], trim: float
+) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    """Terms `[n, K]` and target `[n]` at the points that are not trimmed, and the shape of their grid."""
     dims = tuple(map(str, field.dims))
-    inner = tuple(slice(int(options.trim * n), n - int(options.trim * n)) for n in field.shape)
+    inner = tuple(slice(int(trim * n), n - int(trim * n)) for n in field.shape)
 
     def values(name: str) -> np.ndarray:
         return evaluate(derivative_orders(name, dims))[inner]
@@ -86,26 +126,7 @@ def strong_statistics(
     design = np.stack(
         [np.broadcast_to(evaluate_expression(t.expression, values), target.shape) for t in library], axis=-1
     )
-    rows = design.reshape(-1, len(library))
-    scale = np.linalg.norm(rows, axis=0)
-    scale[scale == 0] = 1.0
-    left = target.ravel() - rows / scale @ np.linalg.lstsq(rows / scale, target.ravel(), rcond=1e-10)[0]
-    times = [autocorrelation_time(left.reshape(target.shape), axis) for axis in range(target.ndim)]
-    power = min(1.0, 1.0 / float(np.prod(times))) if options.power is None else options.power
-    prior_rows, prior_variance = 1.0, None
-    if power == "mean":
-        power, prior_rows, prior_variance = 1.0 / len(rows), NO_PILOT, float(np.mean(target**2))
-    return SufficientStatistics.from_rows(
-        rows,
-        target.ravel(),
-        names=library.names,
-        power=float(power),
-        floor=options.floor,
-        target_name=library.target,
-        prior_rows=prior_rows,
-        prior_variance=prior_variance,
-        provenance={"form": "strong", "rows": len(rows), "power": float(power), "autocorrelation_times": times},
-    )
+    return design.reshape(-1, len(library)), target.ravel(), target.shape
 
 
 def autocorrelation_time(values: np.ndarray, axis: int) -> float:

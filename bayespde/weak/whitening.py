@@ -1,4 +1,4 @@
-"""Moments + pilot equation -> rows of unit covariance: statistics, and instrumental fits for the next pilot."""
+"""Moments + linearisation point -> rows of unit covariance: statistics, and instrumental fits for the next point."""
 
 from __future__ import annotations
 
@@ -10,56 +10,60 @@ import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
 
+from bayespde.core.rows import RowModel
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.weak.problem import WeakProblem
 
-JITTER = 1e-9
+# Guard against rounding, added to the diagonal of the correlation of the rows.
+NUGGET = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class WhitenedRows:
-    """Rows at one pilot.
+    """Rows at one linearisation point.
 
     Attributes:
         problem: The moments.
-        pilot: Coefficients of the equation at which they are linearised, `[K]`, physical units.
+        point: Coefficients of the equation at which they are linearised, `[K]`, physical units.
     """
 
     problem: WeakProblem
-    pilot: np.ndarray
+    point: np.ndarray
 
     @cached_property
     def root(self) -> np.ndarray:
         """Lower triangular factor of the covariance, `[m, m]`."""
-        covariance = self.problem.covariance(self.pilot)
+        covariance = self.problem.covariance(self.point)
         scale = np.sqrt(np.diagonal(covariance))
         correlation = covariance / np.outer(scale, scale)
-        correlation[np.diag_indices_from(correlation)] += JITTER
+        correlation[np.diag_indices_from(correlation)] += NUGGET
         return np.asarray(cholesky(correlation, lower=True) * scale[:, None])
 
     @cached_property
     def statistics(self) -> SufficientStatistics:
         """The rows z = b - D beta0 and A, white and compressed, physical units."""
         problem = self.problem
-        rows = np.column_stack([problem.design, problem.target - problem.correction @ self.pilot])
+        rows = np.column_stack([problem.design, problem.target - problem.correction @ self.point])
         white = self.whiten(rows)
         expected = float(self.expected.mean())
         return SufficientStatistics.from_rows(
             white[:, :-1],
             white[:, -1],
             names=problem.library.names,
-            log_jacobian=-np.log(np.diagonal(self.root)),
-            # Rows that the floor dominates leave less than they are allowed to. The prior makes up for it, so that
-            # at a correct fit the noise variance is 1 and not below what is known.
-            prior_variance=2.0 - expected,
-            prior_rows=float(len(white)),
-            floor=0.0,
             target_name=problem.library.target,
-            provenance=self._provenance() | {"expected_residual": expected},
+            model=RowModel(
+                log_jacobian=-np.log(np.diagonal(self.root)),
+                # Where the floor dominates, residuals are smaller than their allowance. The prior makes up for it, so
+                # that at a correct fit the noise variance is 1 and not below the known noise.
+                prior_variance=2.0 - expected,
+                prior_rows=float(len(white)),
+                floor=0.0,
+                provenance=self._provenance() | {"expected_residual": expected},
+            ),
         )
 
     def instrumental_fits(self, spins: np.ndarray) -> np.ndarray:
-        """Fit configurations `[N, K]`, the smooth field as instrument of the corrected one: `[N, K]`, physical units.
+        """Fit models `[N, K]`, the smoothed field as instrument of the corrected one: `[N, K]`, physical units.
 
         beta_S = (A_S' C^-1 (A + D)_S)^-1 A_S' C^-1 b: the fixed point of re-linearising at the fit itself.
         """
@@ -75,7 +79,7 @@ class WhitenedRows:
 
     @cached_property
     def expected(self) -> np.ndarray:
-        """Squared residual of each whitened row at the right equation, `[m]`: the rest of its variance is allowance."""
+        """Expected squared residual of each whitened row at the true equation, `[m]`; the rest is allowance."""
         inverse, _ = dtrtri(self.root, lower=True)
         return np.asarray(1.0 - inverse**2 @ self._independent - (inverse @ self.problem.scheme) ** 2)
 
@@ -87,29 +91,33 @@ class WhitenedRows:
 
     @property
     def _independent(self) -> np.ndarray:
-        """Variance of each row that is not noise of the video and not shared, `[m]`."""
-        return np.asarray(JITTER * np.sum(self.root**2, axis=1) + self.problem.floor_scale**2)
+        """Variance of each row that is not pixel noise and not shared, `[m]`."""
+        return np.asarray(NUGGET * np.sum(self.root**2, axis=1) + self.problem.floor_scale**2)
 
     def whiten(self, rows: np.ndarray) -> np.ndarray:
-        """Rows `[m, ...]` of any kind, made white."""
+        """Rows `[m, ...]` of any kind, whitened."""
         return np.asarray(solve_triangular(self.root, rows, lower=True))
 
     def _provenance(self) -> dict[str, Any]:
         problem, noise = self.problem, self.problem.noise
+        # By dimension; frames are independent.
+        correlation = [[1.0], *(c.tolist() for c in noise.correlation)] if noise.correlation else []
         return {
             "form": "weak",
             "rows": len(problem.target),
-            "support_radius": [w.half_width for w in problem.windows],
-            "centres": [len(w.centres) for w in problem.windows],
+            "support_radius": [f.radius for f in problem.test_functions],
+            "centres": [len(f.centres) for f in problem.test_functions],
             "capped": list(problem.capped),
             "noise": noise.kind,
-            "noise_scale": float(noise.pixel.max()),
+            "noise_scale": float(np.max(noise.sd)),
             "jitter": list(noise.jitter),
             "walk": noise.walk,
             "gain": noise.gain,
-            "correlation": [c.tolist() for c in noise.correlation],
+            "correlation": correlation,
             "misfit_floor": problem.options.floor,
             "scheme_error": float(np.sqrt(np.mean(problem.scheme**2) / np.mean(problem.target**2))),
             "dropped_for_gaps": int((~problem.kept).sum()),
-            "pilot": {n: float(p) for n, p in zip(problem.library.names, self.pilot, strict=True) if abs(p) > 0},
+            "linearised_at": {
+                n: float(p) for n, p in zip(problem.library.names, self.point, strict=True) if abs(p) > 0
+            },
         }

@@ -19,9 +19,9 @@ from bayespde.core.files import existing_file
 from bayespde.core.settings import as_table, check_keys, read_toml
 from bayespde.discovery.config import DiscoverConfig
 from bayespde.discovery.coupled import CoupledDiscovery
-from bayespde.discovery.discover import discover, discover_system
+from bayespde.discovery.discover import discover
 from bayespde.discovery.discovery import Discovery
-from bayespde.io.read import read_field, read_fields
+from bayespde.io.read import read_field
 from bayespde.library.declared import libraries_from_mapping, library_from_mapping
 from bayespde.solve.simulate import SimulationSpec, simulate
 from bayespde.zoo.reference import Reference, read_reference
@@ -74,11 +74,10 @@ class Declaration:
     def field(self, data: str | PathLike[str] | None = None, *, progress: bool = False) -> xr.DataArray | xr.Dataset:
         """Simulate the field, or read it from the declared file (or from `data` in its place); of a system all."""
         if data is not None:
-            return read_fields(data, self.fields) if self.fields else read_field(data)
+            return read_field(data, variables=self.fields) if self.fields else read_field(data)
         if "simulate" in self.settings:
             return simulate(SimulationSpec.from_mapping(self.settings["simulate"]), progress=progress)
-        section = as_table(self.settings.get("data", {}), "data")
-        check_keys(section, {"file", "variable"}, "data")
+        section = check_keys(self.settings.get("data", {}), {"file", "variable"}, "data")
         if not isinstance(section.get("file"), str):
             raise ConfigError(
                 "The declaration says nothing about data.",
@@ -128,6 +127,11 @@ class Declaration:
         keys = SECTIONS - {"title", "seed", "simulate", "data", "library"}
         return DiscoverConfig.from_mapping({k: self.settings[k] for k in keys if k in self.settings})
 
+    def libraries(self, fields: xr.Dataset) -> dict[str, Library]:
+        """The declared libraries of coupled fields, by variable; those that are absent are the default."""
+        space = fields[self.fields[0]].ndim - 1
+        return libraries_from_mapping(self.settings.get("library", {}), space=space, variables=self.fields)
+
     def run(
         self,
         *,
@@ -137,35 +141,20 @@ class Declaration:
         workers: int = 1,
         progress: bool = False,
     ) -> Discovery | CoupledDiscovery:
-        """The whole way: data, smooth field, rows, posterior."""
-        field = self.field(data, progress=progress)
+        """All stages: data, smoothed field, sufficient statistics, posterior."""
+        field, config = self.field(data, progress=progress), self.config
+        config = replace(config, sampler=replace(config.sampler, workers=workers))
         chosen = self.settings.get("seed", 0) if seed is None else seed
         if isinstance(field, xr.Dataset):
-            return discover_system(
-                field,
-                libraries=libraries_from_mapping(
-                    self.settings.get("library", {}), space=field[self.fields[0]].ndim - 1, variables=self.fields
-                ),
-                config=self.config,
-                seed=chosen,
-                folder=folder,
-                workers=workers,
-                progress=progress,
-            )
-        return discover(
-            field,
-            library=self.library(field),
-            config=self.config,
-            seed=chosen,
-            folder=folder,
-            workers=workers,
-            progress=progress,
-        )
+            library = self.libraries(field)
+            return discover(field, library=library, config=config, seed=chosen, folder=folder, progress=progress)
+        one = self.library(field)
+        return discover(field, library=one, config=config, seed=chosen, folder=folder, progress=progress)
 
 
 def models_folder() -> Path:
     """The folder of declarations: inside the installed package, or at the top of a checkout."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     shipped = package / "models"
     return shipped if shipped.is_dir() else package.parent / "models"
 

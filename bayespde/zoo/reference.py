@@ -1,8 +1,8 @@
-"""A discovery and what is known of its model -> what differs, in words; and the record by which the next is judged.
+"""A discovery + the reference of its model -> differences in words; a discovery -> a new reference posterior.
 
-After posteriordb [posteriordb2024]: beside the truth, which a posterior may miss by its own error, stands the posterior
-itself, computed exactly by enumeration. The first says whether the method is right, the second whether the program
-still does the same.
+After posteriordb [posteriordb2024]: a reference holds the true equation, which a posterior may miss by its own error,
+and the posterior itself, computed exactly by enumeration. The first tests the method, the second whether the program
+still gives the same result.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ SD_TOLERANCE = 0.1
 PROBABILITY_TOLERANCE = 0.05
 # Along a trajectory it is the log density of all pixels, about a fit that ends within a tolerance of its own: 1.8 was
 # seen between numbers of threads, with the same probabilities.
-LOG_EVIDENCE_TOLERANCE = {"rows": 1.0, "pixels": 5.0}
+LOG_EVIDENCE_TOLERANCE = {"weak_form": 1.0, "observation": 5.0}
 # Digits kept: far below the tolerances.
 DIGITS = 8
 
 
 @dataclass(frozen=True)
 class ReferencePosterior:
-    """What was found once, all equations of the library enumerated.
+    """An exact posterior from an earlier run, all equations of the library enumerated.
 
     Attributes:
-        judged_by: "pixels" or "rows".
+        likelihood: "observation" or "weak_form".
         probability: Of the most probable equation.
         log_evidence: Of the library.
         inclusion_probability: Of every term of the library.
@@ -44,7 +44,7 @@ class ReferencePosterior:
         version: Of the package that found it.
     """
 
-    judged_by: str
+    likelihood: str
     probability: float
     log_evidence: float
     inclusion_probability: Mapping[str, float]
@@ -62,7 +62,7 @@ class Reference:
         relative_tolerance: Largest relative error of a coefficient.
         sd_tolerance: Largest error of a coefficient in posterior standard deviations.
         source: Where the truth comes from.
-        posterior: What is found from the declared data; None if that was never recorded.
+        posterior: The posterior from the declared data; None if it was never recorded.
     """
 
     coefficients: Mapping[str, float]
@@ -97,7 +97,7 @@ def read_reference(file: Path) -> Reference:
 
 
 def write_reference_posterior(found: Discovery, file: Path) -> None:
-    """Put what was found into a `reference.json`; the rest of the file stays.
+    """Write the posterior of a discovery into a `reference.json`; the rest of the file stays.
 
     Raises:
         ConfigError: If the library was too large to be enumerated.
@@ -125,7 +125,7 @@ def reference_posterior(found: Discovery) -> ReferencePosterior:
             fix="fewer terms, or a larger enumerate_up_to (at most 26)",
         )
     return ReferencePosterior(
-        judged_by=_judged_by(found),
+        likelihood=found.posterior.likelihood.kind,
         probability=best.probability,
         log_evidence=posterior.exact.log_evidence,
         inclusion_probability=posterior.inclusion_probability.to_series().to_dict(),
@@ -135,7 +135,7 @@ def reference_posterior(found: Discovery) -> ReferencePosterior:
 
 
 def compare_with_truth(found: Discovery, reference: Reference) -> list[str]:
-    """Check an answer against the true equation.
+    """Compare a discovery with the true equation.
 
     Args:
         found: A discovery.
@@ -158,10 +158,10 @@ def compare_with_truth(found: Discovery, reference: Reference) -> list[str]:
 
 
 def compare_with_posterior(found: Discovery, known: ReferencePosterior) -> list[str]:
-    """Check an answer against what was found before from the same data.
+    """Compare a discovery with an earlier posterior from the same data.
 
-    Probabilities may differ by 0.05, the log evidence by 1 (5 where pixels are judged), posterior means by a quarter of
-    their standard deviation and standard deviations by a tenth.
+    Probabilities may differ by 0.05, the log evidence by 1 (5 for the observation likelihood), posterior means by a
+    quarter of their standard deviation and standard deviations by a tenth.
 
     Args:
         found: A discovery.
@@ -174,15 +174,17 @@ def compare_with_posterior(found: Discovery, known: ReferencePosterior) -> list[
         ConfigError: If the library was too large to be enumerated.
     """
     now, before = reference_posterior(found), f"in the reference posterior, of version {known.version},"
-    if now.judged_by != known.judged_by:
-        return [f"equations were judged by {now.judged_by}; {before} by {known.judged_by}"]
+    if now.likelihood != known.likelihood:
+        return [
+            f"equations were compared by the {now.likelihood} likelihood; {before} by the {known.likelihood} likelihood"
+        ]
     if set(now.inclusion_probability) != set(known.inclusion_probability):
         return [f"the library has other terms; {before} {', '.join(known.inclusion_probability)}"]
     if set(now.mean) != set(known.mean):
         return [f"the most probable equation has the terms {', '.join(now.mean)}; {before} {', '.join(known.mean)}"]
     compared = [
         ("the probability of the best equation", now.probability, known.probability, PROBABILITY_TOLERANCE),
-        ("the log evidence", now.log_evidence, known.log_evidence, LOG_EVIDENCE_TOLERANCE[now.judged_by]),
+        ("the log evidence", now.log_evidence, known.log_evidence, LOG_EVIDENCE_TOLERANCE[now.likelihood]),
     ]
     for name, value in now.inclusion_probability.items():
         expected = known.inclusion_probability[name]
@@ -197,13 +199,9 @@ def compare_with_posterior(found: Discovery, known: ReferencePosterior) -> list[
     ]
 
 
-def _judged_by(found: Discovery) -> str:
-    return str(found.posterior.provenance.get("refinement", {}).get("by", "rows"))
-
-
 def _posterior(known: Any) -> ReferencePosterior:
     return ReferencePosterior(
-        judged_by=str(known["judged_by"]),
+        likelihood=str(known["likelihood"]),
         probability=float(known["probability"]),
         log_evidence=float(known["log_evidence"]),
         inclusion_probability=_numbers(known["inclusion_probability"]),
@@ -218,7 +216,7 @@ def _numbers(known: Any) -> dict[str, float]:
 
 
 def _rounded(value: Any) -> Any:
-    """Numbers as people read them: so many digits, no fewer before the point."""
+    """Numbers with `DIGITS` digits, and all digits before the point."""
     if isinstance(value, Mapping):
         return {k: _rounded(v) for k, v in value.items()}
     if not isinstance(value, float):

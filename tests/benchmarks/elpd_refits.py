@@ -11,7 +11,7 @@ import numpy as np
 from test_results_elpd import exact_elpd, rows, sampled
 
 import bayespde as bp
-from bayespde.model import GPriorSlab, HyperGSlab
+from bayespde.core.slabs import GPriorSlab, HyperGSlab
 
 SETS = {"strong": GPriorSlab(), "weak": GPriorSlab(), "collinear": HyperGSlab(nodes=4), "outlying": GPriorSlab()}
 

@@ -17,7 +17,7 @@ import torch
 
 import bayespde as bp
 from bayespde.core.equation import Equation
-from bayespde.forecasting.ensemble import ensemble_from_draws
+from bayespde.forecasting.ensemble import ForecastEnsemble, occurring_terms
 from bayespde.forecasting.propagate import propagate
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.initial import initial_state
@@ -52,8 +52,8 @@ def together(draws, wanted, accuracy):
     laws[0] = list(LAW.values())
     frame = first_frame(POINTS)
     method = SolverConfig(rtol=accuracy / 10, atol=accuracy / 1000)
-    launch = ensemble_from_draws(
-        library, laws, np.repeat(frame.values[None], draws, axis=0), time=0.0, frame=frame, method=method
+    launch = ForecastEnsemble(
+        *occurring_terms(library, laws), states=np.repeat(frame.values[None], draws, axis=0), time=0.0, frame=frame, method=method
     )
     begin = time.perf_counter()
     found = propagate(launch, np.array([END]), accuracy=accuracy)

@@ -39,7 +39,7 @@ def errors(field, second_derivative, second, width, seed):
     noisy = field + SIZE * float(field.std()) * noise / noise.std()
     zero, found = (0,) * field.ndim, []
     for unit in ("pixels", "auto"):
-        smooth = bp.fit_field(noisy, options=bp.SmoothingConfig(hold_out=unit), seed=seed)
+        smooth = bp.fit_field(noisy, options=bp.SmoothingConfig(smoother="auto", hold_out=unit), seed=seed)
         truths = (field.values, second_derivative)
         found.append(
             [

@@ -12,29 +12,33 @@ HEADINGS = {
 INTRODUCTION = """\
 # Comparison with pysindy
 
-bayespde {bayespde} and the weak form of pysindy {pysindy} on identical noisy fields, with the same 19 candidate terms:
+This page compares bayespde {bayespde} with the weak form of pysindy {pysindy} on identical noisy fields: which terms
+they choose, how large the errors of the coefficients are, and how long it takes. Both have the same 19 candidate terms,
 $u^i$ for $i = 1..3$ and $u^i \\partial_x^k u$ for $i = 0..3$, $k = 1..4$.
 
 - **bayespde**: default settings; the most probable equation. Nothing is tuned.
-- **pysindy blind**: `WeakPDELibrary`, 500 random subdomains, test functions of degree 8, half-width 1/10 of every axis
-  (pysindy's defaults are degree 4 and 1/20; these settings did better on the three known equations, so the blind
+- **pysindy blind**: `WeakPDELibrary`, 500 random subdomains, test functions of degree 8, support radius 1/10 of every
+  axis (pysindy's defaults are degree 4 and 1/20; these settings did better on the three known equations, so the blind
   choice already profits from a truth). Columns and target are scaled to unit root mean square, `STLSQ` runs over 26
-  thresholds from 0.003 to 1, and the Bayesian information criterion on the weak rows chooses.
-- **pysindy tuned**: the same, but half-width (1/20, 1/10 or 1/5) and threshold are chosen on the truth for every field:
-  the best support, then the smallest error. No user has this oracle.
+  thresholds from 0.003 to 1, and the Bayesian information criterion on the rows of the weak form chooses.
+- **pysindy tuned**: the same, but support radius (1/20, 1/10 or 1/5) and threshold are chosen on the truth for every
+  field: the best support, then the smallest error. No user has this oracle.
 - **pysindy tuned, smoothed**: the same oracle, with `SmoothedFiniteDifference` (local polynomials of degree 4 over 21
   pixels) for the derivatives in products such as $u^2 u_{{xxx}}$; above they are pysindy's default, plain differences.
 
-Noise is Gaussian, relative to the standard deviation of the field. *Exact* is the share of fields on which the chosen
-terms are the true ones; *TPR* is the mean of TP / (TP + FN + FP); *error* is the median of the largest relative error
-of a true coefficient of the chosen equation, where a missed term counts as 1; pysindy's coefficients are refitted
-without its ridge. *Seconds* are the median processor seconds on one thread, of all half-widths and thresholds together
-where several were tried.
+Noise is Gaussian, relative to the standard deviation of the field. The columns are:
 
-What this does not show: the Bayesian information criterion takes the overlapping rows of pysindy for independent, and
-on clean data, where they err by quadrature alone, it keeps false terms with tiny coefficients. pysindy's other
-optimisers were not tried. The error of a tuned choice is the smallest of many tries. bayespde is slower than one
-blind fit.
+- *exact*: the fraction of fields on which the chosen terms are the true ones;
+- *TPR*: the mean of TP / (TP + FN + FP);
+- *error*: the median of the largest relative error of a true coefficient of the chosen equation, where a missed term
+  counts as 1; pysindy's coefficients are refitted without its ridge;
+- *seconds*: the median processor seconds on one thread, of all support radii and thresholds together where several
+  were tried.
+
+**What this does not show.** The Bayesian information criterion takes the overlapping rows of pysindy for independent.
+On clean data, where they err by quadrature alone, it keeps false terms with tiny coefficients. pysindy's other
+optimisers were not tried. The error of a tuned choice is the smallest of many tries. bayespde is slower than one blind
+fit.
 
 Seeds are those of the noise and of pysindy's subdomains. All settings of pysindy were chosen by the authors of
 bayespde. The data files are those of PDE-FIND. The {drawn} random equations are the first of

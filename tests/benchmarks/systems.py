@@ -40,7 +40,7 @@ def spiral(points=96):
     radius, angle = np.hypot(place, along), np.arctan2(along, place)
     start = {"u": np.tanh(radius) * np.cos(angle - radius), "v": np.tanh(radius) * np.sin(angle - radius)}
     frames = xr.Dataset({name: (("y", "x"), v) for name, v in start.items()}, coords={"y": x, "x": x})
-    return bp.CoupledEquations.from_strings(SPIRAL), frames, np.linspace(0, 10, 101), SolverConfig().within("neumann")
+    return bp.CoupledEquations.from_strings(SPIRAL), frames, np.linspace(0, 10, 101), SolverConfig().with_boundary("neumann")
 
 
 def noisy(clean, noise, seed):
@@ -84,7 +84,7 @@ def main():
     parser.add_argument("--noise", nargs="+", type=float, default=[0.05, 0.1])
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
-    config = bp.DiscoverConfig(smoothing=bp.SmoothingConfig(method="spline"))
+    config = bp.DiscoverConfig(smoothing=bp.SmoothingConfig(smoother="spline"))
     for name in arguments.names:
         system, start, times, method = {"excited": excited, "spiral": spiral}[name]()
         clean = bp.integrate(system, start, times, method=method)
@@ -92,7 +92,7 @@ def main():
         for noise in arguments.noise:
             for seed in range(arguments.seeds):
                 begin = time.process_time()
-                found = bp.discover_system(noisy(clean, noise, seed), config=config, holdout_frames=held, seed=seed)
+                found = bp.discover(noisy(clean, noise, seed), config=config, holdout_frames=held, seed=seed)
                 seconds = round(time.process_time() - begin, 1)
                 row = {"data": name, "noise": noise, "seed": seed, "seconds": seconds}
                 sys.stdout.write(json.dumps(row | judged(found, system, clean, held)) + "\n")

@@ -18,8 +18,9 @@ from scipy.special import expit
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError
+from bayespde.core.rows import RowModel
+from bayespde.core.slabs import GPriorSlab, IsotropicSlab
 from bayespde.core.terms import derivative_orders
-from bayespde.model import GPriorSlab, IsotropicSlab
 
 DECAY = 0.5
 PILOT_ROWS = 1e-6  # the noise prior InverseGamma(a0/2, a0 v0/2) is then 1/sigma^2 in all but name
@@ -96,8 +97,7 @@ def spin_model(data: Rows, *, effective_rows: float, slab: GPriorSlab | Isotropi
         data.design,
         data.target,
         names=data.library.names,
-        power=min(1.0, effective_rows / len(data.target)),
-        prior_rows=PILOT_ROWS,
+        model=RowModel(power=min(1.0, effective_rows / len(data.target)), prior_rows=PILOT_ROWS),
     )
     return bp.SpinModel(statistics, data.library, slab=slab, expected_terms=expected_terms(data.library))
 

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import bayespde as bp
-from bayespde.weak.config import dense_test_functions
 from bayespde.weak.moments import weak_problem
+from bayespde.weak.observed_field import ObservedField
+from bayespde.weak.placement import dense_test_functions
 
-SPLINE = bp.SmoothingConfig(method="spline")
+SPLINE = bp.SmoothingConfig(smoother="spline")
 LIBRARY = bp.polynomial_library("u", space=1)
 NOISE = 0.05
 # Every nth frame and pixel of the finest field, and with it 1, 2, 4 and 8 times the pixels of the coarsest.
@@ -86,17 +87,17 @@ def _record(benchmark, **values):
     benchmark.extra_info.update({k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in values.items()})
 
 
-@pytest.mark.parametrize("kind", ["pilot", "dense"])
+@pytest.mark.parametrize("kind", ["coarse", "dense"])
 def test_moments_against_pysindy(benchmark, line, kind):
     """19 terms on 256 x 101 pixels: all our moments, with their first variations, against 500 subdomains of pysindy."""
     weak_sindy = pytest.importorskip("weak_sindy")
     field, smooth = line
-    options = bp.WeakForm()
-    windows = weak_problem(LIBRARY, field, smooth.spline, options=options).windows
-    dense = dense_test_functions(windows, tuple(map(str, field.dims)), options) if kind == "dense" else None
+    options, fields = bp.WeakForm(), (ObservedField(field, smooth.spline),)
+    coarse = weak_problem(LIBRARY, fields, options=options).test_functions
+    dense = dense_test_functions(coarse, tuple(map(str, field.dims)), options) if kind == "dense" else None
 
     def ours():
-        return weak_problem(LIBRARY, field, smooth.spline, options=options, windows=dense)
+        return weak_problem(LIBRARY, fields, options=options, test_functions=dense)
 
     shares = dict(zip(("twentieth", "tenth"), weak_sindy.SHARES, strict=False))
     theirs = {k: _seconds(lambda s=s: weak_sindy.weak_rows(field, share=s, seed=0), 3) for k, s in shares.items()}
@@ -112,14 +113,14 @@ def test_moments_against_pysindy(benchmark, line, kind):
 
 def test_moments_are_linear_in_pixels(benchmark, fine, line):
     """The same test functions on 1, 2, 4 and 8 times the pixels, in space and time."""
-    first = weak_problem(LIBRARY, line[0], line[1].spline, options=bp.WeakForm())
+    first = weak_problem(LIBRARY, (ObservedField(line[0], line[1].spline),), options=bp.WeakForm())
     seconds, rows = {}, set()
     for times, steps in STEPS.items():
         field, smooth = line if times == 1 else _noisy(fine, steps)
-        windows = _refined(first.windows, field)
+        fields, refined = (ObservedField(field, smooth.spline),), _refined(first.test_functions, field)
 
-        def work(field=field, smooth=smooth, windows=windows):
-            return weak_problem(LIBRARY, field, smooth.spline, options=bp.WeakForm(), windows=windows)
+        def work(fields=fields, refined=refined):
+            return weak_problem(LIBRARY, fields, options=bp.WeakForm(), test_functions=refined)
 
         seconds[times] = _seconds(work)
         rows.add(len(work().target))
@@ -129,25 +130,26 @@ def test_moments_are_linear_in_pixels(benchmark, fine, line):
     _record(benchmark, rows=rows.pop(), exponent=slope, **{f"pixels_x{k}": v for k, v in seconds.items()})
 
 
-def _refined(windows, field):
+def _refined(test_functions, field):
     """The same bumps on a finer grid; its last sample may lie a little farther out."""
-    factors = [round((n - 1) / (w.samples - 1)) for n, w in zip(field.shape, windows, strict=True)]
+    factors = [round((n - 1) / (w.samples - 1)) for n, w in zip(field.shape, test_functions, strict=True)]
     return tuple(
-        replace(w, centres=w.centres * f, half_width=w.half_width * f, samples=n, spacing=w.spacing / f)
-        for f, n, w in zip(factors, field.shape, windows, strict=True)
+        replace(w, centres=w.centres * f, radius=w.radius * f, samples=n, spacing=w.spacing / f)
+        for f, n, w in zip(factors, field.shape, test_functions, strict=True)
     )
 
 
 def test_moments_of_a_video(benchmark, video):
-    """23 terms on 2.7 million pixels, at the pilot's test functions and at the dense ones."""
+    """23 terms on 2.7 million pixels, with the coarse test functions and the dense ones."""
     field, smooth = video
     library, options = bp.polynomial_library("u", space=2), bp.WeakForm()
-    problem = weak_problem(library, field, smooth.spline, options=options)
-    dense = dense_test_functions(problem.windows, tuple(map(str, field.dims)), options)
-    for name, windows in {"pilot": None, "dense": dense}.items():
+    fields = (ObservedField(field, smooth.spline),)
+    problem = weak_problem(library, fields, options=options)
+    dense = dense_test_functions(problem.test_functions, tuple(map(str, field.dims)), options)
+    for name, chosen in {"coarse": None, "dense": dense}.items():
 
-        def work(windows=windows):
-            return weak_problem(library, field, smooth.spline, options=options, windows=windows)
+        def work(chosen=chosen):
+            return weak_problem(library, fields, options=options, test_functions=chosen)
 
         found = {"rows": len(work().target), "seconds": _median(work, 3), "megabytes": _peak_megabytes(work)}
         _record(benchmark, **{f"{name}_{key}": value for key, value in found.items()})
@@ -163,7 +165,7 @@ def test_assembly_of_a_video(benchmark, request, video):
     library = bp.polynomial_library("u", space=2)
 
     def work():
-        return bp.assemble(library, field, smooth=smooth)
+        return bp.assemble(library, smooth)
 
     seconds = _median(work, 1)
     peak = _peak_megabytes(work)

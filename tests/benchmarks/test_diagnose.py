@@ -21,7 +21,7 @@ NOTICED_BY = {
     "few_particles": {"precision", "evidence", "agreement"},
     "near_duplicates": {"groups", "condition"},
     "noise_taken_as_white": {"noise", "residual"},
-    "too_much_power": {"block scatter"},
+    "too_much_power": {"information matrix"},
 }
 CELLS = [(plant, strength, k) for plant, strengths in PLANTED.items() for k, strength in enumerate(strengths)]
 

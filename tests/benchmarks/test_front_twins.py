@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 # The sizes of the series that the twins resemble: frames, pixels, their distance, and the noise found in it.
 FRAMES, PIXELS, SPACING = 641, 500, 0.896
 SPEED, JITTER, WALK, PIXEL_NOISE, WIDTH = 0.51, 1.69, 2.06, 0.0127, 1.39
-SPLINE = bp.SmoothingConfig(method="spline")
+SPLINE = bp.SmoothingConfig(smoother="spline")
 
 
 def twin(rng):
@@ -32,8 +32,8 @@ def test_the_speed_is_covered_as_often_as_it_says(request, seed):
     library, covered, scores = bp.Library.from_strings(["u_x"]), [], []
     for draw in range(200 if full else 12):
         field = twin(np.random.default_rng([seed, draw]))
-        statistics = bp.assemble(library, field, smooth=bp.fit_field(field, options=SPLINE))
-        assert statistics.provenance["noise"] == "front"
+        statistics = bp.assemble(library, bp.fit_field(field, options=SPLINE))
+        assert statistics.provenance["noise"] == "front_jitter"
         fit, sd, lower, upper = closed_form(statistics, np.ones(1, dtype=bool), level=0.95)
         covered.append(bool(lower[0] <= -SPEED <= upper[0]))
         scores.append(float((fit[0] + SPEED) / sd[0]))

@@ -14,12 +14,12 @@ from result_table import Table
 from scipy.ndimage import gaussian_filter1d
 
 import bayespde as bp
-from bayespde.model.priors import GPriorSlab
+from bayespde.core.slabs import GPriorSlab
 from bayespde.results.equations import closed_form
 
 pytestmark = pytest.mark.slow
 
-SPLINE = bp.SmoothingConfig(method="spline")
+SPLINE = bp.SmoothingConfig(smoother="spline")
 # Largest relative coefficient error, by noise: half the best tuned peer, or 1.5 Cramer-Rao bounds if that is more.
 LARGEST_ERROR = {
     "burgers": {0.1: 0.0051, 0.2: 0.0102, 0.5: 0.0255},
@@ -67,7 +67,7 @@ def table(request):
 def run(field, truth, **extra):
     """What default settings make of a field."""
     library = bp.polynomial_library("u", space=1)
-    statistics = bp.assemble(library, field, smooth=bp.fit_field(field, options=SPLINE))
+    statistics = bp.assemble(library, bp.fit_field(field, options=SPLINE))
     true, wanted = library.spins(list(truth)), np.array([truth[n] for n in library.names if n in truth])
     fit, sd, lower, upper = closed_form(statistics, true)
     model = bp.SpinModel(statistics, library)
@@ -82,7 +82,7 @@ def run(field, truth, **extra):
         "covered": ((lower <= wanted) & (wanted <= upper)).tolist(),
         "failed": [c.name for c in bp.model_checks(posterior) if not c.passed],
         "warnings": statistics.provenance["capped"],
-        "redone": statistics.provenance.get("pilot_redone", 0),
+        "redone": statistics.provenance.get("linearisation_moved", 0),
         "kind": statistics.provenance["noise"],
     }
 

@@ -20,7 +20,7 @@ from bayespde.results.equations import closed_form
 
 pytestmark = pytest.mark.slow
 
-SPLINE = bp.SmoothingConfig(method="spline")
+SPLINE = bp.SmoothingConfig(smoother="spline")
 LEVELS = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5)
 # The first ten published seeds, equations of one, two, three and four terms in turn.
 DRAWN = [seed for group in zip(*random_equations.SEEDS.values(), strict=True) for seed in group][:10]
@@ -56,7 +56,7 @@ def problem(request, case):
 def by_bayespde(field):
     """The most probable equation with default settings; its rows are made from the spline whatever the smoother."""
     library = bp.polynomial_library("u", space=1)
-    statistics = bp.assemble(library, field, smooth=bp.fit_field(field, options=SPLINE))
+    statistics = bp.assemble(library, bp.fit_field(field, options=SPLINE))
     exact = bp.enumerate_models(bp.SpinModel(statistics, library))
     best = exact.spins[np.argmax(exact.probability)]
     names = [name for name, on in zip(library.names, best, strict=True) if on]

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.data]
 
 # The rows are made from the spline whatever smoother is chosen for the derivatives (tested below), so that training
 # a network would change the time and nothing else.
-SPLINE = bp.DiscoverConfig(smoothing=bp.SmoothingConfig(method="spline"))
+SPLINE = bp.DiscoverConfig(smoothing=bp.SmoothingConfig(smoother="spline"))
 NOISE = [(level, seed) for level in (0.0, 0.01, 0.05) for seed in range(3) if level or not seed]
 # The larger ones once per level; more draws are in test_noise.py.
 CASES = [(n, v, s) for n in ("burgers", "kdv", "ks") for v, s in NOISE if n == "burgers" or not s]
@@ -92,7 +92,7 @@ def test_the_real_profile_moves_and_says_what_it_cannot_tell(data_folder, table)
     found = bp.discover(load(data_folder, "stem_profile"), library=library, config=SPLINE)
     statistics, posterior = found.statistics, found.posterior
     assert found.smooth.spline.hold_out == "frames"
-    assert statistics.provenance["noise"] == "front"
+    assert statistics.provenance["noise"] == "front_jitter"
     spins, probability = posterior.configurations()
     group = next(g for g in collinear_groups(statistics) if g.single == "u_x")
     assert ("u", "u**2") in group.replacements
@@ -117,7 +117,7 @@ def test_the_real_profile_moves_and_says_what_it_cannot_tell(data_folder, table)
 
 def test_the_chosen_smoother_does_not_touch_the_rows(data_folder):
     field = load(data_folder, "burgers", noise=0.05)
-    quick = bp.DiscoverConfig(smoothing=bp.SmoothingConfig(method="network", steps=60, weight=0.0))
+    quick = bp.DiscoverConfig(smoothing=bp.SmoothingConfig(smoother="network", steps=60, weight=0.0))
     library = bp.Library.from_strings(["u", "u_x", "u*u_x", "u_xx"])
     by_spline, by_network = (bp.discover(field, library=library, config=c) for c in (SPLINE, quick))
     np.testing.assert_array_equal(by_spline.statistics.factors, by_network.statistics.factors)

@@ -30,7 +30,7 @@ from bayespde.smc import (
     run_all,
     run_chains,
 )
-from bayespde.smc.kernels.layout import make_active
+from bayespde.smc.kernels.layout import make_active_set
 
 SEEDS = 20
 POPULATIONS = (1250, 2500, 5000, 10000, 20000, 40000, 80000)
@@ -160,7 +160,7 @@ def test_evidence(benchmark, request, name):
 
 
 @pytest.mark.data
-def test_evidence_on_a_fixed_ladder_is_unbiased(benchmark, request):
+def test_evidence_on_a_fixed_schedule_is_unbiased(benchmark, request):
     model = named("seed20_g200", request)
     exact = enumerate_exact(model)
     schedule = tuple(np.geomspace(1e-3, 1, 12))
@@ -183,7 +183,7 @@ def test_large_targets(benchmark, terms, particles, final_passes, seeds):
 
 @pytest.mark.parametrize(("terms", "jumps"), [(50, 200000), (110, 400000), (209, 1000000), (461, 1000000)])
 def test_two_engines_agree(benchmark, terms, jumps):
-    """Sequential Monte Carlo over a bridge against tempered Gibbs from the empty set and from the prior."""
+    """Sequential Monte Carlo on a geometric path against tempered Gibbs from the empty set and from the prior."""
     model = targets.model(f"ac2d_{terms}")
     chains, wall, _ = timed(lambda: run_chains(model, config=TemperedGibbsConfig(steps=jumps), seed=0))
     runs = run_all(model, config=SMCConfig(particles=4096, runs=4), seed=0)
@@ -222,11 +222,11 @@ def test_jumps_per_second(benchmark, terms, size):
     design, target = random_rows(np.random.default_rng(0), 2000, terms, noise=3.0, mixing=min(0.2, 5 / terms))
     model = SpinModel(SufficientStatistics.from_rows(design, target), expected_terms=size)
     generator = torch_generator(1)
-    state = init(model, particles=2000, generator=generator)._replace(temperature=0.02)
+    state = init(model, particles=2000, generator=generator)._replace(inverse_temperature=0.02)
     kernel = LocallyBalancedJumps(model)
-    length = kernel.sweeps_for(state, flips=20.0)
-    state, _ = kernel(state, sweeps=length, generator=generator)
-    (_, moves), _, seconds = timed(lambda: kernel(state, sweeps=length, generator=generator))
+    length = kernel.sweeps_for(state, model, flips=20.0)
+    state, _ = kernel(state, model, sweeps=length, generator=generator)
+    (_, moves), _, seconds = timed(lambda: kernel(state, model, sweeps=length, generator=generator))
     jumps = moves.flip_rate * length * terms * 2000
     benchmark.pedantic(lambda: None, rounds=1)
     record(benchmark, size=size, jumps_per_second=jumps / seconds, weighed_per_second=jumps * terms / seconds)
@@ -240,8 +240,8 @@ def test_proposals_against_the_original_algorithm(benchmark, terms):
     generator = torch_generator(0)
     state = run(model, config=SMCConfig(particles=512, runs=1), generator=generator).state
     kernel = LocallyBalancedJumps(model)
-    length = kernel.sweeps_for(state, flips=20.0)
-    (_, moves), _, seconds = timed(lambda: kernel(state, sweeps=length, generator=generator))
+    length = kernel.sweeps_for(state, model, flips=20.0)
+    (_, moves), _, seconds = timed(lambda: kernel(state, model, sweeps=length, generator=generator))
     jumps = moves.flip_rate * length * terms * 512 / seconds
     cost = np.full(terms, 0.5)
     theirs, _ = proposals_per_second(data.design, data.target, cost, start=state.spins[0].numpy())
@@ -272,11 +272,11 @@ def test_two_threads(benchmark, name):
 
 
 def test_memory_per_particle(benchmark):
-    """What a particle is between rounds; factorisations exist for two configurations a thread only."""
+    """What a particle is between passes; factorisations exist for two configurations a thread only."""
     model = targets.model("ac2d_209")
     state = init(model, particles=1000, generator=torch_generator(0))
     tensors = [part for part in state if isinstance(part, torch.Tensor)]
-    room = sum(array.nbytes for array in make_active(209, 64))
+    room = sum(array.nbytes for array in make_active_set(209, 64))
     benchmark.pedantic(lambda: None, rounds=1)
     record(
         benchmark,

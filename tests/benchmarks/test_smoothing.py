@@ -3,6 +3,7 @@
 `--full` takes six noise draws of every set; without it, one of the quickest.
 """
 
+import json
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from result_table import Table
 
 import bayespde as bp
 from bayespde.core.terms import derivative_name
+from bayespde.smooth.fit import with_uncertainty
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +56,7 @@ def compiled():
     """Compilation is not what is timed."""
     times, x = np.linspace(0, 1, 20), np.linspace(0, 1, 30)
     field = bp.add_noise(bp.make_field(np.sin(3 * x + times[:, None]), t=times, x=x), 0.1, seed=0)
-    bp.fit_field(field, options=bp.SmoothingConfig(steps=2))
+    bp.fit_field(field, options=bp.SmoothingConfig(smoother="auto", steps=2))
 
 
 def errors(evaluate, derivatives, dims):
@@ -72,7 +74,7 @@ def errors_of_members(smooth, derivatives):
     points = np.stack([smooth.field[d].values[p] for d, p in zip(smooth.dims, places, strict=True)], axis=1)
     scales = smooth.spline.scales
     unit = np.column_stack([2 * scales.to_unit(d, points[:, i]) - 1 for i, d in enumerate(smooth.dims)])
-    each, found = smooth.network.each(unit, list(derivatives)), {}
+    each, found = smooth.network.ensemble.each(unit, list(derivatives)), {}
     for column, (orders, exact) in enumerate(derivatives.items()):
         factor = scales.amplitude * scales.derivative_factor(orders) * 2.0 ** sum(orders)
         wanted = exact[places] - (0 if any(orders) else scales.offset)
@@ -99,15 +101,17 @@ def test_automatic_smoothing(table, row):
     clean, derivatives = smoothing_sets.clean(name)
     field = bp.add_noise(clean, noise, seed=seed)
     start = time.process_time()
-    smooth = bp.fit_field(field, seed=seed)
+    options = bp.SmoothingConfig(smoother="auto", uncertainty=False)
+    smooth = bp.fit_field(field, options=options, seed=seed)
     seconds = time.process_time() - start
+    smooth = with_uncertainty(smooth)
     found = {
         "data": name,
         "noise": noise,
         "seed": seed,
         "seconds": seconds,
         "chosen": smooth.chosen,
-        "choice": dict(smooth.choice),
+        "choice": json.loads(smooth.choice.to_json()),
         "members": errors_of_members(smooth, derivatives),
         "error": errors(smooth.evaluate, derivatives, smooth.dims),
         "spline": errors(smooth.spline.evaluate, derivatives, smooth.dims),

@@ -8,7 +8,7 @@ import pytest
 import bayespde as bp
 from bayespde.smc import SMCConfig, enumerate_exact, run_all
 
-SPLINE = bp.SmoothingConfig(method="spline")
+SPLINE = bp.SmoothingConfig(smoother="spline")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_weak_rows(benchmark, request, name):
     library = bp.Library.from_strings(["u", "u**2", "u**3", "u_x", "u_xx", "u*u_x"])
 
     def work():
-        return bp.assemble(library, field, smooth=smooth)
+        return bp.assemble(library, smooth)
 
     benchmark.extra_info["megabytes"] = _peak_megabytes(work)
     benchmark(work)

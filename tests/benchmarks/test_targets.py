@@ -12,7 +12,8 @@ from peers.launch import run_peer
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError
-from bayespde.model import GPriorSlab, IsotropicSlab
+from bayespde.core.rows import RowModel
+from bayespde.core.slabs import GPriorSlab, IsotropicSlab
 from bayespde.smc import enumerate_exact
 
 SIZES = {"kdv14_g1000": 14, "burg16_g30000": 16, "burg16_iso30000": 16, "hard16": 16, "original_2d": 114, "ac2d_50": 50}
@@ -105,7 +106,9 @@ def test_local_modes_against_flips_one_by_one(rng):
 @pytest.mark.parametrize("slab", [GPriorSlab(90.0), IsotropicSlab(1.5)])
 def test_peers_are_given_the_same_posterior(rng, tmp_path, slab, compressed):
     design, target = rng.normal(size=(60, 5)) + rng.normal(size=(60, 1)), rng.normal(size=60)
-    statistics = bp.SufficientStatistics.from_rows(design, target, power=0.5, prior_rows=0.3, names=list("badce"))
+    statistics = bp.SufficientStatistics.from_rows(
+        design, target, names=list("badce"), model=RowModel(power=0.5, prior_rows=0.3)
+    )
     spin = bp.SpinModel(statistics, slab=slab, expected_terms=2.0)
     problem.write(tmp_path / "p.npz", spin, rows=None if compressed else (design, target))
     found = problem.read(tmp_path / "p.npz")
@@ -128,7 +131,9 @@ def _log_posterior(p, spins):
 
 
 def test_problems_as_text_keep_the_gram_matrix_and_are_centred(rng, tmp_path):
-    statistics = bp.SufficientStatistics.from_rows(rng.normal(size=(80, 3)), rng.normal(size=80), power=0.5)
+    statistics = bp.SufficientStatistics.from_rows(
+        rng.normal(size=(80, 3)), rng.normal(size=80), model=RowModel(power=0.5)
+    )
     problem.write(tmp_path / "p.npz", bp.SpinModel(statistics, slab=GPriorSlab(40.0), expected_terms=1.0))
     found = problem.read(tmp_path / "p.npz")
     problem.write_text(tmp_path / "p.csv", found)
@@ -154,7 +159,7 @@ def test_a_peer_that_is_not_there_is_skipped(tmp_path, monkeypatch):
 def test_installed_peers_agree_with_enumeration_on_an_easy_problem(tmp_path, rng, name):
     design = rng.normal(size=(200, 12)) @ (np.eye(12) + 0.2 * rng.normal(size=(12, 12)))
     target = 0.25 * design[:, 0] + rng.normal(size=200)
-    statistics = bp.SufficientStatistics.from_rows(design, target, power=0.5, prior_rows=1e-6)
+    statistics = bp.SufficientStatistics.from_rows(design, target, model=RowModel(power=0.5, prior_rows=1e-6))
     spin = bp.SpinModel(statistics, slab=GPriorSlab(100.0), expected_terms=1.5)
     problem.write(tmp_path / "p.npz", spin)
     settings = {"particles": {"states": 20000}, "millipede": {"seconds": 4.0}, "bms": {"enumerate": True}}[name]

@@ -9,10 +9,11 @@ import time
 import numpy as np
 import pytest
 import torch
+from oracles import nested_derivatives
 from saved_tensors import kept_bytes
 
 from bayespde.smooth.network.jets import index_factors, jet_table
-from bayespde.smooth.network.network import NeuralField, derivatives
+from bayespde.smooth.network.network import Architecture, NeuralField
 from bayespde.smooth.network.objective_numba import Passes
 from bayespde.smooth.network.penalty import penalty_indices
 
@@ -62,10 +63,10 @@ def compiled_step(network, points, indices):
 @pytest.mark.parametrize(("dimensions", "order", "mixed", "count", "width"), STEPS)
 def test_training_step(benchmark, dimensions, order, mixed, count, width):
     generator = torch.Generator().manual_seed(0)
-    network = NeuralField(dimensions, width=width, depth=6, input_scale=2.0, generator=generator)
+    network = NeuralField(dimensions, Architecture("tanh", width, 6, 2.0), generator=generator)
     points = 2 * torch.rand(count, dimensions, generator=generator) - 1
     indices = penalty_indices(order, dimensions, mixed=mixed)
-    evaluate = {"taylor": lambda n, p: n(p, indices), "nested": lambda n, p: derivatives(n, p, indices)}
+    evaluate = {"taylor": lambda n, p: n(p, indices), "nested": lambda n, p: nested_derivatives(n, p, indices)}
     compiled, room = compiled_step(network, points, indices)
     ways = {w: lambda e=e: step(network, points, e) for w, e in evaluate.items()} | {"compiled": compiled}
     for one, other in zip(compiled(), ways["nested"](), strict=True):

@@ -1,4 +1,4 @@
-"""TestFunctions out of larger periodic fields: what `discover` says of them by the rows and by the pixels."""
+"""Windows of larger periodic fields: what `discover` says of them by the rows and by the pixels."""
 
 import json
 import time
@@ -52,11 +52,11 @@ def window_of(name, seed):
 def test_pixels_know_a_window_better_than_rows(table, name):
     field, truth = window_of(name, 0)
     start = time.process_time()
-    found = bp.discover(field, config=bp.DiscoverConfig(smoothing=bp.SmoothingConfig(method="spline")), seed=0)
+    found = bp.discover(field, config=bp.DiscoverConfig(smoothing=bp.SmoothingConfig(smoother="spline")), seed=0)
     seconds = time.process_time() - start
     about = found.posterior.provenance["refinement"]
     assert (about["by"], about["boundary"]) == ("pixels", "open")
-    best, before = (bp.equations(p, top=1)[0] for p in (found.posterior, found.rows))
+    best, before = (bp.equations(p, top=1)[0] for p in (found.posterior, found.weak_posterior))
     assert set(best.names) == set(truth)
     for one in (before, best):
         errors = [

@@ -1,4 +1,4 @@
-"""Equations of several fields: what a system may hold."""
+"""Equations of several coupled fields: parsing, and systems that are refused."""
 
 import pytest
 
@@ -18,14 +18,14 @@ def test_a_system_is_read_from_text_and_written_back():
 @pytest.mark.parametrize(
     "texts",
     [[], ["u_t = u", "u_t = 2*u"], ["u_t = v"], ["u_tt = u_xx", "v_t = v"], ["u_t = u_x", "v_t = w"], ["u = u_x"]],
-    ids=["none", "twice", "stranger", "second order", "stranger of the second", "no derivative"],
+    ids=["none", "twice", "unknown field", "second order", "unknown field of the second", "no derivative"],
 )
-def test_what_is_no_system_is_refused(texts):
+def test_invalid_systems_are_refused(texts):
     with pytest.raises(TermError):
         bp.CoupledEquations.from_strings(texts)
 
 
-def test_a_library_names_the_fields_beside_its_own():
+def test_a_library_contains_terms_in_coupled_fields():
     library = bp.Library.from_strings(["v*u", "v_x", "u**2"], variable="u", coupled_variables=("v",))
     assert library.names == ("u*v", "v_x", "u**2")
     assert library.index("u*v") == 0
@@ -47,7 +47,7 @@ def test_a_default_library_out_of_range_is_refused(wrong):
         bp.system_library(("u", "v"), **({"target": "u_t"} | wrong))
 
 
-def test_fields_of_a_system_are_several_on_one_grid():
+def test_fields_of_a_system_share_one_grid():
     u = bp.make_field([[0.0, 1, 2, 3, 4]] * 5, t=range(5), x=range(5))
     assert [f.name for f in validate_fields(u.to_dataset().assign(v=u + 1))] == ["u", "v"]
     for wrong in (u, u.to_dataset(), u.to_dataset().assign(v=u.expand_dims(y=range(5)))):

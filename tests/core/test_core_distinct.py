@@ -24,7 +24,7 @@ def test_groups_equal_those_of_a_dictionary(terms):
         assert first == members[0]
 
 
-def test_the_order_of_groups_depends_on_content_only():
+def test_the_order_of_groups_depends_on_their_content_only():
     rng = np.random.default_rng(0)
     spins = rng.random((300, 70)) < 0.5
     shuffled = spins[rng.permutation(300)]

@@ -29,7 +29,7 @@ def by_hand(spins):
     return states, np.array(energy) - np.logaddexp.reduce(energy)
 
 
-def test_log_density_is_that_of_all_states_and_normalised(spins):
+def test_the_log_density_of_all_states_is_normalised(spins):
     states, wanted = by_hand(spins)
     np.testing.assert_allclose(spins.log_density(states), wanted, rtol=0, atol=1e-13)
     np.testing.assert_allclose(spins.log_density(states.reshape(16, 8, 7)), wanted.reshape(16, 8), rtol=0, atol=1e-13)
@@ -48,7 +48,7 @@ def test_draws_have_the_probabilities_of_the_states(spins, seed):
     assert np.all(np.abs(shares - wanted) < 5 * np.sqrt(wanted / count) + 1e-4)
 
 
-def test_a_record_is_the_distribution(spins):
+def test_a_record_gives_the_same_distribution(spins):
     again = PairwiseSpins.from_record(spins.record())
     assert np.array_equal(again.fields, spins.fields)
     assert np.array_equal(again.couplings, spins.couplings)
@@ -65,5 +65,5 @@ def test_without_couplings_spins_are_independent(rng):
 
 def test_too_large_a_cluster_is_refused():
     chain = np.diag(np.ones(19), 1)
-    with pytest.raises(ConfigError, match="hang together"):
+    with pytest.raises(ConfigError, match="are coupled"):
         PairwiseSpins(np.zeros(20), chain + chain.T)

@@ -8,15 +8,15 @@ import pytest
 import bayespde as bp
 from bayespde.core.errors import BayespdeError, ConfigError, FileError, TermError
 from bayespde.core.settings import read_toml
+from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.library.declared import library_from_mapping
 from bayespde.model.prior import Prior
-from bayespde.model.priors import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.zoo.declaration import read_declaration
 
 EVERYTHING = """
 enumerate_up_to = 12
 [smooth]
-method = "network"
+smoother = "network"
 order = 3
 weight = 1e-3
 steps = 50
@@ -43,7 +43,7 @@ schedule = [0.1, 0.5, 1.0]
 def test_every_section_reaches_its_stage():
     config = bp.DiscoverConfig.from_mapping(tomllib.loads(EVERYTHING))
     assert config.enumerate_up_to == 12
-    assert (config.smoothing.method, config.smoothing.order, config.smoothing.weight) == ("network", 3, 1e-3)
+    assert (config.smoothing.smoother, config.smoothing.order, config.smoothing.weight) == ("network", 3, 1e-3)
     assert (config.smoothing.spline.degree, config.smoothing.spline.penalty_order) == (5, 3)
     assert [n.activation for n in config.smoothing.networks] == ["sine", "tanh"]
     assert (config.smoothing.penalty.kind, config.smoothing.penalty.axis_weights) == ("l2", (1.0, 0.5))
@@ -109,8 +109,8 @@ BAD = {
     "text for a weight": {"smooth": {"weight": "heavy"}},
     "no steps": {"smooth": {"steps": 0}},
     "text for steps": {"smooth": {"steps": "many"}},
-    "unknown method": {"smooth": {"method": "kernel"}},
-    "method that is a number": {"smooth": {"method": 3}},
+    "unknown smoother": {"smooth": {"smoother": "kernel"}},
+    "smoother that is a number": {"smooth": {"smoother": 3}},
     "activation unknown": {"smooth": {"networks": [{"activation": "relu"}]}},
     "text for a width": {"smooth": {"networks": [{"width": "wide"}]}},
     "text for rows": {"form": {"rows": "all"}},

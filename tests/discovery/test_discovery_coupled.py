@@ -1,4 +1,4 @@
-"""Systems from end to end: fields in, equations and what they integrate_ensemble out."""
+"""Coupled fields end to end: fields in, equations and forecasts out."""
 
 import sys
 
@@ -9,11 +9,11 @@ import xarray as xr
 import bayespde as bp
 from bayespde import cli
 from bayespde.core.errors import BayespdeError, ConfigError
-from bayespde.discovery import task
+from bayespde.discovery import pipeline
 
 X, TIMES = 20 * np.arange(96) / 96, np.linspace(0, 12, 121)
 EXCITED = bp.CoupledEquations.from_strings(["u_t = u - u**3 - v + 0.5*u_xx", "v_t = 0.5*u - 0.3*v + 0.1*v_xx"])
-CONFIG = bp.DiscoverConfig(smoothing=bp.SmoothingConfig(method="spline"))
+CONFIG = bp.DiscoverConfig(smoothing=bp.SmoothingConfig(smoother="spline"))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def noisy(clean, level, seed):
 @pytest.fixture(scope="module")
 def found(clean, request):
     fields = noisy(clean, 0.05, request.config.getoption("--seed"))
-    return bp.discover_system(fields, config=CONFIG, holdout_frames=30, seed=0)
+    return bp.discover(fields, config=CONFIG, holdout_frames=30, seed=0)
 
 
 def pulls(found):
@@ -67,14 +67,14 @@ def test_their_errors_are_those_stated(found):
     assert np.sqrt(np.mean(pulls(found) ** 2)) < 1.9
 
 
-def test_units_of_coefficients_know_both_fields(found):
+def test_units_of_coefficients_have_both_fields(found):
     first = found["u"].equations(top=1)[0]
     units = {name: set(unit.split()) for name, unit in zip(first.names, first.units, strict=True)}
     assert units["v"] == {"V", "s^-1", "A^-1"}
     assert units["u_xx"] == {"s^-1", "mm^2"}
 
 
-def test_held_out_frames_are_foretold_far_better_than_they_stay(found):
+def test_the_forecast_is_far_better_than_persistence(found):
     prediction, scores = found.forecast_holdout(options=bp.ForecastConfig(draws=30), seed=1)
     assert prediction["u"].dims == ("draw", "time", "x")
     assert prediction["v"].attrs["units"] == "A"
@@ -88,13 +88,13 @@ def test_held_out_frames_are_foretold_far_better_than_they_stay(found):
 
 def test_one_equation_is_not_integrated_alone(found):
     with pytest.raises(ConfigError, match="alone"):
-        found["u"].predict(np.linspace(9, 10, 3))
-    assert np.isnan(found["u"].pareto_front()["prediction_error"]).any()
+        found["u"].forecast(np.linspace(9, 10, 3))
+    assert np.isnan(found["u"].pareto_front()["forecast_error"]).any()
 
 
-def test_one_equation_has_a_report_that_says_that_frames_are_foretold_together(found, tmp_path):
+def test_the_report_of_one_equation_says_that_fields_are_forecast_together(found, tmp_path):
     page = found["u"].report(tmp_path / "u.html").read_text(encoding="utf-8")
-    assert "foretold together" in page
+    assert "forecast together" in page
     assert "u_t" in page
 
 
@@ -108,7 +108,7 @@ def test_a_posterior_is_read_back_with_its_other_fields(found, tmp_path):
 
 def test_the_order_of_the_fields_does_not_matter_to_the_rows(clean, found, seed):
     fields = noisy(clean, 0.05, seed)[["v", "u"]]
-    other = bp.discover_system(fields, config=CONFIG, holdout_frames=30, seed=0)
+    other = bp.discover(fields, config=CONFIG, holdout_frames=30, seed=0)
     for name in "uv":
         here, there = found[name].posterior, other[name].posterior
         there = there.inclusion_probability.sel(term=list(here.library.names))
@@ -117,23 +117,23 @@ def test_the_order_of_the_fields_does_not_matter_to_the_rows(clean, found, seed)
 
 def test_finished_stages_are_read_back_for_each_field(clean, tmp_path, monkeypatch, seed):
     fields = noisy(clean, 0.05, seed).isel(time=slice(60))
-    first = bp.discover_system(fields, config=CONFIG, folder=tmp_path)
+    first = bp.discover(fields, config=CONFIG, folder=tmp_path)
     for name in ("fit_field", "assemble", "sample"):
-        monkeypatch.setattr(task, name, lambda *_, **__: pytest.fail("a finished stage was computed again"))
-    second = bp.discover_system(fields, config=CONFIG, folder=tmp_path)
+        monkeypatch.setattr(pipeline, name, lambda *_, **__: pytest.fail("a finished stage was computed again"))
+    second = bp.discover(fields, config=CONFIG, folder=tmp_path)
     assert str(first.best()) == str(second.best())
     monkeypatch.undo()
-    # What the other field is made of is part of what the rows are made of.
-    monkeypatch.setattr(task, "sample", lambda *_, **__: pytest.fail("computed again"))
+    # The coupled field is an input of the statistics.
+    monkeypatch.setattr(pipeline, "sample", lambda *_, **__: pytest.fail("computed again"))
     with pytest.raises(pytest.fail.Exception):
-        bp.discover_system(fields.assign(v=fields["v"] + 1e-6), config=CONFIG, folder=tmp_path)
+        bp.discover(fields.assign(v=fields["v"] + 1e-6), config=CONFIG, folder=tmp_path)
 
 
 def test_missing_pixels_of_either_field_are_no_obstacle(clean, seed):
     fields, random = noisy(clean, 0.05, seed), np.random.default_rng(seed)
     for name in "uv":
         fields[name] = fields[name].where(random.random(fields[name].shape) > 0.1)
-    found = bp.discover_system(fields, config=CONFIG)
+    found = bp.discover(fields, config=CONFIG)
     for wanted, equation in zip(EXCITED.equations, found.best().equations, strict=True):
         assert set(equation.names) == set(wanted.names)
 
@@ -141,20 +141,20 @@ def test_missing_pixels_of_either_field_are_no_obstacle(clean, seed):
 @pytest.mark.parametrize(
     "change",
     [
-        {"fields": lambda f: f["u"]},
-        {"libraries": {"w": bp.Library.from_strings(["w"], variable="w", target="w_t")}},
-        {"libraries": {"u": bp.Library.from_strings(["w"], variable="u", coupled_variables=("w",))}},
+        {"fields": lambda f: f[["u"]]},
+        {"library": {"w": bp.Library.from_strings(["w"], variable="w", target="w_t")}},
+        {"library": {"u": bp.Library.from_strings(["w"], variable="u", coupled_variables=("w",))}},
         {"config": bp.DiscoverConfig(trajectory_matching="always")},
         {"holdout_frames": 1000},
     ],
     ids=["one field", "library of a stranger", "terms of a stranger", "trajectories", "no frame left"],
 )
-def test_what_no_system_has_is_refused_before_any_work(clean, change, monkeypatch):
-    monkeypatch.setattr(task, "fit_field", lambda *_, **__: pytest.fail("work began"))
+def test_what_coupled_fields_lack_is_refused_before_any_work(clean, change, monkeypatch):
+    monkeypatch.setattr(pipeline, "fit_field", lambda *_, **__: pytest.fail("work began"))
     fields = noisy(clean, 0.05, 0)
     settings = {k: v for k, v in change.items() if k != "fields"}
     with pytest.raises(BayespdeError):
-        bp.discover_system(change["fields"](fields) if "fields" in change else fields, **settings)
+        bp.discover(change["fields"](fields) if "fields" in change else fields, **settings)
 
 
 def test_on_the_command_line(clean, tmp_path, monkeypatch, capsys, seed):
@@ -162,15 +162,15 @@ def test_on_the_command_line(clean, tmp_path, monkeypatch, capsys, seed):
     fields = noisy(clean, 0.05, seed)
     np.savez("fields.npz", t=TIMES, x=X, u=fields["u"].values, v=fields["v"].values)
     (tmp_path / "config.toml").write_text(
-        '[library.u]\nterms = ["u", "v", "u**2", "u**3", "u*v", "u_xx"]\n[smooth]\nmethod = "spline"\n'
+        '[library.u]\nterms = ["u", "v", "u**2", "u**3", "u*v", "u_xx"]\n[smooth]\nsmoother = "spline"\n'
     )
     arguments = ["fields.npz", "--variables", "u,v", "--config", "config.toml", "--holdout-frames", "30"]
-    monkeypatch.setattr(sys, "argv", ["bayespde", "discover-system", *arguments, "--output", "run"])
+    monkeypatch.setattr(sys, "argv", ["bayespde", "discover", *arguments, "--output", "run"])
     with pytest.raises(SystemExit) as caught:
         cli.main()
     said = capsys.readouterr().out
     assert not caught.value.code
-    assert "of the frames of v that were held out" in said
+    assert "held-out frames of v" in said
     for name in "uv":
         written = {p.name for p in (tmp_path / "run" / name).iterdir()}
         assert {"posterior.nc", "equations.txt", "forecast.nc", "scores.csv"} <= written

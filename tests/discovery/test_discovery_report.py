@@ -17,6 +17,7 @@ import bayespde as bp
 from bayespde.cli import app
 from bayespde.core.errors import ConfigError, FileError
 from bayespde.discovery.files import write_forecast
+from bayespde.smooth.files import to_dataset
 
 LARGEST = 2_000_000
 HELD = 12
@@ -64,7 +65,7 @@ def test_a_folder_alone_is_enough(found, folder):
     ):
         assert wanted in provenance
     assert f"{4 / (49 * 128):.1%} of the pixels missing" in provenance
-    assert "Nothing had seen these frames" in page.by_id("prediction").text
+    assert "not used for the forecast" in page.by_id("forecast").text
     left = float(np.nanstd(found.smooth.field - found.smooth.evaluate((0, 0))))
     assert f"{left:.3g}" in page.by_id("field").all("img")[0].attributes["alt"]
 
@@ -74,19 +75,19 @@ def test_the_front_knows_how_well_its_equations_foretell(found, folder):
     best = front.isel(equation=np.flatnonzero(front["on_front"].values))
     table = read(bp.report(folder)).by_id("pareto").all("table")[0]
     shown = [[cell.text for cell in row.all("td")] for row in table.all("tr")[1:]]
-    wanted = [f"{e:.3g}" if np.isfinite(e) else "does not come so far" for e in best["prediction_error"].values]
+    wanted = [f"{e:.3g}" if np.isfinite(e) else "diverges" for e in best["forecast_error"].values]
     assert [row[3] for row in shown] == wanted
     chosen = int(np.flatnonzero(best["selected"].values)[0])
     mean_stays = float(np.sqrt(np.nanmean((found.holdout - found.smooth.field.mean()) ** 2)) / found.holdout.std())
     assert float(shown[chosen][3]) < 0.5 * mean_stays
     (folder / "observed.nc").unlink()
-    assert "held out" not in read(bp.report(folder)).by_id("pareto").text
+    assert "Forecast error" not in read(bp.report(folder)).by_id("pareto").text
 
 
 def test_scores_are_those_of_the_file(folder):
-    shown = read(bp.report(folder)).by_id("prediction").text
+    shown = read(bp.report(folder)).by_id("forecast").text
     table = np.genfromtxt(folder / "scores.csv", delimiter=",", names=True)
-    assert f"the law {np.sqrt(np.mean(table['rmse'] ** 2)):.3g}" in shown
+    assert f"forecast {np.sqrt(np.mean(table['rmse'] ** 2)):.3g}" in shown
     assert f"{table['coverage'].mean():.0%} of pixels inside their 90% bands" in shown
 
 
@@ -101,7 +102,7 @@ def test_a_discovery_gives_the_page_of_its_folder(found, tmp_path):
 
 def test_a_discovery_without_a_folder_is_foretold_for_its_page(found, tmp_path):
     page = read(replace(found, folder=None).report(tmp_path / "page.html"))
-    assert f"{HELD} times" in page.by_id("prediction").text
+    assert f"{HELD} times" in page.by_id("forecast").text
     assert "not recorded" in page.by_id("provenance").text
     with pytest.raises(ConfigError, match="where to write"):
         replace(found, folder=None).report()
@@ -134,7 +135,7 @@ def test_what_a_folder_lacks_is_left_out_with_a_reason(folder):
     page = read(bp.report(folder))
     assert "Left out: The folder has no smooth.nc" in page.by_id("field").text
     assert "Left out: The folder has no smooth.nc" in page.by_id("derivatives").text
-    assert "No frames were held out" in page.by_id("prediction").text
+    assert "No frames were held out" in page.by_id("forecast").text
     assert "Finished not recorded" in page.by_id("provenance").text
     assert len(page.all("img")) == 3
 
@@ -142,8 +143,8 @@ def test_what_a_folder_lacks_is_left_out_with_a_reason(folder):
 def test_frames_that_are_not_in_the_folder_are_not_invented(folder):
     (folder / "observed.nc").unlink()
     page = read(bp.report(folder))
-    assert "The frames that came are not in the folder." in page.by_id("prediction").text
-    assert len(page.by_id("prediction").all("img")) == 1
+    assert "There are no observed frames to verify it with." in page.by_id("forecast").text
+    assert len(page.by_id("forecast").all("img")) == 1
 
 
 @pytest.mark.parametrize("change", [{"data": "another"}, {"field": "v"}, "early"])
@@ -156,13 +157,13 @@ def test_a_prediction_of_another_discovery_is_not_shown(folder, change):
         prediction = prediction.assign_attrs(change)
     prediction.to_netcdf(folder / "forecast.nc", engine="h5netcdf")
     page = read(bp.report(folder))
-    assert "that of another discovery" in page.by_id("prediction").text
-    assert page.by_id("prediction").all("img") == []
+    assert "that of another discovery" in page.by_id("forecast").text
+    assert page.by_id("forecast").all("img") == []
 
 
 def test_stages_of_different_videos_make_no_page(found, folder):
-    smooth = bp.fit_field(small_problem.video(), method="spline")
-    smooth.to_dataset().to_netcdf(folder / "smooth.nc", engine="h5netcdf")
+    smooth = bp.fit_field(small_problem.video(), smoother="spline")
+    to_dataset(smooth).to_netcdf(folder / "smooth.nc", engine="h5netcdf")
     with pytest.raises(FileError, match="different videos"):
         bp.report(folder)
 
@@ -176,7 +177,7 @@ def test_frames_predicted_later_are_shown_too(folder):
     done = CliRunner().invoke(app, ["forecast", str(folder), "--until", "8", "--draws", "10", "--animation", "none"])
     assert done.exit_code == 0, done.output
     page = read(bp.report(folder))
-    assert len(page.by_id("prediction").all("img")) == 3
+    assert len(page.by_id("forecast").all("img")) == 3
 
 
 def test_two_dimensions_make_a_page(tmp_path):
@@ -213,7 +214,7 @@ def test_a_browser_shows_it_without_a_complaint(found, folder, tmp_path):
     page = Page(done.stdout)
     assert page.all("h1")[0].text == "<script>document.title = 'run'</script>"
     assert str(found.equations(top=1)[0]) in page.by_id("answer").text
-    assert re.search(r"Nothing had seen these frames", page.root.text)
+    assert re.search(r"not used for the forecast", page.root.text)
     assert len(page.all("img")) == 7
 
 

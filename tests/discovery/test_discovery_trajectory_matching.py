@@ -1,4 +1,4 @@
-"""The last stage of a discovery: pixels where they can be asked and be trusted, rows and a reason elsewhere."""
+"""The last stage of a discovery: the observation likelihood where it can be trusted, else the weak form and why."""
 
 from dataclasses import replace
 
@@ -8,8 +8,10 @@ import small_problem
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError, FitError
-from bayespde.discovery import task
-from bayespde.discovery import trajectory_matching as refine_stage
+from bayespde.core.likelihood import Likelihood
+from bayespde.discovery import discovery, pipeline
+from bayespde.discovery import trajectory_matching as matching
+from bayespde.stages.run_folder import read_matched
 
 CONFIG = replace(small_problem.CONFIG, trajectory_matching="auto")
 
@@ -29,22 +31,22 @@ def found(field):
 
 
 def reason(found):
-    return found.posterior.provenance["refinement"]["because"]
+    return found.posterior.likelihood.reason
 
 
-def test_pixels_are_asked_of_themselves(found):
-    about = {"by": "pixels", "because": "", "boundary": "periodic", "padding": 0.0}
-    assert found.posterior.provenance["refinement"] == about
-    assert "Discovery by the pixels along a trajectory of u_xx + u*u_x, periodic in space" in repr(found)
-    first, second = found.equations(top=1)[0], bp.equations(found.rows, top=1)[0]
+def test_the_observation_likelihood_is_used_by_default(found):
+    about = Likelihood("observation", along=tuple(found.best().names), boundary="periodic")
+    assert found.posterior.likelihood == about
+    assert "by the observation likelihood along a trajectory of u_xx + u*u_x, boundary periodic" in str(found)
+    first, second = found.equations(top=1)[0], bp.equations(found.weak_posterior, top=1)[0]
     assert set(first.names) == set(second.names) == set(small_problem.TRUTH)
     for name, mean, sd in zip(first.names, first.coefficients, first.sd, strict=True):
         assert abs(mean - small_problem.TRUTH[name]) < 5 * sd
         assert sd < dict(zip(second.names, second.sd, strict=True))[name]
-    assert found.posterior.provenance["units"] == small_problem.UNITS
+    assert found.posterior.units == small_problem.UNITS
 
 
-def test_everything_after_takes_the_posterior_over_pixels(found, tmp_path):
+def test_results_take_the_posterior_by_the_observation_likelihood(found, tmp_path):
     """Statistics, model and posterior belong together; ArviZ, the Pareto front and the file take them."""
     assert found.statistics is found.posterior.statistics
     assert np.array_equal(bp.enumerate_models(found.model).inclusion_probability, found.posterior.inclusion_probability)
@@ -53,81 +55,108 @@ def test_everything_after_takes_the_posterior_over_pixels(found, tmp_path):
     assert set(str(best["names"].values).split(", ")) == set(small_problem.TRUTH)
     found.to_inference_data().to_netcdf(tmp_path / "posterior.nc")
     back = bp.from_inference_data(tmp_path / "posterior.nc")
-    assert back.provenance["refinement"]["by"] == "pixels"
+    assert back.likelihood.kind == "observation"
     assert [c.name for c in bp.model_checks(back)] == [c.name for c in bp.model_checks(found.posterior)]
 
 
 def test_both_posteriors_are_kept_and_resumed(field, found, tmp_path, monkeypatch):
     first = discover(field, folder=tmp_path)
-    assert {"weak_posterior.nc", "posterior.nc"} <= {p.name for p in tmp_path.iterdir()}
+    assert {"weak_posterior.nc", "posterior.nc", "trajectories.nc"} <= {p.name for p in tmp_path.iterdir()}
     assert np.array_equal(first.posterior.coefficients, found.posterior.coefficients)
-    monkeypatch.setattr(task, "refined_or_rows", lambda *_, **__: pytest.fail("a finished stage was made again"))
+    monkeypatch.setattr(pipeline, "match_trajectories", lambda *_, **__: pytest.fail("a finished stage was redone"))
     again = discover(field, folder=tmp_path)
     assert np.array_equal(again.posterior.coefficients, found.posterior.coefficients)
-    assert np.array_equal(again.rows.coefficients, found.rows.coefficients)
+    assert np.array_equal(again.weak_posterior.coefficients, found.weak_posterior.coefficients)
 
 
 @pytest.mark.parametrize(("length", "time", "size"), [(2.5e-7, 60.0, 1e-6)])
 def test_units_change_nothing_but_units(field, found, length, time, size):
     scaled = bp.make_field(size * field.values, t=time * field.time.values, x=length * field.x.values)
     other = discover(scaled)
-    assert other.posterior.provenance["refinement"]["by"] == "pixels"
+    assert other.posterior.likelihood.kind == "observation"
     assert np.allclose(other.posterior.inclusion_probability, found.posterior.inclusion_probability, atol=1e-3)
     factor = {"u*u_x": length / time / size, "u_xx": length**2 / time}
     for name, value in found.best().as_dict().items():
         assert other.best().as_dict()[name] == pytest.approx(value * factor[name], rel=1e-3)
 
 
-def test_never_means_rows(field):
+def test_never_means_the_weak_form(field):
     found = discover(field, replace(CONFIG, trajectory_matching="never"))
-    assert found.posterior is found.rows
-    assert "refinement" not in found.posterior.provenance
-    assert repr(found).startswith("Discovery by rows\n")
+    assert found.posterior is found.weak_posterior
+    assert found.trajectories is None
+    assert found.posterior.likelihood == Likelihood("weak_form")
+    assert str(found).startswith("Discovery by the weak form\n")
+
+
+def test_a_repr_computes_nothing(found, monkeypatch):
+    monkeypatch.setattr(discovery, "equations", lambda *_, **__: pytest.fail("equations were computed"))
+    monkeypatch.setattr(discovery, "diagnose", lambda *_, **__: pytest.fail("checks were computed"))
+    assert repr(found) == "Discovery('u_t', terms=6, runs=4, draws=256, likelihood='observation')"
 
 
 @pytest.mark.parametrize("looks", [(), pytest.param(("neumann",), marks=pytest.mark.slow)])
-def test_a_window_out_of_a_larger_field_is_judged_by_the_pixels(field, monkeypatch, looks):
-    """Whether its edges look like nothing, or like walls that it does not have."""
-    monkeypatch.setattr(refine_stage, "likely_boundaries", lambda *_: looks)
+def test_a_window_of_a_larger_field_has_an_open_boundary(field, monkeypatch, looks):
+    """Whether its edges suggest no boundary condition, or a wrong one."""
+    monkeypatch.setattr(matching, "likely_boundaries", lambda *_: looks)
     found = discover(field.isel(x=slice(20, 60)))
-    about = dict(found.posterior.provenance["refinement"])
-    assert about.pop("padding") in refine_stage.PADDINGS
-    assert about == {"by": "pixels", "because": "", "boundary": "open"}
+    likelihood = found.posterior.likelihood
+    assert likelihood.padding in matching.PADDINGS
+    assert (likelihood.kind, likelihood.reason, likelihood.boundary) == ("observation", "", "open")
     best = bp.equations(found.posterior, top=1)[0]
     assert set(best.names) == set(small_problem.TRUTH)
     for name, value, sd in zip(best.names, best.coefficients, best.sd, strict=True):
         assert abs(value - small_problem.TRUTH[name]) < 5 * sd
 
 
-def test_a_library_without_the_truth_keeps_the_rows(field):
-    """What the pixels say against every equation of it is the reason."""
+def test_a_library_without_the_truth_keeps_the_weak_form(field):
+    """The reason is the failed check of the best trajectory."""
     found = discover(field, library=bp.Library.from_strings(["u_xx"]))
-    assert found.posterior.provenance["refinement"]["by"] == "rows"
+    assert found.posterior.likelihood.kind == "weak_form"
     assert reason(found)
 
 
-def test_a_search_that_fails_keeps_the_rows(field, monkeypatch):
+def test_a_search_that_fails_keeps_the_weak_form(field, monkeypatch):
     def fails(*_, **__):
         raise FitError("It cannot be done.", got="this", wanted="that", fix="nothing")
 
-    monkeypatch.setattr(refine_stage, "trajectory_matching", fails)
+    monkeypatch.setattr(matching, "fit_trajectories", fails)
     assert reason(discover(field)) == "It cannot be done."
 
 
-def test_what_takes_long_is_left_to_the_user(field, monkeypatch):
-    monkeypatch.setattr(refine_stage, "MOST_PIXELS", 1_000)
+def test_a_large_field_is_fitted_on_request_only(field, monkeypatch):
+    monkeypatch.setattr(matching, "MOST_PIXELS", 1_000)
     found = discover(field)
     assert "trajectory_matching='always'" in reason(found)
     asked = discover(field, replace(CONFIG, trajectory_matching="always"))
-    assert asked.posterior.provenance["refinement"]["by"] == "pixels"
+    assert asked.posterior.likelihood.kind == "observation"
 
 
-def test_exact_pixels_are_left_to_the_rows():
-    """What a smooth field leaves of them is no noise, by which a trajectory could be judged."""
+def test_noiseless_pixels_keep_the_weak_form():
+    """Residuals of the smoothed field are then no noise of the pixels."""
     spec = bp.SimulationSpec.from_mapping(small_problem.SPEC | {"noise": 0.0})
     assert "hardly any noise" in reason(discover(bp.simulate(spec)))
 
 
 def test_other_words_are_refused():
-    with pytest.raises(ConfigError, match="Whether to refine"):
+    with pytest.raises(ConfigError, match="trajectory_matching is not known"):
         bp.DiscoverConfig(trajectory_matching="sometimes")
+
+
+def test_trajectories_are_kept_and_forecast_the_same(field, found, tmp_path):
+    """What was fitted is read back, and nothing is fitted again."""
+    stored = discover(field, folder=tmp_path)
+    posterior, trajectories = read_matched(tmp_path / "posterior.nc")
+    times = np.linspace(field.time.values[-1], field.time.values[-1] + 0.2, 4)
+    options = bp.ForecastConfig(draws=5)
+    wanted = found.forecast(times, options=options, seed=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bayespde.stages.trajectory_search.fit_trajectory", lambda *_, **__: pytest.fail("fitted again"))
+        for ahead in (
+            stored.forecast(times, options=options, seed=3),
+            bp.forecast(posterior, trajectories, times, options=options, seed=3),
+        ):
+            np.testing.assert_array_equal(ahead["u"], wanted["u"])
+            np.testing.assert_array_equal(ahead["coefficient"], wanted["coefficient"])
+    assert trajectories.config == found.trajectories.config
+    assert np.array_equal(trajectories.probability, found.trajectories.probability)
+    assert str(trajectories) == str(found.trajectories)

@@ -6,10 +6,11 @@ import xarray as xr
 
 import bayespde as bp
 from bayespde.core.equation import Equation
-from bayespde.forecasting.ensemble import ForecastEnsemble, draw_starts, ensemble_from_draws, ensemble_from_trajectories
+from bayespde.core.noise import NoiseModel
+from bayespde.forecasting.ensemble import ForecastEnsemble, ensemble_from_trajectories, occurring_terms
 from bayespde.forecasting.propagate import propagate
-from bayespde.noise.observation_model import ObservationModel
 from bayespde.solve.config import SolverConfig
+from bayespde.trajectory.data import TrajectoryData
 from bayespde.trajectory.fit import fit_trajectory
 
 N = 128
@@ -66,15 +67,19 @@ def test_only_terms_that_a_draw_has_are_integrated(rng):
     library = bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxx"])
     coefficients = np.zeros((5, 4))
     coefficients[1:3, 2], coefficients[4, 1] = 0.3, -1.0
-    ensemble = ensemble_from_draws(
-        library, coefficients, np.tile(np.sin(X), (5, 1)), time=0.0, frame=FRAME, method=TIGHT
+    ensemble = ForecastEnsemble(
+        *occurring_terms(library, coefficients), states=np.tile(np.sin(X), (5, 1)), time=0.0, frame=FRAME, method=TIGHT
     )
     assert ensemble.equation.names == ("u_x", "u_xx")
     frames = propagate(ensemble, np.array([1.0])).frames[:, 0]
     wanted = [np.sin(X), *(2 * [np.exp(-0.3) * np.sin(X)]), np.sin(X), np.sin(X - 1)]
     np.testing.assert_allclose(frames, wanted, atol=1e-6)
-    nothing = ensemble_from_draws(
-        library, np.zeros((2, 4)), np.tile(np.sin(X), (2, 1)), time=0.0, frame=FRAME, method=TIGHT
+    nothing = ForecastEnsemble(
+        *occurring_terms(library, np.zeros((2, 4))),
+        states=np.tile(np.sin(X), (2, 1)),
+        time=0.0,
+        frame=FRAME,
+        method=TIGHT,
     )
     np.testing.assert_allclose(propagate(nothing, np.array([1.0])).frames[:, 0], [np.sin(X)] * 2, atol=1e-9)
 
@@ -89,20 +94,8 @@ def trajectory():
     noise = 0.2 * float(clean.std())
     field = bp.add_noise(clean, 0.2, seed=3)
     equation = Equation.from_string("u_t = 0.2*u_xx - 0.7*u_x")
-    pilot = clean.isel(time=0, drop=True)
-    return clean, fit_trajectory(equation, field, pilot=pilot, recording=ObservationModel(noise))
-
-
-def test_draws_of_law_and_state_have_the_posterior_of_the_trajectory(trajectory, seed):
-    _, one = trajectory
-    draws = 4000
-    coefficients, states = draw_starts(one, draws, np.random.default_rng(seed))
-    sd = np.sqrt(np.diag(one.covariance))
-    away = (coefficients - one.equation.coefficients) / sd
-    assert np.all(np.abs(away.mean(axis=0)) < 5 / np.sqrt(draws))
-    correlation = one.covariance / np.outer(sd, sd)
-    assert np.all(np.abs(np.cov(away.T) - correlation) < 5 * np.sqrt(2 / draws))
-    np.testing.assert_allclose(states.mean(axis=0), one.start, atol=5 * states.std() / np.sqrt(draws))
+    data = TrajectoryData(field, NoiseModel(noise), clean.isel(time=0, drop=True))
+    return clean, fit_trajectory(equation, data)
 
 
 def test_predictions_of_a_trajectory_cover_the_truth(trajectory, seed):

@@ -109,7 +109,7 @@ def test_the_total_degree_can_be_chosen():
     assert set(monomial_library({"u": 2, "u_x": 1}, total_degree=3).names) == {"u", "u_x", "u**2", "u*u_x", "u**2*u_x"}
 
 
-def test_a_library_must_speak_of_the_field():
+def test_a_library_must_have_the_variable_and_the_axes_of_the_field():
     field = bp.make_field(np.sin(np.arange(60.0)).reshape(6, 10), t=range(6), x=range(10))
     check_library(bp.polynomial_library(), field)
     with pytest.raises(TermError, match="another variable"):

@@ -1,4 +1,4 @@
-"""Couplings by what they promise: prior odds, laws in the limit, the expected number of terms."""
+"""Couplings: prior odds, the limit of large strength, and the expected number of terms."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def log_density(prior, *on):
 
 
 @pytest.mark.parametrize("strength", [2.5, -1.0])
-def test_disagreement_of_a_pair_costs_its_strength(strength):
+def test_breaking_an_ising_coupling_costs_its_strength(strength):
     prior = prior_of(Coupling("a", "b", strength))
     free = complexity_prior(np.array([1.0, 2.0, 1.0, 1.5]), expected_terms=1.3)
     price = log_density(prior, "c") - log_density(prior)
@@ -33,7 +33,7 @@ def test_disagreement_of_a_pair_costs_its_strength(strength):
     assert price != pytest.approx(log_density(free, "c") - log_density(free))
 
 
-def test_a_term_without_the_one_it_needs_costs_the_strength():
+def test_breaking_a_heredity_coupling_costs_its_strength():
     prior = prior_of(Coupling("d", "a", 2.0, kind="heredity"))
     price = log_density(prior, "c") - log_density(prior)
     assert log_density(prior, "d") - log_density(prior) == pytest.approx(1.5 * price - 2.0)
@@ -49,12 +49,12 @@ def test_couplings_of_one_pair_add_up():
 
 @pytest.mark.parametrize("couplings", [(), (Coupling("a", "b", 4.0), Coupling("c", "d", -2.0))])
 @pytest.mark.parametrize("expected", [0.4, 1.3, 3.5])
-def test_the_expected_number_of_terms_is_kept(couplings, expected):
+def test_couplings_do_not_change_the_expected_number_of_terms(couplings, expected):
     prior, states = prior_of(*couplings, expected=expected), all_spins(4)
     assert np.exp(prior.log_density(states)) @ states.sum(axis=1) == pytest.approx(expected)
 
 
-def test_strong_couplings_are_laws():
+def test_strong_couplings_are_obeyed():
     locked = prior_of(Coupling("a", "b", 60.0), Coupling("d", "c", 60.0, kind="heredity"))
     states = all_spins(4)
     broken = (states[:, 0] != states[:, 1]) | (states[:, 3] & ~states[:, 2])
@@ -62,7 +62,7 @@ def test_strong_couplings_are_laws():
     assert np.exp(locked.log_density(states[~broken])).sum() == pytest.approx(1)
 
 
-def test_isotropic_couplings_pair_what_an_exchange_of_axes_pairs():
+def test_isotropic_couplings_pair_terms_that_an_exchange_of_axes_maps_to_each_other():
     library = bp.Library.from_strings(["u", "u_x", "u_y", "u_xx", "u_xy", "u_yy", "u*u_x", "u*u_y", "u_x**2", "u_xxy"])
     pairs = {(c.first, c.second) for c in isotropic_couplings(library, strength=2.0)}
     assert pairs == {("u_x", "u_y"), ("u_xx", "u_yy"), ("u*u_x", "u*u_y")}
@@ -85,7 +85,7 @@ def test_isotropic_couplings_pair_what_an_exchange_of_axes_pairs():
         lambda: Prior(couplings=("a", "b")),
     ],
 )
-def test_what_is_no_coupling_is_refused(make):
+def test_invalid_couplings_are_refused(make):
     with pytest.raises(ConfigError):
         make()
 

@@ -1,3 +1,5 @@
+"""Log posterior odds against Student densities and prior odds."""
+
 import math
 
 import numpy as np
@@ -6,7 +8,7 @@ from oracles import student_log_density
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError
-from bayespde.model import GPriorSlab
+from bayespde.core.slabs import GPriorSlab
 
 NAMES = ["u", "u_x", "u_xx", "u**2"]
 
@@ -20,17 +22,17 @@ def problem(rng):
     return design, target, bp.SpinModel(statistics, bp.Library.from_strings(NAMES), slab=GPriorSlab(), expected_terms=1)
 
 
-def test_they_are_prior_odds_times_ratios_of_densities(problem):
+def test_posterior_odds_are_prior_odds_times_ratios_of_densities(problem):
     design, target, model = problem
-    pilot = {"prior_rows": model.statistics.prior_rows, "prior_variance": model.statistics.prior_variance}
-    densities = [student_log_density(design[:, on], target, model.slab, **pilot) for on in ([2], [0, 1])]
+    noise = {"prior_rows": model.statistics.prior_rows, "prior_variance": model.statistics.prior_variance}
+    densities = [student_log_density(design[:, on], target, model.slab, **noise) for on in ([2], [0, 1])]
     # One term more, of odds 1 to 3.
     expected = densities[0] - densities[1] + math.log(3)
     assert bp.log_posterior_odds(model, ["u_xx"], ["u", "u_x"]) == pytest.approx(expected, abs=1e-8)
     assert bp.log_posterior_odds(model, ["u", "u_x"], ["u_xx"]) == pytest.approx(-expected, abs=1e-8)
 
 
-def test_what_cannot_be_is_infinitely_unlikely_or_refused(problem):
+def test_collinear_equations_have_infinite_odds_or_are_refused(problem):
     _, _, model = problem
     assert bp.log_posterior_odds(model, ["u_xx"], ["u", "u**2"]) == np.inf
     with pytest.raises(ConfigError, match="Neither"):

@@ -8,8 +8,10 @@ import torch
 from oracles import all_spins, random_rows
 
 from bayespde.core.random import forked_torch_seed
+from bayespde.core.rows import RowModel
+from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import Coupling, GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel, collapsed, generative
+from bayespde.model import Coupling, SpinModel, collapsed, generative
 
 SLABS = [HyperGSlab(nodes=5), GPriorSlab(), IsotropicSlab(2.0)]
 
@@ -18,7 +20,10 @@ def small_model(slab, power=1.0, couplings=()):
     design, target = random_rows(np.random.default_rng(1), 30, 4)
     design *= [1.0, 20.0, 0.1, 1.0]
     statistics = SufficientStatistics.from_rows(
-        design, target, power=power, prior_rows=4.0, prior_variance=1.5, log_jacobian=0.7, names=("d", "a", "c", "b")
+        design,
+        target,
+        names=("d", "a", "c", "b"),
+        model=RowModel(power=power, prior_rows=4.0, prior_variance=1.5, log_jacobian=0.7),
     )
     return SpinModel(statistics, slab=slab, expected_terms=1.5, couplings=couplings)
 
@@ -85,7 +90,7 @@ def test_collapsed_program_is_the_target(slab):
         assert got == pytest.approx(wanted, abs=1e-9)
 
 
-def test_collapsed_program_scores_a_batch():
+def test_the_collapsed_program_evaluates_a_batch():
     model = small_model(HyperGSlab())
     spins = torch.as_tensor(all_spins(4))
     conditioned = pyro.poutine.condition(collapsed(model), data={"spins": spins.double()})
@@ -95,7 +100,7 @@ def test_collapsed_program_scores_a_batch():
     torch.testing.assert_close(got, model.log_likelihood(spins), rtol=0, atol=1e-10)
 
 
-def test_refused_configurations_have_no_density():
+def test_refused_configurations_have_density_zero():
     design, target = random_rows(np.random.default_rng(3), 20, 3)
     design[:, 2] = design[:, 0]
     model = SpinModel(SufficientStatistics.from_rows(design, target))
@@ -105,7 +110,7 @@ def test_refused_configurations_have_no_density():
         assert log_density(generative(model), values) == -np.inf
 
 
-def test_prior_predictive_has_the_energy_that_the_story_implies(seed):
+def test_the_prior_predictive_has_the_energy_that_the_model_implies(seed):
     model = small_model(GPriorSlab(3.0))
     story = pyro.poutine.uncondition(generative(model))
     energies, size = [], []

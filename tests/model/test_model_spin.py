@@ -1,4 +1,4 @@
-"""The spin model as a target: prior, likelihood, refusals, equivariance and exact draws."""
+"""The spin model as a target: prior, likelihood, refused configurations, equivariance and exact draws."""
 
 import numpy as np
 import pytest
@@ -8,29 +8,31 @@ from scipy import stats
 
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, StatisticsError
+from bayespde.core.rows import RowModel
+from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel, complexity_logits
+from bayespde.model import SpinModel, complexity_prior
 from bayespde.smc.base import LinearTarget
 
 
 def model_of(design, target, **options):
-    return SpinModel(SufficientStatistics.from_rows(design, target, prior_rows=3.0), **options)
+    return SpinModel(SufficientStatistics.from_rows(design, target, model=RowModel(prior_rows=3.0)), **options)
 
 
 def test_prior_has_the_expected_number_of_terms():
     cost = np.array([1.0, 2.0, 3.0, 1.0, 5.0, 1.5, 2.0, 2.5])
     for wanted in (0.01, 1.0, 3.0, 4.0, 7.5):
-        logits = complexity_logits(cost, expected_terms=wanted)
+        logits = complexity_prior(cost, expected_terms=wanted).fields
         assert np.sum(1 / (1 + np.exp(-logits))) == pytest.approx(wanted, rel=1e-10)
         np.testing.assert_allclose(logits / cost, logits[0], rtol=1e-12)
-    assert np.sum(1 / (1 + np.exp(-complexity_logits(np.ones(20))))) == pytest.approx(3.0)
-    np.testing.assert_allclose(complexity_logits(np.ones(1)), 0, atol=1e-12)
+    assert np.sum(1 / (1 + np.exp(-complexity_prior(np.ones(20)).fields))) == pytest.approx(3.0)
+    np.testing.assert_allclose(complexity_prior(np.ones(1)).fields, 0, atol=1e-12)
 
 
 @pytest.mark.parametrize("wrong", [0.0, 3.0, -1.0, np.nan])
 def test_impossible_expectations_are_refused(wrong):
     with pytest.raises(ConfigError, match="impossible"):
-        complexity_logits(np.ones(3), expected_terms=wrong)
+        complexity_prior(np.ones(3), expected_terms=wrong)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ def test_impossible_expectations_are_refused(wrong):
         lambda: HyperGSlab(nodes=1),
         lambda: GPriorSlab(0.0),
         lambda: IsotropicSlab(-1.0),
-        lambda: complexity_logits(np.array([1.0, 0.0])),
+        lambda: complexity_prior(np.array([1.0, 0.0])),
     ],
 )
 def test_improper_priors_are_refused(wrong):
@@ -125,7 +127,7 @@ def test_nearly_collinear_and_zero_columns_are_refused():
 
 
 @pytest.mark.parametrize("slab", [HyperGSlab(), GPriorSlab(), IsotropicSlab()])
-def test_order_and_units_change_nothing_but_the_coefficients_units(slab, rng):
+def test_order_and_units_change_only_the_units_of_the_coefficients(slab, rng):
     design, target = random_rows(np.random.default_rng(5), 60, 6)
     names = np.array(["u", "u_x", "u*u_x", "u_xx", "u**2", "u_xy"])
     units, order = 10.0 ** rng.integers(-5, 5, size=6), rng.permutation(6)

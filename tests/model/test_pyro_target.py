@@ -1,4 +1,4 @@
-"""Pyro programs as targets against the spin model, tables written in numpy and enumeration; and what is refused."""
+"""Pyro programs as targets against the spin model, tables from NumPy and enumeration; and refused programs."""
 
 from dataclasses import replace
 
@@ -13,8 +13,10 @@ from statistical import checks
 
 from bayespde.core.errors import BayespdeError, ConfigError, StatisticsError
 from bayespde.core.random import torch_generator
+from bayespde.core.rows import RowModel
+from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel, collapsed, generative, pyro_target
+from bayespde.model import SpinModel, collapsed, generative, pyro_target
 from bayespde.model.pyro_target import PyroTarget
 from bayespde.smc import SMCConfig, enumerate_exact, run_all
 
@@ -37,7 +39,7 @@ def hand_log_prior(probabilities=PROBABILITIES):
     return np.where(all_spins(len(p)), np.log(p), np.log(1 - p)).sum(axis=1)
 
 
-# Our own model
+# The spin model
 
 
 @pytest.mark.parametrize(("slab", "tolerance"), [(SLABS[0], 1e-10), (SLABS[1], 1e-10), (SLABS[2], 0.05)])
@@ -61,11 +63,13 @@ def test_the_collapsed_program_is_the_spin_model(slab, tolerance, rng):
     torch.testing.assert_close(target.log_prior(spins), model.log_prior(spins), rtol=0, atol=1e-10)
 
 
-def test_the_plain_sampler_on_our_program_agrees_with_student_densities(seed):
+def test_the_sampler_on_the_collapsed_program_agrees_with_student_densities(seed):
     slab = GPriorSlab(40.0)
     design, response = random_rows(np.random.default_rng(21), 40, 5, noise=3.0)
     settings = {"prior_rows": 3.0, "prior_variance": 2.0}
-    model = SpinModel(SufficientStatistics.from_rows(design, response, **settings), slab=slab, expected_terms=1.5)
+    model = SpinModel(
+        SufficientStatistics.from_rows(design, response, model=RowModel(**settings)), slab=slab, expected_terms=1.5
+    )
     table = [student_log_density(design[:, s], response, slab, **settings) for s in all_spins(5)]
     log_evidence, inclusion, _ = brute_force(np.array(table) + hand_log_prior(torch.full((5,), 0.3).double()))
     assert np.sum((inclusion > 0.02) & (inclusion < 0.98)) >= 3
@@ -74,17 +78,17 @@ def test_the_plain_sampler_on_our_program_agrees_with_student_densities(seed):
 
 
 @pytest.mark.parametrize("slab", SLABS)
-def test_enumeration_through_pyro_agrees_with_the_tree(slab):
-    """The tree and the program must refuse the same configurations, of duplicated columns too."""
+def test_enumeration_of_the_program_agrees_with_branch_and_bound(slab):
+    """Both refuse the same configurations, also with duplicated columns."""
     design, response = random_rows(np.random.default_rng(24), 40, 6, noise=2.0)
     design[:, 5] = -2.0 * design[:, 1]
     model = SpinModel(SufficientStatistics.from_rows(design, response), slab=slab)
-    plain, tree = enumerate_exact(PyroTarget(collapsed(model))), enumerate_exact(model)
-    assert tree.log_evidence == pytest.approx(plain.log_evidence, abs=1e-9)
-    np.testing.assert_allclose(tree.inclusion_probability, plain.inclusion_probability, rtol=0, atol=1e-9)
+    plain, branches = enumerate_exact(PyroTarget(collapsed(model))), enumerate_exact(model)
+    assert branches.log_evidence == pytest.approx(plain.log_evidence, abs=1e-9)
+    np.testing.assert_allclose(branches.inclusion_probability, plain.inclusion_probability, rtol=0, atol=1e-9)
 
 
-# Other people's programs
+# Other programs
 
 
 def ising(field, coupling):
@@ -170,7 +174,7 @@ def logistic_columns(design, labels, weights):
     pyro.sample("labels", dist.Bernoulli(logits=predictor).to_event(1), obs=labels)
 
 
-@pytest.mark.parametrize("count", [1, 3, 5, 32, 40])  # 3 and 32 are the lengths of the batches that are tried
+@pytest.mark.parametrize("count", [1, 3, 5, 32, 40])  # 3 and 32 are the lengths of the test batches
 @pytest.mark.parametrize(
     ("program", "looped"),
     [
@@ -202,7 +206,7 @@ def test_sparse_logistic_regression_is_sampled(program, seed):
     checks.check_inclusion(target, inclusion, log_evidence, seed=seed, config=config)
 
 
-def test_scaled_and_masked_likelihoods_count_as_they_say():
+def test_scaled_and_masked_likelihoods_are_scaled_and_masked():
     data = rows_of(40)
     design, labels, weights = map(torch.as_tensor, data)
 
@@ -217,16 +221,16 @@ def test_scaled_and_masked_likelihoods_count_as_they_say():
     np.testing.assert_allclose(log_mass(target), hand_log_prior() + wanted, rtol=0, atol=1e-12)
 
 
-def test_many_rows_are_scored_in_parts(monkeypatch):
+def test_many_rows_are_evaluated_in_parts(monkeypatch):
     data = rows_of(40)
     monkeypatch.setattr(pyro_target, "ELEMENTS", 40 * 7)
     target = PyroTarget(logistic_plate, *map(torch.as_tensor, data))
     np.testing.assert_allclose(log_mass(target), hand_log_prior() + logistic_table(*data), rtol=0, atol=1e-12)
 
 
-def test_a_forgetful_target_gives_the_same(monkeypatch):
+def test_a_full_cache_does_not_change_the_result(monkeypatch):
     data = rows_of(40)
-    monkeypatch.setattr(pyro_target, "REMEMBERED", 10)
+    monkeypatch.setattr(pyro_target, "CACHED", 10)
     target = PyroTarget(logistic_matrix, *map(torch.as_tensor, data))
     for _ in range(2):
         np.testing.assert_allclose(log_mass(target), hand_log_prior() + logistic_table(*data), rtol=0, atol=1e-12)
@@ -245,7 +249,7 @@ def test_impossible_configurations_have_no_likelihood():
 
 
 class Chain(dist.TorchDistribution):
-    """A binary Markov chain: the first spin is fair, each further one repeats the one before with probability 0.8."""
+    """A binary Markov chain: the first spin is fair, each other one repeats the previous one with probability 0.8."""
 
     arg_constraints = {}  # noqa: RUF012
     support = constraints.independent(constraints.boolean, 1)
@@ -263,7 +267,7 @@ class Chain(dist.TorchDistribution):
         return np.log(0.5) + (np.log(0.2) + np.log(4.0) * repeated).sum(dim=-1)
 
 
-def test_spins_may_depend_on_each_other_in_the_prior(seed):
+def test_spins_can_be_dependent_under_the_prior(seed):
     def program():
         spins = pyro.sample("spins", Chain(4))
         pyro.factor("data", 2.0 * spins[..., 0] - 1.5 * spins[..., 3])
@@ -298,7 +302,7 @@ def test_prior_draws_follow_the_prior_and_the_generator(program, seed):
     assert torch.equal(first, target.sample_prior(200, generator=torch_generator(seed)))
 
 
-def test_runs_are_the_same_however_many_work_at_a_time(seed):
+def test_runs_do_not_depend_on_the_number_of_workers(seed):
     target = PyroTarget(logistic_plate, *map(torch.as_tensor, rows_of(10)))
     config = SMCConfig(particles=50, runs=6, final_passes=1)
     one, two = (run_all(target, config=config, seed=seed, workers=w) for w in (1, 3))
@@ -306,7 +310,7 @@ def test_runs_are_the_same_however_many_work_at_a_time(seed):
     assert np.array_equal(one.log_evidence, two.log_evidence)
 
 
-def test_making_a_target_leaves_no_trace(seed):
+def test_a_target_does_not_change_global_state(seed):
     torch.manual_seed(seed)
     before = torch.random.get_rng_state()
     log_mass(PyroTarget(logistic_plate, *map(torch.as_tensor, rows_of(10))))
@@ -314,7 +318,7 @@ def test_making_a_target_leaves_no_trace(seed):
     assert len(pyro.get_param_store()) == 0
 
 
-def test_single_precision_is_accepted_and_said():
+def test_single_precision_is_accepted_with_a_warning():
     design, labels, weights = rows_of(40)
     data = [torch.as_tensor(a).float() for a in (design, labels, weights)]
     target = PyroTarget(logistic_plate, *data)
@@ -328,7 +332,7 @@ def test_single_precision_is_accepted_and_said():
         PyroTarget(large)
 
 
-# Refusals
+# Refused programs
 
 
 def no_such_site():
@@ -405,7 +409,7 @@ def no_density():
         (no_such_site, ["no site called 'spins'", "'gamma'", "site='gamma'"]),
         (observed_site, ["'spins' is observed"]),
         (other_latent, ["more latent sites", "'noise'", "integrate the others out"]),
-        (subsampled, ["more latent sites", "'rows'", "subsample"]),
+        (subsampled, ["more latent sites", "'rows'", "subsampling"]),
         (relaxed, ["not binary", "RelaxedBernoulli", "dist.Bernoulli"]),
         (normal, ["not binary", "Normal"]),
         (scalar, ["not a vector", "()"]),
@@ -429,13 +433,13 @@ def test_wrong_programs_are_refused_with_a_reason(program, words):
         assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_the_generative_program_is_refused_and_says_which_sites_are_in_the_way():
+def test_the_generative_program_is_refused_with_the_names_of_its_latent_sites():
     model = SpinModel(SufficientStatistics.from_rows(*random_rows(np.random.default_rng(23), 30, 4)))
     with pytest.raises(ConfigError, match="'node', 'noise_variance'"):
         PyroTarget(generative(model))
 
 
-def test_fixed_parameters_and_conditioned_sites_are_welcome():
+def test_fixed_parameters_and_conditioned_sites_are_accepted():
     def program():
         spins = bernoulli()
         weights = pyro.param("weights", torch.zeros(5).double())
@@ -473,7 +477,7 @@ def test_a_latent_site_of_some_configurations_is_refused_when_it_appears():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("sum_of", ["all", "rare"])
-def test_what_cannot_be_compared_is_refused(value, sum_of):
+def test_log_densities_that_are_not_comparable_are_refused(value, sum_of):
     def program():
         spins = bernoulli()
         rare = (spins == torch.tensor([1.0, 0.0, 0.0, 1.0, 1.0])).all(dim=-1)
@@ -482,13 +486,13 @@ def test_what_cannot_be_compared_is_refused(value, sum_of):
     def attempt():
         PyroTarget(program).log_likelihood(torch.as_tensor(all_spins(5)))
 
-    # Pyro itself refuses a NaN; where its validation is switched off we do
+    # Pyro itself refuses a NaN; without its validation the target does.
     for validation in (True, False):
         with pyro.validation_enabled(validation), pytest.raises(StatisticsError, match=r"NaN|\+inf"):
             attempt()
 
 
-def test_mistakes_of_the_program_itself_come_through():
+def test_errors_of_the_program_are_not_converted():
     def program():
         bernoulli()
         raise KeyError("the user's own")

@@ -7,6 +7,7 @@ import pytest
 
 from bayespde.core.equation import Library
 from bayespde.core.posterior import ExactTable, Posterior
+from bayespde.core.sampling_record import SamplingRecord
 from bayespde.core.statistics import SufficientStatistics
 
 UNITS = {"u": "1", "time": "s", "x": "nm"}
@@ -76,13 +77,15 @@ def make_posterior(
         },
         eve_index=np.sort(rng.integers(0, particles, size=(runs, particles)), axis=1),
         stages={
-            "temperature": np.array([[0.1, 1.0, np.nan]] * (runs - 1) + [[0.01, 0.2, 1.0]]),
+            "inverse_temperature": np.array([[0.1, 1.0, np.nan]] * (runs - 1) + [[0.01, 0.2, 1.0]]),
             "ess": np.array([[90.0, 110.0, np.nan]] * (runs - 1) + [[80.0, 95.0, 120.0]]),
         },
         exact=ExactTable(log_evidence, inclusion, spins[order][:kept], probability[order][:kept], len(spins))
         if exact
         else None,
-        provenance={"units": UNITS, "seed": 7, "sampling_time": 1.5, "settings": {"particles": particles}},
+        sampling=SamplingRecord(method="smc", settings={"particles": particles}, seed=7, seconds=1.5),
+        units=UNITS,
+        provenance={"seed": 7, "settings": {"particles": particles}},
     )
 
 

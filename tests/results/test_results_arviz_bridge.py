@@ -32,10 +32,11 @@ def test_arviz_gives_back_every_number(burgers, inference_data, tmp_path):
     back = from_inference_data(inference_data)
     inference_data.to_netcdf(str(tmp_path / "arviz.nc"), engine="h5netcdf")
     for other in (back, load(tmp_path / "arviz.nc")):
-        for name in ("spins", "coefficients", "noise_scale", "log_evidence", "log_prior", "ancestors"):
+        for name in ("spins", "coefficients", "noise_scale", "log_evidence", "log_prior", "eve_index"):
             np.testing.assert_array_equal(getattr(other, name), getattr(burgers, name))
         assert other.library == burgers.library
-        assert dict(other.provenance) == dict(burgers.provenance)
+        for name in ("sampling", "likelihood", "units", "provenance"):
+            assert getattr(other, name) == getattr(burgers, name)
         np.testing.assert_array_equal(other.statistics.factors, burgers.statistics.factors)
         np.testing.assert_array_equal(other.exact.probability, burgers.exact.probability)
 
@@ -79,7 +80,7 @@ def has_text(artist):
 
 
 def test_results_import_neither_torch_nor_arviz_nor_matplotlib():
-    modules = "arviz_bridge, compare, diagnostics, equations, figures, inference_data, pareto"
+    modules = "arviz_bridge, compare, diagnose, diagnostics, equations, figures, front_position, inference_data, pareto"
     code = f"from bayespde.results import {modules}; import sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"torch", "pyro", "arviz", "matplotlib"} & set(loaded.split())

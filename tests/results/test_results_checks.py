@@ -1,4 +1,4 @@
-"""Checks of fit: a sound discovery passes them all, and every planted fault is flagged by its own check."""
+"""Checks of fit: a correct discovery passes them all, and every planted fault fails its own check."""
 
 import warnings
 
@@ -7,11 +7,13 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 import bayespde as bp
-from bayespde.model.priors import GPriorSlab, HyperGSlab
-from bayespde.results.checks import _worst_of_parts, format_checks
+from bayespde.core.rows import RowModel
+from bayespde.core.slabs import GPriorSlab, HyperGSlab
+from bayespde.results.checks import format_checks
+from bayespde.results.checks.weak_form import weak_form_checks
 from bayespde.weak.strong_form import StrongFormWarning
 
-SPLINE = bp.SmoothingConfig(method="spline")
+SPLINE = bp.SmoothingConfig(smoother="spline")
 SMC = bp.SMCConfig(particles=256, runs=1)
 TERMS = ["u", "u**2", "u_x", "u_xx", "u*u_x", "u_xxx"]
 
@@ -30,7 +32,7 @@ def simulated(equation="u_t = -u*u_x + 0.1*u_xx", *, noise=0.1, seed=1, modes=4,
 
 def posterior_of(field, *, terms=TERMS, form=None, slab=None):
     library = bp.Library.from_strings(terms)
-    statistics = bp.assemble(library, field, smooth=bp.fit_field(field, options=SPLINE), form=form)
+    statistics = bp.assemble(library, bp.fit_field(field, options=SPLINE), form=form)
     model = bp.SpinModel(statistics, library, **({} if slab is None else {"slab": slab}))
     return bp.sample(model, config=SMC, enumerate_up_to=19, seed=0)
 
@@ -42,12 +44,12 @@ def failed(posterior):
     return {c.name: c for c in checks if not c.passed}
 
 
-def test_a_sound_discovery_passes_every_check():
+def test_a_correct_discovery_passes_every_check():
     posterior = posterior_of(simulated())
     checks = bp.model_checks(posterior)
     assert not failed(posterior), format_checks(checks)
-    names = {"residual", "residual map", "noise", "windows", "pilot", "own covariance", "condition", "groups"}
-    assert names <= {c.name for c in checks}
+    names = {"residual", "residual map", "noise", "test functions", "linearisation", "relinearisation"}
+    assert names | {"condition", "groups"} <= {c.name for c in checks}
     assert format_checks(checks) == f"all {len(checks)} checks of fit passed"
 
 
@@ -61,7 +63,7 @@ CLEAN = {
 
 @pytest.mark.parametrize("equation", CLEAN)
 def test_a_clean_video_is_right_and_passes_every_check(equation):
-    """There the smoother's own error is all that is left: it is no noise, and no fault either."""
+    """The residual is the error of the smoother alone: neither noise nor a misfit."""
     posterior = posterior_of(simulated(equation, noise=0, points=96), terms=[*TERMS, "u**3"])
     spins, _ = posterior.configurations()
     assert {n for n, on in zip(posterior.statistics.names, spins[0], strict=True) if on} == CLEAN[equation]
@@ -69,8 +71,8 @@ def test_a_clean_video_is_right_and_passes_every_check(equation):
 
 
 def test_the_checks_of_added_statistics_are_the_worst_of_the_parts():
-    sound, faulty = (posterior_of(f) for f in (simulated(), with_smeared_noise(0)))
-    together = bp.SpinModel(sound.statistics + faulty.statistics, bp.Library.from_strings(TERMS))
+    correct, faulty = (posterior_of(f) for f in (simulated(), with_smeared_noise(0)))
+    together = bp.SpinModel(correct.statistics + faulty.statistics, bp.Library.from_strings(TERMS))
     flags = failed(bp.sample(together, config=SMC, enumerate_up_to=19, seed=0))
     assert "in video 2 of 2" in flags["noise"].reason
 
@@ -82,7 +84,7 @@ def with_smeared_noise(axis):
     return field + 0.1 * float(field.std()) * smeared
 
 
-def test_noise_correlated_in_space_is_noticed_where_it_was_taken_as_white():
+def test_noise_correlated_in_space_is_detected_where_it_was_taken_as_white():
     flags = failed(posterior_of(with_smeared_noise(1), form=bp.WeakForm(noise="white")))
     assert "along x" in flags["noise"].reason
     assert str(flags["noise"]).startswith("do not trust intervals")
@@ -98,7 +100,7 @@ def test_noise_correlated_in_space_is_modelled_unless_told_otherwise():
     assert np.all((known / white > 1.5) & (known / white < 1.05 * np.sqrt(5)))
 
 
-def test_noise_that_hangs_together_over_more_than_is_modelled_is_noticed():
+def test_noise_correlated_over_more_than_is_modelled_is_detected():
     clean = simulated(noise=0, points=256)
     wide = gaussian_filter1d(np.random.default_rng(0).standard_normal(clean.shape), 15.0, axis=1)
     posterior = posterior_of(clean + 0.2 * float(clean.std()) * wide / wide.std())
@@ -107,28 +109,28 @@ def test_noise_that_hangs_together_over_more_than_is_modelled_is_noticed():
     assert "over more than the 24 samples modelled" in flags["noise"].reason
 
 
-def test_a_check_that_is_no_number_is_the_worst():
-    """In whatever place of the added statistics it stands."""
+def test_a_value_that_is_not_a_number_is_the_worst():
+    """In any order of the added statistics."""
     provenance = posterior_of(simulated()).statistics.provenance
-    broken = dict(provenance) | {"pilot_change": float("nan")}
+    broken = dict(provenance) | {"linearisation_change": float("nan")}
     for parts in ([provenance, broken], [broken, provenance]):
-        assert not {c.name: c for c in _worst_of_parts({"parts": parts})}["pilot"].passed
+        assert not {c.name: c for c in weak_form_checks({"parts": parts})}["linearisation"].passed
 
 
-def test_noise_correlated_in_time_is_noticed():
+def test_noise_correlated_in_time_is_detected():
     flags = failed(posterior_of(with_smeared_noise(0)))
     assert "along time" in flags["noise"].reason
 
 
-def test_noise_that_is_stronger_in_a_part_of_the_video_is_noticed():
+def test_noise_that_is_stronger_in_a_part_of_the_video_is_detected():
     field = simulated(noise=0)
     noise = np.random.default_rng(0).standard_normal(field.shape) * np.where(field.x.values < 5, 0.3, 0.05)
     flags = failed(posterior_of(field + float(field.std()) * noise))
     assert "x 1 of" in flags["residual map"].reason or "x 2 of" in flags["residual map"].reason
 
 
-def test_a_coefficient_that_changes_in_space_is_noticed():
-    """Burgers on the left, and something slower spliced on at the right."""
+def test_a_coefficient_that_changes_in_space_is_detected():
+    """Burgers on the left, and on the right with more diffusion."""
     quick, slow = (simulated(f"u_t = -u*u_x + {d}*u_xx", noise=0) for d in (0.1, 0.8))
     mixed = quick.copy(data=np.where(quick.x.values < 8, quick.values, slow.values))
     assert {"residual", "residual map"} & set(failed(posterior_of(bp.add_noise(mixed, 0.02, seed=0))))
@@ -142,30 +144,30 @@ def test_a_video_of_noise_is_no_error():
     assert all(np.isfinite(c.value) for c in bp.model_checks(posterior))
 
 
-def test_a_missing_term_is_noticed():
+def test_a_missing_term_is_detected():
     assert "residual" in failed(posterior_of(simulated(noise=0.05), terms=["u", "u_x", "u_xx", "u_xxx"]))
 
 
-def test_errors_in_variables_are_noticed():
-    """Kuramoto-Sivashinsky at half noise on narrow bumps, over a field that was not made to obey."""
+def test_errors_in_variables_are_detected():
+    """Kuramoto-Sivashinsky at half noise on narrow test functions, without conditioning on the equation."""
     narrow = bp.WeakForm(
         support_radius={"time": 16, "x": 32}, condition_on_equation=False, relinearised_models=0, coarse_rows=900
     )
     field = simulated("u_t = -u*u_x - u_xx - u_xxxx", noise=0.5, stop=40.0, frames=161, points=256, modes=3)
     flags = failed(posterior_of(field, form=narrow, terms=["u_xx", "u*u_x", "u_xxxx"]))
-    assert "errors in variables" in flags["windows"].reason
+    assert "errors in variables" in flags["test functions"].reason
 
 
-def test_a_pilot_that_has_not_settled_is_noticed():
+def test_a_linearisation_point_that_has_not_converged_is_detected():
     flags = failed(
         posterior_of(
             simulated(), form=bp.WeakForm(max_iterations=1, condition_on_equation=False, relinearised_models=0)
         )
     )
-    assert "did not settle" in flags["pilot"].reason
+    assert "did not converge" in flags["linearisation"].reason
 
 
-def test_descriptions_that_cannot_be_told_apart_are_noticed():
+def test_descriptions_that_cannot_be_told_apart_are_detected():
     rng = np.random.default_rng(0)
     design = rng.standard_normal((300, 3))
     design[:, 2] = design[:, 0] - design[:, 1] + 1e-5 * rng.standard_normal(300)
@@ -176,31 +178,31 @@ def test_descriptions_that_cannot_be_told_apart_are_noticed():
     assert "u_x | u with u**2" in flags["groups"].reason
 
 
-def test_a_fixed_g_that_cannot_see_the_residual_is_noticed():
+def test_a_fixed_g_that_does_not_resolve_the_residual_is_detected():
     rng = np.random.default_rng(0)
     design = rng.standard_normal((60, 4))
     target = design @ [1.0, 0.5, 0, 0] + 1e-4 * rng.standard_normal(60)
     library = bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxx"])
-    statistics = bp.SufficientStatistics.from_rows(design, target, names=library.names, floor=0.0)
-    blind, mixed = (
+    statistics = bp.SufficientStatistics.from_rows(design, target, names=library.names, model=RowModel(floor=0.0))
+    fixed, mixed = (
         bp.sample(bp.SpinModel(statistics, library, slab=slab), config=SMC, seed=0)
         for slab in (GPriorSlab(), HyperGSlab())
     )
-    assert "1/g" in failed(blind)["blindness"].reason
-    assert "blindness" not in failed(mixed)
+    assert "1/g" in failed(fixed)["g-prior resolution"].reason
+    assert "g-prior resolution" not in failed(mixed)
 
 
-def test_terms_that_cancel_are_noticed():
+def test_terms_that_cancel_are_detected():
     rng = np.random.default_rng(0)
     first = rng.standard_normal(400)
     design = np.column_stack([first, first + 2e-4 * rng.standard_normal(400), rng.standard_normal(400)])
     target = 1e4 * (design[:, 0] - design[:, 1]) + 0.01 * rng.standard_normal(400)
     library = bp.Library.from_strings(["u", "u_x", "u_xx"])
-    statistics = bp.SufficientStatistics.from_rows(design, target, names=library.names, floor=0.0)
+    statistics = bp.SufficientStatistics.from_rows(design, target, names=library.names, model=RowModel(floor=0.0))
     assert "condition" in failed(bp.sample(bp.SpinModel(statistics, library), config=SMC, seed=0))
 
 
-def test_few_rows_and_the_strong_form_are_noticed():
+def test_few_rows_and_the_strong_form_are_detected():
     rng = np.random.default_rng(0)
     library = bp.Library.from_strings(TERMS)
     statistics = bp.SufficientStatistics.from_rows(rng.standard_normal((30, 6)), rng.standard_normal(30), names=TERMS)

@@ -18,7 +18,7 @@ def test_independent_draws_agree(burgers):
     np.testing.assert_allclose(table["log_evidence_deviation"], burgers.log_evidence - burgers.exact.log_evidence)
 
 
-def test_runs_that_froze_on_opposite_sides_are_caught(sampled):
+def test_runs_stuck_on_opposite_sides_are_detected(sampled):
     runs = np.array([[1, 0, 1, 1, 0], [1, 0, 1, 1, 0], [1, 0, 0, 1, 0], [1, 0, 0, 1, 0]], dtype=float)
     frozen = dataclasses.replace(
         sampled,
@@ -30,11 +30,11 @@ def test_runs_that_froze_on_opposite_sides_are_caught(sampled):
     assert np.isnan(table["deviation"]).all()
 
 
-def test_a_spread_beyond_five_errors_of_a_difference_is_caught(sampled):
+def test_a_spread_beyond_five_errors_of_a_difference_is_detected(sampled):
     ancestors = np.tile(np.arange(sampled.eve_index.shape[1]), (4, 1))
     tolerance = 5 * np.sqrt(2 * 0.25 / ancestors.shape[1])
-    for factor, caught in ((0.99, False), (1.01, True)):
+    for factor, is_detected in ((0.99, False), (1.01, True)):
         half = factor * tolerance / 2
         runs = 0.5 + np.array([-half, half, 0, 0])[:, None] * np.ones(5)
         changed = dataclasses.replace(sampled, estimates={"rao_blackwell": runs}, eve_index=ancestors)
-        assert (between_run_diagnostics(changed)["disagreement"].values == caught).all()
+        assert (between_run_diagnostics(changed)["disagreement"].values == is_detected).all()

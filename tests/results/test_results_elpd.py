@@ -10,7 +10,7 @@ from scipy import stats
 
 import bayespde as bp
 from bayespde.core.errors import StatisticsError
-from bayespde.model import GPriorSlab, HyperGSlab
+from bayespde.core.slabs import GPriorSlab, HyperGSlab
 from bayespde.results.compare import format_comparison
 from bayespde.results.elpd import HIGHEST_K
 
@@ -93,14 +93,14 @@ def test_left_out_blocks_are_predicted_as_by_the_joint_density(kind, slab, rng, 
     assert float(found["total_se"]) == pytest.approx(exact.std(ddof=1) * np.sqrt(BLOCKS), rel=0.1)
 
 
-def test_parameters_are_counted(rng, seed):
+def test_effective_parameters_are_counted(rng, seed):
     """About one for every certain coefficient, and one for the noise."""
     design, target = rows(rng, "strong")
     _, posterior = sampled(design, target, GPriorSlab(), seed=seed)
     assert 1.5 < float(bp.leave_block_out_elpd(posterior)["effective_parameters"]) < 6
 
 
-def test_an_absurd_block_is_said_to_be_unreliable(rng):
+def test_an_outlying_block_is_reported_as_unreliable(rng):
     design, target = rows(rng, "strong")
     target[: ROWS // BLOCKS] += 40 * design[: ROWS // BLOCKS, 0]
     _, posterior = sampled(design, target, GPriorSlab(), particles=200, runs=2)
@@ -108,7 +108,7 @@ def test_an_absurd_block_is_said_to_be_unreliable(rng):
     assert "too few particles" in format_comparison(bp.compare({"it": posterior}))
 
 
-def test_tempered_rows_and_single_blocks_have_none(rng):
+def test_tempered_rows_and_single_blocks_have_no_predictive_density(rng):
     design, target = rows(rng, "strong")
     _, posterior = sampled(design, target, GPriorSlab(), runs=2, particles=50)
     for change in (
@@ -150,8 +150,8 @@ def test_a_better_predictor_of_lower_evidence_is_pointed_out(rng, seed):
     pointed = table.copy()
     pointed["elpd_difference"] = ("model", [-5.0])
     pointed["elpd_difference_se"] = ("model", [1.0])
-    assert "predicts unseen blocks better" in format_comparison(pointed)
-    assert "predicts unseen blocks better" not in format_comparison(table)
+    assert "predicts left-out blocks better" in format_comparison(pointed)
+    assert "predicts left-out blocks better" not in format_comparison(table)
 
 
 def test_other_blocks_of_the_same_rows_have_evidence_and_no_common_prediction(rng):

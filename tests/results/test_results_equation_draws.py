@@ -27,10 +27,10 @@ def shares(drawn):
 
 
 @pytest.mark.parametrize("kept", ["all particles", "particles of one equation only", "no exact table"])
-def test_equations_come_by_their_probability(posterior, kept, seed):
+def test_equations_are_drawn_by_their_probability(posterior, kept, seed):
     wanted = {tuple(s): p for s, p in zip(posterior.exact.spins.tolist(), posterior.exact.probability, strict=True)}
     if kept == "particles of one equation only":
-        # As if the sampler had been stuck where hardly anything is.
+        # As if the sampler had been stuck where the posterior has hardly any mass.
         posterior = replace(
             posterior,
             spins=np.zeros_like(posterior.spins),

@@ -30,11 +30,11 @@ from bayespde.results.equations import (
         (0.5, float("nan"), "0.5"),
     ],
 )
-def test_the_error_stands_behind_its_digits(value, sd, text):
+def test_the_error_follows_its_digits(value, sd, text):
     assert format_value(value, sd) == text
 
 
-def test_an_equation_reads_as_people_write_it():
+def test_an_equation_is_written_as_text():
     ranked = RankedEquation(
         names=("u_xx", "u*u_x", "u_x + u"),
         probability=0.9,

@@ -66,7 +66,7 @@ def test_inclusion_shows_every_term_with_exact_bars_and_sampled_markers(burgers)
     assert sorted(markers) == pytest.approx(sorted(burgers.inclusion_estimate("rao_blackwell")))
 
 
-def test_inclusion_leaves_out_what_is_improbable_and_says_so(burgers):
+def test_inclusion_counts_the_improbable_terms_that_it_leaves_out(burgers):
     probability = np.sort(burgers.exact.inclusion_probability)[::-1]
     axes = plot_inclusion(burgers, at_least=0.5 * (probability[1] + probability[2])).axes[0]
     np.testing.assert_allclose([bar.get_width() for bar in axes.patches], probability[:2])
@@ -123,7 +123,7 @@ def test_maps_of_a_line_have_axes_and_bars_with_units(line):
     assert drawn[0].images[0].get_extent()[2:] == pytest.approx((-1 / 11, 2 + 1 / 11))
 
 
-def test_frames_share_colours_and_derivatives_stand_at_one_time(plane):
+def test_frames_share_colours_and_derivatives_are_at_one_time(plane):
     field, derivatives = plane
     drawn = maps(plot_field(field, derivatives, frames=[0, 4, -1]))
     assert [a.get_title(loc="left") for a in drawn] == [
@@ -138,7 +138,7 @@ def test_frames_share_colours_and_derivatives_stand_at_one_time(plane):
     assert len(maps(plot_field(field, derivatives))) == 5
 
 
-def test_what_cannot_be_mapped_is_refused(plane, line):
+def test_fields_that_cannot_be_mapped_are_refused(plane, line):
     field, derivatives = plane
     with pytest.raises(FieldError, match="frame"):
         plot_field(field, derivatives, frames=[9])
@@ -183,7 +183,7 @@ def test_terms_are_typeset(text, typeset):
     assert math_text(text) == typeset
 
 
-def test_runs_are_drawn_one_by_one_and_those_that_differ_marked(burgers):
+def test_every_run_is_drawn_and_terms_that_differ_are_marked(burgers):
     inclusion = burgers.estimates["rao_blackwell"].copy()
     inclusion[:, 4] = [0.9, 0.1, 0.9, 0.1]
     apart = dataclasses.replace(burgers, estimates={**burgers.estimates, "rao_blackwell": inclusion})
@@ -197,12 +197,12 @@ def test_runs_are_drawn_one_by_one_and_those_that_differ_marked(burgers):
     assert sorted(exact) == pytest.approx(sorted(burgers.exact.inclusion_probability))
 
 
-def test_the_ladder_has_a_line_per_run(burgers):
+def test_the_tempering_history_has_a_line_per_run(burgers):
     figure = plot_tempering_history(burgers)
     drawn = [a for a in figure.axes if a.lines]
-    assert [a.get_ylabel() for a in drawn] == ["temperature", "effective sample size"]
+    assert [a.get_ylabel() for a in drawn] == ["inverse temperature", "effective sample size"]
     for run, line in enumerate(drawn[0].lines):
-        np.testing.assert_array_equal(line.get_ydata(), burgers.stages["temperature"][run])
+        np.testing.assert_array_equal(line.get_ydata(), burgers.stages["inverse_temperature"][run])
 
 
 def test_the_genealogy_names_ancestors_and_draws(burgers):
@@ -231,15 +231,15 @@ def test_terms_that_replace_each_other_are_framed(rng, build, burgers):
     assert "certain" in plot_joint_inclusion(sure).axes[0].texts[0].get_text()
 
 
-def test_smoothing_shows_what_was_left_out(line, plane):
+def test_smoothing_shows_the_residual(line, plane):
     field, _ = line
     noisy = field + 0.1 * np.cos(7 * field["x"])
     noisy.attrs, noisy.name = field.attrs, "u"
     noisy[2, 3] = np.nan
     panels = maps(plot_smoothing(noisy, field))
-    assert [a.get_title(loc="left") for a in panels] == ["observed", "smooth", "left out"]
-    left = panels[2].images[0].get_array()
-    np.testing.assert_allclose(left.filled(np.nan), (noisy - field).values)
+    assert [a.get_title(loc="left") for a in panels] == ["observed", "smoothed", "residual"]
+    residual = panels[2].images[0].get_array()
+    np.testing.assert_allclose(residual.filled(np.nan), (noisy - field).values)
     assert panels[0].images[0].get_clim() == panels[1].images[0].get_clim()
     low, high = panels[2].images[0].get_clim()
     assert (low, high) == pytest.approx((-0.1, 0.1), rel=0.02)

@@ -1,4 +1,4 @@
-"""Figures as papers and talks need them: every width, coefficients with what is known of them."""
+"""Figures for papers and talks: every width, coefficients with their known values."""
 
 import dataclasses
 import itertools
@@ -14,7 +14,7 @@ from bayespde.core.field import make_field
 from bayespde.results.equations import equations
 
 UNITS = {"u": "K", "time": "s", "x": "nm", "y": "nm"}
-# Inches: what a line may stand over.
+# Inches by which a line may extend beyond the figure.
 ROUNDING = 0.02
 
 
@@ -27,11 +27,12 @@ def video(ndim):
     return field, xr.Dataset(dict.fromkeys(names, (field.dims, values)), coords=field.coords)
 
 
-def foretold(field):
+def forecast(field):
     draws = field.values + 0.1 * np.random.default_rng(1).standard_normal((6, *field.shape))
     u = xr.DataArray(draws, dims=("draw", *field.dims), coords=field.coords, name="u", attrs=field.attrs)
-    prediction = xr.Dataset({"u": u}, attrs={"field": "u", "noise_scale": 0.1, "boundary": "fixed", "start": -0.1})
-    return prediction, bp.verify_forecast(prediction, field)
+    attrs = {"field": "u", "noise_scale": 0.1, "boundary": "dirichlet", "initial_time": -0.1}
+    ahead = xr.Dataset({"u": u}, attrs=attrs)
+    return ahead, bp.verify_forecast(ahead, field)
 
 
 def every_figure(posterior, width):
@@ -40,21 +41,21 @@ def every_figure(posterior, width):
         "inclusion": bp.figures.plot_inclusion(posterior, width=width),
         "coefficients": bp.figures.plot_coefficients(posterior, known={"u_xx": 0.1}, width=width),
         "pareto": bp.figures.plot_pareto(bp.pareto_front(posterior), width=width),
-        "configurations": bp.figures.plot_top_models(posterior, width=width),
-        "co-inclusion": bp.figures.plot_joint_inclusion(posterior, width=width),
+        "top models": bp.figures.plot_top_models(posterior, width=width),
+        "joint inclusion": bp.figures.plot_joint_inclusion(posterior, width=width),
         "runs": bp.figures.plot_runs(posterior, width=width),
-        "ladder": bp.figures.plot_tempering_history(posterior, width=width),
+        "tempering history": bp.figures.plot_tempering_history(posterior, width=width),
         "genealogy": bp.figures.plot_genealogy(posterior, width=width),
     }
     for ndim in (1, 2):
         field, derivatives = video(ndim)
         few = field if ndim == 1 else field.isel(time=[0, 4, 8])
-        prediction, scores = foretold(field)
+        ahead, scores = forecast(field)
         answers |= {
             f"field {ndim}": bp.figures.plot_field(field, derivatives, width=width),
             f"derivatives {ndim}": bp.figures.plot_derivatives(derivatives, field, width=width),
             f"smoothing {ndim}": bp.figures.plot_smoothing(few, 0.9 * few, width=width),
-            f"prediction {ndim}": bp.figures.plot_forecast(prediction, field, frames=2, width=width),
+            f"forecast {ndim}": bp.figures.plot_forecast(ahead, field, frames=2, width=width),
             f"scores {ndim}": bp.figures.plot_scores(scores, width=width),
         }
     return answers
@@ -112,7 +113,7 @@ def density(axes):
 
 
 def test_density_of_a_coefficient_pools_runs_by_evidence(burgers):
-    """A run whose evidence is 50 nats lower says nothing."""
+    """A run whose evidence is 50 nats lower has no weight."""
     other = burgers.coefficients.copy()
     other[1:] += 5.0 * burgers.spins[1:]
     low = np.where(np.arange(len(other)) == 0, 0.0, -50.0)
@@ -125,7 +126,7 @@ def test_density_of_a_coefficient_pools_runs_by_evidence(burgers):
     assert abs(np.average(places, weights=heights) - draws.mean()) < draws.std()
 
 
-def test_known_terms_are_shown_and_few_draws_are_said(burgers):
+def test_known_terms_are_shown_and_too_few_draws_are_named(burgers):
     """Draws of runs whose evidence is 400 nats lower are as many as their weights say, among themselves."""
     names = burgers.library.names
     improbable = min(names, key=lambda n: float(burgers.inclusion_probability.sel(term=n)))
@@ -159,16 +160,16 @@ def test_intervals_of_any_level_are_drawn(burgers, level):
 
 
 @pytest.mark.parametrize("width", [0, -1, 1, np.nan, np.inf, "a", True])
-def test_widths_that_cannot_be_are_refused(burgers, width):
+def test_widths_out_of_range_are_refused(burgers, width):
     field, derivatives = video(1)
-    prediction, scores = foretold(field)
+    ahead, scores = forecast(field)
     front = bp.pareto_front(burgers)
     for draw in (
         lambda: bp.figures.plot_coefficients(burgers, width=width),
         lambda: bp.figures.plot_top_models(burgers, width=width),
         lambda: bp.figures.plot_joint_inclusion(burgers, width=width),
         lambda: bp.figures.plot_derivatives(derivatives, field, width=width),
-        lambda: bp.figures.plot_forecast(prediction, width=width),
+        lambda: bp.figures.plot_forecast(ahead, width=width),
         lambda: bp.figures.plot_scores(scores, width=width),
         lambda: bp.figures.plot_pareto(front, width=width),
     ):
@@ -177,22 +178,22 @@ def test_widths_that_cannot_be_are_refused(burgers, width):
 
 
 @pytest.mark.parametrize("change", [{"frames": 0}, {"frames": "a"}, {"level": 2.0}, {"level": float("nan")}])
-def test_settings_of_predictions_are_checked(change):
+def test_settings_of_forecast_figures_are_checked(change):
     with pytest.raises(ConfigError, match="out of range"):
-        bp.figures.plot_forecast(foretold(video(2)[0])[0], **change)
+        bp.figures.plot_forecast(forecast(video(2)[0])[0], **change)
 
 
-def test_observed_frames_are_those_that_were_predicted():
+def test_observed_frames_are_those_of_the_forecast():
     field = video(2)[0].isel(x=slice(20))
-    prediction, _ = foretold(field)
-    turned = bp.figures.plot_forecast(prediction, field.transpose("time", "x", "y"))
-    straight = bp.figures.plot_forecast(prediction, field)
+    ahead, _ = forecast(field)
+    turned = bp.figures.plot_forecast(ahead, field.transpose("time", "x", "y"))
+    straight = bp.figures.plot_forecast(ahead, field)
     for one, other in zip(turned.axes, straight.axes, strict=True):
         for drawn, wanted in zip(one.images, other.images, strict=True):
             np.testing.assert_array_equal(drawn.get_array(), wanted.get_array())
     for other in (field.isel(time=slice(3)), field.isel(x=slice(10)), field.assign_coords(time=field["time"] + 0.1)):
-        with pytest.raises(ConfigError, match="not those that were predicted"):
-            bp.figures.plot_forecast(prediction, other)
+        with pytest.raises(ConfigError, match="not at the times and places"):
+            bp.figures.plot_forecast(ahead, other)
 
 
 def test_labels_of_frames_without_units_do_not_meet():
@@ -200,9 +201,9 @@ def test_labels_of_frames_without_units_do_not_meet():
     field = video(2)[0]
     for place in (field, *(field[d] for d in field.dims)):
         place.attrs["units"] = "1"
-    prediction, _ = foretold(field)
+    ahead, _ = forecast(field)
     for frames, width in ((4, bp.figures.COLUMN), (1, bp.figures.PAGE)):
-        figure = bp.figures.plot_forecast(prediction, field, frames=frames, width=width)
+        figure = bp.figures.plot_forecast(ahead, field, frames=frames, width=width)
         figure.draw_without_rendering()
         labels = [a.yaxis.label.get_window_extent() for a in figure.axes if a.images and a.get_ylabel()]
         for above, below in itertools.pairwise(sorted(labels, key=lambda box: -box.y0)):
@@ -211,7 +212,7 @@ def test_labels_of_frames_without_units_do_not_meet():
         assert figure.get_figheight() < 12
 
 
-def test_coefficients_that_are_not_there_are_refused(burgers):
+def test_coefficients_that_do_not_exist_are_refused(burgers):
     with pytest.raises(ConfigError, match="No term is that probable"):
         bp.figures.plot_coefficients(burgers, at_least=1.5)
     with pytest.raises(ConfigError, match="no term of the library"):

@@ -1,4 +1,4 @@
-"""Scores of predictions against closed forms."""
+"""Scores of forecasts against closed forms."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from bayespde.results.forecast_verification import format_scores
 TIMES, X = np.linspace(2.0, 3.0, 5), np.linspace(0, 10, 101)
 
 
-def predicted(frames, *, noise=0.0, boundary="periodic"):
+def forecast(frames, *, noise=0.0, boundary="periodic"):
     """Frames `[draws, time, x]` as `forecast` gives them."""
     u = xr.DataArray(
         frames,
@@ -20,7 +20,7 @@ def predicted(frames, *, noise=0.0, boundary="periodic"):
         coords={"draw": np.arange(len(frames)), "time": TIMES, "x": X},
         attrs={"units": "K"},
     )
-    attrs = {"field": "u", "noise_scale": noise, "boundary": boundary, "start": 1.5, "fraction_diverged": 0.0}
+    attrs = {"field": "u", "noise_scale": noise, "boundary": boundary, "initial_time": 1.5, "fraction_diverged": 0.0}
     return xr.Dataset({"u": u}, attrs=attrs)
 
 
@@ -38,7 +38,7 @@ def test_scores_of_normal_draws_are_those_of_the_normal_distribution(rng):
     mean, sd = np.sin(X), 0.3
     draws = mean + sd * rng.standard_normal((400, len(TIMES), len(X)))
     truth = mean + sd * rng.standard_normal((len(TIMES), len(X)))
-    scores = bp.verify_forecast(predicted(draws), frames(truth))
+    scores = bp.verify_forecast(forecast(draws), frames(truth))
     # errors of a mean over 101 pixels, and of 400 draws
     np.testing.assert_allclose(scores["rmse"], np.sqrt(((truth - mean) ** 2).mean(axis=1)), atol=5 * sd / 20 / 10)
     np.testing.assert_allclose(scores["crps"], gaussian(mean, sd, truth).mean(axis=1), atol=5 * sd / 20 / 10)
@@ -52,9 +52,7 @@ def test_few_draws_do_not_bias_the_score(rng):
     y = np.full(len(X), 0.4)
     found = [
         float(
-            bp.verify_forecast(predicted(rng.standard_normal((3, 5, len(X)))), frames(np.tile(y, (5, 1))))[
-                "crps"
-            ].mean()
+            bp.verify_forecast(forecast(rng.standard_normal((3, 5, len(X)))), frames(np.tile(y, (5, 1))))["crps"].mean()
         )
         for _ in range(60)
     ]
@@ -63,58 +61,60 @@ def test_few_draws_do_not_bias_the_score(rng):
 
 
 @pytest.mark.parametrize("count", [20, 50])
-def test_bands_of_few_draws_hold_what_they_should(count, rng):
+def test_bands_of_few_draws_have_their_nominal_coverage(count, rng):
     """What is drawn like them is inside with the probability of the band: 5 000 pixels."""
     times = np.arange(50.0)
     draws = xr.DataArray(
         rng.standard_normal((count, 50, len(X))), dims=("draw", "time", "x"), coords={"time": times, "x": X}
     )
-    prediction = xr.Dataset({"u": draws}, attrs={"field": "u", "noise_scale": 0.0, "boundary": "fixed", "start": 0.0})
-    scores = bp.verify_forecast(prediction, frames(rng.standard_normal((50, len(X))), times))
+    ahead = xr.Dataset(
+        {"u": draws}, attrs={"field": "u", "noise_scale": 0.0, "boundary": "dirichlet", "initial_time": 0.0}
+    )
+    scores = bp.verify_forecast(ahead, frames(rng.standard_normal((50, len(X))), times))
     assert abs(float(scores["coverage"].mean()) - 0.9) < 5 * np.sqrt(0.09 / 5050) + 0.002
 
 
-def test_bands_take_the_noise_of_pixels_in(rng):
+def test_bands_include_the_noise_of_pixels(rng):
     draws = np.tile(np.sin(X), (300, len(TIMES), 1))
     truth = np.sin(X) + 0.2 * rng.standard_normal((len(TIMES), len(X)))
-    noisy = bp.verify_forecast(predicted(draws, noise=0.2), frames(truth))
-    bare = bp.verify_forecast(predicted(draws, noise=0.2), frames(truth), is_noisy=False)
+    noisy = bp.verify_forecast(forecast(draws, noise=0.2), frames(truth))
+    bare = bp.verify_forecast(forecast(draws, noise=0.2), frames(truth), is_noisy=False)
     assert np.all(np.abs(noisy["coverage"] - 0.9) < 5 * np.sqrt(0.09 / len(X)))
     assert float(bare["coverage"].max()) == 0
     assert bool((bare["rmse"] == noisy["rmse"]).all())
 
 
-def test_draws_that_have_ended_and_missing_pixels_are_left_out():
+def test_draws_that_diverged_and_missing_pixels_are_left_out():
     draws = np.tile(np.sin(X), (4, len(TIMES), 1))
     draws[1, 3:] = np.nan
     truth = np.tile(np.sin(X), (len(TIMES), 1)) + 0.1
     truth[:, :50] = np.nan
-    scores = bp.verify_forecast(predicted(draws), frames(truth))
+    scores = bp.verify_forecast(forecast(draws), frames(truth))
     assert scores["draws"].values.tolist() == [4, 4, 4, 3, 3]
     np.testing.assert_allclose(scores["rmse"], 0.1)
     draws[:, 4] = np.nan
-    scores = bp.verify_forecast(predicted(draws), frames(truth))
+    scores = bp.verify_forecast(forecast(draws), frames(truth))
     assert np.isnan(scores["rmse"][4])
-    assert "until 2.75, where draws end: the law 0.1;" in format_scores(scores)
-    film = bp.figures.plot_forecast(predicted(draws))
+    assert "until 2.75, when the last draw diverged: forecast 0.1;" in format_scores(scores)
+    film = bp.figures.plot_forecast(forecast(draws))
     assert sum(bool(a.get_title()) for a in film.axes) == 4
-    with pytest.raises(ConfigError, match="nothing to draw"):
-        bp.figures.plot_forecast(predicted(np.full_like(draws, np.nan)))
+    with pytest.raises(ConfigError, match="no frame to draw"):
+        bp.figures.plot_forecast(forecast(np.full_like(draws, np.nan)))
 
 
-def test_a_wave_that_moves_on_is_foretold_without_a_law():
+def test_a_travelling_wave_is_forecast_by_constant_velocity():
     def at(t):
         return np.exp(-((X - 3 - 0.8 * t) ** 2))
 
     clock = np.linspace(0, 1.5, 61)
     before = frames(np.array([at(t) for t in clock]), clock)
     truth = frames(np.array([at(t) for t in TIMES]))
-    scores = bp.verify_forecast(predicted(truth.values[None], boundary="dirichlet"), truth, before=before)
+    scores = bp.verify_forecast(forecast(truth.values[None], boundary="dirichlet"), truth, before=before)
     wanted = [np.sqrt(np.mean((at(1.5) - at(t)) ** 2)) for t in TIMES]
     np.testing.assert_allclose(scores["persistence"], wanted, rtol=1e-12)
     assert np.all(scores["constant_velocity"] < 0.1 * scores["persistence"])
     np.testing.assert_allclose(scores["horizon"], TIMES - 1.5)
-    assert "the law 0, the last frame" in format_scores(scores)
+    assert "forecast 0, persistence" in format_scores(scores)
 
 
 def test_fronts_are_found_between_pixels():
@@ -136,25 +136,25 @@ def test_scores_of_a_front(rng):
     places = (4 + 0.3 * TIMES)[:, None]
     draws = np.tanh((X - places - shift) / 0.5)
     truth = frames(np.tanh((X - places - 0.1) / 0.5))
-    scores = bp.verify_front_position(predicted(draws), truth, crossing=0.0)
+    scores = bp.verify_front_position(forecast(draws), truth, crossing=0.0)
     np.testing.assert_allclose(scores["observed"], places[:, 0] + 0.1, atol=2e-3)
-    np.testing.assert_allclose(scores["predicted"], places[:, 0], atol=5 * 0.2 / np.sqrt(500) + 2e-3)
+    np.testing.assert_allclose(scores["forecast"], places[:, 0], atol=5 * 0.2 / np.sqrt(500) + 2e-3)
     np.testing.assert_allclose(scores["upper"] - scores["lower"], 2 * 1.645 * 0.2, rtol=0.2)
     assert bool((scores["coverage"] == 1).all())
     assert bool(
-        (bp.verify_front_position(predicted(draws), truth + 0 * truth, level=0.1, crossing=0.0)["coverage"] == 0).all()
+        (bp.verify_front_position(forecast(draws), truth + 0 * truth, level=0.1, crossing=0.0)["coverage"] == 0).all()
     )
 
 
 def test_other_frames_are_refused():
-    draws = predicted(np.zeros((2, len(TIMES), len(X))))
+    draws = forecast(np.zeros((2, len(TIMES), len(X))))
     other = frames(np.zeros((len(TIMES), len(X))), TIMES + 0.01)
-    with pytest.raises(ConfigError, match="not those"):
+    with pytest.raises(ConfigError, match="not at the times and places"):
         bp.verify_forecast(draws, other)
-    with pytest.raises(ConfigError, match="not those"):
+    with pytest.raises(ConfigError, match="not at the times and places"):
         bp.verify_forecast(draws, frames(np.zeros((len(TIMES), len(X)))).isel(x=slice(50)))
     moved = frames(np.zeros((len(TIMES), len(X)))).assign_coords(x=X + 3)
-    with pytest.raises(ConfigError, match="not those"):
+    with pytest.raises(ConfigError, match="not at the times and places"):
         bp.verify_forecast(draws, moved)
     with pytest.raises(ConfigError, match="another grid"):
         bp.verify_forecast(draws, frames(np.zeros((len(TIMES), len(X)))), before=moved)

@@ -9,9 +9,13 @@ import xarray as xr
 from scipy import stats
 
 from bayespde.core.errors import FileError
+from bayespde.core.likelihood import Likelihood
+from bayespde.core.pairwise import PairwiseSpins
+from bayespde.core.slabs import HyperGSlab
 from bayespde.results.draws import block_log_likelihood, replicated_energy
 from bayespde.results.equations import equations
-from bayespde.results.inference_data import from_inference_data, load, save, to_tree
+from bayespde.results.inference_data import from_inference_data, load, save
+from bayespde.results.inference_tree import to_tree
 from bayespde.results.pareto import pareto_front
 
 ARRAYS = [
@@ -21,7 +25,7 @@ ARRAYS = [
     "log_prior",
     "log_likelihood",
     "log_evidence",
-    "ancestors",
+    "eve_index",
 ]
 
 
@@ -36,7 +40,10 @@ def assert_identical(first, second):
         for key in a:
             np.testing.assert_array_equal(a[key], b[key], err_msg=key)
     assert first.library == second.library
-    assert dict(first.provenance) == dict(second.provenance)
+    for name in ("slab", "likelihood", "sampling", "units", "provenance"):
+        assert getattr(first, name) == getattr(second, name), name
+    records = [None if p.prior is None else p.prior.record() for p in (first, second)]
+    assert records[0] == records[1]
     for item in dataclasses.fields(first.statistics):
         a, b = (getattr(p.statistics, item.name) for p in (first, second))
         np.testing.assert_array_equal(a, b, err_msg=item.name) if isinstance(a, np.ndarray) else None
@@ -60,8 +67,8 @@ def test_a_file_gives_back_every_number(burgers_rows, build, rng, tmp_path, exac
     assert pareto_front(back).identical(pareto_front(posterior))
 
 
-def test_a_posterior_without_history_survives(sampled, tmp_path):
-    bare = dataclasses.replace(sampled, stages={}, provenance={})
+def test_a_posterior_without_history_is_kept(sampled, tmp_path):
+    bare = dataclasses.replace(sampled, stages={}, units={}, provenance={})
     save(bare, tmp_path / "bare.nc")
     assert_identical(bare, load(tmp_path / "bare.nc"))
 
@@ -82,10 +89,10 @@ def test_groups_and_types_follow_the_layout(burgers):
     assert tree["posterior/spin"].dtype == np.int8
     assert tree["posterior/spin"].dims == ("chain", "draw", "term")
     assert json.loads(tree["posterior/coefficient"].attrs["units"])["u"] == "s^-1"
-    np.testing.assert_array_equal(tree["posterior/size"], burgers.spins.sum(axis=-1))
+    np.testing.assert_array_equal(tree["posterior/model_size"], burgers.spins.sum(axis=-1))
     np.testing.assert_array_equal(tree["sample_stats/lp"], burgers.log_prior + burgers.log_likelihood)
     assert tree["smc_stats/stages"].values.tolist() == [2, 2, 2, 3]
-    assert tree["smc_stats/temperature"].dims == ("chain", "stage")
+    assert tree["smc_stats/inverse_temperature"].dims == ("chain", "stage")
     for group in tree.children.values():
         assert set(group.to_dataset().sizes) <= set(group.to_dataset().coords)
         assert group.attrs["inference_library"] == "bayespde"
@@ -107,7 +114,7 @@ def test_block_likelihoods_are_those_of_the_rows(burgers_rows, burgers):
         expected = [per_row[a:b].sum() for a, b in pairwise(edges)]
         np.testing.assert_allclose(values[run, draw], expected, rtol=1e-9)
     energies = [np.sum(target[a:b] ** 2) for a, b in pairwise(edges)]
-    np.testing.assert_allclose(to_tree(burgers)["observed_data/rows"], energies, rtol=1e-12)
+    np.testing.assert_allclose(to_tree(burgers)["observed_data/block_energy"], energies, rtol=1e-12)
 
 
 def test_the_library_is_parsed_never_evaluated(burgers):
@@ -188,15 +195,16 @@ def test_replicated_blocks_have_the_moments_of_their_rows(burgers_rows, build, r
 
 def test_prior_draws_have_the_prior_probabilities(burgers):
     prior = [0.1, 0.3, 0.5, 0.7, 0.9]
-    record = {"fields": np.log(np.divide(prior, np.subtract(1, prior))).tolist(), "couplings": []}
-    known = dataclasses.replace(burgers, provenance={**burgers.provenance, "prior_inclusion": prior, "prior": record})
+    spins_prior = PairwiseSpins(np.log(np.divide(prior, np.subtract(1, prior))), np.zeros((5, 5)))
+    along = Likelihood("observation", along=("u_xx", "u*u_x"), boundary="periodic", padding=0.5)
+    known = dataclasses.replace(burgers, prior=spins_prior, slab=HyperGSlab(), likelihood=along)
     tree = to_tree(known)
     spins = tree["prior/spin"].values.reshape(-1, 5)
     assert tree["prior/spin"].dtype == np.int8
-    np.testing.assert_array_equal(tree["prior/size"], tree["prior/spin"].sum("term"))
+    np.testing.assert_array_equal(tree["prior/model_size"], tree["prior/spin"].sum("term"))
     error = np.sqrt(np.array(prior) * (1 - np.array(prior)) / len(spins))
     assert (np.abs(spins.mean(axis=0) - prior) < 5 * error).all()
-    np.testing.assert_array_equal(tree["constant_data/prior_inclusion"], prior)
+    np.testing.assert_allclose(tree["constant_data/prior_inclusion"], prior, rtol=1e-12)
     assert tree["prior/spin"].identical(to_tree(known)["prior/spin"])
     assert_identical(known, from_inference_data(tree))
 

@@ -22,7 +22,7 @@ def test_cross_validation_is_an_explicit_refit_on_rows(burgers_rows, burgers):
     np.testing.assert_allclose(cross_validate(burgers.statistics, spins), expected, rtol=1e-9)
 
 
-def test_cross_validation_survives_an_exact_copy_of_a_column(rng):
+def test_cross_validation_allows_an_exact_copy_of_a_column(rng):
     u = rng.standard_normal(120)
     design, target = np.column_stack([u, 1e6 * u]), u + 0.1 * rng.standard_normal(120)
     statistics = SufficientStatistics.from_rows(design, target, blocks=6)
@@ -30,12 +30,12 @@ def test_cross_validation_survives_an_exact_copy_of_a_column(rng):
     np.testing.assert_allclose(both, one, rtol=1e-6)
 
 
-def test_no_candidate_beats_the_front_and_every_other_is_beaten(burgers):
+def test_no_candidate_dominates_the_front_and_every_other_is_dominated(burgers):
     front = pareto_front(burgers)
     points = np.column_stack([front["complexity"], front["cross_validated_error"]])
     for point, on_front in zip(points, front["on_front"].values, strict=True):
-        beaten = np.any(np.all(points <= point, axis=1) & np.any(points < point, axis=1))
-        assert on_front != beaten
+        is_dominated = np.any(np.all(points <= point, axis=1) & np.any(points < point, axis=1))
+        assert on_front != is_dominated
     along = points[front["on_front"].values]
     assert np.all(np.diff(along[:, 0]) > 0)
     assert np.all(np.diff(along[:, 1]) < 0)
@@ -50,7 +50,7 @@ def test_front_of_random_points_against_the_definition(rng):
     np.testing.assert_array_equal(non_dominated(complexity, error), expected)
 
 
-def test_the_dataset_says_what_it_shows(burgers_rows, build, rng):
+def test_the_front_holds_errors_coefficients_and_texts(burgers_rows, build, rng):
     design, target, names = burgers_rows
     posterior = build(design, target, names, rng=rng, complexities=[1.0, 1.5, 2.0, 2.5, 3.0])
     front = pareto_front(posterior)

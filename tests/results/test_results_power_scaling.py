@@ -1,12 +1,14 @@
-"""Powers of prior and likelihood: against posteriors enumerated anew with another prior, or with the video twice."""
+"""Powers of prior and likelihood: against enumerated posteriors with another prior, or with the data twice."""
 
 import numpy as np
 import pytest
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError
+from bayespde.core.rows import RowModel
+from bayespde.core.slabs import GPriorSlab
+from bayespde.model.complexity_prior import complexity_prior
 from bayespde.model.couplings import Coupling
-from bayespde.model.priors import GPriorSlab, complexity_logits
 
 TERMS = ("u", "u_x", "u_xx", "u*u_x", "u**2")
 KNOWN = 1e7
@@ -14,11 +16,13 @@ KNOWN = 1e7
 
 @pytest.fixture(scope="module", params=[(), (Coupling("u_x", "u", 2.0), Coupling("u_xx", "u_x", kind="heredity"))])
 def model(request):
-    """Rows of a known variance, so that the video twice is the likelihood squared."""
+    """Rows of a known variance, so that the data twice are the likelihood squared."""
     rng = np.random.default_rng(4)
     design = rng.standard_normal((60, len(TERMS)))
     target = 0.5 * design[:, 1] + 0.3 * design[:, 2] + rng.standard_normal(60)
-    rows = bp.SufficientStatistics.from_rows(design, target, names=TERMS, prior_variance=1.0, prior_rows=KNOWN)
+    rows = bp.SufficientStatistics.from_rows(
+        design, target, names=TERMS, model=RowModel(prior_variance=1.0, prior_rows=KNOWN)
+    )
     library = bp.Library.from_strings({t: 1 + (i == 3) for i, t in enumerate(TERMS)})
     return bp.SpinModel(rows, library, expected_terms=2, slab=GPriorSlab(g=100.0), couplings=request.param)
 
@@ -50,10 +54,10 @@ def test_powers_are_those_of_all_configurations(model, posterior, power):
 
 
 def test_a_power_of_the_prior_is_another_complexity(model, posterior):
-    """The prior squared is that of twice the price of complexity, whose number of expected terms is smaller."""
+    """The prior squared is that of twice the complexity penalty, with a smaller number of expected terms."""
     if model.couplings:
         pytest.skip("no complexity is that of a coupled prior squared")
-    squared = 2 * complexity_logits(model.library.complexities, expected_terms=2)
+    squared = 2 * complexity_prior(model.library.complexities, expected_terms=2).fields
     fewer = float((1 / (1 + np.exp(-squared))).sum())
     other = bp.enumerate_models(
         bp.SpinModel(model.statistics, model.library, expected_terms=fewer, slab=GPriorSlab(g=100.0))

@@ -1,4 +1,4 @@
-"""The page about a discovery: what it says, that it stands on its own, and that nothing breaks it."""
+"""The page about a discovery: its content, that it is self-contained, and that hostile text is harmless."""
 
 import re
 from dataclasses import replace
@@ -11,6 +11,8 @@ import xarray as xr
 from pages import Page, check
 
 import bayespde as bp
+from bayespde.core.likelihood import Likelihood
+from bayespde.core.sampling_record import SamplingRecord
 from bayespde.core.terms import parse_term
 from bayespde.results.equations import format_probability
 from bayespde.results.mathml import equation_mathml, number_html, number_mathml, term_mathml, unit_html
@@ -22,14 +24,14 @@ ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<script>alert('x')</script> & \"quoted\" $\\frac{$ {{ 7*7 }} {% raw %}"
 
 
-def page_of(posterior, **material):
-    page = Page(render(ReportData(posterior, **material)))
+def page_of(posterior, **parts):
+    page = Page(render(ReportData(posterior, **parts)))
     check(page)
     return page
 
 
 @pytest.fixture
-def seen(rng):
+def line_data(rng):
     t, x = np.linspace(0, 2, 12), np.linspace(0, 5, 30)
     smooth = np.sin(x - t[:, None])
     observed = bp.make_field(
@@ -48,7 +50,7 @@ def seen(rng):
 
 
 @pytest.fixture
-def plane(rng):
+def plane_data(rng):
     t, y, x = np.linspace(0, 2, 3), np.linspace(0, 4, 20), np.linspace(0, 5, 30)
     smooth = np.sin(x - t[:, None, None]) * np.cos(y)[:, None]
     coords, dims = {"time": t, "y": y, "x": x}, ("time", "y", "x")
@@ -63,18 +65,24 @@ def plane(rng):
 
 
 @pytest.fixture
-def forecast_holdout(rng):
+def forecast(rng):
     t, x = np.linspace(3, 4, 5), np.linspace(0, 5, 30)
     drawn = np.sin(x - t[:, None]) + 0.02 * rng.standard_normal((20, 1, 1))
-    prediction = xr.Dataset(
-        {"u": (("draw", "time", "x"), drawn, {"units": "K"}), "ended": (("draw",), np.full(20, np.inf))},
+    ahead = xr.Dataset(
+        {"u": (("draw", "time", "x"), drawn, {"units": "K"}), "blow_up_time": (("draw",), np.full(20, np.inf))},
         coords={"time": ("time", t, {"units": "s"}), "x": ("x", x, {"units": "nm"})},
-        attrs={"field": "u", "noise_scale": 0.1, "boundary": "periodic", "start": 2.9, "fraction_diverged": 0.0},
+        attrs={
+            "field": "u",
+            "noise_scale": 0.1,
+            "boundary": "periodic",
+            "initial_time": 2.9,
+            "fraction_diverged": 0.0,
+        },
     )
     observed = bp.make_field(
         np.sin(x - t[:, None]) + 0.1 * rng.standard_normal((5, 30)), t=t, x=x, units={"u": "K", "time": "s", "x": "nm"}
     )
-    return ForecastSummary(prediction, observed, bp.verify_forecast(prediction, observed))
+    return ForecastSummary(ahead, observed, bp.verify_forecast(ahead, observed))
 
 
 def test_a_posterior_alone_makes_a_page(burgers):
@@ -84,12 +92,12 @@ def test_a_posterior_alone_makes_a_page(burgers):
     assert str(best) in [e.text for e in page.by_id("answer").all("code")]
     assert bp.diagnose(burgers).headline in page.by_id("answer").text
     assert [e.text for e in page.all("h1")] == ["The equation behind u"]
-    for part in ("field", "derivatives", "prediction"):
+    for part in ("field", "derivatives", "forecast"):
         assert "not known" in page.by_id(part).text
         assert page.by_id(part).all("img") == []
 
 
-def test_the_numbers_of_the_equation_are_typeset_and_read_aloud(burgers):
+def test_the_numbers_of_the_equation_are_typeset_and_have_a_text(burgers):
     best = bp.equations(burgers, top=1)[0]
     equation = next(e for e in page_of(burgers).by_id("answer").everything_of("span", "math"))
     assert equation.attributes["aria-label"] == str(best)
@@ -133,10 +141,10 @@ def test_coefficients_have_intervals_and_units(burgers):
 def test_one_run_has_no_errors(burgers_rows, rng, build):
     page = page_of(build(*burgers_rows, rng=rng, runs=1, exact=False))
     assert "±" not in " ".join(e.text for e in page.by_id("inclusion").all("td"))
-    assert "Unchecked" in page.by_id("answer").text
+    assert "SINGLE RUN" in page.by_id("answer").text
 
 
-def test_no_equation_found_is_said(rng, build):
+def test_an_empty_equation_is_reported(rng, build):
     design, target = rng.standard_normal((400, 3)), rng.standard_normal(400)
     posterior = build(
         design, target - design @ np.linalg.lstsq(design, target, rcond=None)[0], ["u", "u_x", "u_xx"], rng=rng
@@ -151,95 +159,96 @@ def test_terms_that_cannot_be_told_apart_are_named(rng, build):
     design = rng.standard_normal((400, 3))
     design[:, 1] = design[:, 0] + 1e-4 * rng.standard_normal(400)
     page = page_of(build(design, design[:, 0] + 0.1 * rng.standard_normal(400), ["u", "u_x", "u_xx"], rng=rng))
-    assert "Interchangeable here" in page.by_id("answer").text
+    assert "Interchangeable" in page.by_id("answer").text
     assert {e.text for e in page.by_id("answer").all("code")} & {"u | u_x", "u_x | u"}
-    # A check that failed leaves no probability to be believed.
+    # Where a check failed the probability is not to be relied on.
     assert "Not all checks passed" in page.by_id("answer").text
     assert "With probability" not in page.by_id("answer").text
 
 
-def test_what_failed_is_said_with_what_to_do(burgers):
-    page = page_of(replace(burgers, provenance=dict(burgers.provenance) | {"complete": False}))
+def test_failed_checks_are_listed_with_remedies(burgers):
+    page = page_of(replace(burgers, sampling=replace(burgers.sampling, complete=False)))
     assert "interrupted" in page.by_id("checks").text
     assert "sample again, without an interrupt" in page.by_id("checks").text
     cells = [e for e in page.by_id("checks").all("td") if e.attributes["class"] == "not-passed"]
     assert [c.text for c in cells] == ["NO"] * (len(bp.diagnose(burgers).failed) + 1)
 
 
-def test_particles_that_are_no_posterior_have_no_probability(sampled):
+def test_runs_that_have_not_converged_have_no_probability(sampled):
     estimates = dict(sampled.estimates)
     estimates["rao_blackwell"] = estimates["rao_blackwell"].copy()
     estimates["rao_blackwell"][:2, 0] = 1 - estimates["rao_blackwell"][:2, 0]
     text = page_of(replace(sampled, estimates=estimates)).by_id("answer").text
-    assert "did not find the posterior" in text
+    assert "has not converged" in text
     assert "With probability" not in text
 
 
 def test_without_history_or_blocks_parts_are_left_out(burgers, burgers_rows, rng, build):
     page = page_of(replace(burgers, stages={}))
-    assert "Left out: The posterior has no history." in page.by_id("ladder").text
+    assert "Left out: The posterior has no history." in page.by_id("tempering").text
     page = page_of(build(*burgers_rows, rng=rng, blocks=1))
     assert "Left out: Cross-validation needs blocks" in page.by_id("pareto").text
 
 
-def test_the_video_is_shown_with_what_was_left_out(burgers, seen):
-    page = page_of(burgers, seen=seen)
-    left = np.nanstd(seen.observed.values - seen.derivatives["u"].values)
+def test_the_field_is_shown_with_its_residual(burgers, line_data):
+    page = page_of(burgers, data=line_data)
+    residual = np.nanstd(line_data.observed.values - line_data.derivatives["u"].values)
     alt = page.by_id("field").all("img")[0].attributes["alt"]
-    assert f"standard deviation of {left:.3g} where the noise of a pixel has 0.1" in alt
+    assert f"standard deviation is {residual:.3g}; that of the noise of a pixel is 0.1." in alt
     assert [e.text for e in page.by_id("field").all("li")] == ["spline chosen", "pixel noise 0.1"]
     alt = page.by_id("derivatives").all("img")[0].attributes["alt"]
-    assert f"u_xx up to {np.abs(seen.derivatives['u_xx'].values).max():.3g} K nm^-2" in alt
+    assert f"u_xx up to {np.abs(line_data.derivatives['u_xx'].values).max():.3g} K nm^-2" in alt
     assert "1.1% of the pixels missing" in page.by_id("provenance").text
 
 
-def test_two_dimensions_are_shown(burgers, plane):
-    page = page_of(burgers, seen=plane)
+def test_two_dimensions_are_shown(burgers, plane_data):
+    page = page_of(burgers, data=plane_data)
     assert "Maps of 3 frames" in page.by_id("field").all("img")[0].attributes["alt"]
     assert len(page.by_id("derivatives").all("img")) == 1
 
 
-def test_predicted_frames_are_shown_with_their_scores(burgers, foretold):
-    page = page_of(burgers, foretold=(foretold,))
-    section = page.by_id("prediction")
-    assert "Nothing had seen these frames" in section.text
+def test_forecasts_are_shown_with_their_scores(burgers, forecast):
+    page = page_of(burgers, forecasts=(forecast,))
+    section = page.by_id("forecast")
+    assert "not used for the forecast" in section.text
     assert len(section.all("img")) == 2
-    said = bp.format_scores(foretold.scores)
-    assert said[1:] in section.text
-    page = page_of(burgers, foretold=(ForecastSummary(foretold.prediction),))
-    assert "not in the folder" in page.by_id("prediction").text
-    assert len(page.by_id("prediction").all("img")) == 1
+    assert bp.format_scores(forecast.scores)[1:] in section.text
+    page = page_of(burgers, forecasts=(ForecastSummary(forecast.forecast),))
+    assert "no observed frames to verify it with" in page.by_id("forecast").text
+    assert len(page.by_id("forecast").all("img")) == 1
 
 
-def test_a_prediction_that_has_ended_is_left_out(burgers, foretold):
-    ended = foretold.prediction.copy(deep=True)
-    ended["u"][:] = np.nan
-    assert (
-        "Left out: There is nothing to draw."
-        in page_of(burgers, foretold=(ForecastSummary(ended),)).by_id("prediction").text
-    )
+def test_a_forecast_that_diverged_at_once_is_left_out(burgers, forecast):
+    diverged = forecast.forecast.copy(deep=True)
+    diverged["u"][:] = np.nan
+    page = page_of(burgers, forecasts=(ForecastSummary(diverged),))
+    assert "Left out: There is no frame to draw." in page.by_id("forecast").text
 
 
-def test_hostile_strings_are_text(burgers, seen, foretold):
-    short = "<b>$\\frac&^2"  # units stand at axes, where there is little room
+def test_hostile_strings_are_text(burgers, line_data, forecast):
+    short = "<b>$\\frac&^2"  # units are written at axes, where there is little room
     units = {"u": HOSTILE, "time": HOSTILE, "x": HOSTILE}
-    provenance = {
-        "units": units, "seed": HOSTILE, "version": HOSTILE, "method": HOSTILE, "data": HOSTILE, "slab": HOSTILE,
-        "settings": {HOSTILE: HOSTILE}, "refinement": {"by": "rows", "because": HOSTILE},
-    }  # fmt: skip
-    observed = seen.observed.copy()
+    provenance = {"seed": HOSTILE, "version": HOSTILE, "data": HOSTILE, "settings": {HOSTILE: HOSTILE}}
+    hostile = replace(
+        burgers,
+        likelihood=Likelihood("weak_form", reason=HOSTILE),
+        sampling=SamplingRecord(method=HOSTILE, settings={HOSTILE: HOSTILE}),
+        units=units,
+        provenance=provenance,
+    )
+    observed = line_data.observed.copy()
     for place in (observed, observed["time"], observed["x"]):
         place.attrs["units"] = short
-    derivatives = seen.derivatives.assign_coords(observed.coords)
+    derivatives = line_data.derivatives.assign_coords(observed.coords)
     derivatives["u_t"].attrs["units"] = short
-    predicted = foretold.prediction.copy()
-    predicted["time"].attrs["units"] = short
+    ahead = forecast.forecast.copy()
+    ahead["time"].attrs["units"] = short
     page = page_of(
-        replace(burgers, provenance=provenance),
-        seen=replace(seen, observed=observed, derivatives=derivatives, about=HOSTILE),
-        foretold=(ForecastSummary(predicted),),
+        hostile,
+        data=replace(line_data, observed=observed, derivatives=derivatives, about=HOSTILE),
+        forecasts=(ForecastSummary(ahead),),
         record={"written": HOSTILE, "stages": {HOSTILE: HOSTILE}},
-        absent={"seen": HOSTILE},
+        absent={"data": HOSTILE},
         title=HOSTILE,
     )
     as_text = " ".join(HOSTILE.split())
@@ -249,9 +258,9 @@ def test_hostile_strings_are_text(burgers, seen, foretold):
     assert as_text in page.by_id("field").text
 
 
-def test_the_same_gives_the_same_page(burgers, seen):
-    material = ReportData(burgers, seen)
-    assert render(material) == render(material)
+def test_the_same_data_give_the_same_page(burgers, line_data):
+    report = ReportData(burgers, line_data)
+    assert render(report) == render(report)
 
 
 def test_colours_have_contrast():
@@ -297,7 +306,7 @@ def shape(element):
     return f"({name} {' '.join(map(shape, element.children))})"
 
 
-def test_symbols_of_any_name_are_text():
+def test_symbols_of_any_name_are_escaped():
     assert "<script>" not in term_mathml(sympy.Symbol("<script>alert(1)</script>"))
 
 
@@ -312,7 +321,7 @@ def test_numbers_are_typeset():
     assert unit_html("<i>^2") == "&lt;i&gt;<sup>2</sup>"
 
 
-def test_signs_stand_between_the_summands(burgers):
+def test_signs_are_between_the_summands(burgers):
     best = bp.equations(burgers, top=1)[0]
     pieces = equation_mathml(best, burgers.library)
     signs = [Page(p).all("mo")[0].text for p in pieces[1:] if Page(p).all("mo")]
@@ -320,7 +329,7 @@ def test_signs_stand_between_the_summands(burgers):
     assert signs == (given if best.coefficients[0] < 0 else given[1:])
 
 
-def test_probabilities_do_not_pretend():
+def test_probabilities_are_never_written_as_certain():
     assert [format_probability(p) for p in (0.0, 0.0004, 0.0123, 0.5, 0.9994, 0.99951, 1.0)] == [
         "< 0.001", "< 0.001", "0.012", "0.500", "0.999", "> 0.999", "> 0.999",
     ]  # fmt: skip

@@ -46,12 +46,12 @@ def test_the_error_is_that_between_runs(sampled):
     assert np.isnan(bp.top_models(one)["standard_error"]).all()
 
 
-def test_exact_probabilities_win(burgers):
+def test_exact_probabilities_are_preferred(burgers):
     table = bp.top_models(burgers, top=4)
     np.testing.assert_array_equal(table["probability"], burgers.exact.probability[:4])
 
 
-def test_co_inclusion_by_hand(sampled):
+def test_joint_inclusion_by_hand(sampled):
     table = bp.joint_inclusion(sampled)
     weights = np.repeat(sampled.run_weights / sampled.spins.shape[1], sampled.spins.shape[1])
     flat = sampled.spins.reshape(-1, 5).astype(float)
@@ -66,7 +66,7 @@ def test_co_inclusion_by_hand(sampled):
     assert np.isnan(table["correlation"].values[constant]).all()
 
 
-def test_terms_that_stand_in_for_each_other_are_anticorrelated(rng, build):
+def test_terms_that_replace_each_other_are_anticorrelated(rng, build):
     x = rng.standard_normal((300, 3))
     x[:, 1] = x[:, 0] + 0.01 * rng.standard_normal(300)
     posterior = build(x, x[:, 0] + 0.3 * rng.standard_normal(300), ["u", "u**2", "u_x"], rng=rng)
@@ -78,11 +78,11 @@ def test_settings_out_of_range(burgers):
         bp.top_models(burgers, top=0)
 
 
-def test_the_ladder_is_the_history(burgers):
-    ladder = bp.tempering_history(burgers)
-    np.testing.assert_array_equal(ladder["temperature"], burgers.stages["temperature"])
-    assert ladder["stages"].values.tolist() == [2, 2, 2, 3]
-    assert ladder.attrs["particles"] == 200
+def test_the_tempering_history_is_that_of_the_stages(burgers):
+    history = bp.tempering_history(burgers)
+    np.testing.assert_array_equal(history["inverse_temperature"], burgers.stages["inverse_temperature"])
+    assert history["stages"].values.tolist() == [2, 2, 2, 3]
+    assert history.attrs["particles"] == 200
     with pytest.raises(StatisticsError, match="no history"):
         bp.tempering_history(dataclasses.replace(burgers, stages={}))
 
@@ -96,4 +96,4 @@ def test_families_by_hand(burgers):
     assert tree["distinct_ancestors"].values.tolist() == [1, 200, 2, 2]
     np.testing.assert_allclose(tree["least_draws"], [1, 200, 2, 1 / (0.75**2 + 0.25**2)])
     np.testing.assert_allclose(tree["share"].values[3, :3], [0.75, 0.25, 0])
-    np.testing.assert_allclose(tree["share"].sum("eve_index"), 1)
+    np.testing.assert_allclose(tree["share"].sum("family"), 1)

@@ -1,15 +1,16 @@
-"""Problems for the compiled kernels, and their whole transition matrices."""
+"""Spin models -> the whole transition matrices of the compiled kernels."""
 
 import numpy as np
 import torch
 from oracles import all_spins, codes, random_rows
 
+from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import Coupling, GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel
+from bayespde.model import Coupling, SpinModel
 from bayespde.smc.kernels.evidence_table import tabulate
 from bayespde.smc.kernels.factorisation import build
-from bayespde.smc.kernels.layout import LOG_LIKELIHOOD, RATE, make_active, make_problem
-from bayespde.smc.kernels.neighbour_odds import Tempered, compact_couplings, refresh, relocation_weights
+from bayespde.smc.kernels.layout import RATE, factorised_rows, make_active_set
+from bayespde.smc.kernels.neighbour_odds import TemperedTarget, compact_couplings, refresh, swap_weights
 
 COUPLINGS = (Coupling("x0", "x1", 2.0), Coupling("x2", "x0", 1.5, kind="heredity"), Coupling("x3", "x4", -1.0))
 
@@ -19,7 +20,7 @@ def small_models():
     rng = np.random.default_rng(0)
     design, target = random_rows(rng, 60, 5, noise=2.0)
     strong = rng.normal(size=(30000, 5))
-    loud = strong[:, :3] @ [1.0, 1.0, 0.7] + 0.3 * rng.normal(size=30000)
+    strong_target = strong[:, :3] @ [1.0, 1.0, 0.7] + 0.3 * rng.normal(size=30000)
     near = design.copy()
     near[:, 3] = near[:, 0] + 1e-4 * near[:, 3]
     perfect = rng.normal(size=(30000, 5))
@@ -29,7 +30,7 @@ def small_models():
     return {
         "plain": model_of(design, target),
         "fixed g": model_of(design, target, GPriorSlab(50.0)),
-        "log odds of 1e4": model_of(strong, loud),
+        "log odds of 1e4": model_of(strong, strong_target),
         "nearly collinear": model_of(near, target),
         "nearly perfect": model_of(perfect, signal),
         "a duplicate": model_of(same, target),
@@ -39,16 +40,16 @@ def small_models():
 
 
 def rounding(name):
-    """Error of log odds to be expected, in nats.
+    """Expected error of log odds, in nats.
 
-    A residual of 1e-6 of the target has lost six of sixteen digits already in the rows, and half the number of rows
-    multiplies what that leaves.
+    A residual of 1e-6 of the target has lost six of sixteen digits already in the rows, and the error is multiplied by
+    half the number of rows.
     """
     return 1e-4 if name == "nearly perfect" else 1e-8
 
 
 def imbalance(name):
-    """Difference to be expected between a flow of probability and its reverse."""
+    """Expected difference between a probability flow and its reverse."""
     return 1e-6 if name == "nearly perfect" else 1e-12
 
 
@@ -58,13 +59,20 @@ def model_of(design, target, slab=None, **settings):
     return SpinModel(statistics, slab=slab or HyperGSlab(), **settings)
 
 
-def prepared(model, temperature, cap=None):
-    """FactorisedRows, tempered target and room for one configuration."""
+def linear_model(slab=None, couplings=()):
+    """Six correlated terms with much noise: a posterior without dominating configuration."""
+    design, target = random_rows(np.random.default_rng(11), 80, 6, noise=3.0, mixing=0.8)
+    statistics = SufficientStatistics.from_rows(design, target, names=[f"x{i}" for i in range(6)])
+    return SpinModel(statistics, slab=slab or HyperGSlab(), couplings=couplings)
+
+
+def prepared(model, beta, cap=None):
+    """Factorised rows, tempered target and an empty configuration."""
     cap = model.terms if cap is None else cap
-    problem = make_problem(model)
+    problem = factorised_rows(model)
     logits, couplings = model.prior_logits.numpy()[model.order], compact_couplings(model)
-    tempered = Tempered(tabulate(model, sizes=cap + 1), logits, couplings, temperature)
-    return problem, tempered, make_active(model.terms, cap)
+    tempered = TemperedTarget(tabulate(model, sizes=cap + 1), logits, couplings, beta)
+    return problem, tempered, make_active_set(model.terms, cap)
 
 
 def possible(model):
@@ -78,13 +86,13 @@ def possible(model):
     return (
         spins,
         alive,
-        lambda temperature: np.where(alive, log_prior + temperature * np.where(alive, log_likelihood, 0.0), -np.inf),
+        lambda beta: np.where(alive, log_prior + beta * np.where(alive, log_likelihood, 0.0), -np.inf),
     )
 
 
-def rate_matrix(model, temperature):
+def rate_matrix(model, beta):
     """Rates of the jump process between all configurations, `[2^K, 2^K]`, diagonal 0; zero rows where impossible."""
-    problem, tempered, state = prepared(model, temperature)
+    problem, tempered, state = prepared(model, beta)
     spins, alive, _ = possible(model)
     rates = np.zeros((len(spins), len(spins)))
     for row in np.flatnonzero(alive):
@@ -95,9 +103,9 @@ def rate_matrix(model, temperature):
     return rates
 
 
-def relocation_matrix(model, temperature):
-    """Transition probabilities of one relocation between all configurations, `[2^K, 2^K]`."""
-    problem, tempered, state = prepared(model, temperature)
+def swap_matrix(model, beta):
+    """Transition probabilities of one swap move between all configurations, `[2^K, 2^K]`."""
+    problem, tempered, state = prepared(model, beta)
     spins, alive, _ = possible(model)
     matrix = np.eye(len(spins))
     cumulative = np.empty(model.terms)
@@ -109,14 +117,10 @@ def relocation_matrix(model, temperature):
             continue
         matrix[row, row] = 0.0
         for position, term in enumerate(on):
-            relocation_weights(state, problem, tempered, position, cumulative)
+            swap_weights(state, problem, tempered, position, cumulative)
             probability = np.diff(cumulative, prepend=0.0) / cumulative[-1]
             for place in np.flatnonzero(probability):
                 moved = spins[row].copy()
                 moved[term], moved[place] = False, True
                 matrix[row, codes(moved[None])[0]] += probability[place] / on.size
     return matrix
-
-
-def log_likelihood_of(state):
-    return state.number[LOG_LIKELIHOOD]

@@ -1,4 +1,4 @@
-"""Enumeration against brute-force least squares over all configurations."""
+"""Branch and bound against brute-force least squares over all configurations."""
 
 from functools import cached_property
 
@@ -18,14 +18,16 @@ from scipy.special import gammaln
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.pairwise import PairwiseSpins
+from bayespde.core.rows import RowModel
+from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel
+from bayespde.model import SpinModel
 from bayespde.model.regression import regress
 from bayespde.smc import enumerate_exact
-from bayespde.smc.enumeration import enumerate as exact
-from bayespde.smc.enumeration import problem as exact_problem
-from bayespde.smc.enumeration.enumerate import draw_exact, enumerate_branches
-from bayespde.smc.enumeration.triangles import last_three, leave_out, without_square_roots
+from bayespde.smc.enumeration import enumerate as enumerate_module
+from bayespde.smc.enumeration import problem as problem_module
+from bayespde.smc.enumeration.enumerate import enumerate_branches
+from bayespde.smc.enumeration.triangles import exclude_column, last_three_columns, without_square_roots
 
 KINDS = ["plain", "duplicates and a zero column", "target in the span", "fewer rows than terms"]
 
@@ -40,7 +42,7 @@ class UnequalModel(SpinModel):
 
 
 class CoupledModel(SpinModel):
-    """Every spin is coupled with up to four others, this way or that."""
+    """Every spin is coupled with up to four others, by couplings of either sign."""
 
     @cached_property
     def prior(self):
@@ -52,14 +54,14 @@ class CoupledModel(SpinModel):
 
 
 class PairedModel(SpinModel):
-    """A prior that is no sum over pairs of spins: the first three terms like each other."""
+    """A prior that is not a sum over pairs of spins: the first three terms favour each other."""
 
     def log_prior(self, spins):
         return super().log_prior(spins) + 1.5 * spins[:, :3].all(dim=1)
 
 
 class RisingModel(SpinModel):
-    """An evidence that rises with the residuals in places."""
+    """An evidence that rises with the residuals in some intervals."""
 
     def log_evidence_given(self, size, rss, logdet):
         return super().log_evidence_given(size, rss, logdet) + 30 * torch.sin(torch.as_tensor(rss) / 30)
@@ -85,13 +87,16 @@ def model_of(design, target, slab=None, order=None, kind=SpinModel, **settings):
     names = np.array([f"x{i:02d}" for i in range(design.shape[1])])
     order = np.arange(design.shape[1]) if order is None else order
     statistics = SufficientStatistics.from_rows(
-        design[:, order], target, names=names[order], prior_rows=4.0, prior_variance=0.9, log_jacobian=-2.0
+        design[:, order],
+        target,
+        names=names[order],
+        model=RowModel(prior_rows=4.0, prior_variance=0.9, log_jacobian=-2.0),
     )
     return kind(statistics, slab=slab or HyperGSlab(), **settings)
 
 
 def strong_model(terms, *, rows=4000, order=None, **settings):
-    """Data that settle most terms: nearly the whole tree is cut."""
+    """Data that decide most terms: nearly the whole tree is pruned."""
     design, target = random_rows(np.random.default_rng(21), rows, terms, noise=0.5, mixing=0.1)
     return model_of(design, target, order=order, **settings)
 
@@ -100,6 +105,11 @@ def evaluated(model):
     """Unnormalised log posterior of every configuration, by the model itself, `[2^K]`."""
     spins = torch.as_tensor(all_spins(model.terms))
     return (model.log_prior(spins) + model.log_likelihood(spins)).numpy()
+
+
+def draw_exact(target, draws, *, generator):
+    """Independent configurations from the exact posterior."""
+    return enumerate_branches(target, keep=1, per_size=0).draw(draws, generator=generator)
 
 
 def check(exact, log_mass, *, tolerance, keep=2000, per_size=20):
@@ -120,7 +130,7 @@ def check(exact, log_mass, *, tolerance, keep=2000, per_size=20):
     assert len(kept) == len(np.unique(np.concatenate(wanted)))
     found = [kept[:keep], *(kept[sizes[kept] == size] for size in range(spins.shape[1] + 1))]
     for group, chosen in zip(wanted, found, strict=True):
-        # equally probable ones may change places
+        # equally probable ones may be in another order
         np.testing.assert_allclose(log_mass[chosen[: len(group)]], log_mass[group], rtol=0, atol=1e-6)
 
 
@@ -148,16 +158,16 @@ def test_residuals_pivots_and_determinants_equal_least_squares(rng, tolerance):
         triangles[0], layer = without_square_roots(factor), 0
         for column, taken in enumerate(head):
             if not taken:
-                leave_out(triangles, layer, column + 1, column, row)
+                exclude_column(triangles, layer, column + 1, column, row)
                 layer = column + 1
-        last_three(triangles, layer, terms - 3, tolerance, rss, det)
+        last_three_columns(triangles, layer, terms - 3, tolerance, rss, det)
         for choice, tail in enumerate(all_spins(3)):
             columns = factor[:, :terms][:, np.append(head, tail)]
             pivots = pivots_by_least_squares(columns)[head.sum() :]
             assert det[choice] == pytest.approx(np.prod(pivots), rel=1e-9)
             residual = factor[:, -1] - columns @ np.linalg.lstsq(columns, factor[:, -1], rcond=None)[0]
-            refused = np.min(pivots, initial=np.inf) < tolerance
-            assert rss[choice] == pytest.approx(np.inf if refused else residual @ residual, rel=1e-9)
+            impossible = np.min(pivots, initial=np.inf) < tolerance
+            assert rss[choice] == pytest.approx(np.inf if impossible else residual @ residual, rel=1e-9)
 
 
 # Against brute force
@@ -165,7 +175,7 @@ def test_residuals_pivots_and_determinants_equal_least_squares(rng, tolerance):
 
 @pytest.mark.parametrize("slab", [HyperGSlab(), GPriorSlab(1000.0)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_tree_equals_brute_force(kind, slab):
+def test_branch_and_bound_equals_brute_force(kind, slab):
     design, target = problem(kind, np.random.default_rng(2))
     model = model_of(design, target, slab)
     likelihood = [lstsq_log_likelihood(model.statistics, design, target, s, slab) for s in all_spins(10)]
@@ -216,14 +226,14 @@ def test_many_branches_equal_evaluating_every_configuration(kind):
 
 @pytest.mark.parametrize("slab", [HyperGSlab(), IsotropicSlab(3.0)])
 @pytest.mark.parametrize("kind", [SpinModel, UnequalModel, CoupledModel])
-def test_cutting_branches_loses_nothing(kind, slab):
+def test_pruning_loses_no_mass(kind, slab):
     order = np.random.default_rng(7).permutation(17)
     model = strong_model(17, order=order, slab=slab, kind=kind)
     assert np.mean(enumerate_branches(model, keep=1, per_size=0).mass == 0) > 0.4
     check(enumerate_exact(model, keep=300), evaluated(model), tolerance=1e-9, keep=300)
 
 
-def test_refused_configurations_in_many_branches():
+def test_impossible_configurations_in_many_branches():
     design, target = random_rows(np.random.default_rng(8), 80, 16, noise=2.0)
     design[:, 15] = design[:, 0] + design[:, 7]
     design[:, 9] = -design[:, 2]
@@ -281,14 +291,14 @@ def test_collinear_columns_keep_their_digits(gap, bound, rng):
     assert np.linalg.cond(design / np.linalg.norm(design, axis=0)) ** 2 > 0.3 / gap**2
     model = model_of(design, target, GPriorSlab(), pivot_tolerance=1e-15)
     found = enumerate_branches(model)
-    place = codes(found.result().spins)
+    place = codes(found.exact_table().spins)
     assert len(place) == 2**terms
     energy = target.astype(np.longdouble) @ target
-    # the first difference is mostly that of compressing the rows, the second one the tree's own
+    # the first difference is mostly that of compressing the rows, the second one that of the enumeration
     for columns, y, worst in ((design, target, bound), (model.factor[:, :-1], model.factor[:, -1], bound / 10)):
         log_mass = longdouble_log_mass(model, longdouble_residuals(columns, y), energy)
         np.testing.assert_allclose(found.log_mass, log_mass[place], rtol=0, atol=worst)
-        check(found.result(), log_mass, tolerance=worst)
+        check(found.exact_table(), log_mass, tolerance=worst)
 
 
 # Invariance
@@ -322,7 +332,7 @@ def threads():
 
 
 @pytest.mark.parametrize("slab", [HyperGSlab(), IsotropicSlab(3.0)])
-def test_threads_change_no_bit(threads, slab):
+def test_results_are_the_same_to_the_bit_with_any_number_of_threads(threads, slab):
     design, target = random_rows(np.random.default_rng(12), 200, 19, noise=3.0, mixing=0.3)
     model = model_of(design, target, slab, kind=UnequalModel)
     answers = []
@@ -332,11 +342,11 @@ def test_threads_change_no_bit(threads, slab):
         answers.append((enumerate_exact(model), drawn))
     (first, first_drawn), *others = answers
     for other, drawn in others:
-        assert all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+        assert all(np.array_equal(a, b) for a, b in zip(vars(first).values(), vars(other).values(), strict=True))
         assert torch.equal(first_drawn, drawn)
 
 
-def test_what_is_kept_does_not_change_what_is_summed():
+def test_the_number_of_models_kept_does_not_change_the_sums():
     model = strong_model(18)
     first, second = enumerate_exact(model), enumerate_exact(model, keep=1, per_size=0)
     assert first.log_evidence == second.log_evidence
@@ -345,7 +355,7 @@ def test_what_is_kept_does_not_change_what_is_summed():
     assert np.array_equal(first.spins[:1], second.spins)
 
 
-# What the tree cannot do, and what goes wrong
+# Targets without a bound, and errors
 
 
 def test_any_other_target_is_evaluated(rng):
@@ -355,7 +365,7 @@ def test_any_other_target_is_evaluated(rng):
 
 
 @pytest.mark.parametrize("kind", [PairedModel, RisingModel])
-def test_linear_targets_out_of_the_ordinary_are_evaluated(kind):
+def test_linear_targets_without_a_bound_are_evaluated(kind):
     design, target = random_rows(np.random.default_rng(13), 100, 9)
     model = model_of(design, target, kind=kind)
     check(enumerate_exact(model), evaluated(model), tolerance=1e-10)
@@ -364,13 +374,13 @@ def test_linear_targets_out_of_the_ordinary_are_evaluated(kind):
         enumerate_exact(large)
 
 
-def test_a_poor_first_guess_costs_time_only(monkeypatch):
+def test_a_poor_reference_configuration_costs_time_only(monkeypatch):
     model = strong_model(15)
     expected = enumerate_exact(model)
     empty = torch.zeros((1, 15), dtype=torch.bool)
     start = float(model.log_prior(empty) + model.log_likelihood(empty))
     assert expected.log_evidence > start + 1000
-    monkeypatch.setattr(exact_problem, "_climb", lambda target: start)
+    monkeypatch.setattr(problem_module, "_hill_climb", lambda target: start)
     found = enumerate_exact(model)
     assert found.log_evidence == pytest.approx(expected.log_evidence, abs=1e-10)
     np.testing.assert_allclose(found.inclusion_probability, expected.inclusion_probability, rtol=0, atol=1e-12)
@@ -378,16 +388,16 @@ def test_a_poor_first_guess_costs_time_only(monkeypatch):
 
 
 def test_an_interrupt_ends_the_sum(monkeypatch):
-    model, seen = strong_model(18), []
+    model, called = strong_model(18), []
 
-    def interrupted(problem, best, prefix, *rest):
-        seen.append(prefix)
+    def interrupted(problem, top, prefix, *rest):
+        called.append(prefix)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(exact, "sum_branch", interrupted)
+    monkeypatch.setattr(enumerate_module, "sum_branch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         enumerate_exact(model)
-    assert len(seen) <= 16
+    assert len(called) <= 16
 
 
 def test_too_many_terms_and_impossible_targets_are_refused(rng):
@@ -438,7 +448,7 @@ def test_draws_from_many_branches(generator):
     spins = found.draw(30000, generator=generator).numpy()
     check_draws(spins, brute_force(evaluated(model))[2])
     sizes = spins.sum(axis=1) - spins.sum(axis=1).mean()
-    # the draws are independent, also of their neighbours
+    # successive draws are uncorrelated
     assert abs(np.mean(sizes[1:] * sizes[:-1]) / sizes.var()) < 5 / np.sqrt(len(sizes))
 
 

@@ -1,10 +1,13 @@
-"""The compiled kernels: whole transition matrices, simulated paths, threads, room."""
+"""The compiled kernels: whole transition matrices, simulated paths, threads, array sizes."""
+
+import copy
+import pickle
 
 import compiled
 import numpy as np
 import pytest
 import torch
-from oracles import all_spins, codes, hard16, random_rows
+from oracles import all_spins, codes, hard16, random_rows, table_target
 from scipy.linalg import expm
 from statistical import checks
 
@@ -12,36 +15,36 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.random import torch_generator
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
-from bayespde.smc import LocallyBalancedJumps, SMCConfig, SMCState, enumerate_exact, make_kernel, run, run_all
+from bayespde.smc import LocallyBalancedJumps, SMCConfig, SMCState, enumerate_exact, init, make_kernel, run, run_all
 from bayespde.smc.kernels import cached_jumps
-from bayespde.smc.kernels import locally_balanced as barker_module
+from bayespde.smc.kernels import locally_balanced as kernel_module
 
 MODELS = compiled.small_models()
-TEMPERATURES = (0.0, 0.3, 1.0)
+BETAS = (0.0, 0.3, 1.0)
 
 
-def tempered_mass(model, temperature):
-    log_mass = compiled.possible(model)[2](temperature)
+def tempered_mass(model, beta):
+    log_mass = compiled.possible(model)[2](beta)
     return np.exp(log_mass - np.logaddexp.reduce(log_mass))
 
 
-@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("name", MODELS)
-def test_flips_are_in_detailed_balance_and_leave_the_target_invariant(name, temperature):
+def test_flips_are_in_detailed_balance_and_leave_the_target_invariant(name, beta):
     model = MODELS[name]
-    rates, wanted = compiled.rate_matrix(model, temperature), tempered_mass(model, temperature)
+    rates, wanted = compiled.rate_matrix(model, beta), tempered_mass(model, beta)
     flow, bound = wanted[:, None] * rates, compiled.imbalance(name)
     np.testing.assert_allclose(flow, flow.T, rtol=0, atol=bound)
     moved = wanted @ expm(0.7 * (rates - np.diag(rates.sum(axis=1))))
     np.testing.assert_allclose(moved, wanted, rtol=0, atol=bound)
 
 
-@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("name", MODELS)
-def test_log_rates_are_balanced_however_small(name, temperature):
-    """`log rate - log reverse rate` is the log odds, also where one of the masses is below the smallest number."""
+def test_log_rates_are_balanced_however_small(name, beta):
+    """`log rate - log reverse rate` is the log odds, even where one of the masses underflows."""
     model = MODELS[name]
-    rates, log_mass = compiled.rate_matrix(model, temperature), compiled.possible(model)[2](temperature)
+    rates, log_mass = compiled.rate_matrix(model, beta), compiled.possible(model)[2](beta)
     i, j = np.nonzero((rates > 1e-290) & (rates.T > 1e-290))
     np.testing.assert_allclose(
         np.log(rates[i, j] / rates[j, i]), log_mass[j] - log_mass[i], rtol=1e-12, atol=compiled.rounding(name)
@@ -50,46 +53,44 @@ def test_log_rates_are_balanced_however_small(name, temperature):
     assert np.all(log_mass[j] - log_mass[i] < -600)
 
 
-def test_the_loud_model_has_log_odds_of_ten_thousand():
+def test_the_strong_model_has_log_odds_of_ten_thousand():
     log_mass = compiled.possible(MODELS["log odds of 1e4"])[2](1.0)
     assert np.ptp(log_mass) > 1e4
 
 
-@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("beta", BETAS)
 @pytest.mark.parametrize("name", MODELS)
-def test_relocations_leave_the_target_invariant(name, temperature):
+def test_swaps_leave_the_target_invariant(name, beta):
     model = MODELS[name]
-    matrix, wanted = compiled.relocation_matrix(model, temperature), tempered_mass(model, temperature)
+    matrix, wanted = compiled.swap_matrix(model, beta), tempered_mass(model, beta)
     np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=0, atol=1e-12)
     flow, bound = wanted[:, None] * matrix, compiled.imbalance(name)
     np.testing.assert_allclose(flow, flow.T, rtol=0, atol=bound)
     np.testing.assert_allclose(wanted @ matrix, wanted, rtol=0, atol=bound)
 
 
-def one_start(model, row, particles, temperature):
+def one_start(model, row, particles, beta):
     spins = np.empty((particles, model.terms), dtype=bool)
     spins[:, model.order] = all_spins(model.terms)[row]
     spins = torch.as_tensor(spins)
-    return SMCState(
-        spins, model.log_prior(spins), model.log_likelihood(spins), temperature, 0.0, torch.arange(particles)
-    )
+    return SMCState(spins, model.log_prior(spins), model.log_likelihood(spins), beta, 0.0, torch.arange(particles))
 
 
-@pytest.mark.parametrize("remembered", [True, False])
+@pytest.mark.parametrize("cached", [True, False])
 @pytest.mark.parametrize(
     ("name", "row", "swaps"), [("plain", 9, 0), ("nearly collinear", 18, 1), ("ridge", 3, 2), ("coupled", 9, 1)]
 )
-def test_simulated_paths_follow_the_matrices(name, row, swaps, remembered, seed, monkeypatch):
-    """From one configuration the shares after time 0.8 and some relocations are those of the matrix exponential."""
-    if not remembered:
+def test_simulated_paths_follow_the_matrices(name, row, swaps, cached, seed, monkeypatch):
+    """From one configuration the shares after time 0.8 and some swaps are those of the matrix exponential."""
+    if not cached:
         monkeypatch.setattr(cached_jumps, "MOST_TERMS", 0)
-    model, particles, temperature, time = MODELS[name], 100000, 0.5, 0.8
-    rates = compiled.rate_matrix(model, temperature)
+    model, particles, beta, time = MODELS[name], 100000, 0.5, 0.8
+    rates = compiled.rate_matrix(model, beta)
     rates -= np.diag(rates.sum(axis=1))
     after = expm(time * rates)[row]
-    wanted = after @ np.linalg.matrix_power(compiled.relocation_matrix(model, temperature), swaps)
-    kernel, start = LocallyBalancedJumps(model, swaps=swaps), one_start(model, row, particles, temperature)
-    moved, moves = kernel(start, sweeps=time, generator=torch_generator(seed))
+    wanted = after @ np.linalg.matrix_power(compiled.swap_matrix(model, beta), swaps)
+    kernel, start = LocallyBalancedJumps(model, swaps=swaps), one_start(model, row, particles, beta)
+    moved, moves = kernel(start, model, sweeps=time, generator=torch_generator(seed))
     shares = np.bincount(codes(moved.spins.numpy()[:, model.order]), minlength=len(wanted)) / particles
     assert np.all(np.abs(shares - wanted) < 5 * np.sqrt(wanted * (1 - wanted) / particles) + 1e-9)
     assert torch.allclose(moved.log_likelihood, model.log_likelihood(moved.spins), rtol=0, atol=1e-8)
@@ -121,8 +122,8 @@ def test_the_number_of_threads_changes_nothing(terms):
     assert all(np.array_equal(one.stages[k], two.stages[k]) for k in one.stages)
 
 
-def test_forgetting_changes_nothing(monkeypatch):
-    """A memory with room for few configurations starts anew again and again, with the same results."""
+def test_the_size_of_the_cache_changes_nothing(monkeypatch):
+    """A cache of few configurations is emptied again and again, with the same results."""
     design, rows = random_rows(np.random.default_rng(1), 100, 12, noise=2.0, mixing=0.2)
     model = SpinModel(SufficientStatistics.from_rows(design, rows))
     config = SMCConfig(particles=300, runs=1, final_passes=2)
@@ -133,7 +134,7 @@ def test_forgetting_changes_nothing(monkeypatch):
     assert wide.state.log_evidence == narrow.state.log_evidence
 
 
-def test_running_out_of_room_changes_nothing(monkeypatch):
+def test_arrays_that_are_too_small_change_nothing(monkeypatch):
     monkeypatch.setattr(cached_jumps, "MOST_TERMS", 0)
     design, rows = random_rows(np.random.default_rng(2), 200, 12, noise=0.5, truth=3)
     rows += design @ np.linspace(0.5, 1.0, 12)
@@ -141,7 +142,7 @@ def test_running_out_of_room_changes_nothing(monkeypatch):
     config = SMCConfig(particles=200, runs=1, final_passes=2)
     wide = run(model, config=config, generator=torch_generator(3))
     assert wide.state.spins.sum(dim=1).max() > 8
-    monkeypatch.setattr(barker_module, "FIRST_CAP", 3)
+    monkeypatch.setattr(kernel_module, "FIRST_CAP", 3)
     narrow = run(model, config=config, generator=torch_generator(3))
     assert torch.equal(wide.state.spins, narrow.state.spins)
     assert wide.state.log_evidence == pytest.approx(narrow.state.log_evidence, abs=1e-8)
@@ -150,22 +151,30 @@ def test_running_out_of_room_changes_nothing(monkeypatch):
 def test_sweeps_aim_at_the_wanted_flips():
     model = MODELS["plain"]
     generator = torch_generator(0)
-    state, _ = LocallyBalancedJumps(model)(one_start(model, 0, 4000, 0.5), sweeps=5.0, generator=generator)
+    state, _ = LocallyBalancedJumps(model)(one_start(model, 0, 4000, 0.5), model, sweeps=5.0, generator=generator)
     kernel, size = LocallyBalancedJumps(model), float(state.spins.sum(dim=1).double().mean())
-    length = kernel.sweeps_for(state, flips=2.0)
-    _, moves = kernel(state, sweeps=length, generator=generator)
+    length = kernel.sweeps_for(state, model, flips=2.0)
+    _, moves = kernel(state, model, sweeps=length, generator=generator)
     assert moves.flip_rate * length * model.terms == pytest.approx(2.0 + size / 2, rel=0.25)
 
 
 def test_the_kernel_follows_the_target_and_the_settings():
-    from oracles import table_target
-
     table = table_target(np.random.default_rng(0), 4)
     assert type(make_kernel(table, SMCConfig())).__name__ == "GibbsFlips"
     assert type(make_kernel(MODELS["plain"], SMCConfig())).__name__ == "LocallyBalancedJumps"
     assert type(make_kernel(MODELS["plain"], SMCConfig(kernel="gibbs"))).__name__ == "GibbsFlips"
     with pytest.raises(ConfigError, match="linear models only"):
         make_kernel(table, SMCConfig(kernel="barker"))
+
+
+def test_a_kernel_with_threads_can_be_copied(generator):
+    design, target = random_rows(np.random.default_rng(1), 100, 24, noise=2.0, mixing=0.2)
+    model = SpinModel(SufficientStatistics.from_rows(design, target))
+    moves = LocallyBalancedJumps(model, threads=2)
+    state = init(model, particles=200, generator=generator)
+    answers = [m(state, m.target, sweeps=1.0, generator=torch_generator(1))[0] for m in (moves, copy.deepcopy(moves))]
+    assert torch.equal(answers[0].spins, answers[1].spins)
+    assert pickle.loads(pickle.dumps(moves)).threads == 2
 
 
 @pytest.mark.parametrize("kernel", ["barker", "gibbs"])
@@ -181,13 +190,13 @@ def test_both_kernels_find_what_enumeration_finds(kernel, seed):
 
 @pytest.mark.slow
 def test_hard_two_mode_target_in_twenty_seeds(seed):
-    """Two terms are exchanged for two others: every run puts the right weight on both modes."""
+    """Two modes differ by two terms for two others: every run gives both modes the right weight."""
     statistics, slab = hard16(np.random.default_rng(12), rows=30000)
     model = SpinModel(statistics, slab=slab)
     exact = enumerate_exact(model)
     runs = run_all(model, config=SMCConfig(particles=16384, runs=20), seed=seed)
     wrong = np.abs(runs.estimates["rao_blackwell"] - exact.inclusion_probability).max(axis=1)
     shares = [np.unique(o, return_counts=True)[1] / 16384 for o in runs.eve_index]
-    worth = np.array([1 / np.sum(s**2) for s in shares])
-    assert np.all(wrong < 5 * np.sqrt(0.25 / worth))
+    draws = np.array([1 / np.sum(s**2) for s in shares])
+    assert np.all(wrong < 5 * np.sqrt(0.25 / draws))
     assert np.all(np.abs(runs.estimates["renormalised"] - exact.inclusion_probability) < 1e-3)

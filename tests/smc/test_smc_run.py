@@ -1,4 +1,4 @@
-"""The loop: reproducible, restartable from its parts, legal at the corners."""
+"""The loop over stages: reproducible, the same from its parts, correct in extreme cases."""
 
 import inspect
 
@@ -15,7 +15,7 @@ from bayespde.model import SpinModel
 from bayespde.smc import SMCConfig, run, run_all
 
 
-def test_same_seed_same_result_in_any_number_of_threads():
+def test_same_seed_same_result_with_any_number_of_threads():
     design, rows = random_rows(np.random.default_rng(1), 100, 7)
     model = SpinModel(SufficientStatistics.from_rows(design, rows))
     config = SMCConfig(particles=200, runs=4, final_passes=2)
@@ -40,13 +40,13 @@ def test_shapes_history_and_consistency(seed):
     for name in ("frequency", "rao_blackwell", "renormalised"):
         assert runs.estimates[name].shape == (3, 6)
         assert np.all((runs.estimates[name] >= 0) & (runs.estimates[name] <= 1))
-    temperature = runs.stages["temperature"]
-    last = np.isfinite(temperature).sum(axis=1)
+    beta = runs.stages["inverse_temperature"]
+    last = np.isfinite(beta).sum(axis=1)
     for r in range(3):
-        assert temperature[r, last[r] - 1] == 1
-        assert np.all(np.diff(temperature[r, : last[r]]) > 0)
-        assert np.isnan(temperature[r, last[r] :]).all()
-    increments = np.nansum(runs.stages["log_evidence_increment"], axis=1)
+        assert beta[r, last[r] - 1] == 1
+        assert np.all(np.diff(beta[r, : last[r]]) > 0)
+        assert np.isnan(beta[r, last[r] :]).all()
+    increments = np.nansum(runs.stages["log_marginal_likelihood_increment"], axis=1)
     np.testing.assert_allclose(increments, runs.log_evidence, rtol=0, atol=1e-12)
     assert np.all(np.diff(runs.eve_index, axis=1) >= 0)
     assert [len(np.unique(o)) for o in runs.eve_index] == [
@@ -63,15 +63,15 @@ def test_renormalised_estimate_is_exact_once_everything_was_visited(seed):
     np.testing.assert_allclose(runs.captured_mass, captured, rtol=1e-12)
 
 
-def test_on_step_sees_every_stage(generator):
-    target, seen = table_target(np.random.default_rng(4), 5), []
+def test_on_step_is_called_after_every_stage(generator):
+    target, stages = table_target(np.random.default_rng(4), 5), []
     result = run(
         target,
         config=SMCConfig(particles=100),
         generator=generator,
-        on_step=lambda s, i: seen.append((s.temperature, i.temperature)),
+        on_step=lambda s, i: stages.append((s.inverse_temperature, i.inverse_temperature)),
     )
-    assert [a for a, _ in seen] == [b for _, b in seen] == result.stages["temperature"].tolist()
+    assert [a for a, _ in stages] == [b for _, b in stages] == result.stages["inverse_temperature"].tolist()
 
 
 def test_one_term_and_flat_likelihood(seed):
@@ -80,7 +80,7 @@ def test_one_term_and_flat_likelihood(seed):
     np.testing.assert_allclose(runs.estimates["rao_blackwell"], 1 / (1 + np.exp(-1.0)), rtol=1e-12)
     flat = run_all(TableTarget(np.zeros(2), np.full(4, -7.0)), config=SMCConfig(runs=1, pilot_fraction=0), seed=seed)
     assert flat.log_evidence[0] == pytest.approx(-7.0, abs=1e-12)
-    assert flat.stages["temperature"].tolist() == [[1.0]]
+    assert flat.stages["inverse_temperature"].tolist() == [[1.0]]
 
 
 def test_mostly_impossible_configurations(seed):
@@ -97,7 +97,7 @@ def test_mostly_impossible_configurations(seed):
 
 
 def test_one_signature_for_every_step():
-    assert list(inspect.signature(smc.step).parameters) == ["state", "target", "generator", "config", "kernel"]
+    assert list(inspect.signature(smc.step).parameters) == ["state", "target", "kernel", "generator", "config"]
     assert list(inspect.signature(smc.init).parameters) == ["target", "particles", "generator"]
     for name, parameter in list(inspect.signature(smc.step).parameters.items())[2:]:
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, name
@@ -105,10 +105,10 @@ def test_one_signature_for_every_step():
 
 def test_the_loop_can_be_written_by_hand():
     target, config = table_target(np.random.default_rng(5), 4), SMCConfig(particles=50, pilot_fraction=0)
-    generator = torch_generator(3)
+    generator, kernel = torch_generator(3), smc.make_kernel(target, config)
     state = smc.init(target, particles=50, generator=generator)
-    while state.temperature < 1:
-        state, info = smc.step(state, target, generator=generator, config=config)
+    while state.inverse_temperature < 1:
+        state, info = smc.step(state, target, kernel=kernel, generator=generator, config=config)
     assert info.rao_blackwell.shape == (4,)
     assert torch.equal(state.log_likelihood, target.log_likelihood(state.spins))
     whole = run(target, config=config, generator=torch_generator(3))

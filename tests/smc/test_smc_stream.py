@@ -1,12 +1,23 @@
-"""The compiled random numbers, against the published mixer in plain integers."""
+"""The compiled random numbers, against the published mixer in Python integers."""
 
 import numpy as np
 import pytest
+from numba import njit
 
-from bayespde.smc.kernels.stream import uniforms
+from bayespde.smc.kernels.stream import advance, uniform
 
 MASK = 2**64 - 1
 FIRST_OUTPUTS_OF_1234567 = (6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431)
+
+
+@njit
+def uniforms(key, count):
+    """The first numbers of the stream that starts at a key."""
+    numbers, state = np.empty(count), np.uint64(key)
+    for i in range(count):
+        state = advance(state)
+        numbers[i] = uniform(state)
+    return numbers
 
 
 def split_mix(key, count):

@@ -1,4 +1,4 @@
-"""Tempered Gibbs sampling: balance of its rates, its estimates against enumeration and against the other engine."""
+"""Tempered Gibbs sampling: balance of its rates, its estimates against enumeration and sequential Monte Carlo."""
 
 import compiled
 import numpy as np
@@ -64,7 +64,7 @@ def test_chains_agree_with_enumeration(name, seed):
     assert np.all(runs.likelihood_error < 1e-6)
 
 
-def test_same_seed_same_chains_whatever_the_workers():
+def test_same_seed_same_chains_with_any_number_of_workers():
     design, target = random_rows(np.random.default_rng(1), 100, 70, noise=2.0, mixing=0.1)
     model = SpinModel(SufficientStatistics.from_rows(design, target))
     config = TemperedGibbsConfig(steps=2500, runs=3, particles=100)
@@ -76,7 +76,7 @@ def test_same_seed_same_chains_whatever_the_workers():
     assert not np.array_equal(one.spins[0], one.spins[1])
 
 
-def test_running_out_of_room_walks_the_same_way(monkeypatch):
+def test_arrays_that_are_too_small_change_nothing(monkeypatch):
     design, target = random_rows(np.random.default_rng(2), 200, 12, noise=0.5)
     model = SpinModel(SufficientStatistics.from_rows(design, target + design.sum(axis=1)), expected_terms=2)
     config = TemperedGibbsConfig(steps=1500, runs=2, particles=50)
@@ -87,14 +87,14 @@ def test_running_out_of_room_walks_the_same_way(monkeypatch):
     np.testing.assert_allclose(narrow.estimates["rao_blackwell"], wide.estimates["rao_blackwell"], rtol=0, atol=1e-8)
 
 
-def test_a_stuck_chain_is_seen(seed):
-    """Between two far modes chains disagree: what is too hard for this engine shows."""
+def test_chains_stuck_in_different_modes_disagree(seed):
+    """With two separated modes, which are too hard for this engine, the chains disagree."""
     statistics, slab = hard16(np.random.default_rng(12), rows=30000)
     runs = run_chains(SpinModel(statistics, slab=slab), config=TemperedGibbsConfig(steps=2000, runs=8), seed=seed)
     assert np.ptp(runs.estimates["rao_blackwell"], axis=0).max() > 0.05
 
 
-def test_many_expected_terms_and_none_that_is_possible(seed):
+def test_many_expected_terms_and_no_possible_one(seed):
     design, target = random_rows(np.random.default_rng(3), 400, 150, mixing=0.02)
     model = SpinModel(SufficientStatistics.from_rows(design, target), expected_terms=90)
     runs = run_chains(model, config=TemperedGibbsConfig(steps=50, runs=2, particles=20), seed=seed)
@@ -106,8 +106,8 @@ def test_many_expected_terms_and_none_that_is_possible(seed):
 
 
 @pytest.mark.slow
-def test_two_engines_started_apart_agree_on_fifty_terms(seed):
-    """Independent truth where enumeration is out of reach: from the prior by SMC, from the empty set by chains."""
+def test_two_engines_agree_on_fifty_terms(seed):
+    """An independent check for too many terms to enumerate: SMC from the prior, chains from the empty set."""
     design, target = random_rows(np.random.default_rng(6), 150, 50, noise=3.0, mixing=0.15, truth=3)
     model = SpinModel(SufficientStatistics.from_rows(design, target), expected_terms=5)
     chains = run_chains(model, config=TemperedGibbsConfig(steps=40000, runs=8), seed=seed)
@@ -119,7 +119,7 @@ def test_two_engines_started_apart_agree_on_fifty_terms(seed):
 
 
 def test_settings_and_targets_are_checked():
-    for wrong in ({"jumps": 0}, {"runs": True}, {"burn_in": -1}, {"exploration": 0.0}, {"particles": 0}):
+    for wrong in ({"steps": 0}, {"runs": True}, {"burn_in": -1}, {"exploration": 0.0}, {"particles": 0}):
         with pytest.raises(ConfigError, match="fix:"):
             TemperedGibbsConfig(**wrong)
     with pytest.raises(ConfigError, match="all single-flip odds"):

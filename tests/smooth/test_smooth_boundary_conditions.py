@@ -1,4 +1,4 @@
-"""What the edges of a field look like: fields whose boundary is known."""
+"""Boundary conditions inferred from fields that satisfy known ones."""
 
 import numpy as np
 import pytest
@@ -20,11 +20,11 @@ WALLS = (np.arange(64) + 0.5) / 64
         (np.ones((20, 64)), ("periodic", "neumann", "dirichlet")),
     ],
 )
-def test_boundaries_are_told_by_their_edges(values, wanted):
+def test_boundary_conditions_are_inferred(values, wanted):
     assert infer_boundary_conditions(values, values[None]) == wanted
 
 
-def test_all_axes_must_look_alike():
+def test_a_condition_must_hold_along_all_axes():
     wave, ramp = np.sin(2 * np.pi * X), np.exp(X)
     both = np.exp(-T)[..., None] * np.multiply.outer(wave, wave)
     one = np.exp(-T)[..., None] * np.multiply.outer(wave, ramp)
@@ -32,7 +32,7 @@ def test_all_axes_must_look_alike():
     assert infer_boundary_conditions(one, one[None]) == ()
 
 
-def test_what_the_field_does_not_know_is_not_held_against_it(rng):
+def test_violations_within_the_posterior_scatter_are_allowed(rng):
     values = np.sin(2 * np.pi * (X - T)) + 0.1 * X
     surer, unsure = (values + s * rng.standard_normal((4, *values.shape)) for s in (1e-3, 0.05))
     assert infer_boundary_conditions(values, surer) == ()

@@ -1,4 +1,4 @@
-"""Blocks left out: the score against refitting without them, and noise that hangs together in space and time."""
+"""Blocks left out: the score against refitting without them, and noise that is correlated in space and time."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError, FieldError
+from bayespde.smooth.files import from_dataset, to_dataset
 from bayespde.smooth.network.hold_out import held_out_blocks
 from bayespde.smooth.spline import fit as spline
 from bayespde.smooth.spline.basis import AxisBasis, SplineConfig, apply_per_axis
@@ -56,7 +57,7 @@ def test_the_score_of_blocks_is_that_of_fits_without_them(rng, half, weights, mo
 
 @pytest.mark.parametrize("weights", WEIGHTS[1:])
 def test_the_score_of_frames_is_that_of_fits_without_one_in_the_mean(rng, weights):
-    """It puts the mean leverage of a mode for that of a frame: nearly the same where all frames are alike."""
+    """It uses the mean leverage of a mode for that of a frame: nearly the same where all frames are alike."""
     bases, values, data, penalties = small(rng, (40, 9))
     rest = float(np.sum(values**2) - np.sum(data**2))
     errors = []
@@ -68,7 +69,7 @@ def test_the_score_of_frames_is_that_of_fits_without_one_in_the_mean(rng, weight
     assert frame_score(values, bases, data, rest)(shrinkage(weights, penalties)) == pytest.approx(wanted, abs=0.25)
 
 
-def test_weights_are_where_no_other_scores_less(rng):
+def test_the_chosen_weights_have_the_smallest_score(rng):
     _, values, data, penalties = small(rng)
     rest = float(np.sum(values**2) - np.sum(data**2))
     score = pixel_score(data**2, rest, share=1.0, observed=values.size)
@@ -88,16 +89,16 @@ def truth(shape=(80, 100)):
     return np.tanh((x - 0.3 - 0.4 * t) / 0.06) + 0.3 * np.sin(4 * np.pi * (x + t))
 
 
-def hanging(rng, shape, width):
+def correlated(rng, shape, width):
     noise = gaussian_filter(rng.standard_normal(shape), width, mode="wrap")
     return noise / noise.std()
 
 
 @pytest.mark.parametrize("width", [(0.5, 0.5), (1.0, 1.0), (3.0, 0.0)])
-def test_noise_that_hangs_together_is_not_followed(rng, width):
-    """By pixels the spline follows it; by blocks its error is less than six tenths of that, whatever the noise."""
+def test_correlated_noise_is_not_followed(rng, width):
+    """By pixels the spline follows it; by blocks its error is less than 60 % of that, for each kind of noise."""
     clean = truth()
-    noisy = moving(clean + 0.1 * hanging(rng, clean.shape, width))
+    noisy = moving(clean + 0.1 * correlated(rng, clean.shape, width))
     errors = {}
     for unit in ("pixels", "auto"):
         fit = fit_spline(noisy, config=SplineConfig(hold_out=unit))
@@ -106,21 +107,21 @@ def test_noise_that_hangs_together_is_not_followed(rng, width):
     assert fit.block[0] >= 2
 
 
-def test_the_block_grows_along_the_axis_on_which_noise_is_long(rng):
+def test_the_block_grows_along_the_axis_with_the_longer_correlation(rng):
     clean = truth()
-    fit = fit_spline(moving(clean + 0.1 * hanging(rng, clean.shape, (3.0, 0.0))))
+    fit = fit_spline(moving(clean + 0.1 * correlated(rng, clean.shape, (3.0, 0.0))))
     assert fit.block[0] > fit.block[1] == 2
 
 
-def test_independent_noise_is_left_out_by_pixels(rng):
+def test_pixels_are_left_out_where_noise_is_independent(rng):
     for size in (0.01, 0.1, 0.5):
         clean = truth()
         assert fit_spline(moving(clean + size * rng.standard_normal(clean.shape))).hold_out == "pixels"
 
 
-def test_missing_pixels_are_no_centres(rng):
+def test_missing_pixels_are_not_centres(rng):
     clean = truth()
-    values = clean + 0.1 * hanging(rng, clean.shape, 1.0)
+    values = clean + 0.1 * correlated(rng, clean.shape, 1.0)
     values[20:30, 40:60] = np.nan
     values[rng.random(values.shape) < 0.05] = np.nan
     fit = fit_spline(moving(values))
@@ -129,14 +130,14 @@ def test_missing_pixels_are_no_centres(rng):
     assert np.sqrt(np.mean((fit.evaluate((0, 0)) - clean)[seen] ** 2)) < 0.06
 
 
-def test_reach_is_the_last_lag_that_is_felt(rng):
+def test_the_correlation_range_is_the_last_noticeable_lag(rng):
     noise = gaussian_filter(rng.standard_normal((200, 300)), (2.0, 0.0), mode="wrap")
     # Smoothed by a Gaussian of 2 the correlation at a lag of k is exp(-k^2 / 16): above .2 up to 5.
     assert correlation_range(noise) == (5, 0)
     assert correlation_range(np.zeros((20, 20))) == (0, 0)
 
 
-def test_blocks_grow_until_they_cannot():
+def test_blocks_grow_to_the_largest_size():
     assert first_block((80, 100)) == (2, 2)
     assert first_block((80, 6)) == (2, 1)
     assert widened((2, 2), (2, 1), (80, 100)) == (2, 2)
@@ -145,7 +146,7 @@ def test_blocks_grow_until_they_cannot():
     assert widened((2, 2), (10, 0), (10, 100)) == (2, 2)
 
 
-def test_pixels_that_are_scored_are_far_from_those_that_are_seen():
+def test_scored_pixels_are_far_from_trained_ones():
     shape, half = (30, 40), (2, 1)
     axes = [np.linspace(-1, 1, n) for n in shape]
     coordinates = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -165,23 +166,23 @@ def test_pixels_that_are_scored_are_far_from_those_that_are_seen():
         held_out_blocks(coordinates, (2.0, 2.0), share=0.2, seed=1)
 
 
-@pytest.mark.parametrize(("kind", "unit"), [("white", "pixels"), ("frames", "frames"), ("hanging", "blocks")])
-def test_what_was_held_out_is_read_back_and_not_looked_for_again(rng, monkeypatch, kind, unit):
+@pytest.mark.parametrize(("kind", "unit"), [("white", "pixels"), ("frames", "frames"), ("correlated", "blocks")])
+def test_the_unit_held_out_is_read_back_without_a_search(rng, monkeypatch, kind, unit):
     clean = truth()
     noise = {
         "white": rng.standard_normal(clean.shape),
         "frames": rng.standard_normal((80, 1)) + 0.1 * rng.standard_normal(clean.shape),
-        "hanging": hanging(rng, clean.shape, 1.0),
+        "correlated": correlated(rng, clean.shape, 1.0),
     }[kind]
-    given = bp.fit_field(moving(clean + 0.1 * noise), method="spline")
+    given = bp.fit_field(moving(clean + 0.1 * noise), smoother="spline")
     assert given.spline.hold_out == unit
 
-    def looked(*arguments):
-        raise AssertionError("it looked again")
+    def searched(*arguments):
+        raise AssertionError("the search was repeated")
 
-    for search in ("_hangs_together", "_has_correlated_frames", "_with_blocks"):
-        monkeypatch.setattr(spline, search, looked)
-    back = bp.SmoothField.from_dataset(given.to_dataset())
+    for search in ("_has_correlated_noise", "_has_correlated_frames", "_with_blocks"):
+        monkeypatch.setattr(spline, search, searched)
+    back = from_dataset(to_dataset(given))
     assert np.array_equal(back.evaluate((0, 2)), given.evaluate((0, 2)))
     assert (back.spline.hold_out, back.spline.block) == (given.spline.hold_out, given.spline.block)
     assert back.spline_config == given.spline_config
@@ -194,14 +195,14 @@ def test_blocks_that_do_not_fit_are_refused(rng, block):
         fit_spline(field, config=SplineConfig(hold_out="blocks", block=block))
 
 
-def test_networks_are_compared_on_blocks_that_they_have_not_seen(rng):
+def test_networks_are_compared_on_held_out_blocks(rng):
     clean = truth((40, 50))
-    noisy = moving(clean + 0.1 * hanging(rng, clean.shape, 1.0))
-    options = bp.SmoothingConfig(steps=5, weight=0.0)
+    noisy = moving(clean + 0.1 * correlated(rng, clean.shape, 1.0))
+    options = bp.SmoothingConfig(smoother="auto", steps=5, weight=0.0)
     smooth = bp.fit_field(noisy, options=options, seed=1)
-    assert smooth.choice["hold_out"] == smooth.spline.hold_out == "blocks"
+    assert smooth.choice.hold_out == smooth.spline.hold_out == "blocks"
     assert "held out: blocks" in smooth.summary()
-    # Its error on blocks is that of the noise and its own, not the small one of a spline that follows noise.
-    assert 0.08 < smooth.choice["held_out_rmse"]["spline"] < 0.3
-    by_hand = bp.fit_field(noisy, options=replace(options, hold_out="blocks"), method="spline")
+    # Its error on blocks includes the noise; that of a spline that follows noise would be smaller.
+    assert 0.08 < smooth.choice.held_out_rmse["spline"] < 0.3
+    by_hand = bp.fit_field(noisy, options=replace(options, hold_out="blocks"), smoother="spline")
     assert by_hand.spline.block == smooth.spline.block

@@ -1,17 +1,17 @@
-"""The mean of networks and its scatter, against the smoothers of linear regression written out."""
+"""The mean of networks and its error, against the smoother matrices of linear regression."""
 
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from training import trained
 
-from bayespde.noise.families import PixelNoise
+from bayespde.noise.pixel_noise import PixelNoise
 from bayespde.smooth.network.config import NetworkConfig
 from bayespde.smooth.network.ensemble import NetworkEnsemble, ensemble_posterior
+from bayespde.smooth.network.evaluate_numba import parameter_gradients
 from bayespde.smooth.network.laplace import LaplaceConfig
-from bayespde.smooth.network.objective_numba import parameter_gradients
-from bayespde.smooth.network.train import train
 
 INDICES = [(0, 0), (1, 0), (0, 2)]
 SHAPES = (
@@ -26,9 +26,7 @@ def fitted():
     coordinates = rng.uniform(-1, 1, (300, 2))
     values = np.tanh(2 * (coordinates[:, 1] - 0.5 * coordinates[:, 0])) + 0.1 * rng.standard_normal(300)
     mask = rng.random(300) < 0.1
-    fits = [
-        train(coordinates, values, config=c, noise=PixelNoise(0.1), held_out=mask, seed=k) for k, c in enumerate(SHAPES)
-    ]
+    fits = [trained(coordinates, values, config=c, mask=mask, seed=k) for k, c in enumerate(SHAPES)]
     return NetworkEnsemble(tuple(fits)), coordinates, values
 
 
@@ -40,7 +38,7 @@ def smoother(part, coordinates, points):
     return parameter_gradients(network, points, INDICES) @ np.linalg.solve(ridge, design.T)
 
 
-def test_the_mean_counts_every_network_the_same(fitted):
+def test_the_mean_gives_every_network_the_same_weight(fitted):
     ensemble, coordinates, values = fitted
     each = ensemble.each(coordinates, INDICES)
     assert ensemble.members == len(each) == 3
@@ -53,7 +51,7 @@ def test_the_mean_counts_every_network_the_same(fitted):
 def test_noise_is_shared_by_the_networks_and_averaged_by_their_smoothers(fitted):
     ensemble, coordinates, _ = fitted
     posterior = ensemble_posterior(ensemble, coordinates)
-    points = np.random.default_rng(1).uniform(-1, 1, (300, 2))  # more than one part
+    points = np.random.default_rng(1).uniform(-1, 1, (300, 2))  # more than one chunk
     first, second = (p.noise_scale * smoother(p, coordinates, points) for p in posterior.parts)
     wanted = np.linalg.norm((first + 2 * second) / 3, axis=-1)
     found = posterior.standard_deviation(points, INDICES)
@@ -64,7 +62,7 @@ def test_noise_is_shared_by_the_networks_and_averaged_by_their_smoothers(fitted)
 
 
 def test_pixels_may_have_variances_of_their_own(fitted):
-    """S V S', with V in the middle of the ridge regressions that know nothing of it."""
+    """S V S', with S from ridge regressions that are not weighted by V."""
     ensemble, coordinates, _ = fitted
     deviation = np.random.default_rng(4).uniform(0.2, 2.0, len(coordinates))
     posterior = ensemble_posterior(ensemble.with_noise(PixelNoise(0.1, deviation=deviation)), coordinates)
@@ -77,8 +75,8 @@ def test_pixels_may_have_variances_of_their_own(fitted):
     assert np.abs(draws.var(axis=0, ddof=1) / wanted**2 - 1).max() < 6 * math.sqrt(2 / 400)
 
 
-def test_a_part_of_the_pixels_stands_for_all(fitted):
-    """The scatter from half of the pixels is that from all of them, to the error of such a sample."""
+def test_a_sample_of_the_pixels_represents_all(fitted):
+    """The error from half of the pixels is that from all of them, to the error of such a sample."""
     ensemble, coordinates, _ = fitted
     points = np.random.default_rng(2).uniform(-1, 1, (40, 2))
     whole = ensemble_posterior(ensemble, coordinates)
@@ -102,7 +100,7 @@ def test_draws_have_the_mean_and_the_deviations(fitted, seed):
     np.testing.assert_array_equal(posterior.draws(points, INDICES, count=count, seed=seed), draws)
 
 
-def test_some_shapes_may_have_lost_members(fitted):
+def test_architectures_may_have_lost_members(fitted):
     ensemble, coordinates, _ = fitted
     fewer = NetworkEnsemble((ensemble.fits[0], ensemble.fits[1].subset(np.array([1]))))
     assert fewer.members == 2

@@ -1,4 +1,4 @@
-"""Draws of a smooth field on its grid, against those at scattered points and the posterior they come from."""
+"""Draws of a smooth field on its grid, compared with those at scattered points and with the posterior."""
 
 import math
 
@@ -24,10 +24,10 @@ def field():
 
 @pytest.fixture(scope="module", params=["spline", "network"])
 def smooth(request, field):
-    return bp.fit_field(field, options=bp.SmoothingConfig(networks=(TINY,), steps=100), method=request.param, seed=1)
+    return bp.fit_field(field, options=bp.SmoothingConfig(networks=(TINY,), steps=100), smoother=request.param, seed=1)
 
 
-def test_draws_scatter_as_the_posterior_says(smooth, seed):
+def test_draws_have_the_mean_and_the_deviations_of_the_posterior(smooth, seed):
     count, index = 60, (np.array([3, 15, 27]), np.array([5, 20, 41]))
     drawn = np.array([smooth.draw(seed * count + k).evaluate_all(ORDERS)[:, *index] for k in range(count)])
     points = np.column_stack([T[index[0]], X[index[1]]])
@@ -54,10 +54,11 @@ def test_a_draw_is_one_field(smooth):
 
 def test_a_draw_of_networks_is_that_of_the_linear_model(field):
     """The slope along a change of the weights against gradients in all of them."""
-    smooth = bp.fit_field(field, options=bp.SmoothingConfig(networks=(TINY,), steps=100), method="network", seed=1)
+    smooth = bp.fit_field(field, options=bp.SmoothingConfig(networks=(TINY,), steps=100), smoother="network", seed=1)
     index = np.arange(31).repeat(2), np.arange(62) % 45
     unit = np.column_stack([2 * T[index[0]] / 2 - 1, X[index[1]] / 2])
-    wanted = smooth.network_posterior.draws(unit, ORDERS, count=1, seed=7)[0] - smooth.network.evaluate(unit, ORDERS)
+    mean = smooth.network.ensemble.evaluate(unit, ORDERS)
+    wanted = smooth.network_posterior.draws(unit, ORDERS, count=1, seed=7)[0] - mean
     found = smooth.draw(7).evaluate_all(ORDERS)[:, *index] - smooth.evaluate_all(ORDERS)[:, *index]
     for column, orders in enumerate(ORDERS):
         factor = smooth.spline.scales.amplitude / (1.0 ** orders[0] * 2.0 ** orders[1])
@@ -67,12 +68,12 @@ def test_a_draw_of_networks_is_that_of_the_linear_model(field):
 
 
 @pytest.mark.filterwarnings(f"ignore::{StrongFormWarning.__module__}.StrongFormWarning")
-def test_draws_feed_the_spin_model(smooth, field):
-    """The spread of inclusion probabilities over draws: what the smoothing leaves open, a dimension of its own."""
+def test_draws_can_be_assembled_one_by_one(smooth, field):
+    """The spread of inclusion probabilities over draws, a dimension of its own: uncertainty from smoothing."""
     library = bp.Library.from_strings(["u", "u_x", "u_xx", "u*u_x"], target="u_t")
     found = []
     for seed in range(3):
-        statistics = bp.assemble(library, field, smooth=smooth.draw(seed), form=bp.StrongForm())
+        statistics = bp.assemble(library, smooth.draw(seed), form=bp.StrongForm())
         found.append(bp.sample(bp.SpinModel(statistics, library), method="exact", seed=0).inclusion_probability)
     together = xr.concat(found, "field_draw")
     assert together.sizes == {"field_draw": 3, "term": 4}
@@ -80,4 +81,4 @@ def test_draws_feed_the_spin_model(smooth, field):
     assert together.mean("field_draw").idxmax("term").item() == "u_x"
     assert float(together.std("field_draw").max()) > 0
     with pytest.raises(ConfigError, match="weak form does not take one draw"):
-        bp.assemble(library, field, smooth=smooth.draw(0))
+        bp.assemble(library, smooth.draw(0))

@@ -6,13 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from oracles import nested_derivatives
+from training import trained
 
 from bayespde.core.errors import ConfigError
-from bayespde.noise.families import PixelNoise
 from bayespde.smooth.network.config import NetworkConfig
 from bayespde.smooth.network.laplace import LaplaceConfig, laplace
-from bayespde.smooth.network.network import derivatives
-from bayespde.smooth.network.train import train
 
 SMALL = NetworkConfig(members=1, width=10, depth=2, steps=500, batch=512, learning_rate=1e-2, input_scale=2.0)
 INDICES = [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1)]
@@ -36,7 +35,7 @@ def front(coordinates):
 @pytest.fixture(scope="module")
 def fitted():
     coordinates, values = noisy_front(np.random.default_rng(7), pixels=400)
-    fit = train(coordinates, values, config=replace(SMALL, steps=200), noise=PixelNoise(0.1), seed=0)
+    fit = trained(coordinates, values, config=replace(SMALL, steps=200), seed=0)
     return fit, coordinates, values
 
 
@@ -51,7 +50,7 @@ def last_layer_features(fit, coordinates, index=(0, 0)):
         return hidden[:, position]
 
     points = torch.as_tensor(coordinates)
-    columns = [derivatives(lambda p, j=j: unit(p, j), points, [index])[:, 0].detach() for j in range(10)]
+    columns = [nested_derivatives(lambda p, j=j: unit(p, j), points, [index])[:, 0].detach() for j in range(10)]
     return np.stack([*columns, np.full(len(points), float(sum(index) == 0))], axis=1)
 
 
@@ -74,7 +73,7 @@ def test_linear_last_layer_gives_exact_bayesian_regression(fitted):
 
 
 def test_evidence_iterations_stop_where_the_evidence_of_the_linear_model_is_largest(fitted):
-    """The data of that model are what the network's own weights say, without the noise that they left."""
+    """The data of that model are the fitted values of the linearised network, without noise."""
     fit, coordinates, values = fitted
     posterior = laplace(fit, coordinates, config=LaplaceConfig(parameters=LAST))
     design = last_layer_features(fit, coordinates[~fit.held_out])
@@ -136,7 +135,7 @@ def test_draws_have_the_mean_and_the_deviations_of_the_posterior(fitted, seed):
     assert np.abs(ratio - 1).max() < 5 * math.sqrt(2 / count)
 
 
-def test_derivatives_of_a_draw_belong_to_its_field(fitted):
+def test_derivatives_of_a_draw_are_those_of_its_field(fitted):
     fit, coordinates, _values = fitted
     posterior = laplace(fit, coordinates)
     step, points = 1e-4, np.array([[0.1, -0.3], [-0.5, 0.6]])
@@ -152,7 +151,7 @@ def test_intervals_cover_the_true_field_and_its_derivatives(seed):
     scores, noises, pixels = [], [], 1000
     for replicate in range(4):
         coordinates, values = noisy_front(np.random.default_rng([seed, replicate]), pixels=pixels)
-        fit = train(coordinates, values, config=SMALL, noise=PixelNoise(0.1), seed=replicate)
+        fit = trained(coordinates, values, config=SMALL, seed=replicate)
         posterior = laplace(fit, coordinates)
         error = fit.evaluate(points, INDICES) - front(points)
         scores.append(error / posterior.standard_deviation(points, INDICES))

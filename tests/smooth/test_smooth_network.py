@@ -1,4 +1,4 @@
-"""Derivatives of neural fields against closed forms and symbolic differentiation."""
+"""Neural fields: derivatives against closed forms and symbolic differentiation, and initial weights."""
 
 import itertools
 import math
@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import sympy
 import torch
+from oracles import nested_derivatives
 
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.network.network import NeuralField, derivatives
+from bayespde.smooth.network.network import Architecture, NeuralField
 
 SYMBOLS = sympy.symbols("a b c")
 
@@ -46,8 +47,8 @@ def network_expression(network, symbols):
 
 
 def tiny_network(activation, dimensions, generator, **kwargs):
-    settings = {"width": 2, "depth": 2, "input_scale": 1.7} | kwargs
-    network = NeuralField(dimensions, activation=activation, generator=generator, dtype=torch.float64, **settings)
+    architecture = Architecture(activation, **({"width": 2, "depth": 2, "input_scale": 1.7} | kwargs))
+    network = NeuralField(dimensions, architecture, generator=generator, dtype=torch.float64)
     with torch.no_grad():
         for layer in network.layers:
             layer.bias.uniform_(-0.5, 0.5, generator=generator)
@@ -66,9 +67,7 @@ def test_one_hidden_unit_has_the_derivatives_of_a_scaled_sine(generator):
     expected = [
         1.5 * 0.8**i * (-2.2) ** j * torch.sin(phase + (i + j) * math.pi / 2) - 0.2 * (i + j == 0) for i, j in indices
     ]
-    torch.testing.assert_close(
-        derivatives(network, points, indices), torch.stack(expected, dim=1), rtol=1e-10, atol=1e-12
-    )
+    torch.testing.assert_close(network(points, indices), torch.stack(expected, dim=1), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -77,38 +76,13 @@ def test_every_derivative_to_order_three_equals_the_symbolic_one(activation, dim
     network = tiny_network(activation, dimensions, generator)
     points, indices = points_in(dimensions, generator), indices_to(3, dimensions)
     expected = symbolic_derivatives(network_expression(network, SYMBOLS[:dimensions]), indices, points)
-    np.testing.assert_allclose(
-        derivatives(network, points, indices, create_graph=False), expected, rtol=1e-10, atol=1e-10
-    )
-
-
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_a_known_composite_function_is_differentiated_exactly(dimensions, generator):
-    a, b, c = SYMBOLS
-    expression = sympy.exp(-a * b) * sympy.sin(2 * a + b**2) + (a**3 * c if dimensions == 3 else 0)
-
-    def function(p):
-        third = p[:, 0] ** 3 * p[:, 2] if dimensions == 3 else 0
-        return torch.exp(-p[:, 0] * p[:, 1]) * torch.sin(2 * p[:, 0] + p[:, 1] ** 2) + third
-
-    points, indices = points_in(dimensions, generator), indices_to(3, dimensions)
-    np.testing.assert_allclose(
-        derivatives(function, points, indices).detach(),
-        symbolic_derivatives(expression, indices, points),
-        rtol=1e-10,
-        atol=1e-10,
-    )
-
-
-def test_derivatives_of_a_polynomial_vanish_beyond_its_degree(generator):
-    points = points_in(2, generator)
-    found = derivatives(lambda p: p[:, 0] * p[:, 1], points, [(1, 1), (2, 0), (0, 3), (2, 2)])
-    np.testing.assert_array_equal(found.detach(), np.tile([1.0, 0.0, 0.0, 0.0], (len(points), 1)))
+    for found in (network(points, indices), nested_derivatives(network, points, indices)):
+        np.testing.assert_allclose(found.detach(), expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(("activation", "spread"), [("tanh", 1 / 50), ("sine", 2 / 50)])
 def test_first_weights_have_the_published_variance(activation, spread, generator):
-    network = NeuralField(3, activation=activation, width=50, depth=4, generator=generator)
+    network = NeuralField(3, Architecture(activation, 50, 4), generator=generator)
     weights = torch.cat([layer.weight.detach().ravel() for layer in network.layers[1:-1]]).double()
     # Normal weights have kurtosis 3, uniform ones 1.8, which sets the error of a sample variance.
     kurtosis = 3 if activation == "tanh" else 1.8
@@ -117,7 +91,7 @@ def test_first_weights_have_the_published_variance(activation, spread, generator
     assert abs(float(weights.mean())) < 5 * math.sqrt(spread / len(weights))
 
 
-def test_building_a_network_leaves_the_global_generator_alone():
+def test_building_a_network_does_not_change_the_global_generator():
     before = torch.random.get_rng_state()
     built = [NeuralField(2, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
     assert torch.equal(before, torch.random.get_rng_state())
@@ -129,12 +103,11 @@ def test_building_a_network_leaves_the_global_generator_alone():
 @pytest.mark.parametrize(
     "change", [{"activation": "relu"}, {"width": 0}, {"depth": 0}, {"input_scale": -1.0}, {"input_scale": math.nan}]
 )
-def test_impossible_networks_are_refused(change, generator):
+def test_impossible_architectures_are_refused(change):
     with pytest.raises(ConfigError):
-        NeuralField(2, generator=generator, **change)
+        Architecture(**change)
 
 
-@pytest.mark.parametrize("index", [(1,), (1, 0, 0), (-1, 1)])
-def test_multi_indices_that_do_not_fit_are_refused(index, generator):
-    with pytest.raises(ConfigError, match="multi-index"):
-        derivatives(NeuralField(2, generator=generator), torch.zeros(3, 2), [index])
+def test_input_scales_that_do_not_fit_are_refused(generator):
+    with pytest.raises(ConfigError, match="input scales"):
+        NeuralField(2, Architecture(input_scale=(1.0, 2.0, 3.0)), generator=generator)

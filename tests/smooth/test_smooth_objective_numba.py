@@ -1,14 +1,16 @@
-"""Gradients written out by hand against automatic differentiation, and the activations they rest on."""
+"""Hand-written gradients against automatic differentiation, and the activations that they use."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
+from oracles import nested_derivatives
 
 from bayespde.smooth.network.activation import activate
-from bayespde.smooth.network.network import NeuralField, derivatives
-from bayespde.smooth.network.objective_numba import CompiledObjective, parameter_gradients
+from bayespde.smooth.network.evaluate_numba import parameter_gradients
+from bayespde.smooth.network.network import Architecture, NeuralField
+from bayespde.smooth.network.objective_numba import CompiledObjective
 from bayespde.smooth.network.objective_torch import AutomaticObjective
 from bayespde.smooth.network.penalty import Penalty
 from bayespde.smooth.network.program import Batch, DensityConfig, log_density
@@ -31,7 +33,7 @@ def test_activations_are_right_to_single_precision(function, reach, error):
         assert np.abs(found - wanted).max() < 1e-14
 
 
-def test_what_is_not_a_number_stays_so():
+def test_nan_stays_nan():
     for function in (np.tanh, np.sin):
         found, _ = values_of(function, np.array([np.nan, 0.5], dtype=np.float32), is_exact=False)
         assert np.isnan(found[0])
@@ -42,16 +44,8 @@ def test_what_is_not_a_number_stays_so():
 
 
 def problem(generator, activation, dimensions, *, width=12, depth=3, members=2, pixels=70, points=33):
-    scale = [1.5, 3.0, 2.0][:dimensions]
-    network = NeuralField(
-        dimensions,
-        activation=activation,
-        width=width,
-        depth=depth,
-        members=members,
-        input_scale=scale,
-        generator=generator,
-    )
+    architecture = Architecture(activation, width, depth, (1.5, 3.0, 2.0)[:dimensions])
+    network = NeuralField(dimensions, architecture, members=members, generator=generator)
     with torch.no_grad():
         for layer in network.layers:
             layer.bias.uniform_(-0.5, 0.5, generator=generator)
@@ -113,7 +107,7 @@ def test_the_objective_of_a_gpu_is_that_of_a_cpu(weight, freedom, generator):
         assert (one - other).abs().max() < 1e-4 * other.abs().max()
 
 
-def test_room_is_made_anew_when_the_size_of_a_batch_changes(generator):
+def test_arrays_are_allocated_again_when_the_size_of_a_batch_changes(generator):
     network, batch = problem(generator, "tanh", 2)
     objective = CompiledObjective(network, DensityConfig(pixels=70, noise_scale=1.0))
     part = Batch(batch.coordinates[:, :50], batch.values[:, :50], batch.collocation)
@@ -127,19 +121,11 @@ def test_room_is_made_anew_when_the_size_of_a_batch_changes(generator):
 @pytest.mark.parametrize("indices", [[(0, 0)], [(0, 4), (1, 0), (0, 0)], [(1, 1, 0), (0, 0, 3)]])
 def test_gradients_of_derivatives_equal_automatic_ones(activation, indices, generator):
     dimensions = len(indices[0])
-    network = NeuralField(
-        dimensions,
-        activation=activation,
-        width=7,
-        depth=3,
-        input_scale=1.7,
-        generator=generator,
-        dtype=torch.float64,
-    )
+    network = NeuralField(dimensions, Architecture(activation, 7, 3, 1.7), generator=generator, dtype=torch.float64)
     points = 2 * torch.rand(5, dimensions, generator=generator, dtype=torch.float64) - 1
     found = parameter_gradients(network, points.numpy(), indices)
     for k, point in enumerate(points):
-        for j, value in enumerate(derivatives(network, point[None], indices)[0]):
+        for j, value in enumerate(nested_derivatives(network, point[None], indices)[0]):
             wanted = torch.autograd.grad(value, list(network.parameters()), retain_graph=True)
             wanted = torch.cat([w.flatten() for w in wanted]).numpy()
             np.testing.assert_allclose(found[k, j], wanted, rtol=1e-9, atol=1e-9 * np.abs(wanted).max())

@@ -6,11 +6,12 @@ import numpy as np
 import pyro
 import pytest
 import torch
+from oracles import nested_derivatives
 from pyro import poutine
 from scipy.stats import norm, t
 
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.network.network import NeuralField, derivatives
+from bayespde.smooth.network.network import Architecture, NeuralField
 from bayespde.smooth.network.penalty import Penalty, penalty_indices, penalty_value
 from bayespde.smooth.network.program import Batch, DensityConfig, log_density, neural_field_program
 
@@ -19,7 +20,7 @@ EXACT = {"rtol": 1e-12, "atol": 1e-14}
 
 def small_problem(generator, *, activation="tanh", dimensions=2, pixels=30):
     """A float64 network, weights that are not its own, and random pixels and collocation points."""
-    network = NeuralField(dimensions, activation=activation, width=6, depth=2, generator=generator, dtype=torch.float64)
+    network = NeuralField(dimensions, Architecture(activation, 6, 2), generator=generator, dtype=torch.float64)
     uniform = [2 * torch.rand(n, dimensions, generator=generator, dtype=torch.float64) - 1 for n in (pixels, 17)]
     values = torch.randn(pixels, generator=generator, dtype=torch.float64)
     parameters = {
@@ -69,7 +70,9 @@ def test_an_isotropic_penalty_does_not_change_if_the_axes_are_turned(generator):
 
     weights = torch.tensor(penalty.index_weights(2), dtype=torch.float64)
     values = [
-        penalty_value(derivatives(f, p, penalty.indices(2)), torch.ones_like(weights), weights=weights, isotropic=True)
+        penalty_value(
+            nested_derivatives(f, p, penalty.indices(2)), torch.ones_like(weights), weights=weights, isotropic=True
+        )
         for f, p in ((function, points @ turn.T), (lambda p: function(p @ turn.T), points))
     ]
     torch.testing.assert_close(*values, rtol=1e-10, atol=0)
@@ -120,8 +123,8 @@ def test_program_and_objective_are_one_density(activation, order, pixels, varian
     trace = traced_log_density(network, parameters, batch, config)
     density = float(log_density(network, parameters, batch, config).detach())
     assert density == pytest.approx(float(trace.log_prob_sum().detach()), rel=1e-6)
-    # The factor is part of the sum, and worth what the definition says.
-    found = derivatives(lambda p: _at(network, parameters, p), batch.collocation, penalty.indices(2))
+    # The factor is part of the sum, with the value of its definition.
+    found = nested_derivatives(lambda p: _at(network, parameters, p), batch.collocation, penalty.indices(2))
     value = penalty_value(
         found,
         found.new_tensor(scales),

@@ -1,4 +1,4 @@
-"""Frames that jitter: found, put back, and their jitter measured; what looks like it and is not."""
+"""Frames that jitter: detected, registered, and their jitter measured; and other noise that resembles it."""
 
 import numpy as np
 import pytest
@@ -27,30 +27,30 @@ def jittered(seed, jitter=0.1, readout=READOUT):
     return bp.make_field(shown, t=T, x=X), moved
 
 
-def aligned(field):
+def registered(field):
     return register(field, config=SplineConfig(), spline=fit_spline(field))
 
 
-def test_frames_are_put_back_and_their_jitter_is_measured(seed):
+def test_frames_are_registered_and_their_jitter_is_measured(seed):
     sizes = []
     for k in range(5):
         field, moved = jittered(5 * seed + k)
         assert is_displaced(field, fit_spline(field))
-        found = aligned(field)
-        # What is slow cannot be told from motion; frame against frame only the pixels' noise is left.
+        found = registered(field)
+        # Slow displacements cannot be distinguished from motion: consecutive frames are compared.
         steps = np.diff(found.displacements[:, 0]) - np.diff(moved)
         assert np.std(steps) < 0.2 * np.std(np.diff(moved))
         assert found.spline.noise_scale == pytest.approx(READOUT, rel=0.06)
         sizes.append(found.jitter[0])
     error = np.std(sizes, ddof=1) / np.sqrt(5)
-    # Five draws tell their own scatter to a third.
+    # Five draws determine their own scatter to a third.
     assert abs(np.mean(sizes) - 0.1) < 6 * error + 0.005
 
 
 def test_the_field_is_not_blurred(seed):
-    """As they come, frames that jitter by d blur the field by half the variance of d times its second derivative."""
+    """Without registration, jitter d blurs the field by half the variance of d times its second derivative."""
     field, _ = jittered(seed, jitter=0.25)
-    blurred, found = fit_spline(field), aligned(field)
+    blurred, found = fit_spline(field), registered(field)
     clean, curvature = value(X), np.gradient(np.gradient(value(X), X, axis=1), X, axis=1)
     inside = (slice(5, -5), slice(8, -8))
 
@@ -62,9 +62,9 @@ def test_the_field_is_not_blurred(seed):
     assert abs(share(found.spline)) < 0.25
 
 
-def test_the_noise_of_pixels_stays_as_it_is():
+def test_the_noise_of_pixels_is_unchanged():
     field, _ = jittered(3)
-    found = aligned(field)
+    found = registered(field)
     left = field.values - value(X + found.displacements)
     np.testing.assert_allclose((found.field.values - found.spline.evaluate((0, 0))).std(), left.std(), rtol=0.1)
 
@@ -74,7 +74,7 @@ def test_missing_pixels_stay_missing():
     gone = np.random.default_rng(0).random(field.shape) < 0.2
     gappy = field.copy(data=np.where(gone, np.nan, field.values))
     assert is_displaced(gappy, fit_spline(gappy))
-    found = aligned(gappy)
+    found = registered(gappy)
     assert np.array_equal(np.isnan(found.field.values), gone)
     assert np.corrcoef(np.diff(found.displacements[:, 0]), np.diff(moved))[0, 1] > 0.95
 
@@ -98,8 +98,8 @@ def test_other_noise_is_not_taken_for_jitter(seed, kind):
         assert not is_displaced(field, fit_spline(field))
 
 
-def test_a_spline_that_lags_behind_a_motion_is_no_jitter(rng):
-    """The field moves to and fro; a spline without that motion leaves displacements that go on from frame to frame."""
+def test_a_spline_that_lags_behind_a_motion_is_not_jitter(rng):
+    """The field oscillates; a spline without that motion leaves displacements that are correlated in time."""
     shown = value(X + 0.3 * np.sin(4 * T)[:, None]) + READOUT * rng.standard_normal((FRAMES, POINTS))
     field = bp.make_field(shown, t=T, x=X)
     stiff = fit_spline(bp.make_field(value(X), t=T, x=X))
@@ -116,7 +116,7 @@ def test_planes_jitter_in_two_directions(seed):
     ]
     field = bp.make_field(np.array(frames) + 0.02 * rng.standard_normal((40, 30, 40)), t=t, y=y, x=x)
     assert is_displaced(field, fit_spline(field))
-    found = aligned(field)
+    found = registered(field)
     for axis in range(2):
         assert np.corrcoef(np.diff(found.displacements[:, axis]), np.diff(moved[:, axis]))[0, 1] > 0.95
     # Forty frames: a standard deviation is known to a ninth.

@@ -37,7 +37,7 @@ def test_a_stack_takes_the_steps_that_the_library_takes_with_each_matrix(generat
     assert float(error) < 1e-3 * moved
 
 
-def test_matrices_side_by_side_do_not_know_of_each_other(generator):
+def test_matrices_side_by_side_are_independent(generator):
     start, target, curvature = setting(generator, 3, 5, 4)
     together, alone = start.clone(), start[1:2].clone()
     many, one = Soap([together]), Soap([alone])
@@ -57,18 +57,18 @@ def test_a_quadratic_is_brought_to_its_minimum(generator, dtype):
     assert float((matrices - target).abs().max()) < 1e-2 * float((start - target).abs().max())
 
 
-def test_steps_are_the_same_in_operations_that_every_device_has(generator, monkeypatch):
+def test_steps_by_torch_are_the_same(generator, monkeypatch):
     start, target, curvature = setting(generator, 2, 3, 6, 7)
     found = []
-    for is_plain in (False, True):
-        if is_plain:
-            monkeypatch.setattr(_Stack, "update", _Stack.update_anywhere)
+    for by_torch in (False, True):
+        if by_torch:
+            monkeypatch.setattr(_Stack, "update", _Stack.update_by_torch)
         matrices = start.clone()
         optimiser = Soap([matrices])
         for _ in range(25):
             optimiser.step([gradient(matrices, target, curvature)], 0.02)
         found.append(matrices)
-    # Rounding grows where a second moment is next to nothing.
+    # Rounding grows where a second moment is nearly zero.
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
 
 

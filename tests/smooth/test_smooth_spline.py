@@ -32,7 +32,7 @@ def relative(found, wanted):
 
 
 @pytest.mark.parametrize("orders", [(0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 3), (2, 2), (0, 4)])
-def test_polynomials_that_cost_nothing_are_reproduced(orders):
+def test_polynomials_without_penalty_are_reproduced(orders):
     in_time, in_space = np.polynomial.Polynomial([0.3, 1, -0.5, 0.2]), np.polynomial.Polynomial([1, -2, 0.4, 0.6])
     fit = fit_spline(field(np.outer(in_time(T), in_space(X))))
     wanted = np.outer(in_time.deriv(orders[0])(T), in_space.deriv(orders[1])(X))
@@ -90,8 +90,8 @@ def test_the_noise_level_is_found(seed, noise):
 
 @pytest.mark.parametrize("noise", [0.003, 0.5])
 @pytest.mark.parametrize("orders", ORDERS)
-def test_intervals_cover_the_truth_as_often_as_they_say(seed, noise, orders):
-    """Averaged over the grid, as is known of such intervals: 90 % within a few per cent."""
+def test_intervals_have_their_nominal_coverage(seed, noise, orders):
+    """Averaged over the grid, such intervals cover 90 % within a few per cent."""
     wanted, covered = truth(orders), []
     for fit in repeated(seed, noise):
         covered.append(np.mean(np.abs(fit.evaluate(orders) - wanted) < 1.645 * fit.standard_deviation(orders)))
@@ -125,7 +125,7 @@ CONFIG = SplineConfig(degree=4, penalty_order=2, samples_per_knot=2.0, hold_out=
 
 
 def raw_basis(count, order=0, positions=None):
-    """B-splines of degree 4 on the unit interval with about two samples per knot, by another route."""
+    """B-splines of degree 4 on the unit interval with about two samples per knot, by an independent construction."""
     intervals = min(int(np.ceil(count / 2)), count - 4)
     knots = np.concatenate([np.zeros(4), np.linspace(0, 1, intervals + 1), np.ones(4)])
     positions = np.linspace(0, 1, count) if positions is None else positions
@@ -197,7 +197,7 @@ def test_missing_pixels_do_not_count_in_the_fit(small, rng):
     assert np.allclose(fit.evaluate((0, 0)).ravel(), wanted, atol=1e-5)
 
 
-def test_a_hole_in_a_smooth_field_is_filled_with_what_was_there(rng):
+def test_a_hole_in_a_smooth_field_is_filled_with_its_values(rng):
     values = truth((0, 0)) + 0.01 * rng.standard_normal((41, 61))
     values[18:23, 28:34] = np.nan
     found = fit_spline(field(values)).evaluate((0, 0))
@@ -246,7 +246,7 @@ def per_frame_noise(seed, frames=80):
     return field(values + 0.01 * rng.standard_normal(values.shape), t, x), np.sin(1.5 * x - t[:, None])
 
 
-def test_frames_are_left_out_where_the_noise_of_a_frame_hangs_together(seed):
+def test_frames_are_left_out_where_the_noise_of_a_frame_is_correlated(seed):
     noisy, clean = per_frame_noise(seed)
     fit = fit_spline(noisy)
     assert fit.hold_out == "frames"
@@ -263,7 +263,7 @@ def test_pixels_are_left_out_where_the_noise_is_white_or_absent(rng):
 
 
 def test_leaving_out_frames_is_the_score_of_one_smoother_per_spatial_mode(small):
-    """Every spatial mode is a time series with a smoother of its own; what no mode can follow is a constant."""
+    """Every spatial mode is a time series with its own smoother; energy outside the modes is a constant."""
     config = SplineConfig(degree=4, penalty_order=2, samples_per_knot=2.0, hold_out="frames")
     fit = fit_spline(field(small, SMALL_T, SMALL_X), config=config)
     modes = AxisBasis.build(np.linspace(0, 1, 12), config)

@@ -1,4 +1,4 @@
-"""Derivatives in one pass, against nested reverse differentiation and against numpy's power series."""
+"""Derivatives in one pass, by torch and compiled, against nested reverse differentiation and Cauchy's integral."""
 
 import itertools
 import math
@@ -6,25 +6,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from oracles import nested_derivatives
 from saved_tensors import kept_bytes
 
 from bayespde.core.errors import ConfigError
+from bayespde.smooth.network.evaluate_numba import network_derivatives
 from bayespde.smooth.network.jets import jet_table
-from bayespde.smooth.network.network import NeuralField, derivatives
+from bayespde.smooth.network.network import Architecture, NeuralField
 from bayespde.smooth.network.penalty import penalty_indices
-from bayespde.smooth.network.taylor import activated, series_of
+from bayespde.smooth.network.taylor import activated
 
 
 def network_of(activation, dimensions, generator, *, width=9, depth=3, dtype=torch.float64):
-    network = NeuralField(
-        dimensions,
-        activation=activation,
-        width=width,
-        depth=depth,
-        input_scale=1.7,
-        generator=generator,
-        dtype=dtype,
-    )
+    network = NeuralField(dimensions, Architecture(activation, width, depth, 1.7), generator=generator, dtype=dtype)
     with torch.no_grad():
         for layer in network.layers:
             layer.bias.uniform_(-0.5, 0.5, generator=generator)
@@ -51,7 +45,7 @@ SETS = {
 def test_derivatives_and_their_gradients_equal_nested_differentiation(activation, indices, generator):
     dimensions = len(indices[0])
     network, points = network_of(activation, dimensions, generator), points_in(dimensions, generator)
-    taylor, nested = network(points, indices), derivatives(network, points, indices)
+    taylor, nested = network(points, indices), nested_derivatives(network, points, indices)
     assert taylor.shape == (len(points), len(indices))
     scale = nested.detach().abs().amax(dim=0) + 1e-12
     assert ((taylor - nested).abs() / scale).max() < 1e-10
@@ -65,24 +59,27 @@ def test_derivatives_and_their_gradients_equal_nested_differentiation(activation
 
 
 @pytest.mark.parametrize("count", [1, 2, 41, 43, 200])
-def test_any_number_of_points_will_do(count, generator):
-    """Points are taken in blocks; the last one may be short."""
+def test_points_are_independent(count, generator):
+    """Compiled passes take points in blocks; the last one may be short."""
     network, points = network_of("tanh", 2, generator), points_in(2, generator, count)
     indices = [(1, 0), (0, 3)]
-    one_by_one = torch.cat([network(p[None], indices) for p in points])
-    torch.testing.assert_close(network(points, indices), one_by_one, rtol=1e-12, atol=1e-12)
+    one_by_one = torch.cat([network(p[None], indices) for p in points]).detach()
+    torch.testing.assert_close(network(points, indices).detach(), one_by_one, rtol=1e-12, atol=1e-12)
+    compiled = network_derivatives(network, points.numpy(), indices)
+    np.testing.assert_allclose(compiled, one_by_one.numpy(), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sine"])
-def test_compiled_and_plain_recurrences_agree(activation, generator):
-    table = jet_table([(2, 1, 1), (0, 3, 0)], 3)
-    z = torch.randn(4, len(table), 5, 6, generator=generator, dtype=torch.float64)
-    plain = torch.stack(series_of(z.unbind(1), table, activation), dim=1)
-    torch.testing.assert_close(activated(z, table, activation), plain, rtol=1e-12, atol=1e-12)
+@pytest.mark.parametrize("indices", SETS.values(), ids=SETS)
+def test_the_compiled_pass_gives_the_same(activation, indices, generator):
+    dimensions = len(indices[0])
+    network, points = network_of(activation, dimensions, generator), points_in(dimensions, generator, 300)
+    found, wanted = network_derivatives(network, points.numpy(), indices), network(points, indices).detach().numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-10 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize(("activation", "function"), [("tanh", np.tanh), ("sine", np.sin)])
-def test_series_of_one_variable_are_what_a_circle_in_the_complex_plane_says(activation, function, generator):
+def test_series_of_one_variable_agree_with_the_integral_of_cauchy(activation, function, generator):
     """Cauchy's integral by the trapezoid rule, exact to rounding for an analytic function."""
     table, order = jet_table([(6,)], 1), 6
     z = 0.3 * torch.randn(1, order + 1, 1, 8, generator=generator, dtype=torch.float64)
@@ -93,7 +90,7 @@ def test_series_of_one_variable_are_what_a_circle_in_the_complex_plane_says(acti
     np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
 
 
-def test_only_what_is_needed_is_carried():
+def test_only_the_needed_coefficients_are_carried():
     assert len(jet_table([(3, 0, 0), (0, 3, 0), (0, 0, 3)], 3)) == 1 + 3 * 3
     assert len(jet_table(penalty_indices(3, 3, mixed=True), 3)) == math.comb(6, 3)
     assert jet_table([(0, 1, 2)], 3).indices == (
@@ -115,12 +112,12 @@ def test_training_keeps_a_third_of_what_nested_differentiation_keeps(order, mixe
         penalty_indices(order, dimensions, mixed=mixed),
     )
 
-    ways = (lambda: network(points, indices), lambda: derivatives(network, points, indices))
+    ways = (lambda: network(points, indices), lambda: nested_derivatives(network, points, indices))
     taylor, nested = (kept_bytes(lambda w=way: w().square().mean()) for way in ways)
     assert 3 * taylor < nested
 
 
-def test_float32_is_as_exact_as_float32(generator):
+def test_single_precision_is_exact_to_its_rounding(generator):
     network, points = network_of("tanh", 2, generator, dtype=torch.float32), points_in(2, generator, 200, torch.float32)
     indices = penalty_indices(3, 2, mixed=True)
     found, exact = network(points, indices), network.double()(points.double(), indices)
@@ -132,16 +129,16 @@ def test_float32_is_as_exact_as_float32(generator):
 def test_gradients_can_be_differentiated_again(activation, generator):
     """In the points, where the answer is a derivative of higher order; and in the weights."""
     network, points = network_of(activation, 2, generator, depth=2), points_in(2, generator, 7)
-    twice = derivatives(lambda p: network(p, [(1, 0)])[:, 0], points, [(0, 2), (1, 1)])
+    twice = nested_derivatives(lambda p: network(p, [(1, 0)])[:, 0], points, [(0, 2), (1, 1)])
     torch.testing.assert_close(twice, network(points, [(1, 2), (2, 1)]), rtol=1e-9, atol=1e-9)
     weight, found = network.hidden, []
-    for value in (network(points, [(0, 2)]), derivatives(network, points, [(0, 2)])):
+    for value in (network(points, [(0, 2)]), nested_derivatives(network, points, [(0, 2)])):
         first = torch.autograd.grad(value.square().mean(), weight, create_graph=True)[0]
         found.append(torch.autograd.grad(first.square().sum(), weight)[0])
     torch.testing.assert_close(*found, rtol=1e-8, atol=1e-10)
 
 
-def test_half_precision_is_computed_plainly(generator):
+def test_half_precision_is_supported(generator):
     network, points = network_of("tanh", 2, generator), points_in(2, generator)
     exact = network(points, [(0, 1), (1, 0)])
     found = network.bfloat16()(points.bfloat16(), [(0, 1), (1, 0)])

@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from oracles import nested_derivatives
+from training import trained, training_data
 
 from bayespde.core.errors import ConfigError, FieldError
-from bayespde.noise.families import PixelNoise
 from bayespde.smooth.network.config import NetworkConfig
 from bayespde.smooth.network.hold_out import held_out_mask
-from bayespde.smooth.network.network import NeuralField, derivatives
+from bayespde.smooth.network.network import Architecture, NeuralField
 from bayespde.smooth.network.objective_torch import AutomaticObjective
 from bayespde.smooth.network.penalty import Penalty
 from bayespde.smooth.network.program import Batch, DensityConfig, log_density
-from bayespde.smooth.network.train import train
 
 SMALL = NetworkConfig(width=12, depth=2, steps=400, batch=512, collocation=64, learning_rate=1e-2)
 INDICES = [(0, 0), (1, 0), (0, 1), (0, 2)]
@@ -51,7 +51,7 @@ def relative_errors(fit, coordinates, truth, indices=INDICES):
 @pytest.mark.parametrize("config", [SMALL, replace(SMALL, activation="sine", width=16, input_scale=4.0)])
 def test_a_travelling_front_is_recovered_with_its_derivatives(config, seed):
     coordinates, values, truth = noisy_front(seed)
-    fit = train(coordinates, values, config=config, noise=PixelNoise(0.1), seed=seed)
+    fit = trained(coordinates, values, config=config, seed=seed)
     errors = relative_errors(fit, coordinates, truth)
     assert np.all(errors < [0.06, 0.2, 0.16, 0.4]), errors
     assert errors[0] < 0.6 * 0.1  # well below the noise
@@ -65,19 +65,19 @@ def test_three_dimensions_are_fitted(seed):
     clean = math.sqrt(2) * np.sin(2 * x + y - t)
     values = clean + 0.1 * rng.standard_normal(3000)
     config = replace(SMALL, steps=300, activation="sine", input_scale=3.0)
-    fit = train(coordinates, values, config=config, noise=PixelNoise(0.1), seed=seed)
+    fit = trained(coordinates, values, config=config, seed=seed)
     slope = math.sqrt(2) * np.cos(2 * x + y - t)
     truth = np.stack([clean, -slope, slope, 2 * slope, -2 * clean], axis=1)
     errors = relative_errors(fit, coordinates, truth, [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)])
     assert np.all(errors < [0.05, 0.15, 0.15, 0.15, 0.3]), errors
 
 
-def test_the_seed_decides_everything_bit_for_bit():
+def test_the_same_seed_gives_the_same_bits():
     coordinates, values, _ = noisy_front(0)
     config = replace(SMALL, steps=40, penalty=Penalty(weight=1e-3))
-    settings = {"config": config, "noise": PixelNoise(0.1), "penalty_scales": (5.0, 50.0)}
+    settings = {"config": config, "penalty_scales": (5.0, 50.0)}
     state = torch.random.get_rng_state()
-    first, again, other = (train(coordinates, values, seed=s, **settings) for s in (1, 1, 2))
+    first, again, other = (trained(coordinates, values, seed=s, **settings) for s in (1, 1, 2))
     assert torch.equal(state, torch.random.get_rng_state())
     for name, value in first.parameters.items():
         assert torch.equal(value, again.parameters[name])
@@ -90,7 +90,7 @@ def test_the_seed_decides_everything_bit_for_bit():
 def test_the_objective_is_minus_the_log_density_per_pixel():
     coordinates, values, _ = noisy_front(0)
     config = replace(SMALL, steps=1, batch=10**6, learning_rate=1e-30)
-    fit = train(coordinates, values, config=config, noise=PixelNoise(0.2), seed=4)
+    fit = trained(coordinates, values, config=config, noise=0.2, seed=4)
     seen = ~fit.held_out
     batch = Batch(*(torch.as_tensor(a[seen], dtype=torch.float64) for a in (coordinates, values)), torch.empty(0, 2))
     for member in range(fit.members):
@@ -99,24 +99,24 @@ def test_the_objective_is_minus_the_log_density_per_pixel():
         assert fit.history.objective[0, member] == pytest.approx(-float(density.detach()) / seen.sum(), rel=1e-5)
 
 
-def test_members_are_what_they_would_be_alone():
+def test_members_are_independent_of_each_other():
     """To the rounding of a few steps; a third member leaves the others alone."""
     coordinates, values, _ = noisy_front(0)
     config = replace(SMALL, steps=5, check_every=1, penalty=Penalty(weight=(1e-3, 0.0)))
-    settings = {"noise": PixelNoise(0.1), "penalty_scales": (5.0, 50.0), "seed": 3}
-    pair = train(coordinates, values, config=config, **settings)
+    settings = {"penalty_scales": (5.0, 50.0), "seed": 3}
+    pair = trained(coordinates, values, config=config, **settings)
     penalty = Penalty(weight=(1e-3, 0.0, 1e-2))
-    three = train(coordinates, values, config=replace(config, members=3, penalty=penalty), **settings)
+    three = trained(coordinates, values, config=replace(config, members=3, penalty=penalty), **settings)
     for name, value in pair.parameters.items():
         torch.testing.assert_close(three.parameters[name][:2], value, rtol=1e-4, atol=1e-5)
         assert not torch.allclose(value[0], value[1])
     np.testing.assert_allclose(three.history.objective[:, :2], pair.history.objective, rtol=1e-4)
 
 
-def test_some_of_the_members_are_a_fit_of_their_own():
+def test_a_subset_of_the_members_is_a_fit():
     coordinates, values, _ = noisy_front(0)
     config = replace(SMALL, members=3, steps=20, penalty=Penalty(weight=(1e-3, 0.0, 1e-2)))
-    fit = train(coordinates, values, config=config, noise=PixelNoise(0.1), penalty_scales=(5.0, 50.0), seed=0)
+    fit = trained(coordinates, values, config=config, penalty_scales=(5.0, 50.0), seed=0)
     some = fit.subset(np.array([0, 2]))
     assert some.members == some.config.members == 2
     assert some.config.penalty.weight == (1e-3, 1e-2)
@@ -128,12 +128,12 @@ def test_some_of_the_members_are_a_fit_of_their_own():
 
 def test_evaluation_is_the_network_in_double_precision(generator):
     coordinates, values, _ = noisy_front(0)
-    fit = train(coordinates, values, config=replace(SMALL, steps=20), noise=PixelNoise(0.1), seed=0)
+    fit = trained(coordinates, values, config=replace(SMALL, steps=20), seed=0)
     indices = [(0, 0), (0, 1), (2, 1)]
     points = np.random.default_rng(0).uniform(-1, 1, (9001, 2))  # more than one chunk
-    network = NeuralField(2, width=12, depth=2, input_scale=2.0, generator=generator, dtype=torch.float64)
+    network = NeuralField(2, Architecture("tanh", 12, 2, 2.0), generator=generator, dtype=torch.float64)
     network.load_state_dict({name: value[1].double() for name, value in fit.parameters.items()})
-    expected = derivatives(network, torch.as_tensor(points), indices).detach().numpy()
+    expected = nested_derivatives(network, torch.as_tensor(points), indices).detach().numpy()
     found = fit.each(points, indices)[1]
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
@@ -143,7 +143,7 @@ def test_evaluation_is_the_network_in_double_precision(generator):
 def test_residuals_are_those_of_the_pixels_held_out():
     coordinates, values, _ = noisy_front(0)
     mask = np.random.default_rng(5).random(len(values)) < 0.2
-    fit = train(coordinates, values, config=replace(SMALL, steps=60), noise=PixelNoise(0.1), held_out=mask, seed=0)
+    fit = trained(coordinates, values, config=replace(SMALL, steps=60), mask=mask, seed=0)
     residuals = values - fit.each(coordinates)[..., 0]
     np.testing.assert_array_equal(fit.held_out, mask)
     np.testing.assert_allclose(fit.residuals, residuals[:, mask], atol=1e-5)
@@ -156,9 +156,7 @@ def test_held_out_pixels_do_not_influence_the_weights():
     mask = held_out_mask(coordinates, config=SMALL, seed=0)
     changed = np.where(mask, -values, values)
     config = replace(SMALL, steps=30, check_every=30)
-    fits = [
-        train(coordinates, v, config=config, noise=PixelNoise(0.1), held_out=mask, seed=0) for v in (values, changed)
-    ]
+    fits = [trained(coordinates, v, config=config, mask=mask, seed=0) for v in (values, changed)]
     for name, value in fits[0].parameters.items():
         assert torch.equal(value, fits[1].parameters[name])
 
@@ -167,7 +165,7 @@ def test_training_stops_early_on_noise_and_keeps_the_best_weights(seed):
     coordinates = grid(15, 15)
     values = np.random.default_rng(seed).standard_normal(len(coordinates))
     config = NetworkConfig(width=24, depth=3, steps=3000, batch=512, patience=150, check_every=10)
-    fit = train(coordinates, values, config=config, noise=PixelNoise(0.1), seed=seed)
+    fit = trained(coordinates, values, config=config, seed=seed)
     assert fit.history.step[-1] < 1500
     best = fit.history.held_out_rmse.argmin(axis=0)
     assert np.all(fit.history.step[-1] - fit.history.step[best] >= 150)
@@ -182,7 +180,7 @@ def test_a_heavy_penalty_flattens_the_derivative_of_its_order(order, kind):
     sizes = []
     for weight in (0.0, 10.0):
         config = replace(SMALL, steps=300, penalty=Penalty(order=order, weight=weight, kind=kind), patience=300)
-        fit = train(coordinates, values, config=config, noise=PixelNoise(0.1), penalty_scales=(1.0, 1.0), seed=0)
+        fit = trained(coordinates, values, config=config, penalty_scales=(1.0, 1.0), seed=0)
         sizes.append(np.abs(fit.evaluate(coordinates, indices)).mean())
     assert sizes[1] < 0.02 * sizes[0]
 
@@ -193,7 +191,7 @@ def test_axis_weights_penalise_one_axis_alone():
     for axis_weights in ((1.0, 0.0), (0.0, 1.0)):
         penalty = Penalty(order=1, weight=10.0, axis_weights=axis_weights)
         config = replace(SMALL, steps=300, penalty=penalty)
-        fit = train(coordinates, values, config=config, noise=PixelNoise(0.1), penalty_scales=(1.0, 1.0), seed=0)
+        fit = trained(coordinates, values, config=config, penalty_scales=(1.0, 1.0), seed=0)
         sizes.append(np.abs(fit.evaluate(coordinates, [(1, 0), (0, 1)])).mean(axis=0))
     assert sizes[0][0] < 0.02 * sizes[1][0]
     assert sizes[1][1] < 0.02 * sizes[0][1]
@@ -247,25 +245,26 @@ def test_impossible_settings_are_refused(change):
 def test_impossible_arguments_are_refused():
     coordinates, values, _ = noisy_front(0)
     with pytest.raises(ConfigError, match="noise_scale"):
-        train(coordinates, values, config=SMALL, noise=PixelNoise(0.0))
+        trained(coordinates, values, config=SMALL, noise=0.0)
     with pytest.raises(ConfigError, match="scales"):
-        train(coordinates, values, config=replace(SMALL, penalty=Penalty(weight=1.0)), noise=PixelNoise(0.1))
+        trained(coordinates, values, config=replace(SMALL, penalty=Penalty(weight=1.0)))
     with pytest.raises(ConfigError, match="seed"):
-        train(coordinates, values, config=SMALL, noise=PixelNoise(0.1), seed=-1)
+        trained(coordinates, values, config=SMALL, mask=held_out_mask(coordinates, config=SMALL, seed=0), seed=-1)
 
 
 def test_impossible_pixels_are_refused():
     coordinates, values, _ = noisy_front(0)
     everything = np.ones(len(values), dtype=bool)
-    for bad in (
-        (coordinates[:-1], values, None),
-        (coordinates, np.where(values > 1, np.nan, values), None),
-        (coordinates * 2, values, None),
-        (coordinates, values, everything),
-        (coordinates, values, everything.astype(float)),
+    some = held_out_mask(coordinates, config=SMALL, seed=0)
+    for bad, match in (
+        ((coordinates[:-1], values, some), "do not fit together"),
+        ((coordinates, np.where(values > 1, np.nan, values), some), "not finite"),
+        ((coordinates * 2, values, some), "unit range"),
+        ((coordinates, values, everything), "held-out mask"),
+        ((coordinates, values, some.astype(float)), "held-out mask"),
     ):
-        with pytest.raises(FieldError):
-            train(*bad[:2], config=SMALL, noise=PixelNoise(0.1), held_out=bad[2])
+        with pytest.raises(FieldError, match=match):
+            training_data(*bad)
     with pytest.raises(FieldError, match="frames"):
         held_out_mask(grid(3, 5), config=replace(SMALL, hold_out="frames"), seed=0)
 
@@ -274,7 +273,7 @@ def test_a_device_that_is_not_there_is_refused():
     coordinates, values, _ = noisy_front(0)
     for device in ("abacus", "cuda:77"):
         with pytest.raises(ConfigError, match="device cannot be used"):
-            train(coordinates, values, config=SMALL, noise=PixelNoise(0.1), device=device)
+            trained(coordinates, values, config=SMALL, device=device)
 
 
 def test_training_by_automatic_differentiation_ends_at_the_same_loss(monkeypatch):
@@ -282,10 +281,10 @@ def test_training_by_automatic_differentiation_ends_at_the_same_loss(monkeypatch
     import bayespde.smooth.network.train as module
 
     coordinates, values, _ = noisy_front(0)
-    settings = {"config": replace(SMALL, steps=300), "noise": PixelNoise(0.1), "seed": 1}
-    compiled = train(coordinates, values, **settings)
+    settings = {"config": replace(SMALL, steps=300), "seed": 1}
+    compiled = trained(coordinates, values, **settings)
     monkeypatch.setattr(module, "_objective", AutomaticObjective)
-    automatic = train(coordinates, values, **settings)
+    automatic = trained(coordinates, values, **settings)
     assert automatic.held_out_rmse == pytest.approx(compiled.held_out_rmse, rel=0.1)
 
 
@@ -293,7 +292,7 @@ def test_training_by_automatic_differentiation_ends_at_the_same_loss(monkeypatch
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_trains_as_well_as_a_cpu():
     coordinates, values, _ = noisy_front(0)
-    settings = {"config": replace(SMALL, steps=300), "noise": PixelNoise(0.1), "seed": 1}
-    here, there = (train(coordinates, values, device=device, **settings) for device in ("cpu", "cuda"))
+    settings = {"config": replace(SMALL, steps=300), "seed": 1}
+    here, there = (trained(coordinates, values, device=device, **settings) for device in ("cpu", "cuda"))
     assert there.held_out_rmse == pytest.approx(here.held_out_rmse, rel=0.1)
     assert not there.parameters["first"].is_cuda

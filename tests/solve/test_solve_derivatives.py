@@ -1,4 +1,4 @@
-"""Derivatives against calculus, and the diagonal rates against the stencils they stand for."""
+"""Derivatives against calculus, and symbols in the modes against the differences that they represent."""
 
 import math
 
@@ -24,7 +24,7 @@ def grid_1d(points, length=2 * np.pi):
 
 
 def positions(points, boundary, length):
-    """Points and step of a grid on [0, length] whose walls or edges lie where the boundary says."""
+    """Points and step of a grid on [0, length] for a boundary condition."""
     if boundary == "neumann":
         return (np.arange(points) + 0.5) * length / points, length / points
     if boundary == "dirichlet":
@@ -80,7 +80,7 @@ def test_differences_converge_at_their_order(boundary, derivative, order):
     length, errors = 3.0, []
     k = {"periodic": 2, "neumann": 1, "dirichlet": 1}[boundary] * np.pi / length
     method = SolverConfig(space="difference", order=order, boundary=boundary)
-    shift = 0.25 if boundary == "neumann" else 0.0  # cos between mirrors, sin between held edges
+    shift = 0.25 if boundary == "neumann" else 0.0  # cos under Neumann, sin under Dirichlet conditions
     for points in (41, 81):
         x, step = positions(points, boundary, length)
         u = torch.as_tensor(np.sin(k * x + 2 * np.pi * shift))
@@ -93,7 +93,7 @@ def test_differences_converge_at_their_order(boundary, derivative, order):
 
 @pytest.mark.parametrize("order", [2, 4])
 @pytest.mark.parametrize("boundary", ["periodic", "neumann", "dirichlet"])
-def test_rates_are_the_eigenvalues_of_the_stencils(boundary, order, rng):
+def test_symbols_are_the_eigenvalues_of_the_differences(boundary, order, rng):
     grid = Grid(("y", "x"), (9, 12), (0.7, 0.4))
     method = SolverConfig(space="difference", order=order, boundary=boundary)
     u = torch.as_tensor(rng.standard_normal((3, 9, 12)))
@@ -107,7 +107,7 @@ def test_rates_are_the_eigenvalues_of_the_stencils(boundary, order, rng):
 
 
 @pytest.mark.parametrize("boundary", ["neumann", "dirichlet"])
-def test_odd_derivatives_between_walls_have_no_rates(boundary):
+def test_odd_derivatives_are_not_diagonal_without_a_periodic_boundary(boundary):
     method = SolverConfig(space="difference", boundary=boundary)
     assert symbol_of(grid_1d(8), (1,), method=method) is None
     assert symbol_of(Grid(("y", "x"), (8, 8), (1.0, 1.0)), (1, 1), method=method) is None
@@ -115,7 +115,7 @@ def test_odd_derivatives_between_walls_have_no_rates(boundary):
 
 @pytest.mark.parametrize("boundary", ["periodic", "neumann", "dirichlet"])
 @pytest.mark.parametrize("points", [(7,), (6, 9), (5, 6, 7)])
-def test_transforms_invert_and_pass_draws_through(boundary, points, rng):
+def test_transforms_are_invertible_and_act_on_each_draw(boundary, points, rng):
     dims = ("z", "y", "x")[-len(points) :]
     values = torch.as_tensor(rng.standard_normal((2, *points)))
     modes = transform(Grid(dims, points, (1.0,) * len(points)), boundary=boundary)
@@ -123,7 +123,7 @@ def test_transforms_invert_and_pass_draws_through(boundary, points, rng):
     torch.testing.assert_close(modes.forward(values)[1], modes.forward(values[1]))
 
 
-def test_mirror_differences_sum_to_zero_and_keep_a_constant(rng):
+def test_neumann_differences_sum_to_zero_and_vanish_for_a_constant(rng):
     method = SolverConfig(space="difference", order=4, boundary="neumann")
     u = torch.as_tensor(rng.standard_normal(31))
     assert abs(float(difference(u, grid_1d(31), (2,), method=method).sum())) < 1e-10
@@ -167,6 +167,7 @@ def test_unusable_frames_are_refused(start):
         {"dealias": 1},
         {"boundary": "neumann"},
         {"scheme": "euler"},
+        {"scheme": "imex"},
         {"rtol": 0},
         {"rtol": "1e-6"},
         {"atol": float("nan")},
@@ -175,6 +176,6 @@ def test_unusable_frames_are_refused(start):
         [("rtol", 1e-6)],
     ],
 )
-def test_unusable_methods_are_refused(settings):
+def test_unusable_solver_settings_are_refused(settings):
     with pytest.raises(ConfigError):
         SolverConfig.from_mapping(settings)

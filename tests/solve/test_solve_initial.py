@@ -35,7 +35,7 @@ def test_nuclei_follow_the_product_formula_with_periodic_distances():
     assert found.dims == ("y", "x")
 
 
-def test_nuclei_may_be_written_in_three_ways():
+def test_nuclei_can_be_written_in_three_ways():
     entries = [Nucleus(1, 2, 3, 0.5, 1), (1, 2, 3, 0.5, 1), {"width": 1, "x": 1, "y": 2, "radius": 3, "order": 0.5}]
     frames = [nuclei(AXES, nuclei=[e]).values for e in entries]
     np.testing.assert_array_equal(frames[0], frames[1])
@@ -82,7 +82,7 @@ def test_random_waves_depend_on_the_seed_alone(seed):
     assert np.abs(fields[0] - fields[2]).max() > 0.1
 
 
-def test_a_planar_front_has_its_middle_slope_and_ends():
+def test_a_planar_front_is_a_hyperbolic_tangent():
     axes = {"x": np.linspace(0, 20, 2001)}
     found = planar_front(axes, position=8.0, width=0.5, left=3.0, right=1.0)
     np.testing.assert_allclose(found, 2 - np.tanh((axes["x"] - 8.0) / 0.5), atol=1e-12)
@@ -97,8 +97,8 @@ def test_sine_modes_equal_the_sum_of_sines():
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-def test_a_spiral_turns_around_its_centre_where_it_vanishes():
-    """A quarter turn in place is a quarter turn in phase; one pitch outwards is none; and tanh is the amplitude."""
+def test_a_spiral_rotates_with_its_phase_and_vanishes_at_its_centre():
+    """A rotation by 90 degrees shifts the phase by pi / 2, one pitch outwards by none; the amplitude is a tanh."""
     axis = np.linspace(-10, 10, 81)
     axes, settings = {"y": axis, "x": axis}, {"x": 0.0, "y": 0.0, "core": 2.0, "pitch": 5.0}
     first, second = (spiral(axes, phase=p, **settings) for p in (0.0, np.pi / 2))

@@ -1,4 +1,4 @@
-"""Whole integrations against closed solutions, conservation laws, and each other's schemes."""
+"""Integrations against closed-form solutions and conservation laws, and schemes against each other."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from bayespde.core.field import validate_field
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.integrate import integrate
-from bayespde.solve.stencils import right_hand_side
+from bayespde.solve.right_hand_side import right_hand_side
 from bayespde.solve.time_stepping import evolve
 
 TIMES = np.linspace(0, 1, 6)
@@ -34,7 +34,7 @@ def burgers(x, time, viscosity):
     return 2 * viscosity * decay * np.sin(x) / (1.5 + decay * np.cos(x))
 
 
-@pytest.mark.parametrize("scheme", ["explicit", "etd", "imex"])
+@pytest.mark.parametrize("scheme", ["explicit", "etd"])
 def test_heat_in_three_dimensions_decays_at_its_rate(scheme):
     z, y, x = periodic(6, 2.0), periodic(8, 3.0), periodic(10, 4.0)
     k = 2 * np.pi / np.array([2.0, 3.0, 4.0])
@@ -57,7 +57,7 @@ def test_advection_moves_a_profile_in_two_dimensions():
         np.testing.assert_allclose(found, [blob(t) for t in TIMES], atol=2e-6)
 
 
-def test_mixed_derivative_equals_its_closed_solution():
+def test_a_mixed_derivative_gives_its_closed_form():
     y, x = periodic(24, 6.0), periodic(20, 5.0)
     k, m = 2 * np.pi / 5.0, 2 * np.pi / 6.0
     phase = k * x[None, :] + m * y[:, None]
@@ -69,7 +69,7 @@ def test_mixed_derivative_equals_its_closed_solution():
     np.testing.assert_allclose(coarse, expected, atol=2e-3)
 
 
-@pytest.mark.parametrize("scheme", ["explicit", "etd", "imex"])
+@pytest.mark.parametrize("scheme", ["explicit", "etd"])
 def test_burgers_equals_cole_hopf(scheme):
     x = periodic(64, 2 * np.pi)
     found = solve("u_t = 0.3*u_xx - u*u_x", frame(burgers(x, 0, 0.3), x=x), scheme=scheme)
@@ -100,7 +100,7 @@ def test_a_soliton_of_korteweg_and_de_vries_keeps_its_shape():
 
 
 def test_a_front_of_fisher_moves_at_its_speed_and_keeps_its_shape():
-    """The one front in closed form [ablowitz1979], of speed 5 / sqrt(6), with its mirror image on a ring."""
+    """The front in closed form [ablowitz1979], of speed 5 / sqrt(6), with its mirror image on a periodic domain."""
     x = periodic(400, 160.0)
 
     def front(time):
@@ -113,7 +113,7 @@ def test_a_front_of_fisher_moves_at_its_speed_and_keeps_its_shape():
 
 
 @pytest.mark.parametrize("order", [2, 4])
-def test_a_driven_front_between_walls_moves_at_its_speed(order):
+def test_a_driven_front_under_neumann_conditions_moves_at_its_speed(order):
     diffusion, drive = 2.0, 0.2
     width, speed = np.sqrt(2 * diffusion), drive * np.sqrt(2 * diffusion)
     errors = []
@@ -134,19 +134,19 @@ def test_a_driven_front_between_walls_moves_at_its_speed(order):
     assert np.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.3)
 
 
-def test_held_edges_lead_to_the_straight_line():
+def test_diffusion_under_dirichlet_conditions_tends_to_a_straight_line():
     x = np.linspace(0, 2, 21)
     start = frame(np.where(x < 1, 3.0, 0.0) + x, x=x)
-    for scheme in ("auto", "explicit", "imex"):
+    for scheme in ("auto", "explicit", "etd"):
         found = solve("u_t = u_xx", start, [0, 0.01, 8.0], space="difference", boundary="dirichlet", scheme=scheme)
         np.testing.assert_array_equal(found[:, [0, -1]], np.tile([3.0, 2.0], (3, 1)))
         np.testing.assert_allclose(found[-1], 3 - x / 2, atol=3e-5)
 
 
-def test_walls_keep_heat_inside_in_two_dimensions(rng):
+def test_diffusion_under_neumann_conditions_conserves_the_mean_in_two_dimensions(rng):
     y, x = np.arange(8) * 0.5, np.arange(10) * 0.4
     start = frame(rng.random((8, 10)), y=y, x=x)
-    for scheme in ("explicit", "etd", "imex"):
+    for scheme in ("explicit", "etd"):
         text = "u_t = u_xx + 0.5*u_yy"
         found = solve(text, start, [0, 0.2, 60.0], space="difference", boundary="neumann", scheme=scheme)
         np.testing.assert_allclose(found.mean(("y", "x")), float(start.mean()), rtol=1e-9)
@@ -154,10 +154,10 @@ def test_walls_keep_heat_inside_in_two_dimensions(rng):
 
 
 @pytest.mark.parametrize("space", ["fourier", "difference"])
-def test_a_conservation_law_conserves(space, rng):
+def test_the_integral_of_a_conservation_law_is_constant(space, rng):
     x = periodic(64, 10.0)
     start = frame(1 + 0.5 * np.sin(2 * np.pi * x / 10 + rng.uniform(0, 6)), x=x)
-    # The flux u^3 / 3 - u u_x + u_xx / 10, written out; differences conserve only the linear kind exactly.
+    # The flux u^3 / 3 - u u_x + u_xx / 10, expanded; differences conserve only linear fluxes exactly.
     nonlinear = "u_t = -u**2*u_x + u_x**2 + u*u_xx - u_xxx/10"
     text = nonlinear if space == "fourier" else "u_t = 0.5*u_xx - u_xxx/10 + 2*u_x - u_xxxx/20"
     found = solve(text, start, space=space)
@@ -183,7 +183,6 @@ def test_schemes_agree_on_a_nonlinear_stiff_equation():
     text, times = "u_t = -u*u_x - u_xx - u_xxxx", np.linspace(0, 5, 6)
     found = {s: solve(text, start, times, scheme=s, rtol=1e-8) for s in ("etd", "explicit")}
     np.testing.assert_allclose(found["etd"], found["explicit"], atol=1e-6)
-    np.testing.assert_allclose(solve(text, start, times, scheme="imex"), found["etd"], atol=2e-4)
 
 
 def test_tightening_the_tolerance_tightens_the_error():
@@ -196,7 +195,7 @@ def test_tightening_the_tolerance_tightens_the_error():
     assert errors[2] < errors[0]
 
 
-@pytest.mark.parametrize("scheme", ["explicit", "etd", "imex"])
+@pytest.mark.parametrize("scheme", ["explicit", "etd"])
 def test_blowing_up_raises_near_the_time_of_the_singularity(scheme):
     x = periodic(8, 1.0)
     start = frame(1 + 0.1 * np.cos(2 * np.pi * x), x=x)
@@ -215,7 +214,7 @@ def test_an_exploding_linear_equation_raises_instead_of_returning_infinities():
             solve("u_t = -u_xx", start, [0.0, 1.0], scheme=scheme)
 
 
-def test_steps_grow_again_after_a_fast_start():
+def test_steps_grow_again_after_a_fast_transient():
     x = periodic(8, 1.0)
     start, times = frame(1.5 + np.cos(2 * np.pi * x), x=x), np.arange(201.0)
     # The first interval needs many steps; if the later ones inherited their size, 400 would not be enough.
@@ -225,8 +224,8 @@ def test_steps_grow_again_after_a_fast_start():
     np.testing.assert_allclose(found[-1], expected, atol=1e-6)
 
 
-def test_explicit_steps_let_no_difference_grow_that_should_decay():
-    # A zigzag that is too small for the error estimate would grow until it is seen, in a step just past stability.
+def test_explicit_steps_damp_short_waves_below_the_tolerance():
+    # Just beyond the stability limit a zigzag too small for the error estimate would grow until the estimate shows it.
     size, steps = 0.1, 60
     grid = Grid(("x",), (24,), (size,))
     method = SolverConfig(scheme="explicit", space="difference", order=2, boundary="neumann")
@@ -272,7 +271,7 @@ def test_draws_share_one_integration_and_gradients_flow_through_it():
     grid, x = Grid(("x",), (16,), (2 * np.pi / 16,)), torch.arange(16, dtype=torch.float64) * 2 * np.pi / 16
     rates = torch.tensor([[0.3], [0.8]], dtype=torch.float64, requires_grad=True)
     equation = Equation.from_string("u_t = u_xx")
-    for scheme in ("explicit", "etd", "imex"):
+    for scheme in ("explicit", "etd"):
         method = SolverConfig(scheme=scheme, rtol=1e-9, atol=1e-12)
         compiled = right_hand_side(equation, grid, method=method, coefficients=rates)
         frames = evolve(compiled, torch.sin(x), np.array([0.0, 0.5]), method=method)
@@ -289,7 +288,7 @@ def test_unusable_times_are_refused(times):
         solve("u_t = u_xx", frame(np.zeros(8), x=np.arange(8.0)), times)
 
 
-def test_what_does_not_fit_is_refused():
+def test_problems_that_do_not_fit_together_are_refused():
     start = frame(np.zeros(8), x=np.arange(8.0))
     with pytest.raises(ConfigError, match="first order in time"):
         solve("u_tt = u_xx", start)

@@ -1,4 +1,4 @@
-"""Simulations from declarations: the demonstration's known numbers, windows, noise, and refusals."""
+"""Simulations from declarations: known moments of the demonstration, windows, noise, and refused settings."""
 
 import tomllib
 from dataclasses import replace
@@ -41,7 +41,7 @@ def test_the_demonstration_has_its_known_mean_and_noise():
     assert abs(np.mean(noise[1:] * noise[:-1])) < 5 / np.sqrt(noise.size)
 
 
-def test_a_declared_simulation_equals_its_closed_solution():
+def test_a_declared_simulation_equals_its_closed_form():
     found = simulate(SimulationSpec.from_mapping(declaration()))
     x = np.arange(20) / 10
     decay = np.exp(-0.1 * np.pi**2 * np.linspace(0, 1, 11))
@@ -50,7 +50,7 @@ def test_a_declared_simulation_equals_its_closed_solution():
     xr.testing.assert_identical(validate_field(found), found)
 
 
-def test_a_window_is_cut_after_integrating_and_noise_is_relative_to_it(seed):
+def test_the_window_is_cropped_after_integration_and_noise_is_relative_to_it(seed):
     spec = SimulationSpec.from_mapping(declaration())
     whole = simulate(spec)
     cut = replace(spec, crop={"x": [3, 11]})
@@ -63,7 +63,7 @@ def test_a_window_is_cut_after_integrating_and_noise_is_relative_to_it(seed):
     assert deviation.std() == pytest.approx(expected, rel=5 / np.sqrt(2 * deviation.size))
 
 
-def test_the_method_and_another_variable_are_passed_on():
+def test_the_method_and_the_variable_of_a_declaration_are_used():
     settings = {**declaration(), "equation": "c_t = 0.1*c_xx", "units": {"c": "mol"}}
     spec = SimulationSpec.from_mapping({**settings, "method": {"space": "difference", "order": 4}})
     assert spec.method == SolverConfig(space="difference", order=4)
@@ -135,6 +135,6 @@ def test_an_equation_that_does_not_parse_is_refused():
         simulate(SimulationSpec.from_mapping(hostile))
 
 
-def test_the_stage_offers_its_public_names():
+def test_the_folder_exports_its_public_names():
     for name in ("SolverConfig", "SimulationSpec", "initial_state", "integrate", "simulate"):
         assert callable(getattr(bayespde.solve, name))

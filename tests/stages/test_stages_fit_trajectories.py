@@ -21,15 +21,15 @@ def found():
     clean = bp.integrate(bp.Equation.from_string("u_t = 0.1*u_xx - u*u_x"), start, T, method=SolverConfig(rtol=1e-8))
     field = bp.add_noise(bp.make_field(clean.values, t=T, x=X), 0.2, seed=0)
     library = bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxx", "u*u_x", "u**2*u_x"])
-    smooth = bp.fit_field(field, method="spline")
-    statistics = bp.assemble(library, field, smooth=smooth)
+    smooth = bp.fit_field(field, smoother="spline")
+    statistics = bp.assemble(library, smooth)
     return field, smooth, bp.sample(bp.SpinModel(statistics, library), particles=512, runs=2, seed=0)
 
 
 @pytest.fixture(scope="module")
 def refined(found):
-    field, smooth, posterior = found
-    return bp.fit_trajectories(posterior, field, smooth=smooth)
+    _, smooth, posterior = found
+    return bp.fit_trajectories(posterior, smooth)
 
 
 def test_the_true_equation_gains_by_its_trajectory(found, refined):
@@ -40,7 +40,7 @@ def test_the_true_equation_gains_by_its_trajectory(found, refined):
     assert refined.probability.sum() == pytest.approx(1.0)
     error = np.array([best.equation.as_dict()[n] - TRUTH[n] for n in best.equation.names])
     assert error @ np.linalg.solve(best.covariance, error) < 25
-    assert best.noise_scale == pytest.approx(refined.observation.size, rel=0.05)
+    assert best.noise_scale == pytest.approx(refined.noise.rms, rel=0.05)
     first, second = (bp.equations(p, top=1)[0] for p in (posterior, refined.posterior))
     assert set(first.names) == set(second.names) == set(TRUTH)
     assert second.probability > first.probability
@@ -50,7 +50,7 @@ def test_the_true_equation_gains_by_its_trajectory(found, refined):
     assert dict(zip(best.equation.names, best.sd, strict=True)) == pytest.approx(sd, rel=0.2)
 
 
-def test_all_terms_are_judged_along_the_trajectory(found, refined):
+def test_all_terms_are_compared_along_the_trajectory(found, refined):
     inclusion = refined.inclusion_probability
     true = refined.posterior.library.spins(list(TRUTH))
     assert inclusion.values[true].min() > 0.99
@@ -62,91 +62,93 @@ def test_all_terms_are_judged_along_the_trajectory(found, refined):
 
 
 def test_a_missing_term_is_seen(found):
-    """Without u_xx in the library: the best that is left misses the pixels, slowly."""
-    field, smooth, posterior = found
+    """Without u_xx in the library the best equation leaves a slow residual."""
+    _, smooth, posterior = found
     kept = [n for n in posterior.library.names if n != "u_xx"]
     library = posterior.library.chosen(posterior.library.spins(kept))
     poor = bp.sample(bp.SpinModel(posterior.statistics.select(kept), library), method="exact", seed=0)
-    refined = bp.fit_trajectories(poor, field, smooth=smooth, top=1)
+    refined = bp.fit_trajectories(poor, smooth, search=bp.TrajectorySearchConfig(top=1))
     assert not refined.is_trusted
     assert "slow residual" in [c.name for c in bp.model_checks(refined.posterior) if not c.passed]
 
 
-def test_pixels_that_are_far_off_are_seen(found):
+def test_outliers_are_seen(found):
     field, smooth, posterior = found
     rng = np.random.default_rng(0)
     hit = rng.random(field.shape) < 0.02
     struck = field.copy(data=np.where(hit, field.values + 8 * smooth.noise_scale, field.values))
-    refined = bp.fit_trajectories(posterior, struck, smooth=bp.fit_field(struck, method="spline"), top=1)
+    search = bp.TrajectorySearchConfig(top=1)
+    refined = bp.fit_trajectories(posterior, bp.fit_field(struck, smoother="spline"), search=search)
     assert [c.name for c in bp.model_checks(refined.posterior) if not c.passed] == ["tails"]
 
 
-def test_rows_that_are_wrong_lead_to_the_truth(found):
-    """The most probable equation by the rows has lost a term and found another."""
-    field, smooth, posterior = found
+def test_a_wrong_weak_form_leads_to_the_truth(found):
+    """The most probable equation by the weak form lacks a true term and has a false one."""
+    _, smooth, posterior = found
     wrong = posterior.library.spins(["u_xx", "u_x"])
     exact = bp.enumerate_models(bp.SpinModel(posterior.statistics, posterior.library))
     order = np.argsort(~(exact.spins == wrong).all(axis=1), kind="stable")
     misled = replace(posterior, exact=replace(exact, spins=exact.spins[order]))
-    refined = bp.fit_trajectories(misled, field, smooth=smooth)
+    refined = bp.fit_trajectories(misled, smooth)
     assert refined.is_trusted
     assert set(refined.trajectories[0].equation.names) == set(TRUTH)
     assert refined.inclusion_probability.sel(term=list(TRUTH)).min() > 0.99
 
 
 def test_the_answer_depends_on_the_seed_only(found, refined):
-    field, smooth, posterior = found
-    again = bp.fit_trajectories(posterior, field, smooth=smooth, workers=2)
+    _, smooth, posterior = found
+    again = bp.fit_trajectories(posterior, smooth, search=bp.TrajectorySearchConfig(sampler=bp.SMCConfig(workers=2)))
     assert np.array_equal(again.posterior.coefficients, refined.posterior.coefficients)
     assert np.array_equal(again.posterior.statistics.factors, refined.posterior.statistics.factors)
 
 
 def test_a_wrong_boundary_is_seen(found):
-    """Between walls the pulse has nowhere to go: the trajectory misses the pixels, and says so."""
-    field, smooth, posterior = found
+    """With Neumann boundaries the trajectory misses the pixels, and a check fails."""
+    _, smooth, posterior = found
     method = SolverConfig(space="difference", order=4, boundary="neumann", rtol=1e-5)
     config = TrajectoryConfig(method=method, most_modes=12, iterations=4)
-    refined = bp.fit_trajectories(posterior, field, smooth=smooth, top=1, config=config)
+    refined = bp.fit_trajectories(posterior, smooth, search=bp.TrajectorySearchConfig(top=1), config=config)
     assert not refined.is_trusted
     assert "do not trust the equation, or its boundary" in str(refined)
 
 
-def test_the_pixels_choose_between_boundaries(found):
-    field, smooth, posterior = found
-    walls = TrajectoryConfig(
+def test_the_observations_choose_between_boundaries(found):
+    _, smooth, posterior = found
+    neumann = TrajectoryConfig(
         method=SolverConfig(space="difference", order=4, boundary="neumann", rtol=1e-5), most_modes=12
     )
-    refined = bp.fit_trajectories(posterior, field, smooth=smooth, config=[walls, TrajectoryConfig()])
+    refined = bp.fit_trajectories(posterior, smooth, config=[neumann, TrajectoryConfig()])
     assert refined.config.method.boundary == "periodic"
     assert refined.is_trusted
     with pytest.raises(ConfigError, match="no way to integrate"):
-        bp.fit_trajectories(posterior, field, smooth=smooth, config=[])
+        bp.fit_trajectories(posterior, smooth, config=[])
 
 
-def test_a_field_and_its_smooth_must_belong_together(found):
-    field, smooth, posterior = found
-    with pytest.raises(ConfigError, match="not made from this field"):
-        bp.fit_trajectories(posterior, field.isel(x=slice(0, 60)), smooth=smooth)
+def test_a_raw_field_is_smoothed_by_the_spline(found, refined):
+    field, _, posterior = found
+    search = bp.TrajectorySearchConfig(top=1)
+    again = bp.fit_trajectories(posterior, field, search=search)
+    assert again.trajectories[0].equation.names == refined.trajectories[0].equation.names
 
 
 def test_equations_without_a_trajectory_are_named(found):
-    field, smooth, posterior = found
+    _, smooth, posterior = found
     config = TrajectoryConfig(method=SolverConfig(maximum_steps=1))
     with pytest.raises(ConfigError, match="None of the equations"):
-        bp.fit_trajectories(posterior, field, smooth=smooth, top=1, config=config)
+        bp.fit_trajectories(posterior, smooth, search=bp.TrajectorySearchConfig(top=1), config=config)
 
 
-@pytest.mark.slow  # every equation that rows suggest is tried
-def test_what_hardly_shows_is_refused_by_name_or_doubted():
-    """A wave of a twentieth of the noise: no foreign error, whatever the equations that rows suggest."""
+@pytest.mark.slow  # every equation that the weak form suggests is tried
+def test_a_field_below_the_noise_is_refused_or_a_misfit():
+    """A wave of a twentieth of the noise: no foreign error, whichever equations the weak form suggests."""
     t, x = np.linspace(0, 1, 60), 2 * np.pi * np.arange(48) / 48
     clean = 0.05 * np.exp(-3 * t[:, None]) * np.sin(x)
     field = bp.make_field(clean + np.random.default_rng(1).standard_normal(clean.shape), t=t, x=x)
     library = bp.Library.from_strings(["u", "u_x", "u_xx"])
-    smooth = bp.fit_field(field, method="spline")
-    posterior = bp.sample(bp.SpinModel(bp.assemble(library, field, smooth=smooth), library), method="exact", seed=0)
+    smooth = bp.fit_field(field, smoother="spline")
+    posterior = bp.sample(bp.SpinModel(bp.assemble(library, smooth), library), method="exact", seed=0)
     try:
-        refined = bp.fit_trajectories(posterior, field, smooth=smooth, top=4)
+        refined = bp.fit_trajectories(posterior, smooth, search=bp.TrajectorySearchConfig(top=4))
     except ConfigError as error:
         assert error.what.startswith("None of the equations")  # noqa: PT017  either is right
         return
@@ -154,7 +156,7 @@ def test_what_hardly_shows_is_refused_by_name_or_doubted():
     assert refined.inclusion_probability.sizes == {"term": 3}
 
 
-def test_no_equation_is_no_request(found):
-    field, smooth, posterior = found
+def test_top_of_zero_is_refused(found):
+    _, smooth, posterior = found
     with pytest.raises(ConfigError, match="No equation is asked for"):
-        bp.fit_trajectories(posterior, field, smooth=smooth, top=0)
+        bp.fit_trajectories(posterior, smooth, search=bp.TrajectorySearchConfig(top=0))

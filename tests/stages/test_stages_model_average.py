@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import bayespde as bp
+from bayespde.core.slabs import GPriorSlab
 from bayespde.model.prior import Prior
-from bayespde.model.priors import GPriorSlab
-from bayespde.stages.model_average import EXACT_TERMS, ModelAverage
+from bayespde.stages.model_average import ENUMERATE_UP_TO, ModelAverage
 
 
 def problem(terms, rng):
@@ -19,7 +19,7 @@ def problem(terms, rng):
     return bp.Library.from_strings(names), bp.SufficientStatistics.from_rows(rows, target, names=names)
 
 
-@pytest.mark.parametrize("terms", [6, EXACT_TERMS + 2])
+@pytest.mark.parametrize("terms", [6, ENUMERATE_UP_TO + 2])
 def test_the_more_probable_come_first(terms, rng):
     library, statistics = problem(terms, rng)
     spins, probability = ModelAverage(library, Prior()).average(statistics)
@@ -29,7 +29,7 @@ def test_the_more_probable_come_first(terms, rng):
 
 
 def test_many_terms_are_sampled_with_the_seed_given(rng):
-    library, statistics = problem(EXACT_TERMS + 2, rng)
+    library, statistics = problem(ENUMERATE_UP_TO + 2, rng)
     one, same, other = (ModelAverage(library, Prior(), s).average(statistics) for s in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
     assert len(one[0]) != len(other[0]) or not np.array_equal(one[1], other[1])
@@ -37,7 +37,7 @@ def test_many_terms_are_sampled_with_the_seed_given(rng):
 
 def test_the_sample_agrees_with_enumeration_on_what_each_term_weighs(rng):
     """Five standard errors of what 512 particles give, as if half of them were independent."""
-    library, statistics = problem(EXACT_TERMS + 1, rng)
+    library, statistics = problem(ENUMERATE_UP_TO + 1, rng)
     spins, probability = ModelAverage(library, Prior(), int(rng.integers(2**31))).average(statistics)
     model = bp.SpinModel(statistics, library, slab=GPriorSlab())
     exact = bp.sample(model, method="exact", enumerate_up_to=len(library), seed=0).inclusion_probability.values

@@ -32,8 +32,8 @@ def test_three_engines_agree(seed):
         by_run = posterior.estimates["frequency"]
         error = by_run.std(axis=0, ddof=1) / np.sqrt(20)
         assert np.all(np.abs(by_run.mean(axis=0) - exact.inclusion_probability) < 5 * error + 1e-3), name
-        assert posterior.provenance["method"] == name
-        assert posterior.provenance["complete"] is True
+        assert posterior.sampling.method == name
+        assert posterior.sampling.complete is True
         assert posterior.spins.shape == posterior.coefficients.shape == (20, 1000, 8)
         json.dumps(dict(posterior.provenance))
     assert posteriors["exact"].log_evidence_pooled == exact.log_evidence
@@ -60,13 +60,13 @@ def test_captured_mass_bounds_the_error_of_the_renormalised_estimate(seed):
             result = run(model, config=SMCConfig(particles=particles, runs=1), generator=torch_generator(r + seed))
             truth = np.exp(np.logaddexp.reduce(result.log_mass) - exact.log_evidence)
             masses = np.exp(result.log_mass - np.logaddexp.reduce(result.log_mass))
-            assert np.abs(masses @ result.models_enumerated - exact.inclusion_probability).max() <= 1 - truth + 1e-12
-        said = np.array(posterior.provenance["captured_mass"])
-        lower = np.array(posterior.provenance["captured_mass_lower"])
+            assert np.abs(masses @ result.visited - exact.inclusion_probability).max() <= 1 - truth + 1e-12
+        said = np.array(posterior.sampling.captured_mass)
+        lower = np.array(posterior.sampling.captured_mass_lower)
         assert np.all((lower > 0) & (lower <= said) & (said <= 1 + 1e-12))
         assert wrong.shape == (6,)
     single = bp.sample(model, particles=50, runs=1, seed=seed)
-    assert single.provenance["captured_mass_lower"] == [None]
+    assert single.sampling.captured_mass_lower == (None,)
 
 
 def test_chains_without_evidence_are_pooled_evenly_and_not_compared():
@@ -122,7 +122,7 @@ def test_an_interrupt_returns_what_has_finished(method, workers, monkeypatch):
     if workers == 1:
         posterior = bp.sample(model_of(), method=method, particles=50, runs=4, seed=0, workers=workers)
         assert len(posterior.log_evidence) == 2
-        assert posterior.provenance["complete"] is False
+        assert posterior.sampling.complete is False
     calls[:] = [1, 1]
     with pytest.raises(KeyboardInterrupt):
         bp.sample(model_of(), method=method, particles=50, runs=1, seed=0, workers=workers)

@@ -104,7 +104,7 @@ def test_the_summary_shows_errors_and_no_r_hat_of_spins(page):
 
 def test_one_seed_one_answer_and_pyros_seed_left_alone(page):
     def once(seed, workers):
-        smc = bp.SpinSMC(page["sources"], config=bp.SMCConfig(particles=64, runs=2), seed=seed, workers=workers)
+        smc = bp.SpinSMC(page["sources"], config=bp.SMCConfig(particles=64, runs=2, workers=workers), seed=seed)
         return smc.run(page["signal"], page["profile"]).get_samples()["spins"]
 
     before = torch.random.get_rng_state()
@@ -117,7 +117,7 @@ def test_what_cannot_be_done_is_said(page):
     with pytest.raises(ConfigError, match="has not been sampled"):
         bp.SpinSMC(page["sources"]).get_samples()
     with pytest.raises(ConfigError, match="workers"):
-        bp.SpinSMC(page["sources"], workers=0)
+        bp.SpinSMC(page["sources"], config=bp.SMCConfig(workers=0))
     with pytest.raises(ConfigError, match="number of samples"):
         page["factors"].get_samples(-3)
     with pytest.raises(ConfigError, match="another sampler"):

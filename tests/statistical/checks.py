@@ -1,4 +1,4 @@
-"""Checks that define a correct sampler; named, so that planted bugs can be required to fail them."""
+"""Checks that define a correct sampler, by name: planted bugs must fail them."""
 
 import importlib
 
@@ -7,9 +7,11 @@ import torch
 from oracles import TableTarget, all_spins, codes, random_rows, student_log_density, table_target
 
 from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.core.rows import RowModel
+from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel
-from bayespde.smc import GibbsFlips, SMCConfig, SMCState, init, run_all
+from bayespde.model import SpinModel
+from bayespde.smc import GibbsFlips, SMCConfig, SMCState, init, make_kernel, run_all
 from bayespde.smc.kernels import gibbs
 
 step_module = importlib.import_module("bayespde.smc.step")
@@ -23,7 +25,7 @@ def check_evidence_formula():
     design *= [1.0, 30.0, 1e-3, 2.0]
     names = ("c", "a", "d", "b")
     statistics = SufficientStatistics.from_rows(
-        design, target, names=names, prior_rows=3.0, prior_variance=0.7, log_jacobian=1.3
+        design, target, names=names, model=RowModel(prior_rows=3.0, prior_variance=0.7, log_jacobian=1.3)
     )
     spins = all_spins(4)
     for slab in (HyperGSlab(), HyperGSlab(nodes=7, shape=4.0), GPriorSlab(), GPriorSlab(50.0), IsotropicSlab(3.0)):
@@ -35,34 +37,32 @@ def check_evidence_formula():
 
 
 def check_ess_target(seed):
-    """The temperature chosen gives the wanted ESS when recomputed from the weights that the step used."""
+    """The chosen inverse temperature gives the wanted ESS, recomputed from the weights that the step used."""
     generator = torch_generator(seed)
     target = table_target(np.random.default_rng(1), 8, spread=6.0)
     for fraction in (0.5, 0.8):
         config = SMCConfig(particles=500, ess_fraction=fraction)
-        state = init(target, particles=500, generator=generator)
-        while state.temperature < 1:
-            state, info = step_module.step(state, target, generator=generator, config=config)
+        state, kernel = init(target, particles=500, generator=generator), make_kernel(target, config)
+        while state.inverse_temperature < 1:
+            state, info = step_module.step(state, target, kernel=kernel, generator=generator, config=config)
             weights = np.exp(info.log_weights.numpy() - info.log_weights.numpy().max())
             ess = weights.sum() ** 2 / np.sum(weights**2)
-            if state.temperature < 1:
+            if state.inverse_temperature < 1:
                 assert abs(ess / (fraction * 500) - 1) < 1e-6
             else:
                 assert ess >= fraction * 500
             assert abs(info.ess / ess - 1) < 1e-9
 
 
-def all_states(target, temperature):
+def all_states(target, beta):
     """One particle in every configuration."""
     spins = torch.as_tensor(all_spins(target.terms))
-    return SMCState(
-        spins, target.log_prior(spins), target.log_likelihood(spins), temperature, 0.0, torch.arange(len(spins))
-    )
+    return SMCState(spins, target.log_prior(spins), target.log_likelihood(spins), beta, 0.0, torch.arange(len(spins)))
 
 
-def site_matrix(target, site, temperature):
-    """Transition matrix `[2^K, 2^K]` of one site update, from where it goes and with which probability."""
-    state = all_states(target, temperature)
+def site_matrix(target, site, beta):
+    """Transition matrix `[2^K, 2^K]` of one site update, from its destinations and their probabilities."""
+    state = all_states(target, beta)
     count = len(state.spins)
     matrix, rows = np.zeros((count, count)), np.arange(count)
     never = torch.full((count,), 1 - 2.0**-53, dtype=torch.float64)
@@ -87,11 +87,11 @@ def invariance_targets():
 
 
 def check_invariance():
-    """The tempered target is invariant under every site update and any sweep of them, to rounding."""
+    """The tempered target is invariant under every site update and every sweep of them, to rounding."""
     for target in invariance_targets():
-        for temperature in (0.0, 0.3, 1.0):
-            wanted = target.tempered(temperature)
-            matrices = [site_matrix(target, site, temperature) for site in range(4)]
+        for beta in (0.0, 0.3, 1.0):
+            wanted = target.tempered(beta)
+            matrices = [site_matrix(target, site, beta) for site in range(4)]
             for matrix in matrices:
                 np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=0, atol=1e-12)
                 flow = wanted[:, None] * matrix
@@ -104,14 +104,14 @@ def check_invariance():
 
 
 def check_sweep_distribution(seed):
-    """Exact draws from a tempered target are still distributed so after two sweeps with exchanges."""
+    """Exact draws from a tempered target keep their distribution after two sweeps with swaps."""
     target = table_target(np.random.default_rng(6), 5, spread=1.0)
-    generator, temperature, particles = torch_generator(seed), 0.6, 40000
-    wanted = target.tempered(temperature)
+    generator, beta, particles = torch_generator(seed), 0.6, 40000
+    wanted = target.tempered(beta)
     start = torch.multinomial(torch.as_tensor(wanted), particles, replacement=True, generator=generator)
-    states = all_states(target, temperature)
+    states = all_states(target, beta)
     state = step_module.select(states, start)
-    moved, moves = GibbsFlips(target, swaps=3)(state, sweeps=2, generator=generator)
+    moved, moves = GibbsFlips(swaps=3)(state, target, sweeps=2, generator=generator)
     counts = np.bincount(codes(moved.spins.numpy()), minlength=32)
     error = np.sqrt(particles * wanted * (1 - wanted))
     assert np.all(np.abs(counts - particles * wanted) < 5 * error + 5)
@@ -138,8 +138,8 @@ def check_inclusion(target, exact_inclusion, exact_log_evidence, *, seed, config
     runs = run_all(target, config=config, seed=seed)
     weights = np.exp(runs.log_evidence - runs.log_evidence.max())
     weights /= weights.sum()
-    # A spin that no particle holds up has no spread: the floor is one draw among the independent ones, of which a run
-    # has at worst 1 / sum f^2 for ancestors with shares f.
+    # a spin that is down in all particles has no spread: the floor is one of the independent draws, of which a run has
+    # at least 1 / sum f^2 for ancestors with shares f
     shares = [np.unique(eve_index, return_counts=True)[1] / config.particles for eve_index in runs.eve_index]
     floor = 1 / sum(1 / np.sum(f**2) for f in shares)
     for name in ("frequency", "rao_blackwell"):
@@ -153,7 +153,7 @@ def check_inclusion(target, exact_inclusion, exact_log_evidence, *, seed, config
 
 
 def check_table_inclusion(seed):
-    """`check_inclusion` on a rugged table, with a fixed schedule, so that only the sampler is on trial."""
+    """`check_inclusion` on a rugged table with a fixed schedule, so that nothing is adapted."""
     target = table_target(np.random.default_rng(8), 6, spread=1.5)
     mass = target.log_mass
     log_evidence = np.logaddexp.reduce(mass)

@@ -1,24 +1,24 @@
-"""Simulation-based calibration: what a prior draw puts into the data ranks uniformly among posterior draws of it.
+"""Simulation-based calibration: a truth drawn from the prior ranks uniformly among posterior draws given its data.
 
-Everything is drawn from the prior, rows are simulated by the generative program, and the posterior is sampled by an
-engine that has never seen that program. Then the rank of the truth among the draws is uniform for every quantity,
-also for one that reads the data, such as a likelihood [talts2018, modrak2023]. Ties are broken at random.
+Truth and data are drawn by the generative program; an engine that does not use that program samples the posterior. Then
+the rank of the truth among the draws is uniform for every quantity, also for one that depends on the data, such as a
+likelihood [talts2018, modrak2023]. Ties are broken at random.
 
-The design holds a duplicated column, so that g-priors refuse configurations with both: the prior is that of the
-others, and the truth is drawn again until it is one of them. Complexities are unequal.
+The design holds a duplicated column, so that configurations with both are impossible under g-priors: the prior is that
+of the others, and the truth is drawn again until it is one of them. Complexities are unequal.
 
 What is exact:
 
 - With the exact engine truth and draws are exchangeable given the data: ranks are exactly uniform.
-- A particle of a finite run has the right law only up to an error of order 1/P. But with temperatures and moves fixed
-  beforehand the evidence estimate makes up for it: for any function f and any P, even 2, and however little the
+- A particle of a finite run follows the posterior only up to an error of order 1/P. But with fixed inverse temperatures
+  and moves the evidence estimate compensates for it: for any function f and any P, even 2, and however little the
   particles move, the mean of `Zhat / Z * f(data, truth, particle)` over data, truth and runs is that of f over two
   exchangeable draws. With Z from enumeration, the weighted share of particles below the truth has mean 1/2 exactly.
-- A histogram of ranks needs several draws at a time. Those of one run are alike where they have a common ancestor,
-  which would pile up ranks at both ends. We take particles at equal distances in the order of ancestors: each is then
-  a uniformly chosen particle (one per family would prefer small families, and thus bad configurations), and two of
-  them are related only within families larger than that distance. The histogram is right up to that and to 1/P, which
-  the bands cannot resolve; so a failure is an error, and the weighted test stands beside it for what passes.
+- A histogram of ranks needs several draws at a time. Draws of one run are equal where they have a common ancestor,
+  which would raise both ends of the histogram. We take particles at equal distances in the order of ancestors: each is
+  then a uniformly chosen particle (one per family would prefer small families, and thus bad configurations), and two of
+  them are related only within families larger than that distance. The histogram is correct up to that and to 1/P, which
+  the bands cannot resolve; so a failure is an error, and the weighted test covers what the histogram cannot show.
 """
 
 from typing import NamedTuple
@@ -32,8 +32,9 @@ from statistical import checks
 
 from bayespde.core.equation import Library
 from bayespde.core.random import forked_torch_seed, torch_generator
+from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import GPriorSlab, HyperGSlab, IsotropicSlab, SpinModel, generative
+from bayespde.model import SpinModel, generative
 from bayespde.smc import SMCConfig, enumerate_exact, run
 
 COSTS = {"u": 2.0, "u_x": 1.0, "u*u_x": 3.0, "u_xx": 1.0, "u**2": 5.0, "u**3": 4.0}
@@ -48,7 +49,7 @@ pytestmark = pytest.mark.slow
 
 
 class Replicate(NamedTuple):
-    """A draw from the prior, and the rows that it gave."""
+    """A draw from the prior, and the rows simulated from it."""
 
     seed: int
     factor: np.ndarray
@@ -79,12 +80,12 @@ def model_of(factor, *, prior_rows=6.0, rows=ROWS, library=LIBRARY, slab=SLAB, e
 
 
 def simulate(seed, slab=SLAB):
-    """Draw everything from the prior, among the configurations that are not refused."""
+    """Draw everything from the prior, among the possible configurations."""
     model = model_of(fixed_factor(), slab=slab)
-    story = pyro.poutine.uncondition(generative(model))
+    prior_program = pyro.poutine.uncondition(generative(model))
     for attempt in checks.statistical_seeds(seed, 50):
         with forked_torch_seed(attempt):
-            nodes = pyro.poutine.trace(story).get_trace().nodes
+            nodes = pyro.poutine.trace(prior_program).get_trace().nodes
         if "refused" not in nodes:
             factor = model.statistics.factor.copy()
             factor[:, -1] = nodes["observation"]["value"].numpy()
@@ -95,7 +96,7 @@ def simulate(seed, slab=SLAB):
                 nodes["_RETURN"]["value"].numpy(),
                 float(nodes["noise_variance"]["value"]) ** 0.5,
             )
-    raise AssertionError("the prior draws nothing but refused configurations")
+    raise AssertionError("all prior draws are impossible configurations")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def replicates(request):
 
 
 def quantities(model, spins, coefficients, noise_scale):
-    """What is ranked, of configurations `[N, K]`, coefficients `[N, K]` and noise `[N]`: `[N, 6]`."""
+    """The ranked quantities, of configurations `[N, K]`, coefficients `[N, K]` and noise `[N]`: `[N, 6]`."""
     residual = np.sum((np.column_stack([-coefficients, np.ones(len(spins))]) @ model.statistics.factor.T) ** 2, axis=1)
     return np.column_stack(
         [
@@ -145,7 +146,7 @@ def sampled_spins(model, replicate, *, particles=304):
 
 
 def unfinished_spins(model, replicate, *, particles=304):
-    """The same from a run that is stopped before temperature 1."""
+    """The same from a run that is stopped before inverse temperature 1."""
     states = []
     config = SMCConfig(particles=particles, schedule=(0.1, 0.3, 1.0), final_passes=1)
     generator = torch_generator(replicate.seed)
@@ -182,12 +183,12 @@ def uncalibrated(ranks):
 
 
 def prior_odds_off(replicates, engine):
-    """Prior odds of every term about twice what they were."""
+    """Prior odds of every term about twice the right ones."""
     return rank_all(replicates, engine, expected_terms=3.0)
 
 
 def noise_prior_too_heavy(replicates, engine):
-    """The prior of the noise weighs 30 rows and not 6."""
+    """The noise prior has the weight of 30 rows, not 6."""
     return rank_all(replicates, engine, prior_rows=30.0)
 
 
@@ -196,7 +197,7 @@ def complexities_in_another_order(replicates, engine):
 
 
 def slab_too_wide(replicates, engine):
-    """Prior variances of the coefficients 100 times what they were."""
+    """Prior variances of the coefficients 100 times too large."""
     return rank_all(replicates, engine, slab=HyperGSlab(nodes=6, smallest=10.0, largest=1000.0))
 
 
@@ -272,5 +273,5 @@ def in_errors(values):
 def test_six_particles_that_hardly_move_are_calibrated_by_their_evidence(replicates):
     ratio, share = few_particles(replicates)
     assert np.all(np.abs(in_errors(ratio[:, None] * share)) < 5)
-    # and without it they are not: what is shown above is the work of the weights, not of the moves
+    # without the weights they are not calibrated: the moves alone do not pass this test
     assert np.abs(in_errors(share)).max() > 5

@@ -1,4 +1,4 @@
-"""Each one-line bug that a sampler has had somewhere must be caught by the named check; without bugs all pass."""
+"""Typical one-line bugs of samplers -> the named check that catches each of them; without bugs all checks pass."""
 
 import importlib
 
@@ -14,18 +14,18 @@ step_module = importlib.import_module("bayespde.smc.step")
 
 
 def sign_in_the_ess_solver(patch):
-    right = tempering.next_temperature
-    patch.setattr(tempering, "next_temperature", lambda log_likelihood, **kw: right(-log_likelihood, **kw))
+    right = tempering.next_inverse_temperature
+    patch.setattr(tempering, "next_inverse_temperature", lambda log_likelihood, **kw: right(-log_likelihood, **kw))
 
 
-def flip_ignores_temperature(patch):
+def flip_ignores_the_inverse_temperature(patch):
     right = gibbs.tempered_log_ratio
-    patch.setattr(gibbs, "tempered_log_ratio", lambda prior, likelihood, temperature: right(prior, likelihood, 1.0))
+    patch.setattr(gibbs, "tempered_log_ratio", lambda prior, likelihood, beta: right(prior, likelihood, 1.0))
 
 
 def prior_odds_with_wrong_sign(patch):
     right = gibbs.tempered_log_ratio
-    patch.setattr(gibbs, "tempered_log_ratio", lambda prior, likelihood, t: right(-prior, likelihood, t))
+    patch.setattr(gibbs, "tempered_log_ratio", lambda prior, likelihood, beta: right(-prior, likelihood, beta))
 
 
 def log_likelihood_not_resampled(patch):
@@ -33,22 +33,23 @@ def log_likelihood_not_resampled(patch):
     patch.setattr(step_module, "select", lambda state, a: right(state, a)._replace(log_likelihood=state.log_likelihood))
 
 
-def weight_uses_temperature_not_increment(patch):
+def weights_from_the_inverse_temperature_not_its_increment(patch):
     patch.setattr(
         tempering,
         "incremental_log_weights",
-        lambda log_likelihood, *, previous, temperature: temperature * log_likelihood,
+        lambda log_likelihood, *, previous, beta: beta * log_likelihood,
     )
 
 
-def rejuvenation_at_previous_temperature(patch):
+def rejuvenation_at_the_previous_inverse_temperature(patch):
     right, previous = step_module.rejuvenate, [0.0]
 
-    def wrong(state, target, **kw):
-        old = previous[0] if previous[0] < state.temperature else 0.0
-        previous[0] = state.temperature
-        moved, moves = right(state._replace(temperature=old), target, **kw)
-        return moved._replace(temperature=state.temperature), moves
+    def wrong(state, target, kernel, **kw):
+        beta = state.inverse_temperature
+        old = previous[0] if previous[0] < beta else 0.0
+        previous[0] = beta
+        moved, moves = right(state._replace(inverse_temperature=old), target, kernel, **kw)
+        return moved._replace(inverse_temperature=beta), moves
 
     patch.setattr(step_module, "rejuvenate", wrong)
 
@@ -72,13 +73,13 @@ def flip_also_changes_a_neighbour(patch):
 
 CAUGHT_BY = (
     (sign_in_the_ess_solver, "check_ess_target"),
-    (flip_ignores_temperature, "check_invariance"),
-    (flip_ignores_temperature, "check_unbiased_evidence"),
+    (flip_ignores_the_inverse_temperature, "check_invariance"),
+    (flip_ignores_the_inverse_temperature, "check_unbiased_evidence"),
     (prior_odds_with_wrong_sign, "check_invariance"),
     (prior_odds_with_wrong_sign, "check_table_inclusion"),
     (log_likelihood_not_resampled, "check_unbiased_evidence"),
-    (weight_uses_temperature_not_increment, "check_unbiased_evidence"),
-    (rejuvenation_at_previous_temperature, "check_unbiased_evidence"),
+    (weights_from_the_inverse_temperature_not_its_increment, "check_unbiased_evidence"),
+    (rejuvenation_at_the_previous_inverse_temperature, "check_unbiased_evidence"),
     (slab_determinant_missing, "check_evidence_formula"),
     (flip_also_changes_a_neighbour, "check_invariance"),
     (flip_also_changes_a_neighbour, "check_table_inclusion"),

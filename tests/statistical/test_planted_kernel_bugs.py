@@ -1,4 +1,4 @@
-"""Bugs of one line in the compiled kernels, each in a copy of the package: the named test must fail on it."""
+"""One-line bugs in the compiled kernels, each in a copy of the package -> the named test that fails on it."""
 
 import os
 import shutil
@@ -12,63 +12,63 @@ import pytest
 import bayespde
 
 TESTS = Path(__file__).parents[1]
-BARKER, BRIDGE = "smc/test_smc_barker.py", "smc/test_smc_bridge.py"
-PATHS = f"{BARKER}::test_simulated_paths_follow_the_matrices"
+JUMPS, GEOMETRIC_PATH = "smc/test_smc_locally_balanced.py", "smc/test_smc_geometric_path.py"
+PATHS = f"{JUMPS}::test_simulated_paths_follow_the_matrices"
 BUGS = {
-    "none": ("jumps.py", "return key, left", "return key, left", PATHS),
-    "a term that leaves takes nothing along": (
-        "odds.py",
+    "none": ("kernels/jumps.py", "return key, left", "return key, left", PATHS),
+    "a dropped term explained nothing": (
+        "kernels/neighbour_odds.py",
         "rss = number[RSS] + state.solution[i] ** 2 / state.spread[i]",
         "rss = number[RSS]",
-        f"{BARKER}::test_flips_are_in_detailed_balance_and_leave_the_target_invariant",
+        f"{JUMPS}::test_flips_are_in_detailed_balance_and_leave_the_target_invariant",
     ),
-    "what a column alone explained gets the wrong sign": (
-        "odds.py",
+    "the product with what one column alone explains has the wrong sign": (
+        "kernels/neighbour_odds.py",
         "product = vectors[PRODUCT, j] + cross[j] * explained",
         "product = vectors[PRODUCT, j] - cross[j] * explained",
-        f"{BARKER}::test_relocations_leave_the_target_invariant",
+        f"{JUMPS}::test_swaps_leave_the_target_invariant",
     ),
-    "the determinant shrinks when a column comes": (
-        "factored.py",
+    "the determinant shrinks when a column is added": (
+        "kernels/factorisation.py",
         "state.number[LOGDET] += math.log(square)",
         "state.number[LOGDET] -= math.log(square)",
         PATHS,
     ),
     "waiting times of rate one": (
-        "jumps.py",
+        "kernels/jumps.py",
         "wait = -math.log(uniform(key)) / total if total > 0.0 else math.inf",
         "wait = -math.log(uniform(key)) if total > 0.0 else math.inf",
         PATHS,
     ),
-    "conditional probabilities of the wrong side": (
-        "jumps.py",
+    "conditional probabilities of the opposite state": (
+        "kernels/jumps.py",
         "conditional[j] += time * (1.0 - rate if state.place[j] >= 0 else rate)",
         "conditional[j] += time * (rate if state.place[j] >= 0 else 1.0 - rate)",
         PATHS,
     ),
-    "rates remembered from another temperature": (
-        "lookup.py",
+    "cached rates of another inverse temperature": (
+        "kernels/cached_jumps.py",
         "if slot < 0 or stamp[slot] != call:",
         "if slot < 0:",
-        f"{BARKER}::test_both_kernels_find_what_enumeration_finds",
+        f"{JUMPS}::test_both_kernels_find_what_enumeration_finds",
     ),
-    "a term that moves still counts where it was": (
-        "odds.py",
+    "a swapped term is still coupled with the others": (
+        "kernels/neighbour_odds.py",
         "field -= target.couplings[own, j]",
         "field -= 0.0",
-        f"{BARKER}::test_relocations_leave_the_target_invariant",
+        f"{JUMPS}::test_swaps_leave_the_target_invariant",
     ),
-    "couplings at full strength from the start of a bridge": (
-        "barker.py",
-        "share = temperature if isinstance(self.path, GeometricPath) else 1.0",
-        "share = 1.0",
-        f"{BRIDGE}::test_moves_keep_what_lies_between",
+    "couplings at full strength along a geometric path": (
+        "geometric_path.py",
+        "return prior + (1 - beta) * (path.logits - prior), beta",
+        "return prior + (1 - beta) * (path.logits - prior), 1.0",
+        f"{GEOMETRIC_PATH}::test_moves_leave_the_path_invariant",
     ),
-    "prior odds that do not follow the bridge": (
-        "barker.py",
-        "logits = prior + (1 - temperature) * (self._start - prior)",
-        "logits = prior",
-        f"{BRIDGE}::test_moves_keep_what_lies_between",
+    "prior odds that do not follow the geometric path": (
+        "geometric_path.py",
+        "return prior + (1 - beta) * (path.logits - prior), beta",
+        "return prior, beta",
+        f"{GEOMETRIC_PATH}::test_moves_leave_the_path_invariant",
     ),
 }
 
@@ -87,6 +87,6 @@ def test_planted_bug_in_a_kernel_is_caught(name, seed, tmp_path):
     answer = subprocess.run(
         [*command, str(TESTS / check)], env=environment, capture_output=True, text=True, cwd=tmp_path, timeout=900
     )
-    # A kernel that is led astray may also read where it must not, which ends the process.
+    # a wrong kernel may also read outside its arrays, which ends the process
     wanted = {pytest.ExitCode.OK} if name == "none" else {pytest.ExitCode.TESTS_FAILED, -signal.SIGSEGV}
     assert answer.returncode in wanted, answer.stdout[-2000:]

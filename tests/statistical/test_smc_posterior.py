@@ -39,7 +39,7 @@ def test_inclusion_under_a_coupled_prior(seed):
     checks.check_inclusion(model, exact.inclusion_probability, exact.log_evidence, seed=seed, config=config)
 
 
-def test_two_for_two_exchange(seed):
+def test_two_modes_that_differ_by_two_terms(seed):
     statistics, slab = hard16(np.random.default_rng(12), rows=30000)
     model = SpinModel(statistics, slab=slab)
     exact = enumerate_exact(model)

@@ -21,7 +21,9 @@ from bayespde.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted((DOCS / "reference").glob("*.md"))]
+FOLDERS = ("how-to", "theory", "reference")
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *(p for f in FOLDERS for p in sorted((DOCS / f).glob("*.md")))]
+HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
 CARDS = sorted((ROOT / "models").glob("*/README.md"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 # The elements that browsers draw: https://www.w3.org/TR/mathml-core/#mathml-elements-and-attributes.
@@ -31,7 +33,7 @@ MATHML = (
 )
 NUMBER = r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?"
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*ArviZ is undergoing:FutureWarning")
+pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore:.*ArviZ is undergoing:FutureWarning")]
 
 
 def blocks(page, *languages):
@@ -52,8 +54,8 @@ def anchors(page):
 
 def run_python(page, monkeypatch, folder):
     """Execute all Python blocks of a page in one namespace: pairs of what a block prints and what the page says."""
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("Agg")
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("Agg")
     monkeypatch.chdir(folder)
     namespace, printed = {}, []
     for language, text in blocks(page, "python", "text"):
@@ -64,7 +66,7 @@ def run_python(page, monkeypatch, folder):
             with contextlib.redirect_stdout(out):
                 exec(compile(text, str(page), "exec"), namespace)
             printed.append((out.getvalue(), ""))
-    matplotlib.pyplot.close("all")
+    pyplot.close("all")
     return namespace, printed
 
 
@@ -81,26 +83,48 @@ def test_readme_example_runs_and_finds_the_equation(monkeypatch, tmp_path):
     assert {f.name for f in tmp_path.iterdir()} == {"coefficients.pdf", "posterior.nc"}
 
 
-def test_how_to_runs_from_top_to_bottom(monkeypatch, tmp_path):
-    namespace, printed = run_python(DOCS / "how-to.md", monkeypatch, tmp_path)
-    assert namespace["found"].equations(top=1)[0].names == ("u_xx",)
-    inclusion = dict(zip(namespace["model"].statistics.names, namespace["exact"].inclusion_probability, strict=True))
-    assert {n for n, p in inclusion.items() if p > 0.5} == {"x1", "x4"}
-    assert any("wanted:" in text and "fix:" in text for text, _ in printed)
-    _check_what_is_said(printed, least=1)
+@pytest.mark.parametrize("page", [p for p in HOW_TO if blocks(p, "python")], ids=lambda p: p.stem)
+def test_how_to_page_runs_from_top_to_bottom(page, monkeypatch, tmp_path):
+    namespace, printed = run_python(page, monkeypatch, tmp_path)
+    _check_printed_output(printed, least=page.stem == "libraries-and-priors")
+    found = namespace.get("found")
+    if page.stem in ("libraries-and-priors", "report-and-files"):
+        assert found.equations(top=1)[0].names == ("u_xx",)
+    if page.stem == "data":
+        assert any("wanted:" in text and "fix:" in text for text, _ in printed)
+    if page.stem == "weak-form":
+        inclusion = dict(
+            zip(namespace["model"].statistics.names, namespace["exact"].inclusion_probability, strict=True)
+        )
+        assert {n for n, p in inclusion.items() if p > 0.5} == {"x1", "x4"}
+    if page.stem == "trajectory-matching":
+        assert namespace["matched"].is_trusted
+    if page.stem == "coupled-fields":
+        assert set(found["u"].equations(top=1)[0].names) == {"u", "u**3", "v", "u_xx"}
+        assert set(found["v"].equations(top=1)[0].names) == {"u", "v", "v_xx"}
+    if page.stem == "sampling":
+        inclusion = namespace["runs"].estimates["rao_blackwell"].mean(axis=0)
+        np.testing.assert_array_equal(np.flatnonzero(inclusion > 0.5), [1, 4])
+
+
+def test_every_how_to_page_is_in_the_index():
+    listed = re.findall(
+        r"^- \[[^]]+\]\(([\w-]+\.md)\)", (DOCS / "how-to" / "index.md").read_text(encoding="utf-8"), flags=re.M
+    )
+    assert sorted([*listed, "index.md"]) == [p.name for p in HOW_TO]
 
 
 def test_diagnosis_runs_from_top_to_bottom(monkeypatch, tmp_path):
     namespace, printed = run_python(DOCS / "diagnosis.md", monkeypatch, tmp_path)
     assert printed[0][0] == printed[0][1]
     assert namespace["table"]["model"].values.tolist()[-1] == "short"
-    assert {p.name for p in tmp_path.glob("*.png")} >= {"runs.png", "ladder.png", "joint_inclusion.png"}
+    assert {p.name for p in tmp_path.glob("*.png")} >= {"runs.png", "tempering_history.png", "joint_inclusion.png"}
     odds = printed[-1][0].splitlines()[-1]
     assert float(odds) > 100
 
 
-def test_prediction_runs_from_top_to_bottom(monkeypatch, tmp_path):
-    namespace, printed = run_python(DOCS / "prediction.md", monkeypatch, tmp_path)
+def test_forecasting_runs_from_top_to_bottom(monkeypatch, tmp_path):
+    namespace, printed = run_python(DOCS / "forecasting.md", monkeypatch, tmp_path)
     scores = namespace["scores"]
     assert float(scores["rmse"].mean()) < 0.2 * float(scores["persistence"].mean())
     assert any("True" in text for text, _ in printed)
@@ -112,10 +136,10 @@ def test_tutorial_prints_what_it_says(monkeypatch, tmp_path):
     field = bp.simulate(bp.SimulationSpec.from_mapping(_declared("allen_cahn_front")))
     field.to_netcdf(tmp_path / "video.nc", engine="h5netcdf")
     _, printed = run_python(DOCS / "tutorial.md", monkeypatch, tmp_path)
-    _check_what_is_said(printed, least=8)
+    _check_printed_output(printed, least=8)
 
 
-def _check_what_is_said(printed, *, least):
+def _check_printed_output(printed, *, least):
     """Printed text is that of the page: numbers within rounding, all else word for word."""
     shown = [(got, said) for got, said in printed if said]
     assert len(shown) >= least
@@ -264,17 +288,17 @@ def test_pages_build_without_a_warning(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    explanation = (tmp_path / "html" / "explanation.html").read_text(encoding="utf-8")
-    assert 'id="equation-eq-evidence"' in explanation
+    theory = {p.stem: p.read_text(encoding="utf-8") for p in (tmp_path / "html" / "theory").glob("*.html")}
+    assert 'id="equation-eq-evidence"' in theory["model"]
     quickstart = (tmp_path / "html" / "notebooks" / "quickstart.html").read_text(encoding="utf-8")
     assert quickstart.count('<img alt="Figure drawn by figures.plot_') == quickstart.count("<img") >= 2
     assert "probability  log odds" in quickstart
     assert _broken_links(tmp_path / "html") == []
     assert _loaded_from_elsewhere(tmp_path / "html") == []
-    assert r"\(" not in explanation + quickstart
-    numbered = r'<div class="math" id="equation-eq-law">\s*<span class="eqno">\(1\)<a .*?</span><math display="block">'
-    assert re.search(numbered, explanation)
-    assert "At 50\N{NO-BREAK SPACE}% noise" in explanation
+    assert r"\(" not in "".join(theory.values()) + quickstart
+    numbered = r'<div class="math" id="equation-eq-pde">\s*<span class="eqno">\(1\)<a .*?</span><math display="block">'
+    assert re.search(numbered, theory["index"])
+    assert "At 50\N{NO-BREAK SPACE}% noise" in theory["weak_form"]
     arviz = (tmp_path / "html" / "arviz.html").read_text(encoding="utf-8")
     assert '<span class="pre">posterior.</span><wbr><span class="pre">inclusion_</span><wbr>' in arviz
 

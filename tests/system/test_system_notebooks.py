@@ -13,6 +13,8 @@ SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
 IN_SHORT = [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] * (p.stem != "quickstart")) for p in SOURCES]
 EACH = pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.stem)
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def tool():

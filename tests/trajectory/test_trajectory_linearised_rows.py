@@ -7,11 +7,13 @@ import pytest
 import xarray as xr
 
 import bayespde as bp
-from bayespde.noise.observation_model import ObservationModel
+from bayespde.core.noise import NoiseModel
 from bayespde.solve.config import SolverConfig
-from bayespde.trajectory.fit import TrajectoryConfig, fit_trajectory
+from bayespde.trajectory.config import TrajectoryConfig
+from bayespde.trajectory.data import TrajectoryData
+from bayespde.trajectory.fit import fit_trajectory
 from bayespde.trajectory.initial_state_basis import state_basis
-from bayespde.trajectory.linearised_rows import _with_all_terms, trajectory_rows
+from bayespde.trajectory.linearised_rows import _with_all_terms, linearised_rows
 
 POINTS, NOISE = 32, 0.05
 X = 2 * np.pi * np.arange(POINTS) / POINTS
@@ -30,10 +32,10 @@ def heat(seed=0):
     return clean, bp.make_field(clean + NOISE * np.random.default_rng(seed).standard_normal(clean.shape), t=T, x=X)
 
 
-def fitted(field, pilot, observation, terms="0.2*u_xx", modes=7):
+def fitted(field, first, noise, terms="0.2*u_xx", modes=7):
     config = TrajectoryConfig(most_modes=modes, tolerance=1e-6, method=SolverConfig(rtol=1e-9))
     equation = bp.Equation.from_string(f"u_t = {terms}")
-    return fit_trajectory(equation, field, pilot=frame(pilot), observation=observation, config=config)
+    return fit_trajectory(equation, TrajectoryData(field, noise, frame(first)), config=config)
 
 
 def written_out(found, basis):
@@ -44,7 +46,7 @@ def written_out(found, basis):
     """
     rate, waves = found.equation.coefficients[0], np.fft.rfftfreq(POINTS, 1 / POINTS)
     decay = np.exp(-rate * waves**2 * T[:, None])
-    start = found.mode.problem.first_state(found.mode.denoised_curvature)
+    start = found.mode.problem.first_state(found.mode.denoised_parameters)
     spectrum = np.fft.rfft(start) * decay
     symbols = [1j**n * waves**n for n in range(4)]
     linear = [np.fft.irfft(T[:, None] * s * spectrum, POINTS, axis=1).ravel() for s in symbols]
@@ -61,10 +63,10 @@ def written_out(found, basis):
     return np.column_stack([*linear, np.fft.irfft(square, POINTS, axis=1).ravel(), *states])
 
 
-def eliminated(design, target, believed, terms):
-    """Normal equations of the first `terms` columns: the others have normal priors of mean `-believed` and width 1."""
+def eliminated(design, target, prior_mean, terms):
+    """Normal equations of the first `terms` columns: the others have normal priors of mean `-prior_mean` and sd 1."""
     rows = np.vstack([design, np.eye(design.shape[1])[terms:]])
-    y = np.concatenate([target, -believed])
+    y = np.concatenate([target, -prior_mean])
     others, chosen = rows[:, terms:], rows[:, :terms]
     project = np.eye(len(rows)) - others @ np.linalg.pinv(others)
     return chosen.T @ project @ chosen, chosen.T @ project @ y, float(y @ project @ y)
@@ -73,14 +75,14 @@ def eliminated(design, target, believed, terms):
 def test_rows_are_the_linear_model_of_all_terms_with_the_state_eliminated():
     clean, field = heat()
     basis = state_basis(clean[0], boundary="periodic", error=NOISE, most=7)
-    found = fitted(field, clean[0], ObservationModel(NOISE))
-    rows = trajectory_rows(found.mode, LIBRARY)
+    found = fitted(field, clean[0], NoiseModel(NOISE))
+    rows = linearised_rows(found.mode, LIBRARY)
     design, state = written_out(found, basis), found.mode.parameters[1:]
     residual = (field.values - found.fitted.values).ravel() / NOISE
     information, score, left = eliminated(design / NOISE, residual, state, 5)
     gram = rows.factor.T @ rows.factor
     assert gram[:-1, :-1] == pytest.approx(information, rel=2e-3, abs=2e-3 * np.abs(information).max())
-    # The target is what is left, and what the fitted coefficient explains.
+    # The target is the residual plus the part that the fitted coefficient explains.
     now = np.array([0, 0, found.equation.coefficients[0], 0, 0])
     wanted = score + information @ now
     size = np.sqrt(np.diag(information))
@@ -96,14 +98,14 @@ def test_displacements_are_eliminated_frame_by_frame_as_all_at_once(rng):
         [np.interp((X + d) % (2 * np.pi), X, row, period=2 * np.pi) for d, row in zip(shift, clean, strict=True)]
     )
     field = bp.make_field(moved + NOISE * rng.standard_normal(clean.shape), t=T, x=X)
-    found = fitted(field, clean[0], ObservationModel(NOISE, jitter=(0.1,)))
-    rows = trajectory_rows(found.mode, LIBRARY)
+    found = fitted(field, clean[0], NoiseModel(NOISE, jitter=(0.1,)))
+    rows = linearised_rows(found.mode, LIBRARY)
     problem = found.mode.problem
     # The problem of all terms, its displacements columns like any other.
     names, coefficients = LIBRARY.names, np.zeros(len(LIBRARY))
     coefficients[names.index("u_xx")] = found.equation.coefficients[0]
     everything, at_mode = _with_all_terms(found.mode, LIBRARY)
-    common, own = everything.slopes(np.concatenate([at_mode, found.mode.denoised_curvature[1:]]))
+    common, own = everything.slopes(np.concatenate([at_mode, found.mode.denoised_parameters[1:]]))
     spread = np.zeros((*own.shape[:2], len(T)))
     spread[np.arange(len(T)), :, np.arange(len(T))] = own[..., 0]
     design = np.concatenate([common, spread], axis=-1).reshape(field.size, -1)
@@ -116,12 +118,12 @@ def test_displacements_are_eliminated_frame_by_frame_as_all_at_once(rng):
     assert problem.terms == 1
 
 
-def test_least_squares_along_a_trajectory_is_the_trajectory_of_more_terms():
-    """Where everything is linear but for the products of coefficients, the neighbour's own fit is found from here."""
+def test_least_squares_along_a_trajectory_gives_the_trajectory_of_more_terms():
+    """Where all but the products of coefficients is linear, these rows give the fit of a neighbouring equation."""
     clean, field = heat(3)
-    here = fitted(field, clean[0], ObservationModel(NOISE))
-    there = fitted(field, clean[0], ObservationModel(NOISE), "0.2*u_xx + 0.01*u_x + 0.01*u")
-    rows = trajectory_rows(here.mode, LIBRARY)
+    here = fitted(field, clean[0], NoiseModel(NOISE))
+    there = fitted(field, clean[0], NoiseModel(NOISE), "0.2*u_xx + 0.01*u_x + 0.01*u")
+    rows = linearised_rows(here.mode, LIBRARY)
     on = LIBRARY.spins(["u", "u_x", "u_xx"])
     by_rows = dict(zip(LIBRARY.names, rows.least_squares(on), strict=True))
     sd = dict(zip(there.equation.names, there.sd, strict=True))
@@ -132,13 +134,13 @@ def test_least_squares_along_a_trajectory_is_the_trajectory_of_more_terms():
     assert (gain[0] - gain[1]) / 2 == pytest.approx(own[0] - own[1], abs=0.1)
 
 
-def test_the_spin_model_takes_them(seed):
-    """True terms stay in, and of twenty absent ones the mean probability is what few rows would give them."""
+def test_the_spin_model_selects_the_true_term(seed):
+    """The true term is certain, and the mean probability of twenty absent ones is low."""
     inclusion = []
     for k in range(5):
         clean, field = heat(5 * seed + k)
-        found = fitted(field, clean[0], ObservationModel(NOISE))
-        exact = bp.enumerate_models(bp.SpinModel(trajectory_rows(found.mode, LIBRARY), LIBRARY))
+        found = fitted(field, clean[0], NoiseModel(NOISE))
+        exact = bp.enumerate_models(bp.SpinModel(linearised_rows(found.mode, LIBRARY), LIBRARY))
         inclusion.append(exact.inclusion_probability)
     inclusion = np.array(inclusion)
     true = LIBRARY.spins(["u_xx"])
@@ -148,30 +150,27 @@ def test_the_spin_model_takes_them(seed):
     assert inclusion[:, ~true].mean() < 0.2
 
 
-def test_a_term_that_is_zero_along_the_trajectory_is_never_in():
+def test_a_term_that_is_zero_along_the_trajectory_is_excluded():
     _, field = heat()
     flat = field.copy(data=np.ones(field.shape) + NOISE * np.random.default_rng(0).standard_normal(field.shape))
-    found = fitted(flat, np.ones(POINTS), ObservationModel(NOISE), "0.1*u", modes=1)
-    rows = trajectory_rows(found.mode, LIBRARY)
+    found = fitted(flat, np.ones(POINTS), NoiseModel(NOISE), "0.1*u", modes=1)
+    rows = linearised_rows(found.mode, LIBRARY)
     exact = bp.enumerate_models(bp.SpinModel(rows, LIBRARY))
     zero = LIBRARY.spins(["u_x", "u_xx", "u_xxx"])
     assert np.all(exact.inclusion_probability[zero] == 0)
     assert np.all(exact.inclusion_probability[~zero] > 0)
 
 
-def test_a_drift_is_seen_along_a_state_at_rest(seed):
-    """Displaced frames can take it up: next to nothing moves, and the unit of a term must not vanish with that."""
+def test_a_drift_is_found_along_a_state_at_rest(seed):
+    """Displaced frames can absorb it: next to nothing moves, and the unit of a term must not vanish with that."""
     rng = np.random.default_rng(seed)
     x, times, speed, jitter, noise = 2 * np.pi * np.arange(64) / 64, np.linspace(0, 4, 61), 0.05, 0.05, 0.02
     place = x[None] - speed * times[:, None] + jitter * rng.standard_normal((61, 1))
     values = np.sin(place) + 0.5 * np.cos(2 * place) + noise * rng.standard_normal(place.shape)
-    still = fit_trajectory(
-        bp.Equation.from_string("u_t = 1e-6*u_xx"),
-        bp.make_field(values, t=times, x=x),
-        pilot=xr.DataArray(np.sin(x) + 0.5 * np.cos(2 * x), dims="x", coords={"x": x}, name="u"),
-        observation=ObservationModel(noise, jitter=(jitter,)),
-    )
+    first = xr.DataArray(np.sin(x) + 0.5 * np.cos(2 * x), dims="x", coords={"x": x}, name="u")
+    data = TrajectoryData(bp.make_field(values, t=times, x=x), NoiseModel(noise, jitter=(jitter,)), first)
+    still = fit_trajectory(bp.Equation.from_string("u_t = 1e-6*u_xx"), data)
     mode = replace(still.mode, parameters=np.r_[1e-9, still.mode.parameters[1:]])
-    rows = trajectory_rows(mode, bp.Library.from_strings(["u_x", "u_xx"]), variance=still.variance)
+    rows = linearised_rows(mode, bp.Library.from_strings(["u_x", "u_xx"]), variance=still.variance)
     found = rows.least_squares(np.array([True, False]))[0]
     assert abs(found + speed) < 5 * jitter / (np.std(times) * np.sqrt(len(times)))

@@ -1,4 +1,4 @@
-"""TestFunctions out of larger fields: the bridge beyond them, and trajectories of what enters."""
+"""Windows of larger fields: the bridge beyond them, and trajectories of what enters."""
 
 import math
 
@@ -8,9 +8,11 @@ import xarray as xr
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError, FitError
-from bayespde.noise.observation_model import ObservationModel
+from bayespde.core.noise import NoiseModel
 from bayespde.solve.config import SolverConfig
-from bayespde.trajectory.fit import TrajectoryConfig, basis_of, fit_trajectory
+from bayespde.trajectory.config import TrajectoryConfig
+from bayespde.trajectory.data import TrajectoryData
+from bayespde.trajectory.fit import fit_trajectory, initial_state
 from bayespde.trajectory.padding import extend, sample_extension
 
 STEP, PIXELS, NOISE = 0.1, 60, 0.1
@@ -36,7 +38,7 @@ def window_of(text, seed, *, noise=NOISE, jitter=0.0, points=160, first=70):
     return frame(clean[0, first : first + PIXELS]), field, moved
 
 
-def test_the_bridge_is_the_smoothest(rng):
+def test_the_bridge_has_the_least_energy(rng):
     """By least squares on the energies of the waves of all of the domain."""
     values = np.cumsum(rng.standard_normal(40))
     found = extend(values, 0.5, dims=1)
@@ -52,7 +54,7 @@ def test_the_bridge_is_the_smoothest(rng):
 
 @pytest.mark.parametrize("points", [256, 1000])
 def test_long_bridges_are_as_exact(points):
-    """Their energies span twenty digits: what is left is far below any pilot's error."""
+    """Their energies span twenty digits: the error is far below that of any first frame."""
     place = np.linspace(-1, 1, points)
     line = extend(place, 2.0, dims=1)
     assert np.abs(line).max() < 1.5
@@ -84,7 +86,7 @@ def dense_field(points, length):
 
 
 @pytest.mark.parametrize("shape", [(30,), (10, 12)], ids=["line", "plane"])
-def test_what_is_beyond_is_drawn_from_the_gaussian_field_given_the_window(shape, rng):
+def test_extensions_are_draws_of_the_gaussian_field_given_the_window(shape, rng):
     """Mean and covariance of many draws against those of the dense conditional distribution."""
     grid = np.meshgrid(*(np.arange(n) / 4.0 for n in shape), indexing="ij")
     state = 2 + sum(np.sin(g + i) for i, g in enumerate(grid))
@@ -114,8 +116,8 @@ def test_what_is_beyond_is_drawn_from_the_gaussian_field_given_the_window(shape,
     np.testing.assert_allclose(plain, mean, atol=1e-3 * np.ptp(state))
 
 
-def test_what_is_beyond_stays_in_the_range_of_what_is_seen(rng):
-    """Noise of the edges is no slope that goes on: bridges of least bending would run away with it."""
+def test_extensions_stay_in_the_range_of_the_window(rng):
+    """Noise at the boundary is no slope that continues: bridges of least bending would diverge with it."""
     states = np.sin(np.arange(128) / 9.0) + 0.1 * rng.standard_normal((20, 128))
     assert np.abs(sample_extension(states, 1.0, rng, dims=1)).max() < 5 * states.std()
     assert sample_extension(states, 0.0, rng, dims=1) is states
@@ -125,9 +127,9 @@ def test_a_window_of_moving_waves_is_its_closed_form(seed):
     """u_t = -c u_x moves every wave of the domain: pixels are normal, their covariance a matrix for every c."""
     first, field, _ = window_of("u_t = -0.5*u_x", seed)
     config = TrajectoryConfig(padding=1.0, most_modes=13)
-    equation = bp.Equation.from_string("u_t = -0.48*u_x")
-    found = fit_trajectory(equation, field, pilot=first, observation=ObservationModel(NOISE), config=config)
-    basis = basis_of(extend(first.values, 1.0, dims=1), None, ObservationModel(NOISE), len(T), config)
+    equation, data = bp.Equation.from_string("u_t = -0.48*u_x"), TrajectoryData(field, NoiseModel(NOISE), first)
+    found = fit_trajectory(equation, data, config=config)
+    _, basis = initial_state(data, config)
     length, x = STEP * 120, STEP * np.arange(PIXELS)
     waves = np.fft.rfft(basis.modes, axis=0) / len(basis.modes)
     waves[1:-1] *= 2
@@ -153,14 +155,14 @@ def test_a_window_of_moving_waves_is_its_closed_form(seed):
     assert found.fitted.shape == field.shape
 
 
-def test_what_enters_a_window_was_beyond_it(seed):
-    """As far as waves come from the padding has to reach: narrower ones are refused, or explain less."""
+def test_padding_has_to_hold_what_enters_the_window(seed):
+    """It has to reach as far as waves come from: narrower ones are refused, or explain less."""
     first, field, _ = window_of("u_t = 0.1*u_xx - u_x - 0.5*u*u_x", seed)
     equation, evidence = bp.Equation.from_string("u_t = 0.09*u_xx - 1.02*u_x - 0.48*u*u_x"), {}
     for padding in (0.0, 0.2, 1.0):
         try:
             config = TrajectoryConfig(padding=padding, iterations=8)
-            found = fit_trajectory(equation, field, pilot=first, observation=ObservationModel(NOISE), config=config)
+            found = fit_trajectory(equation, TrajectoryData(field, NoiseModel(NOISE), first), config=config)
             evidence[padding] = found.log_evidence
         except FitError:
             evidence[padding] = -np.inf
@@ -173,13 +175,12 @@ def test_what_enters_a_window_was_beyond_it(seed):
 
 def test_frames_of_a_window_may_be_displaced(seed):
     first, field, moved = window_of("u_t = 0.2*u_xx - 0.3*u_x", seed, noise=0.02, jitter=0.05)
-    observation = ObservationModel(0.02, jitter=(0.05,))
-    config = TrajectoryConfig(padding=1.0)
+    data = TrajectoryData(field, NoiseModel(0.02, jitter=(0.05,)), first)
     equation = bp.Equation.from_string("u_t = 0.18*u_xx - 0.28*u_x")
-    found = fit_trajectory(equation, field, pilot=first, observation=observation, config=config)
+    found = fit_trajectory(equation, data, config=TrajectoryConfig(padding=1.0))
     error = np.array(found.equation.coefficients) - [0.2, -0.3]
     assert error @ np.linalg.solve(found.covariance, error) < 30
-    # What all of them have in common, and grows with time, is the state's and the equation's.
+    # Their common part that grows with time belongs to the state and the equation.
     left = found.displacements[:, 0] - moved
     left -= np.polyval(np.polyfit(T, left, 1), T)
     assert np.std(left) < 0.3 * 0.05
@@ -187,10 +188,10 @@ def test_frames_of_a_window_may_be_displaced(seed):
 
 def test_a_search_may_begin_at_another_state(seed):
     first, field, _ = window_of("u_t = 0.1*u_xx - 0.5*u_x", seed)
-    arguments = {"pilot": first, "observation": ObservationModel(NOISE), "config": TrajectoryConfig(padding=1.0)}
-    other = fit_trajectory(bp.Equation.from_string("u_t = 0.1*u_xx - 0.5*u_x + 0.01*u"), field, **arguments)
+    data, config = TrajectoryData(field, NoiseModel(NOISE), first), TrajectoryConfig(padding=1.0)
+    other = fit_trajectory(bp.Equation.from_string("u_t = 0.1*u_xx - 0.5*u_x + 0.01*u"), data, config=config)
     equation = bp.Equation.from_string("u_t = 0.08*u_xx - 0.45*u_x")
-    found, again = (fit_trajectory(equation, field, near=near, **arguments) for near in (None, other))
+    found, again = (fit_trajectory(equation, data, near=near, config=config) for near in (None, other))
     np.testing.assert_allclose(again.equation.coefficients, found.equation.coefficients, atol=0.1 * found.sd.min())
     assert again.log_evidence == pytest.approx(found.log_evidence, abs=0.05)
     for config in (
@@ -198,15 +199,15 @@ def test_a_search_may_begin_at_another_state(seed):
         TrajectoryConfig(padding=0.5, most_modes=len(other.mode.problem.basis.deviation)),
     ):
         with pytest.raises(ConfigError, match="another state"):
-            fit_trajectory(equation, field, near=other, **arguments | {"config": config})
+            fit_trajectory(equation, data, near=other, config=config)
 
 
 @pytest.mark.parametrize("padding", [-0.1, 11.0, math.nan])
-def test_margins_have_a_range(padding):
+def test_padding_has_a_range(padding):
     with pytest.raises(ConfigError, match="out of range"):
         TrajectoryConfig(padding=padding)
 
 
-def test_a_window_has_no_walls():
-    with pytest.raises(ConfigError, match="no boundary of its own"):
+def test_a_window_takes_no_boundary_condition():
+    with pytest.raises(ConfigError, match="no boundary condition of its own"):
         TrajectoryConfig(padding=0.5, method=SolverConfig(space="difference", boundary="neumann"))

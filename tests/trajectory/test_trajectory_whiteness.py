@@ -1,4 +1,4 @@
-"""Slow residuals: normal scores where they are noise of any kind, large ones where an equation does not fit."""
+"""Whiteness scores: normal where residuals are noise of any kind, large where an equation does not fit."""
 
 import numpy as np
 import pytest
@@ -8,18 +8,18 @@ from scipy.stats import kstest
 from bayespde.trajectory.whiteness import whiteness_score
 
 FRAMES, SHAPE = 64, (32,)
-# Of sixty scores, each the largest of some twenty that hang together: beyond has a probability of less than 1e-4.
+# Of sixty scores, each the largest of some twenty that are correlated: beyond has a probability of less than 1e-4.
 MANY = 5.5
 
 
 @pytest.mark.parametrize("width", [0.0, 1.0])
-def test_noise_that_hangs_together_in_space_is_none(width, rng):
+def test_noise_that_is_correlated_in_space_has_normal_scores(width, rng):
     scores = []
     for _ in range(60):
         noise = gaussian_filter(rng.standard_normal((FRAMES, *SHAPE)), (0, width), mode="wrap")
         scores.append(whiteness_score(3.0 * noise, SHAPE))
     assert max(scores) < MANY
-    # The largest of some normal deviates that hang together: above zero, but not far.
+    # The largest of some correlated normal deviates: above zero, but not far.
     assert 0 < np.mean(scores) < 2.5
 
 
@@ -29,7 +29,7 @@ def test_one_score_is_standard_normal(rng):
     assert kstest(scores, "norm").pvalue > 1e-5
 
 
-def test_what_an_equation_cannot_follow_is_seen_below_the_noise(rng):
+def test_slow_residuals_below_the_noise_have_a_large_score(rng):
     t, x = np.arange(FRAMES)[:, None] / FRAMES, np.arange(32) / 32
     for noise in (1.0, 1e-3):
         missed = 0.6 * np.sin(2 * np.pi * t) * np.cos(2 * np.pi * x)
@@ -44,5 +44,5 @@ def test_two_dimensions_and_gaps(rng):
     assert whiteness_score((noise + missed).reshape(FRAMES, -1), (8, 8)) > 4
 
 
-def test_few_frames_say_nothing():
+def test_few_frames_have_score_zero():
     assert whiteness_score(np.ones((5, 8)), (8,)) == 0.0

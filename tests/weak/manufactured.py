@@ -1,4 +1,4 @@
-"""Smooth fields known as formulas: derivatives by sympy, so that nothing has to be estimated."""
+"""Smooth fields given by formulas: exact derivatives by sympy, and simulated rings."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -86,7 +86,7 @@ SMOOTH_2D = (
 )
 
 RINGS = {
-    # Fast and slow waves decay: what the spline keeps of the noise, and its bias, look like a fourth derivative.
+    # Fast and slow waves decay: noise that the spline passes on, and its bias, look like a fourth derivative.
     "heat": {
         "equation": "u_t = 1.5*u_xx",
         "extent": {"x": 20.0},

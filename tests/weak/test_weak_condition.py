@@ -1,4 +1,4 @@
-"""The field that obeys an equation: its slope, its moments, and an error that knows nothing of the rows' noise."""
+"""The field conditioned on an equation: its slope, its moments, and an error uncorrelated with the rows' noise."""
 
 from dataclasses import replace
 
@@ -10,10 +10,12 @@ import bayespde as bp
 from bayespde.smooth.spline.basis import SplineConfig
 from bayespde.smooth.spline.fit import fit_spline
 from bayespde.weak.assembler import Assembler
-from bayespde.weak.condition import constrain, moment_slope
-from bayespde.weak.config import dense_test_functions
-from bayespde.weak.moments import project, weak_problem
+from bayespde.weak.condition import condition_on_equation, moment_slope
+from bayespde.weak.moments import weak_problem
+from bayespde.weak.observed_field import ObservedField
+from bayespde.weak.placement import dense_test_functions
 from bayespde.weak.smoother import influential_modes
+from bayespde.weak.test_functions import project
 from bayespde.weak.whitening import WhitenedRows
 
 WHITE = bp.WeakForm(floor=0.0, scheme_error=False, noise="white")
@@ -35,75 +37,77 @@ def noisy(shape, seed=0, level=0.2):
 
 
 def case(name, seed=0):
-    terms, pilot, shape, support_radius = CASES[name]
+    terms, point, shape, support_radius = CASES[name]
     field = noisy(shape, seed)
-    options = replace(WHITE, support_radius=support_radius, prior_rows=25, rows=25)
+    options = replace(WHITE, support_radius=support_radius, coarse_rows=25, rows=25)
     smooth = fit_spline(field, config=SPLINE)
-    problem = weak_problem(bp.Library.from_strings(terms), field, smooth, options=options)
-    return field, smooth, problem, np.array(pilot)
+    problem = weak_problem(bp.Library.from_strings(terms), (ObservedField(field, smooth),), options=options)
+    return smooth, problem, np.array(point)
 
 
-def moments(problem, smooth, pilot, field):
-    """b(v) - A(v) beta of a smooth field."""
-    over = weak_problem(
-        problem.library, field, smooth, options=problem.options, noise=problem.noise, windows=problem.windows
-    )
-    return -project(smooth.evaluate((0,) * field.ndim), problem.windows, (1,) + (0,) * (field.ndim - 1)) - (
-        over.design @ pilot
-    )
+def over(problem, smooth):
+    """The same moments over another smoothed field."""
+    fields = (replace(problem.fields[0], smooth=smooth, noise=problem.noise),)
+    return weak_problem(problem.library, fields, options=problem.options, test_functions=problem.test_functions)
 
 
-def all_felt(smooth, problem):
-    """Modes that the moments of a problem feel."""
-    return influential_modes(smooth, problem.windows, problem.orders)
+def moments(problem, smooth, point):
+    """b(v) - A(v) beta of a smoothed field."""
+    dims = len(problem.shape)
+    left = -project(smooth.evaluate((0,) * dims), problem.test_functions, (1,) + (0,) * (dims - 1))
+    return left - over(problem, smooth).design @ point
+
+
+def influential(smooth, problem):
+    """Modes that the moments of a problem depend on."""
+    return influential_modes(smooth, problem.test_functions, problem.orders())
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_slope_is_the_change_of_the_moments_with_each_coefficient(name):
-    field, smooth, problem, pilot = case(name)
+    smooth, problem, point = case(name)
     free = smooth.variance > 0.3 * smooth.variance.max()
-    found = moment_slope(smooth, problem, pilot, free)
+    found = moment_slope(smooth, problem, point, free)
     assert found.shape == (len(problem.target), free.sum())
     step = 1e-4 * np.abs(smooth.coefficients).max()
     for column, place in list(zip(found.T, np.argwhere(free), strict=True))[::7]:
         up, down = (smooth.coefficients.copy() for _ in range(2))
         up[tuple(place)] += step
         down[tuple(place)] -= step
-        both = [moments(problem, smooth.with_coefficients(c), pilot, field) for c in (up, down)]
+        both = [moments(problem, smooth.with_coefficients(c), point) for c in (up, down)]
         # Integration by parts holds up to the quadrature of bumps a few samples wide.
         assert np.abs((both[0] - both[1]) / (2 * step) - column).max() < 1e-3 * np.abs(found).max()
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_moments_of_the_constrained_field_vanish(name):
-    field, smooth, problem, pilot = case(name)
-    noise, current = problem.noise_covariance(pilot), smooth
-    size = [np.sqrt(np.mean(moments(problem, smooth, pilot, field) ** 2))]
+def test_the_moments_of_the_conditioned_field_vanish(name):
+    smooth, problem, point = case(name)
+    noise, current = problem.noise_covariance(point), smooth
+    size = [np.sqrt(np.mean(moments(problem, smooth, point) ** 2))]
     for _ in range(4):
-        over = weak_problem(
-            problem.library, field, current, options=problem.options, noise=problem.noise, windows=problem.windows
-        )
-        (current,) = constrain([smooth], [current], over, pilot, noise, [all_felt(smooth, over)])
-        size.append(np.sqrt(np.mean(moments(problem, current, pilot, field) ** 2)))
+        here = over(problem, current)
+        (current,) = condition_on_equation([smooth], [current], here, point, noise, [influential(smooth, here)])
+        size.append(np.sqrt(np.mean(moments(problem, current, point) ** 2)))
     assert size[-1] < 0.05 * size[0]
 
 
 def test_its_error_is_uncorrelated_with_the_noise_of_the_rows():
     """For a linear equation everything is linear in the pixels: one column per pixel, no sampling."""
     field = noisy((16, 20))
-    options = replace(WHITE, support_radius={"time": 4, "x": 6}, prior_rows=20, rows=20)
+    options = replace(WHITE, support_radius={"time": 4, "x": 6}, coarse_rows=20, rows=20)
     smooth = fit_spline(field, config=SPLINE)
-    library, pilot = bp.Library.from_strings(["u", "u_x", "u_xx"]), np.array([0.3, -0.5, 0.2])
+    library, point = bp.Library.from_strings(["u", "u_x", "u_xx"]), np.array([0.3, -0.5, 0.2])
 
     def kernels(values):
-        """The smoother at fixed weights, and it constrained: fields at the pixels; and the residual of the rows."""
+        """The smoother at fixed weights, and conditioned: fields at the pixels; and the residual of the rows."""
         raw = field.copy(data=values)
         grids = smooth.grids
         mean = smooth.shrinkage * (grids[0].T @ values @ grids[1])
         plain = smooth.with_coefficients(mean)
-        weak = weak_problem(library, raw, plain, options=options)
-        (bound,) = constrain([plain], [plain], weak, pilot, weak.noise_covariance(pilot), [all_felt(plain, weak)])
-        rows = weak.target - weak.correction @ pilot - weak.design @ pilot
+        weak = weak_problem(library, (ObservedField(raw, plain),), options=options)
+        free = [influential(plain, weak)]
+        (bound,) = condition_on_equation([plain], [plain], weak, point, weak.noise_covariance(point), free)
+        rows = weak.target - weak.correction @ point - weak.design @ point
         return plain.evaluate((0, 0)).ravel(), bound.evaluate((0, 0)).ravel(), rows
 
     base = kernels(field.values)
@@ -124,40 +128,41 @@ def test_its_error_is_uncorrelated_with_the_noise_of_the_rows():
     assert correlation(bound) < 2e-3
 
 
-def test_more_moments_than_the_smoother_has_freedom_do_not_throw_the_field_about():
-    """Where the smoother kept next to no noise, a moment has nothing to remove, and must not be obeyed at any price."""
+def test_more_moments_than_modes_hardly_move_the_field_further():
+    """Where the smoother passed on next to no noise, there is nothing to remove, and the condition is not exact."""
     field = noisy((40, 60))
     smooth = fit_spline(field, config=SPLINE)
-    library, pilot = bp.Library.from_strings(["u", "u*u_x", "u_xx"]), np.array([0.2, -0.3, 0.2])
+    library, point = bp.Library.from_strings(["u", "u*u_x", "u_xx"]), np.array([0.2, -0.3, 0.2])
     free = smooth.variance > 1e-2 * smooth.variance.max()
     moves = []
     for rows, support_radius in ((40, {"time": 8, "x": 12}), (200, {"time": 6, "x": 8})):
-        options = replace(WHITE, support_radius=support_radius, prior_rows=rows)
-        problem = weak_problem(library, field, smooth, options=options)
-        (bound,) = constrain([smooth], [smooth], problem, pilot, problem.noise_covariance(pilot), [free])
+        options = replace(WHITE, support_radius=support_radius, coarse_rows=rows)
+        problem = weak_problem(library, (ObservedField(field, smooth),), options=options)
+        noise = problem.noise_covariance(point)
+        (bound,) = condition_on_equation([smooth], [smooth], problem, point, noise, [free])
         change = (bound.coefficients - smooth.coefficients)[free] / np.sqrt(smooth.variance[free])
         moves.append(np.sqrt(np.mean(change**2)))
     assert len(problem.target) > 2 * free.sum()
     assert moves[1] < 1.5 * moves[0]
 
 
-def test_the_assembler_goes_on_where_one_step_is_not_enough():
+def test_the_assembler_takes_a_second_step_where_one_is_not_enough():
     field = ring("burgers", noise=0.5, seed=0)
     smooth, options = fit_spline(field, config=SPLINE), replace(WHITE, rows=300)
     library, truth = bp.Library.from_strings(["u*u_x", "u_xx"]), np.array([-1.0, 0.1])
-    first = weak_problem(library, field, smooth, options=options)
-    assembler = Assembler(library, field, smooth, first, first.windows)
-    (once,) = constrain([smooth], [smooth], first, truth, first.noise_covariance(truth), [all_felt(smooth, first)])
-    size = [np.linalg.norm(moments(first, s, truth, field)) for s in (smooth, once, *assembler._obeying(truth)[0])]
+    first = weak_problem(library, (ObservedField(field, smooth),), options=options)
+    assembler, noise = Assembler(library, first, first.test_functions), first.noise_covariance(truth)
+    (once,) = condition_on_equation([smooth], [smooth], first, truth, noise, [influential(smooth, first)])
+    size = [np.linalg.norm(moments(first, s, truth)) for s in (smooth, once, *assembler.condition(truth)[0])]
     assert size[2] < 0.5 * size[1] < 0.1 * size[0]
 
 
 def at_the_truth(field, library, truth, rows):
-    """Rows over the field that obeys the true equation, with the windows that default settings choose."""
+    """Rows over the field conditioned on the true equation, with the test functions of default settings."""
     smooth, options = fit_spline(field, config=SPLINE), bp.WeakForm(rows=rows)
-    first = weak_problem(library, field, smooth, options=options)
-    windows = dense_test_functions(first.windows, ("time", "x"), options)
-    return WhitenedRows(Assembler(library, field, smooth, first, windows)(truth), truth)
+    first = weak_problem(library, (ObservedField(field, smooth),), options=options)
+    dense = dense_test_functions(first.test_functions, ("time", "x"), options)
+    return WhitenedRows(Assembler(library, first, dense)(truth), truth)
 
 
 def scores_of(rows, truth):
@@ -169,7 +174,7 @@ def scores_of(rows, truth):
 
 
 @pytest.mark.parametrize("noise", [0.05, 0.5])
-def test_rows_with_gaps_are_left_what_their_covariance_says(noise, seed):
+def test_residuals_of_rows_with_gaps_have_their_covariance(noise, seed):
     """A quarter of the pixels missing: squared residuals at the truth against their expectation, over draws."""
     library, truth, ratios = bp.Library.from_strings(["u*u_x", "u_xx"]), np.array([-1.0, 0.1]), []
     for draw in range(8):
@@ -182,8 +187,8 @@ def test_rows_with_gaps_are_left_what_their_covariance_says(noise, seed):
     assert abs(np.mean(ratios) - 1) < 0.1 + 4 * np.std(ratios) / np.sqrt(len(ratios))
 
 
-def test_a_term_that_is_not_there_is_not_seen(seed):
-    """A few long waves that decay: what the smoother keeps of the noise looks like a fourth derivative."""
+def test_an_absent_term_has_coefficient_zero_within_its_error(seed):
+    """A few long waves that decay: noise that the smoother passes on looks like a fourth derivative."""
     library, truth, scores = bp.Library.from_strings(["u_xx", "u_xxxx"]), np.array([1.5, 0.0]), []
     for draw in range(16):
         field = ring("heat", noise=0.2, seed=1000 * seed + draw)
@@ -192,8 +197,8 @@ def test_a_term_that_is_not_there_is_not_seen(seed):
     assert np.abs(np.mean(scores, axis=0)).max() < 0.25 + 4 / np.sqrt(len(scores))
 
 
-def test_coefficients_at_half_noise_are_not_biased_by_more_than_half_their_sd(seed):
-    """Standard scores of both coefficients over noise draws: mean within a half, unit variance."""
+def test_the_bias_at_50_percent_noise_is_below_half_a_standard_deviation(seed):
+    """Standard scores of both coefficients over noise draws: mean within 0.5, unit variance."""
     library, truth, scores = bp.Library.from_strings(["u*u_x", "u_xx"]), np.array([-1.0, 0.1]), []
     for draw in range(24):
         rows = at_the_truth(ring("burgers", noise=0.5, seed=1000 * seed + draw), library, truth, 300)

@@ -1,4 +1,4 @@
-"""Rows of one equation of a system: noise and error of the other fields, by pixels moved one at a time."""
+"""Rows of one of several coupled equations: noise and error of the other fields, pixel by pixel."""
 
 from dataclasses import replace
 
@@ -7,13 +7,13 @@ import pytest
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError, TermError
-from bayespde.noise.covariance import NoiseCovariance
+from bayespde.core.noise import NoiseModel
 from bayespde.smooth.spline.basis import SplineConfig
 from bayespde.smooth.spline.fit import fit_spline
-from bayespde.weak.condition import constrain, moment_slope
-from bayespde.weak.config import choose_test_functions
-from bayespde.weak.coupled_fields import CoupledField
+from bayespde.weak.condition import condition_on_equation, moment_slope
 from bayespde.weak.moments import weak_problem
+from bayespde.weak.observed_field import ObservedField
+from bayespde.weak.placement import choose_test_functions
 from bayespde.weak.smoother import influential_modes
 
 OPTIONS = bp.WeakForm(
@@ -40,37 +40,27 @@ def library_of(terms):
 
 
 def case(terms, seed=0):
-    """Raw fields, splines, the problem of `u_t`, and its pilot."""
+    """Raw fields, splines, the problem of `u_t`, and its linearisation point."""
     fields = noisy_pair(seed)
     splines = [fit_spline(f, config=SplineConfig(hold_out="pixels")) for f in fields]
-    pilot = np.array(list(terms.values()))
-    return fields, splines, over(library_of(terms), fields, splines), pilot
+    return fields, splines, over(library_of(terms), fields, splines), np.array(list(terms.values()))
 
 
-def over(library, fields, splines, **known):
-    """The problem of raw fields and smooth ones."""
-    return weak_problem(
-        library,
-        fields[0],
-        splines[0],
-        options=OPTIONS,
-        coupled_fields=(CoupledField(*_pair(fields, splines)),),
-        **known,
-    )
-
-
-def _pair(fields, splines):
-    return fields[1], splines[1]
+def over(library, fields, splines, *, like=None):
+    """The problem of raw and smoothed fields; with the noise and test functions of another."""
+    noises = [t.noise for t in like.transfers] if like else [None, None]
+    observed = tuple(ObservedField(f, s, noise=n) for f, s, n in zip(fields, splines, noises, strict=True))
+    return weak_problem(library, observed, options=OPTIONS, test_functions=like.test_functions if like else None)
 
 
 @pytest.mark.parametrize("terms", [LINEAR, PRODUCTS], ids=["linear", "products"])
 def test_the_covariance_is_that_of_all_pixels_of_both_fields(terms):
-    """The rows are linear in the pixels where the smooth fields stay: one column per pixel, no sampling."""
-    fields, splines, problem, pilot = case(terms)
+    """The rows are linear in the pixels where the smoothed fields are kept: one column per pixel, no sampling."""
+    fields, splines, problem, point = case(terms)
 
     def rows(raw):
-        weak = over(problem.library, raw, splines, noise=problem.noise, windows=problem.windows)
-        return weak.target - weak.correction @ pilot
+        weak = over(problem.library, raw, splines, like=problem)
+        return weak.target - weak.correction @ point
 
     base, total = rows(fields), 0.0
     for i, spline in enumerate(splines):
@@ -80,29 +70,27 @@ def test_the_covariance_is_that_of_all_pixels_of_both_fields(terms):
             moved[i].values.flat[pixel] += 1.0
             columns.append(rows(moved) - base)
         jacobian = np.column_stack(columns)
-        # A constant is taken out of the target before its moment; a bump's derivative does not see one.
+        # A constant is subtracted from the target before its moment; its derivative is zero.
         total = total + spline.noise_scale**2 * jacobian @ jacobian.T
-    found = problem.noise_covariance(pilot)
+    found = problem.noise_covariance(point)
     assert np.abs(found - total).max() < 1e-6 * np.abs(total).max()
 
 
 @pytest.mark.parametrize("terms", [LINEAR, PRODUCTS], ids=["linear", "products"])
-def test_the_moments_move_with_either_field_as_their_slope_says(terms):
-    fields, splines, problem, pilot = case(terms)
+def test_the_slope_is_the_change_of_the_moments_with_either_field(terms):
+    fields, splines, problem, point = case(terms)
     random = np.random.default_rng(1)
 
     def moments(smooths):
-        weak = over(problem.library, fields, smooths, noise=problem.noise, windows=problem.windows)
-        field = smooths[0].evaluate((0, 0))
-        return (
-            -np.einsum("at,bx,tx->ab", weak.windows[0].matrix(1), weak.windows[1].matrix(0), field).ravel()
-            - weak.design @ pilot
-        )
+        weak = over(problem.library, fields, smooths, like=problem)
+        time, space = (f.matrix(order) for f, order in zip(weak.test_functions, (1, 0), strict=True))
+        left = -np.einsum("at,bx,tx->ab", time, space, smooths[0].evaluate((0, 0))).ravel()
+        return left - weak.design @ point
 
     for i, spline in enumerate(splines):
         free = np.ones(spline.coefficients.shape, dtype=bool)
         step = random.standard_normal(free.shape) * np.sqrt(spline.variance)
-        slope = moment_slope(spline, problem, pilot, free, field=i)
+        slope = moment_slope(spline, problem, point, free, field=i)
         after, before = (
             moments(
                 [
@@ -116,23 +104,20 @@ def test_the_moments_move_with_either_field_as_their_slope_says(terms):
         assert np.abs(slope @ step.ravel() - wanted).max() < 2e-3 * np.abs(wanted).max()
 
 
-def test_fields_that_obey_together_err_independently_of_the_noise_of_the_rows():
-    """For a linear equation everything is linear in the pixels of both fields; constrained alone, one would not."""
-    fields, splines, problem, pilot = case(LINEAR)
+def test_errors_of_fields_conditioned_together_are_uncorrelated_with_the_noise_of_the_rows():
+    """For a linear equation everything is linear in the pixels of both fields; conditioned alone, one would not be."""
+    fields, splines, problem, point = case(LINEAR)
 
     def kernels(raw):
-        """Both smoothers at fixed weights and both constrained, at the pixels; and the residual of the rows."""
+        """Both smoothers at fixed weights and both conditioned, at the pixels; and the residual of the rows."""
         means = [
             s.with_coefficients(s.shrinkage * (s.grids[0].T @ f.values @ s.grids[1]))
             for s, f in zip(splines, raw, strict=True)
         ]
-        weak = over(problem.library, raw, means, windows=problem.windows)
-        frees = [
-            influential_modes(means[0], weak.windows, weak.orders),
-            influential_modes(means[1], weak.windows, weak.coupled_fields[0].orders),
-        ]
-        bound = constrain(means, means, weak, pilot, problem.noise_covariance(pilot), frees)
-        rows = weak.target - weak.correction @ pilot - weak.design @ pilot
+        weak = over(problem.library, raw, means, like=problem)
+        frees = [influential_modes(m, weak.test_functions, weak.orders(i)) for i, m in enumerate(means)]
+        bound = condition_on_equation(means, means, weak, point, problem.noise_covariance(point), frees)
+        rows = weak.target - weak.correction @ point - weak.design @ point
         return [np.concatenate([s.evaluate((0, 0)).ravel() for s in lot]) for lot in (means, bound)], rows
 
     (plain, bound), rows = kernels(fields)
@@ -154,39 +139,38 @@ def test_fields_that_obey_together_err_independently_of_the_noise_of_the_rows():
     assert correlation(bound) < 5e-3
 
 
-def test_with_other_fields_that_no_term_names_the_rows_are_those_of_the_field_alone():
+def test_coupled_fields_that_no_term_names_do_not_change_the_rows():
     fields, splines, _, _ = case(LINEAR)
-    terms, pilot = {"u": 0.3, "u_xx": 0.1}, np.array([0.3, 0.1])
-    windows = over(library_of(terms), fields, splines).windows
-    together = over(library_of(terms), fields, splines, windows=windows)
-    alone = weak_problem(bp.Library.from_strings(list(terms)), fields[0], splines[0], options=OPTIONS, windows=windows)
+    terms, point = {"u": 0.3, "u_xx": 0.1}, np.array([0.3, 0.1])
+    together, own = over(library_of(terms), fields, splines), (ObservedField(fields[0], splines[0]),)
+    alone = weak_problem(
+        bp.Library.from_strings(list(terms)), own, options=OPTIONS, test_functions=together.test_functions
+    )
     assert np.array_equal(together.design, alone.design)
-    assert np.array_equal(together.covariance(pilot), alone.covariance(pilot))
+    assert np.array_equal(together.covariance(point), alone.covariance(point))
 
 
-def test_rows_stay_away_from_holes_of_every_field():
+def test_test_functions_avoid_holes_of_every_field():
     fields, splines, problem, _ = case(LINEAR)
     hole = fields[1].copy(deep=True)
     hole.values[5:11, 8:13] = np.nan
     fewer = weak_problem(
         problem.library,
-        fields[0],
-        splines[0],
-        options=replace(OPTIONS, support_radius={"time": 3, "x": 4}, prior_rows=60),
-        coupled_fields=(CoupledField(hole, splines[1]),),
+        (ObservedField(fields[0], splines[0]), ObservedField(hole, splines[1])),
+        options=replace(OPTIONS, support_radius={"time": 3, "x": 4}, coarse_rows=60),
     )
     assert 16 <= fewer.kept.sum() < len(fewer.kept)
 
 
-def test_windows_are_as_narrow_as_the_roughest_field_needs():
+def test_the_support_is_as_narrow_as_the_roughest_field_needs():
     t, x = np.linspace(0, 2, 80), np.linspace(0, 12, 160)
     grid_t, grid_x = np.meshgrid(t, x, indexing="ij")
     values = {"u": np.sin(grid_x - grid_t), "v": np.sin(3 * grid_x - grid_t)}
     fields = [bp.make_field(v, t=t, x=x, name=name) for name, v in values.items()]
     splines = [fit_spline(f, config=SplineConfig(hold_out="pixels")) for f in fields]
-    options, noise = bp.WeakForm(support_factor=1.0), NoiseCovariance(np.full(fields[0].shape, 0.01))
+    options, noise = bp.WeakForm(support_factor=1.0), NoiseModel(0.01)
     smooth, rough, both = (
-        choose_test_functions(fields[0], some, options, noise)[0][1].half_width
+        choose_test_functions(fields[0], some, options, noise)[0][1].radius
         for some in (splines[:1], splines[1:], splines)
     )
     assert both == rough < smooth
@@ -195,15 +179,15 @@ def test_windows_are_as_narrow_as_the_roughest_field_needs():
 @pytest.mark.parametrize(
     "form", [bp.StrongForm(), bp.WeakForm(noise="front_jitter"), bp.WeakForm(noise="frame_jitter")]
 )
-def test_rows_that_only_one_field_has_are_refused(form):
+def test_forms_for_one_field_only_are_refused(form):
     fields = noisy_pair()
-    smooths = [bp.fit_field(f, options=bp.SmoothingConfig(method="spline"), seed=0) for f in fields]
-    with pytest.raises(ConfigError, match="rows of a system"):
-        bp.assemble(library_of(LINEAR), fields[0], smooth=smooths[0], coupled_fields=smooths[1:], form=form)
+    smooths = [bp.fit_field(f, options=bp.SmoothingConfig(smoother="spline"), seed=0) for f in fields]
+    with pytest.raises(ConfigError, match="does not take coupled fields"):
+        bp.assemble(library_of(LINEAR), dict(zip(("u", "v"), smooths, strict=True)), form=form)
 
 
-def test_a_library_of_fields_that_are_not_there_is_refused():
+def test_a_library_of_fields_that_are_not_given_is_refused():
     field = noisy_pair()[0]
-    smooth = bp.fit_field(field, options=bp.SmoothingConfig(method="spline"), seed=0)
-    with pytest.raises(TermError, match="not there"):
-        bp.assemble(library_of(LINEAR), field, smooth=smooth)
+    smooth = bp.fit_field(field, options=bp.SmoothingConfig(smoother="spline"), seed=0)
+    with pytest.raises(TermError, match="fields that are not given"):
+        bp.assemble(library_of(LINEAR), smooth)

@@ -1,4 +1,4 @@
-"""Weak atoms and noise kernels against integrals of the terms as they stand, nothing moved by parts."""
+"""Integration by parts and noise kernels against integrals of the terms as they are written."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,8 @@ import sympy
 from manufactured import SMOOTH, SMOOTH_2D, Formula, substituted, t, x, y
 
 from bayespde.core.terms import evaluate_expression, parse_term
-from bayespde.weak.integration_by_parts import noise_kernels, weak_atoms
-from bayespde.weak.moments import project
-from bayespde.weak.test_functions import TestFunctions
+from bayespde.weak.integration_by_parts import integrate_by_parts, noise_kernels
+from bayespde.weak.test_functions import TestFunctions, project
 
 DIMS = {1: ("time", "x"), 2: ("time", "y", "x")}
 ONE = Formula(SMOOTH, (np.linspace(0, 2, 81), np.linspace(0, 6, 161)))
@@ -22,7 +21,7 @@ ONE_D_TERMS = ["1", "u", "u**3", "u_x", "u_xx", "u_xxxx", "u*u_x", "u**2*u_xx", 
 TWO_D_TERMS = ["u", "u_y", "u_yy", "u_xy", "u*u_y", "u*u_xy", "u**2*u_yy", "u_x*u_y", "u_xxy", "sin(u)*u_y"]
 
 
-def windows(formula):
+def bumps(formula):
     return tuple(
         TestFunctions(np.array([int(0.4 * n), int(0.5 * n)]), int(0.35 * n), 8, n, a[1] - a[0])
         for a, n in zip(formula.axes, formula.shape, strict=True)
@@ -35,10 +34,10 @@ def integral(expression, formula):
     answers = []
     for index in np.ndindex(*(2,) * len(formula.axes)):
         weight = np.ones(formula.shape)
-        for axis, (window, i) in enumerate(zip(windows(formula), index, strict=True)):
-            position, centre = formula.axes[axis], formula.axes[axis][window.centres[i]]
-            s = (position - centre) / (window.half_width * window.spacing)
-            bump = np.where(np.abs(s) < 1, (1 - s**2) ** 8, 0) * window.spacing
+        for axis, (functions, i) in enumerate(zip(bumps(formula), index, strict=True)):
+            position, centre = formula.axes[axis], formula.axes[axis][functions.centres[i]]
+            s = (position - centre) / (functions.radius * functions.spacing)
+            bump = np.where(np.abs(s) < 1, (1 - s**2) ** 8, 0) * functions.spacing
             weight = weight * np.expand_dims(bump, [a for a in range(weight.ndim) if a != axis])
         answers.append(np.sum(weight * values))
     return np.array(answers)
@@ -64,12 +63,12 @@ CASES = [(text, ONE) for text in ONE_D_TERMS] + [(text, TWO) for text in TWO_D_T
 
 
 @pytest.mark.parametrize(("text", "formula"), CASES, ids=[c[0] + f"-{len(c[1].axes) - 1}d" for c in CASES])
-def test_atoms_have_the_moment_of_the_term(text, formula):
+def test_parts_have_the_moment_of_the_term(text, formula):
     term, _, dims = case(text, formula)
     found = 0.0
-    for orders, expression in weak_atoms(term, dims):
+    for orders, expression in integrate_by_parts(term, dims):
         values = np.broadcast_to(evaluate_expression(expression, by_name(formula)), formula.shape)
-        found = found + (-1) ** sum(orders) * project(values, windows(formula), orders)
+        found = found + (-1) ** sum(orders) * project(values, bumps(formula), orders)
     wanted = integral(substituted(term, formula.expression), formula)
     scale = integral(sympy.Abs(substituted(term, formula.expression)), formula)
     assert np.allclose(found, wanted, atol=2e-6 * scale.max(), rtol=0)
@@ -77,7 +76,7 @@ def test_atoms_have_the_moment_of_the_term(text, formula):
 
 @pytest.mark.parametrize("text", ["u_x", "u_xx", "u_xxxx", "u*u_x", "u**3*u_x"])
 def test_divergences_are_moved_onto_the_test_function(text):
-    for orders, expression in weak_atoms(parse_term(text), DIMS[1]):
+    for orders, expression in integrate_by_parts(parse_term(text), DIMS[1]):
         assert sum(orders) > 0
         assert {s.name for s in expression.free_symbols} == {"u"}
 
@@ -87,12 +86,12 @@ CHANGES += [(text, TWO, BUMP_2D) for text in TWO_D_TERMS]
 
 
 @pytest.mark.parametrize(("text", "formula", "change"), CHANGES)
-def test_kernels_say_how_the_moment_moves_when_the_field_does(text, formula, change):
+def test_kernels_give_the_first_variation_of_the_moment(text, formula, change):
     term, variable, dims = case(text, formula)
     moved = sympy.lambdify(formula.symbols, change, "numpy")(*formula.grid)
     found = 0.0
     for orders, kernel in noise_kernels(term, variable, dims).items():
-        found = found + project(evaluate_expression(kernel, by_name(formula)) * moved, windows(formula), orders)
+        found = found + project(evaluate_expression(kernel, by_name(formula)) * moved, bumps(formula), orders)
     step = 1e-4
     after, before = (integral(substituted(term, formula.expression + s * step * change), formula) for s in (1, -1))
     wanted = (after - before) / (2 * step)

@@ -1,4 +1,4 @@
-"""Leading configurations judged at their own pilots: which ones, on what scale, and out of which traps they lead."""
+"""Leading models compared at linearisation points of their own: which ones, and what that corrects."""
 
 import warnings
 
@@ -12,10 +12,11 @@ from bayespde.smooth.spline.basis import SplineConfig
 from bayespde.smooth.spline.fit import fit_spline
 from bayespde.stages.model_average import ModelAverage
 from bayespde.weak.assembler import Assembler
-from bayespde.weak.config import dense_test_functions
 from bayespde.weak.linearisation import LinearisationPoint
 from bayespde.weak.moments import weak_problem
-from bayespde.weak.relinearise import Rescored, _noise_of_difference, occam_window, relinearise
+from bayespde.weak.observed_field import ObservedField
+from bayespde.weak.placement import dense_test_functions
+from bayespde.weak.relinearise import Relinearised, _noise_of_difference, occam_window, relinearise
 from bayespde.weak.whitening import WhitenedRows
 
 
@@ -23,7 +24,7 @@ def bits(*texts):
     return np.array([[c == "1" for c in t] for t in texts])
 
 
-def test_contenders_are_the_best_what_it_holds_the_best_of_each_size_and_the_most_probable():
+def test_the_window_holds_the_best_its_submodels_the_best_of_each_size_and_the_most_probable():
     spins = bits("1100", "1110", "0011", "1000", "0001", "1111", "0111")
     probability = np.array([0.5, 0.2, 0.1, 0.01, 0.02, 0.05, 0.12])
     found = occam_window(spins, probability, 20)
@@ -37,27 +38,27 @@ def test_contenders_are_the_best_what_it_holds_the_best_of_each_size_and_the_mos
     assert len(occam_window(spins, probability, 3)) == 3
 
 
-def rescored(shared, own, lead, sd, *spins):
+def relinearised(shared, own, advantage, sd, *spins):
     chosen = bits(*spins)
-    return Rescored(chosen, *(np.array(a, dtype=float) for a in (shared, own, lead, sd)), chosen * 1.0)
+    return Relinearised(chosen, *(np.array(a, dtype=float) for a in (shared, own, advantage, sd)), chosen * 1.0)
 
 
-def test_a_change_counts_only_where_it_matters():
+def test_a_change_counts_only_for_models_that_contend():
     three = ("11", "10", "01")
-    assert rescored([0, -1, -80], [0, -4, -10], [0, 0, 0], [0, 0, 0], *three).change == pytest.approx(3)
+    assert relinearised([0, -1, -80], [0, -4, -10], [0, 0, 0], [0, 0, 0], *three).change == pytest.approx(3)
     # the last is confirmed by its own rows: it counts unless it explains the data clearly worse
-    assert rescored([0, -1, -80], [0, -4, 2], [0, 0, -9], [0, 0, 5], *three).change == pytest.approx(82)
-    assert rescored([0, -1, -80], [0, -4, 2], [0, 0, -9], [0, 0, 4], *three).change == pytest.approx(3)
+    assert relinearised([0, -1, -80], [0, -4, 2], [0, 0, -9], [0, 0, 5], *three).change == pytest.approx(82)
+    assert relinearised([0, -1, -80], [0, -4, 2], [0, 0, -9], [0, 0, 4], *three).change == pytest.approx(3)
 
 
-def test_suspects_confirm_themselves_and_are_better_or_a_part_that_is_not_worse():
-    assert rescored([0, -9], [0, 3], [0, 9], [0, 3], "110", "011").alternatives == [1]
-    assert rescored([0, -9], [0, 3], [0, 9], [0, 4.5], "110", "011").alternatives == []
-    assert rescored([0, -9], [0, -3], [0, 9], [0, 3], "110", "011").alternatives == []
+def test_alternatives_are_confirmed_and_better_or_a_submodel_that_is_not_worse():
+    assert relinearised([0, -9], [0, 3], [0, 9], [0, 3], "110", "011").alternatives == [1]
+    assert relinearised([0, -9], [0, 3], [0, 9], [0, 4.5], "110", "011").alternatives == []
+    assert relinearised([0, -9], [0, -3], [0, 9], [0, 3], "110", "011").alternatives == []
     # a part of the preferred one need not be better, and the smaller comes first
-    assert rescored([0, -50, -60], [0, 2, 1], [0, -3, -9], [0, 2, 5], "111", "011", "010").alternatives == [2, 1]
-    assert rescored([0, -50], [0, 2], [0, -9], [0, 2], "110", "100").alternatives == []
-    assert rescored([0, -50], [0, -2], [0, 0], [0, 2], "110", "100").alternatives == []
+    assert relinearised([0, -50, -60], [0, 2, 1], [0, -3, -9], [0, 2, 5], "111", "011", "010").alternatives == [2, 1]
+    assert relinearised([0, -50], [0, 2], [0, -9], [0, 2], "110", "100").alternatives == []
+    assert relinearised([0, -50], [0, -2], [0, 0], [0, 2], "110", "100").alternatives == []
 
 
 def test_the_noise_of_a_difference_is_that_of_two_quadratic_forms(seed):
@@ -66,44 +67,39 @@ def test_the_noise_of_a_difference_is_that_of_two_quadratic_forms(seed):
         floor=0.0, scheme_error=False, noise="white", support_radius={"time": 5, "x": 7}, coarse_rows=40
     )
     library = bp.Library.from_strings(["u_xx", "u_xxxx"])
-    weak = weak_problem(library, formula.field(), formula, options=options)
-    pilots = [np.array([0.3, 0.0]), np.array([0.3, 0.02])]
-    rows = [WhitenedRows(weak, p) for p in pilots]
+    weak = weak_problem(library, (ObservedField(formula.field(), formula),), options=options)
+    points = [np.array([0.3, 0.0]), np.array([0.3, 0.02])]
+    rows = [WhitenedRows(weak, p) for p in points]
     assert _noise_of_difference(rows[0], rows[0]) == pytest.approx(0, abs=0.05)
     sd = _noise_of_difference(rows[1], rows[0])
     assert 0.5 < sd < np.sqrt(len(weak.target))
     rng, halves = np.random.default_rng(seed), []
     for _ in range(400):
-        noisy = weak_problem(
-            library,
-            formula.field(0.05 * rng.standard_normal(formula.shape)),
-            formula,
-            options=options,
-            noise=weak.noise,
-        )
+        raw = formula.field(0.05 * rng.standard_normal(formula.shape))
+        noisy = weak_problem(library, (ObservedField(raw, formula, noise=weak.noise),), options=options)
         change = [
             r.whiten((noisy.target - weak.target) - (noisy.correction - weak.correction) @ p)
-            for r, p in zip(rows, pilots, strict=True)
+            for r, p in zip(rows, points, strict=True)
         ]
         halves.append(0.5 * (change[0] @ change[0] - change[1] @ change[1]))
     assert abs(np.mean(halves)) < 5 * np.std(halves) / 20
     assert np.std(halves) == pytest.approx(sd, rel=5 / np.sqrt(2 * len(halves)))
 
 
-def test_a_wrong_pilot_is_found_out():
-    """From a pilot with a term too many the true equation is a suspect; at its own pilot nothing changes any more."""
+def test_a_wrong_linearisation_point_is_detected():
+    """From a point with a term too many the true equation is an alternative; at its own point there is none."""
     field, library = ring("heat", noise=0.05), bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxxx", "u*u_x"])
     smooth, options, models = (
         fit_spline(field, config=SplineConfig(hold_out="pixels")),
         bp.WeakForm(),
         ModelAverage(library, Prior()),
     )
-    first = weak_problem(library, field, smooth, options=options)
-    assembler = Assembler(library, field, smooth, first, dense_test_functions(first.windows, ("time", "x"), options))
-    for pilot, is_wrong in ((np.array([0, 0, 1.5, 0.3, 0]), True), (np.array([0, 0, 1.5, 0, 0]), False)):
-        rows = WhitenedRows(assembler(pilot), pilot)
+    first = weak_problem(library, (ObservedField(field, smooth),), options=options)
+    assembler = Assembler(library, first, dense_test_functions(first.test_functions, ("time", "x"), options))
+    for point, is_wrong in ((np.array([0, 0, 1.5, 0.3, 0]), True), (np.array([0, 0, 1.5, 0, 0]), False)):
+        rows = WhitenedRows(assembler(point), point)
         spins = occam_window(*models.average(rows.statistics), 20)
-        found = relinearise(assembler, models, LinearisationPoint(rows, pilot, 1, 0.0, True), spins)
+        found = relinearise(assembler, models, LinearisationPoint(rows, point, 1, 0.0, True), spins)
         preferred = found.spins[0]
         assert preferred[library.index("u_xx")]
         assert preferred[library.index("u_xxxx")] == is_wrong
@@ -113,48 +109,46 @@ def test_a_wrong_pilot_is_found_out():
             assert not found.alternatives
 
 
-@pytest.mark.slow  # four videos, each judged at pilots of their own
-def test_assembly_escapes_the_trap_or_says_that_the_odds_depend_on_the_pilot(seed):
+@pytest.mark.slow  # four videos, each with models at linearisation points of their own
+def test_assembly_finds_the_true_equation_or_reports_that_the_odds_depend_on_the_linearisation(seed):
     library, escaped = bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxxx", "u*u_x"]), []
     for draw in range(4):
         field = ring("heat", noise=0.1, seed=4 * seed + draw)
-        smooth = bp.fit_field(field, options=bp.SmoothingConfig(method="spline"))
-        statistics = bp.assemble(library, field, smooth=smooth)
+        smooth = bp.fit_field(field, options=bp.SmoothingConfig(smoother="spline"))
+        statistics = bp.assemble(library, smooth)
         exact = bp.enumerate_models(bp.SpinModel(statistics, library))
         escaped.append(bool((exact.spins[np.argmax(exact.probability)] == library.spins(["u_xx"])).all()))
         record = statistics.provenance
         assert escaped[-1] or record["log_odds_change_left"] > 1.0
-        assert ["u_xx"] in [r["terms"] for r in record["rescored"]]
-    # Without a second look most of these end with a fourth derivative.
+        assert ["u_xx"] in [r["terms"] for r in record["relinearised"]]
+    # Without relinearisation most of these end with a fourth derivative.
     assert sum(escaped) >= 3
 
 
-def test_a_small_video_with_a_hole_is_judged_again_on_the_rows_it_has(seed):
+def test_a_small_video_with_a_hole_is_relinearised_on_the_rows_it_has(seed):
     field = ring("burgers", noise=0.05, seed=seed, frames=31, points=48)
     field[9:21, 8:42] = np.nan
     library = bp.Library.from_strings(["u", "u_x", "u_xx", "u*u_x"])
-    smooth = bp.fit_field(field, options=bp.SmoothingConfig(method="spline"))
-    record = bp.assemble(library, field, smooth=smooth).provenance
+    smooth = bp.fit_field(field, options=bp.SmoothingConfig(smoother="spline"))
+    record = bp.assemble(library, smooth).provenance
     assert record["dropped_for_gaps"] > 5 * record["rows"]
-    assert "rescored" in record
+    assert "relinearised" in record
 
 
-def test_an_empty_equation_is_not_judged_again(rng):
+def test_an_empty_equation_is_not_relinearised(rng):
     field = ring("heat", noise=0.1).copy(data=rng.standard_normal((81, 128)))
     library = bp.Library.from_strings(["u_xx", "u*u_x"])
-    statistics = bp.assemble(library, field, smooth=bp.fit_field(field, options=bp.SmoothingConfig(method="spline")))
+    statistics = bp.assemble(library, bp.fit_field(field, options=bp.SmoothingConfig(smoother="spline")))
     exact = bp.enumerate_models(bp.SpinModel(statistics, library))
     assert exact.probability[~exact.spins.any(axis=1)] > 0.5
-    assert "rescored" not in statistics.provenance
+    assert "relinearised" not in statistics.provenance
 
 
-def test_terms_that_are_one_on_this_video_are_passed_over():
+def test_terms_that_are_equal_on_this_video_are_left_out():
     t, x = np.linspace(0, 2, 41), np.linspace(0, 10, 64)
     wave = np.sin(2 * np.pi * x / 10) * np.exp(-0.5 * (2 * np.pi / 10) ** 2 * t)[:, None]
     field, library = bp.make_field(wave, t=t, x=x), bp.Library.from_strings(["u", "u_xx", "u_x"])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        statistics = bp.assemble(
-            library, field, smooth=bp.fit_field(field, options=bp.SmoothingConfig(method="spline"))
-        )
+        statistics = bp.assemble(library, bp.fit_field(field, options=bp.SmoothingConfig(smoother="spline")))
     assert np.isfinite(statistics.provenance["log_odds_change_left"])

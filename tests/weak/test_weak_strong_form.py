@@ -1,4 +1,4 @@
-"""Strong rows are the terms at the grid points, weighted by how many of them are independent."""
+"""Strong rows are the terms at the grid points, weighted by the number of independent ones."""
 
 import warnings
 
@@ -10,8 +10,9 @@ from scipy.signal import lfilter
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError, TermError
+from bayespde.core.slabs import ProfileLikelihood
 from bayespde.core.terms import derivative_orders
-from bayespde.model import ProfileLikelihood, generative
+from bayespde.model import generative
 from bayespde.weak.strong_form import StrongFormWarning, autocorrelation_time, strong_statistics
 
 FORMULA = Formula(BURGERS, (np.linspace(0, 3, 41), np.linspace(0, 2 * np.pi, 61)))
@@ -75,14 +76,14 @@ def test_the_power_is_one_over_the_product_of_the_times(rng):
 
 def test_assemble_takes_the_strong_form_too():
     field = FORMULA.field()
-    smooth = bp.fit_field(field, method="spline")
+    smooth = bp.fit_field(field, smoother="spline")
     with pytest.warns(StrongFormWarning):
-        found = bp.assemble(bp.Library.from_strings(["u*u_x", "u_xx"]), field, smooth=smooth, form=bp.StrongForm())
+        found = bp.assemble(bp.Library.from_strings(["u*u_x", "u_xx"]), smooth, form=bp.StrongForm())
     assert found.least_squares(np.ones(2, bool)) == pytest.approx([-1, 0.1], rel=0.02)
     assert found.provenance["form"] == "strong"
 
 
-def test_a_term_along_an_axis_that_is_not_there_is_refused():
+def test_a_term_along_a_missing_axis_is_refused():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StrongFormWarning)
         with pytest.raises(TermError, match="axis that the field lacks"):
@@ -91,7 +92,18 @@ def test_a_term_along_an_axis_that_is_not_there_is_refused():
             )
 
 
-@pytest.mark.parametrize("settings", [{"power": 0}, {"power": 2}, {"trim": 0.4}, {"trim": -0.1}, {"floor": -1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"power": 0},
+        {"power": 2},
+        {"trim": 0.4},
+        {"trim": -0.1},
+        {"floor": -1},
+        {"smoother": "wavelet"},
+        {"field_draws": -1},
+    ],
+)
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ConfigError, match="out of range"):
         bp.StrongForm(**settings)
@@ -106,9 +118,9 @@ def test_the_mean_likelihood_is_that_of_the_original_algorithm(rng):
     values = np.exp(-0.3 * t)[:, None] * np.sin(x - 0.5 * t[:, None]) + 0.2 * np.cos(2 * x + t[:, None])
     field = bp.make_field(values + 0.05 * rng.standard_normal(values.shape), t=t, x=x)
     library = bp.Library.from_strings(["u", "u_x", "u_xx", "u*u_x"])
-    smooth = bp.fit_field(field, options=bp.SmoothingConfig(method="spline"))
+    smooth = bp.fit_field(field, options=bp.SmoothingConfig(smoother="spline"))
     with pytest.warns(StrongFormWarning):
-        statistics = bp.assemble(library, field, smooth=smooth, form=bp.StrongForm(power="mean", trim=0.0))
+        statistics = bp.assemble(library, smooth, form=bp.StrongForm(power="mean", trim=0.0))
     assert statistics.rows == pytest.approx(1.0)
     names = ("u_t", "u", "u_x", "u_xx")
     target, u, u_x, u_xx = (smooth.evaluate(derivative_orders(n, ("time", "x"))).ravel() for n in names)
@@ -127,7 +139,7 @@ def test_the_mean_likelihood_is_that_of_the_original_algorithm(rng):
 
 
 @pytest.mark.parametrize("power", ["median", 0, 2.0, True, -0.5])
-def test_powers_that_are_none_are_refused(power):
+def test_powers_out_of_range_are_refused(power):
     with pytest.raises(ConfigError, match="strong form"):
         bp.StrongForm(power=power)
 
@@ -136,12 +148,12 @@ def test_the_mean_likelihood_gives_a_pareto_front_and_no_program():
     t, x = np.linspace(0, 2, 25), np.linspace(0, 6, 40)
     field = bp.make_field(np.exp(-0.3 * t)[:, None] * np.sin(x) + 0.1 * np.exp(-t)[:, None] * np.cos(2 * x), t=t, x=x)
     library = bp.Library.from_strings(["u", "u_x", "u_xx"])
-    smooth = bp.fit_field(field, options=bp.SmoothingConfig(method="spline"))
+    smooth = bp.fit_field(field, options=bp.SmoothingConfig(smoother="spline"))
     with pytest.warns(StrongFormWarning):
-        statistics = bp.assemble(library, field, smooth=smooth, form=bp.StrongForm(power="mean"))
+        statistics = bp.assemble(library, smooth, form=bp.StrongForm(power="mean"))
     model = bp.SpinModel(statistics, library, slab=ProfileLikelihood())
     posterior = bp.sample(model, config=bp.SMCConfig(particles=256, runs=1), seed=0)
-    assert posterior.provenance["shrinkage"] == 1.0
+    assert posterior.slab_effect[0] == 1.0
     assert len(bp.pareto_front(posterior).complexity) > 1
     with pytest.raises(ConfigError, match="no prior"):
         generative(model)

@@ -22,6 +22,8 @@ NEW = {"advection_diffusion", "fisher_kpp", "korteweg_de_vries", "kuramoto_sivas
 SLOW = {"allen_cahn_front"}
 WHOLE = [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in NAMES]
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module", params=NAMES)
 def declaration(request):

@@ -54,7 +54,7 @@ def test_the_record_is_the_exact_posterior(found, known):
     assert known.log_evidence == pytest.approx(log_mass.max() + np.log(mass.sum()), abs=1e-9)
     assert known.probability == pytest.approx(mass.max() / mass.sum(), abs=1e-9)
     assert set(known.mean) == set(known.sd) == set(small_problem.TRUTH)
-    assert known.judged_by == "rows"
+    assert known.likelihood == "weak_form"
 
 
 def test_another_seed_of_the_sampler_changes_less_than_is_tolerated(known, seed):
@@ -100,8 +100,8 @@ def test_a_number_of_one_term_that_differs_is_named(found, known, what, term, by
 
 
 def test_what_cannot_be_compared_is_said_first(found, known):
-    [complaint] = compare_with_posterior(found, replace(known, judged_by="pixels"))
-    assert "by rows" in complaint
+    [complaint] = compare_with_posterior(found, replace(known, likelihood="observation"))
+    assert "by the weak_form likelihood" in complaint
     assert "by pixels" in complaint
     [complaint] = compare_with_posterior(found, replace(known, inclusion_probability={"u": 1.0}))
     assert complaint.startswith("the library has other terms")

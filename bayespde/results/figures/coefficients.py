@@ -1,4 +1,4 @@
-"""Coefficients of the terms that are probably in -> figure."""
+"""Posterior -> figure of the coefficients of its probable terms."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Shares of the draws below the ends of what is drawn.
+# Shares of the draws below the ends of a density.
 ENDS = (0.0005, 0.9995)
 
 
@@ -50,19 +50,20 @@ def plot_coefficients(
     known: Mapping[str, float] | None = None,
     width: float = PAGE,
 ) -> Figure:
-    """Draw the posterior of the coefficient of each term that is probably in the equation.
+    """Draw the posterior of the coefficient of each probable term.
 
     Args:
         posterior: What sampling or enumeration returned.
-        at_least: Inclusion probability from which a term is shown; what is known is shown besides.
+        at_least: Inclusion probability from which a term is shown; known terms are always shown.
         level: Mass of the intervals.
-        known: Coefficients to compare with, by term, in the units of the posterior: of a simulation, or the literature.
+        known: Coefficients to compare with, by term, in the units of the posterior: of a simulation, or from the
+            literature.
         width: Of the figure, inches.
 
     Returns:
-        A panel per term, forty at most. Filled: the density given that the term is in, over all equations that hold it,
-        where a hundred effective draws do. Bar: mean and interval given the most probable equation. Dashed: what is
-        known.
+        A panel per term, forty at most. Filled: the density given that the term is included, over all equations that
+        contain it, if there are a hundred effective draws. Bar: mean and interval given the most probable equation.
+        Dashed: the known coefficient.
 
     Raises:
         ConfigError: If no term is as probable as `at_least`, `level` is out of range, or a known term is not in the
@@ -96,7 +97,7 @@ def _check(posterior: Posterior, at_least: float, known: Mapping[str, float]) ->
     unknown = sorted(set(known) - set(names))
     if unknown:
         raise ConfigError(
-            "A known coefficient is of no term of the library.",
+            "A known coefficient belongs to no term of the library.",
             got=", ".join(unknown),
             wanted=f"terms among {', '.join(names)}",
             fix=f"known={{'{names[0]}': 0.1}}",
@@ -111,7 +112,7 @@ def _check(posterior: Posterior, at_least: float, known: Mapping[str, float]) ->
 
 
 def _only_below(axes: Axes, label: str) -> None:
-    """One axis: heights mean nothing here."""
+    """A horizontal axis alone: heights have no unit."""
     axes.set_ylim(-0.3, 1.12)
     axes.set_yticks([])
     axes.locator_params(axis="x", nbins=3)
@@ -121,7 +122,7 @@ def _only_below(axes: Axes, label: str) -> None:
 
 
 def _density(axes: Axes, posterior: Posterior, k: int) -> None:
-    """Of the draws that hold the term, runs by their weights, as a share of its peak; too few draws are not drawn."""
+    """Density of the draws that contain the term, runs by their weights, relative to its peak."""
     on = posterior.spins[..., k]
     weights = np.broadcast_to(posterior.run_weights[:, None], on.shape)[on]
     draws = posterior.coefficients[..., k][on]
@@ -137,7 +138,7 @@ def _density(axes: Axes, posterior: Posterior, k: int) -> None:
     heights = gaussian_kde(scaled, weights=weights)(places)
     heights /= heights.max()
     places = middle + spread * places
-    axes.fill_between(places, heights, color=BLUE, alpha=0.35, lw=0, label="given that the term is in")
+    axes.fill_between(places, heights, color=BLUE, alpha=0.35, lw=0, label="given that the term is included")
 
 
 def _interval(axes: Axes, best: RankedEquation, name: str) -> None:

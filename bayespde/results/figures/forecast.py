@@ -1,4 +1,4 @@
-"""Predicted frames and their scores -> figures and animations."""
+"""Forecasts -> figures and animations."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from bayespde.core.files import atomic_path
 from bayespde.results.figures.panels import Panel, around_zero, at_time, draw_map, rows_of_frames
 from bayespde.results.figures.style import (
     BLUE,
-    GREEN,
-    GREY,
     ORANGE,
     PAGE,
     SMALL,
@@ -35,32 +33,32 @@ WRITERS = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 
 def plot_forecast(
-    prediction: xr.Dataset,
+    forecast: xr.Dataset,
     observed: xr.DataArray | None = None,
     *,
     frames: int = 4,
     level: float = 0.9,
     width: float = PAGE,
 ) -> Figure:
-    """Draw what was predicted at some times, and what came.
+    """Draw a forecast at some times, and the observed frames.
 
     Args:
-        prediction: What `forecast` returned, of one or two space dimensions.
-        observed: Frames at the same times, if they have come.
-        frames: How many times, evenly spaced.
+        forecast: What `bayespde.forecast` returned, of one or two space dimensions.
+        observed: Observed frames at the same times, if there are any.
+        frames: Number of times, evenly spaced.
         level: Probability of the bands.
         width: Of the figure, inches.
 
     Returns:
         One space dimension: a panel per time with the mean and the band of the field, without and with the noise of
-        pixels. Two: rows for the mean, what was observed, the difference of the two, and the standard deviation.
+        pixels. Two: rows for the mean, the observed frames, the difference of the two, and the standard deviation.
 
     Raises:
         ConfigError: If there are three space dimensions, a setting is out of range, or `observed` has other times or
             places.
     """
     _check(frames, level)
-    drawn, noise = _lasting(prediction), float(prediction.attrs["noise_scale"])
+    drawn, noise = _reached(forecast), float(forecast.attrs["noise_scale"])
     drawn = drawn.isel(time=np.unique(np.linspace(0, drawn.sizes["time"] - 1, frames).round().astype(int)))
     times = drawn["time"].values
     observed = None if observed is None else observed_at(observed, drawn)
@@ -81,60 +79,26 @@ def plot_forecast(
 
 
 def _rows(drawn: xr.DataArray, observed: xr.DataArray | None) -> list[Panel]:
-    """Predicted, observed, their difference, and how far the draws spread."""
+    """Mean over draws, observed frames, their difference, and the standard deviation between draws."""
     mean, sd, limits = drawn.mean("draw"), drawn.std("draw"), _limits(drawn)
-    spreading = Panel(sd, "sd", limits=(0.0, float(sd.max()) or 1.0), colours="magma")
-    predicted = Panel(mean, "predicted", limits=limits)
+    spread = Panel(sd, "sd", limits=(0.0, float(sd.max()) or 1.0), colours="magma")
+    expected = Panel(mean, "forecast", limits=limits)
     if observed is None:
-        return [predicted, spreading]
+        return [expected, spread]
     apart = observed.copy(data=observed.values - mean.values)
     difference = Panel(apart, "difference", signed=True, limits=around_zero(apart))
-    return [predicted, Panel(observed, "observed", limits=limits), difference, spreading]
-
-
-def plot_scores(scores: xr.Dataset, *, width: float = PAGE) -> Figure:
-    """Draw errors and coverage by horizon.
-
-    Args:
-        scores: What `verify_forecast` returned.
-        width: Of the figure, inches.
-
-    Returns:
-        Two panels: root mean square errors of the law and of what needs none; coverage of pixels, and what it is to be.
-    """
-    columns = columns_within(width, 2)
-    figure = new_figure(width, 0.5 + 2.4 * (2 // columns))
-    errors, cover = figure.subplots(2 // columns, columns, squeeze=False).ravel()
-    horizon = scores["horizon"].values
-    lines = {
-        "rmse": ("the law", BLUE),
-        "persistence": ("the last frame stays", GREY),
-        "constant_velocity": ("it moves on", GREEN),
-    }
-    for name, (label, colour) in lines.items():
-        if name in scores:
-            errors.plot(horizon, scores[name], color=colour, label=label, lw=1.4)
-    errors.set_yscale("log")
-    legend_above(figure)
-    units = (unit_text(str(a.get("units", "1"))).strip() for a in (scores["time"].attrs, scores.attrs))
-    clock, unit = (text or "dimensionless" for text in units)
-    label_axes(errors, x=f"horizon ({clock})", y=f"root mean square error ({unit})")
-    cover.plot(horizon, scores["coverage"], color=BLUE, lw=1.4)
-    cover.axhline(scores.attrs["level"], color=ORANGE, lw=1.0, ls="--")
-    cover.set_ylim(0, 1.02)
-    label_axes(cover, x=f"horizon ({clock})", y=f"pixels inside their {scores.attrs['level']:.0%} bands")
-    return figure
+    return [expected, Panel(observed, "observed", limits=limits), difference, spread]
 
 
 def animate_forecast(
-    prediction: xr.Dataset, path: str | PathLike[str], observed: xr.DataArray | None = None, *, rate: int = 12
+    forecast: xr.Dataset, path: str | PathLike[str], observed: xr.DataArray | None = None, *, rate: int = 12
 ) -> Path:
-    """Write a prediction as an animation.
+    """Write a forecast as an animation.
 
     Args:
-        prediction: What `forecast` returned, of one or two space dimensions.
-        path: Ending in `.gif`, or in `.mp4` where ffmpeg is.
-        observed: Frames at the same times, if they have come.
+        forecast: What `bayespde.forecast` returned, of one or two space dimensions.
+        path: Ending in `.gif`, or in `.mp4` where ffmpeg is installed.
+        observed: Observed frames at the same times, if there are any.
         rate: Frames per second.
 
     Returns:
@@ -155,7 +119,7 @@ def animate_forecast(
             wanted=".gif, or .mp4 with ffmpeg installed",
             fix="forecast.gif",
         )
-    drawn, noise = _lasting(prediction), float(prediction.attrs["noise_scale"])
+    drawn, noise = _reached(forecast), float(forecast.attrs["noise_scale"])
     observed = None if observed is None else observed_at(observed, drawn)
     figure = new_figure(PAGE, 3.2)
     draw = _moving_line(figure, drawn, observed, noise) if drawn.ndim == 3 else _moving_maps(figure, drawn, observed)
@@ -181,7 +145,7 @@ def _moving_line(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | N
 
 def _moving_maps(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | None) -> Any:
     _check_flat(drawn)
-    parts = {"predicted": drawn.mean("draw", keep_attrs=True), "observed": observed}
+    parts = {"forecast": drawn.mean("draw", keep_attrs=True), "observed": observed}
     shown = {name: values for name, values in parts.items() if values is not None}
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     limits = _limits(drawn)
@@ -201,8 +165,8 @@ def _moving_maps(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | N
     return draw
 
 
-def _line(axes: Axes, draws: xr.DataArray, came: xr.DataArray | None, noise: float, level: float) -> None:
-    """Mean and bands over the last dimension, without and with the noise of a pixel, and what came."""
+def _line(axes: Axes, draws: xr.DataArray, observed: xr.DataArray | None, noise: float, level: float) -> None:
+    """Mean and bands over the last dimension, without and with the noise of a pixel, and the observed frame."""
     place, draws = draws.dims[-1], draws.dropna("draw")
     x, unit = draws[place].values, unit_text(str(draws.attrs.get("units", "1")))
     if noise:
@@ -212,8 +176,8 @@ def _line(axes: Axes, draws: xr.DataArray, came: xr.DataArray | None, noise: flo
     low, high = band(draws, level)
     axes.fill_between(x, low, high, color=BLUE, alpha=0.4, lw=0, label=f"{level:.0%} of the draws")
     axes.plot(x, draws.mean("draw").values, color=BLUE, lw=1.0, label="mean")
-    if came is not None:
-        axes.plot(x, came.values, ".", ms=2.5, color=ORANGE, label="observed")
+    if observed is not None:
+        axes.plot(x, observed.values, ".", ms=2.5, color=ORANGE, label="observed")
     axes.set_title(at_time(draws), fontsize=SMALL)
     label_axes(axes, x=axis_title(draws, place), y=f"{math_text(str(draws.name))}{unit}")
 
@@ -222,22 +186,22 @@ def _at(observed: xr.DataArray | None, time: float) -> xr.DataArray | None:
     return None if observed is None else observed.sel(time=time, method="nearest")
 
 
-def _lasting(prediction: xr.Dataset) -> xr.DataArray:
-    """The frames to which any draw came."""
-    drawn = prediction[prediction.attrs["field"]]
-    came = np.isfinite(drawn.values).reshape(*drawn.shape[:2], -1).all(axis=2).any(axis=0)
-    if not came.any():
+def _reached(forecast: xr.Dataset) -> xr.DataArray:
+    """The frames that at least one draw reached."""
+    drawn = forecast[forecast.attrs["field"]]
+    reached = np.isfinite(drawn.values).reshape(*drawn.shape[:2], -1).all(axis=2).any(axis=0)
+    if not reached.any():
         raise ConfigError(
-            "There is nothing to draw.",
-            got="draws that have all ended before the first time",
+            "There is no frame to draw.",
+            got="draws that all diverged before the first time",
             wanted="a frame of one draw",
-            fix="predict earlier times, or ask bayespde.diagnose about the posterior",
+            fix="forecast earlier times, or look at bayespde.diagnose(posterior)",
         )
-    return drawn.isel(time=np.flatnonzero(came))
+    return drawn.isel(time=np.flatnonzero(reached))
 
 
 def _limits(drawn: xr.DataArray) -> tuple[float, float]:
-    """Of colours and axes: what the mean takes, and a little more."""
+    """Limits of colours and axes: the range of the mean, and 5 % on either side."""
     middle = drawn.mean("draw")
     low, high = float(middle.min()), float(middle.max())
     return low - 0.05 * (high - low), high + 0.05 * (high - low)
@@ -256,8 +220,8 @@ def _check(frames: int, level: float) -> None:
 def _check_flat(drawn: xr.DataArray) -> None:
     if drawn.ndim > 4:
         raise ConfigError(
-            "Figures of predictions are flat.",
+            "Forecasts in three space dimensions cannot be drawn.",
             got=f"dims {drawn.dims}",
             wanted="one or two space dimensions",
-            fix="prediction.isel(z=0)",
+            fix="forecast.isel(z=0)",
         )

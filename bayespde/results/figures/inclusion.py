@@ -32,7 +32,7 @@ LETTERS = 13
 
 
 def plot_inclusion(posterior: Posterior, *, at_least: float = 0.0, width: float = 0.7 * PAGE) -> Figure:
-    """Draw the inclusion probability of each term, the sampler's beside the exact one where both exist.
+    """Draw the inclusion probability of each term, exact and sampled where both exist.
 
     Args:
         posterior: What sampling or enumeration returned.
@@ -41,7 +41,8 @@ def plot_inclusion(posterior: Posterior, *, at_least: float = 0.0, width: float 
 
     Returns:
         Horizontal bars, most probable term first, forty at most; whiskers are one Monte Carlo
-        standard error to either side. The axis says how many terms are left out, and what the first of them has.
+        standard error to either side. The title gives the number of terms left out, and the largest of their
+        probabilities.
     """
     probability = posterior.inclusion_probability
     order = np.argsort(-probability.values, kind="stable")
@@ -153,7 +154,7 @@ def _list_equations(key: Axes, listed: list[list[str]], selected: np.ndarray) ->
 
 
 def _shrink_to_fit(figure: Figure, axes: Axes) -> None:
-    """Make the letters of texts that would leave the figure smaller: long equations neither squeeze plots nor end."""
+    """Shrink the letters of texts that would leave the figure, so that long equations are not cut off."""
     figure.draw_without_rendering()
     for text in axes.texts:
         extent = text.get_window_extent()

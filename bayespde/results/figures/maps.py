@@ -67,23 +67,23 @@ def plot_field(
 
 
 def plot_smoothing(observed: xr.DataArray, smooth: xr.DataArray, *, width: float = PAGE) -> Figure:
-    """Draw what was observed, what was made of it, and what was left out.
+    """Draw the observed field, the smoothed field, and the residual.
 
     Args:
         observed: Dims `time, x`, or `time, y, x` with a few frames; with units.
-        smooth: The same, smooth.
+        smooth: The same, smoothed.
         width: Of the figure, inches.
 
     Returns:
         Maps of both and of their difference: side by side for one space dimension, else a row each, a column per frame.
     """
     name = observed.name
-    left = (observed - smooth).rename(name).assign_attrs(observed.attrs)
+    residual = (observed - smooth).rename(name).assign_attrs(observed.attrs)
     limits = (float(np.nanmin(observed)), float(np.nanmax(observed)))
     parts = [
         Panel(observed, "observed", limits=limits),
-        Panel(smooth.rename(name).assign_attrs(observed.attrs), "smooth", limits=limits),
-        Panel(left, "left out", signed=True, limits=around_zero(left)),
+        Panel(smooth.rename(name).assign_attrs(observed.attrs), "smoothed", limits=limits),
+        Panel(residual, "residual", signed=True, limits=around_zero(residual)),
     ]
     if observed.ndim == 2:
         return grid_of_maps(parts, observed, width=width, columns=columns_within(width, 3))
@@ -95,7 +95,7 @@ def plot_derivatives(derivatives: xr.Dataset, field: xr.DataArray, *, width: flo
 
     Args:
         derivatives: On a grid; `u` itself and variables ending in `_sd` are not drawn.
-        field: Of which they are: name and units.
+        field: Their field: name and units.
         width: Of the figure, inches.
 
     Returns:
@@ -111,7 +111,7 @@ def plot_derivatives(derivatives: xr.Dataset, field: xr.DataArray, *, width: flo
 
 
 def middle_slice(values: Slice) -> Slice:
-    """The middle slice along z of what has three space dimensions, all else as it is; maps are flat."""
+    """The middle slice along z, as maps have two dimensions; values without z are returned as they are."""
     return values.isel(z=values.sizes["z"] // 2, drop=True) if "z" in values.dims else values
 
 

@@ -1,4 +1,4 @@
-"""Maps -> panels of a figure: each with its axes, its unit, and a bar of colours."""
+"""Maps -> panels of a figure, each with its axes, its unit, and a colour bar."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Inches beside a map: numbers on both sides and the bar.
-BESIDE = 0.8
+# Inches next to a map: tick labels on both sides and the colour bar.
+TICKS_AND_BAR = 0.8
 # Inches of the side of a frame, however few there are.
 LARGEST_MAP = 2.0
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One map, or a row of maps: values, title, limits of the colours, and the colours: a signed map ends in two."""
+    """One map, or a row of maps: values, title, limits of the colours, and colours; a signed map has diverging ones."""
 
     values: xr.DataArray
     title: str
@@ -35,12 +35,12 @@ class Panel:
 
 
 def grid_of_maps(panels: Sequence[Panel], field: xr.DataArray, *, width: float, columns: int) -> Figure:
-    """Maps in rows of `columns`, with a bar of colours each; only the outer axes are labelled."""
+    """Maps in rows of `columns`, with a colour bar each; only the outer axes are labelled."""
     rows = -(-len(panels) // columns)
     vertical, horizontal = field.dims[-2:]
     extent = edges(field, horizontal) + edges(field, vertical)
     shape = 0.85 if field.ndim == 2 else (extent[3] - extent[2]) / (extent[1] - extent[0])
-    figure = new_figure(width, rows * (max(0.6, width / columns - BESIDE) * min(1.6, max(0.4, shape)) + 0.6))
+    figure = new_figure(width, rows * (max(0.6, width / columns - TICKS_AND_BAR) * min(1.6, max(0.4, shape)) + 0.6))
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel()[len(panels) :]:
         axes.set_axis_off()
@@ -63,7 +63,7 @@ def grid_of_maps(panels: Sequence[Panel], field: xr.DataArray, *, width: float, 
 
 
 def rows_of_frames(parts: Sequence[Panel], field: xr.DataArray, *, width: float) -> Figure:
-    """A row per part, a column per frame, one bar of colours per row; `field` gives name, units and times."""
+    """A row per part, a column per frame, one colour bar per row; `field` gives name, units and times."""
     frames = list(field["time"].values)
     extent = edges(field, "x") + edges(field, "y")
     height = min(1.6, max(0.4, (extent[3] - extent[2]) / (extent[1] - extent[0])))
@@ -87,7 +87,7 @@ def rows_of_frames(parts: Sequence[Panel], field: xr.DataArray, *, width: float)
 
 
 def draw_map(axes: Axes, panel: Panel, field: xr.DataArray) -> Any:
-    """Draw one map; what is missing is grey."""
+    """Draw one map; missing pixels are grey."""
     vertical, horizontal = field.dims[-2:]
     image = panel.values.transpose(vertical, horizontal)
     low, high = panel.limits or (around_zero(image) if panel.signed else (None, None))
@@ -107,7 +107,7 @@ def draw_map(axes: Axes, panel: Panel, field: xr.DataArray) -> Any:
 
 
 def around_zero(values: xr.DataArray) -> tuple[float, float]:
-    """Limits of the colours of what has a sign: a few pixels far out do not pale all others."""
+    """Symmetric limits of colours at the 99.5th percentile, so that a few outliers do not pale all others."""
     finite = np.abs(values.values[np.isfinite(values.values)])
     end = (float(np.quantile(finite, 0.995)) if finite.size else 1.0) or 1.0
     return -end, end

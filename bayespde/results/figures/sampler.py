@@ -1,4 +1,4 @@
-"""What runs say, and how their particles came there -> figures."""
+"""Runs of the sampler -> figures: their inclusion probabilities, tempering history, and genealogy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ANCESTORS = 60
 HISTORIES = {
-    "temperature": "temperature",
+    "inverse_temperature": "inverse temperature",
     "ess": "effective sample size",
     "flip_rate": "spins flipped per sweep",
     "distinct_particles": "distinct configurations",
@@ -39,14 +39,14 @@ HISTORIES = {
 
 
 def plot_runs(posterior: Posterior, *, width: float = 0.7 * PAGE) -> Figure:
-    """Draw what every run says of every term, so that runs that disagree are seen.
+    """Draw the inclusion probabilities of every run, so that runs that disagree can be seen.
 
     Args:
         posterior: What sampling returned.
         width: Of the figure, inches.
 
     Returns:
-        Inclusion probability by run, one row per term, forty at most; the bar of a row is the spread that chance allows
+        Inclusion probability by run, one row per term, forty at most; the bar of a row is the spread expected by chance
         around the mean, and rows in which the runs differ by more are marked. A cross is the enumerated value.
     """
     table = between_run_diagnostics(posterior)
@@ -57,7 +57,7 @@ def plot_runs(posterior: Posterior, *, width: float = 0.7 * PAGE) -> Figure:
     half = table["tolerance"].values[order] / 2
     low, high = np.clip(inclusion.mean(axis=0) - half, 0, 1), np.clip(inclusion.mean(axis=0) + half, 0, 1)
     colours = np.where(disagree, ORANGE, GREY)
-    axes.barh(rows, high - low, left=low, height=0.6, color=colours, alpha=0.35, label="what chance allows")
+    axes.barh(rows, high - low, left=low, height=0.6, color=colours, alpha=0.35, label="expected by chance")
     runs, count = len(inclusion), len(rows)
     for run, values in enumerate(inclusion):
         shift = 0.4 * ((run + 0.5) / runs - 0.5)
@@ -75,54 +75,54 @@ def plot_runs(posterior: Posterior, *, width: float = 0.7 * PAGE) -> Figure:
 
 
 def plot_tempering_history(posterior: Posterior, *, width: float = PAGE) -> Figure:
-    """Draw the tempering ladder: how every run came from its start to the posterior.
+    """Draw the tempering history of every run, from its initial distribution to the posterior.
 
     Args:
         posterior: From `method="smc"`.
         width: Of the figure, inches.
 
     Returns:
-        Temperature, effective sample size, flips and distinct particles over stages, one line per run.
+        Inverse temperature, effective sample size, flips and distinct particles over stages, one line per run.
 
     Raises:
         StatisticsError: If the posterior has no history.
     """
-    ladder = tempering_history(posterior)
-    shown = [name for name in HISTORIES if name in ladder]
+    history = tempering_history(posterior)
+    shown = [name for name in HISTORIES if name in history]
     columns = columns_within(width, 3)
     figure = new_figure(width, 2.3 * -(-len(shown) // columns) + 0.2)
     grid = figure.subplots(-(-len(shown) // columns), columns, squeeze=False)
     for axes in grid.ravel()[len(shown) :]:
         axes.set_axis_off()
     for axes, name in zip(grid.flat, shown, strict=False):
-        for run, values in enumerate(ladder[name].values):
+        for run, values in enumerate(history[name].values):
             axes.plot(
-                ladder["stage"], values, "o-", ms=3, lw=1, color=BY_RUN[run % len(BY_RUN)], label=f"run {run + 1}"
+                history["stage"], values, "o-", ms=3, lw=1, color=BY_RUN[run % len(BY_RUN)], label=f"run {run + 1}"
             )
-        axes.set_xlim(0.5, ladder.sizes["stage"] + 0.5)
-        if name == "temperature":
+        axes.set_xlim(0.5, history.sizes["stage"] + 0.5)
+        if name == "inverse_temperature":
             axes.set_yscale("log")
-            axes.set_ylim(min(0.1, float(ladder[name].min()) / 2), 1.5)
+            axes.set_ylim(min(0.1, float(history[name].min()) / 2), 1.5)
         elif name != "flip_rate":
-            axes.axhline(ladder.attrs["particles"], color=GREY, lw=0.8, ls="--")
+            axes.axhline(history.attrs["particles"], color=GREY, lw=0.8, ls="--")
             axes.set_ylim(bottom=0)
         axes.xaxis.get_major_locator().set_params(integer=True)
         label_axes(axes, x="stage", y=HISTORIES[name])
-    if ladder.sizes["run"] <= 8:
+    if history.sizes["run"] <= 8:
         legend_above(figure)
     return figure
 
 
 def plot_genealogy(posterior: Posterior, *, width: float = 0.75 * PAGE) -> Figure:
-    """Draw how many of the last particles descend from each of the first.
+    """Draw the number of final particles that descend from each initial one.
 
     Args:
         posterior: What sampling returned.
         width: Of the figure, inches.
 
     Returns:
-        One panel: shares of the largest families of every run; the legend gives the number of ancestors left, and how
-        many independent draws these would be if particles had never moved.
+        One panel: shares of the largest families of every run; the legend gives the number of distinct ancestors, and
+        of independent draws that the run is worth if its particles never moved.
     """
     tree = genealogy(posterior)
     figure = new_figure(width, 3.0)

@@ -1,4 +1,4 @@
-"""What every figure has in common: colours, sizes, axes, and how it is written."""
+"""Figure -> file or bytes; and the colours, sizes and axes that all figures share."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from bayespde.core.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
 
-# Apart for those who do not see red or green.
+# Distinguishable for the colour-blind.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8C8C8C"
 BY_RUN = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9", "#000000", GREY)
 SMALL, NORMAL = 8, 9
-# Widths in inches: a text page, one column of two, and what fills a slide with large letters when it is enlarged.
+# Widths in inches: a text page, one column of two, and a slide, on which the letters are large once it is enlarged.
 PAGE, COLUMN, SLIDE = 7.0, 3.5, 5.0
-# Inches of a letter, and of what stands before and after a name.
+# Inches of a letter, and of the handle and space next to a name in a legend.
 LETTER, KEY = 0.06, 0.55
-# What a panel needs.
+# Smallest width of a panel, inches.
 PANEL = 1.7
-# Inches between which a figure can be read.
+# Widths of a readable figure, inches.
 NARROWEST, WIDEST = 2.0, 100.0
 LARGEST = 40
 UNDATED = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
@@ -71,14 +71,14 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> tuple[Path, ...]:
 
 
 def _same_bytes() -> AbstractContextManager[None]:
-    """Letters of a PDF that can be searched for, and names inside that do not change from one time to the next."""
+    """Settings by which a PDF has searchable text, and names inside an SVG are always the same."""
     import matplotlib
 
     return matplotlib.rc_context({"pdf.fonttype": 42, "svg.hashsalt": "bayespde"})
 
 
 def checked_width(width: float) -> float:
-    """A width that a figure can have.
+    """The width, if a figure can have it.
 
     Raises:
         ConfigError: If it is not a number, or too small for letters.
@@ -94,19 +94,19 @@ def checked_width(width: float) -> float:
 
 
 def columns_within(width: float, most: int) -> int:
-    """How many panels go side by side in a figure of a width, inches."""
+    """Number of panels that fit next to each other in a figure of a width in inches."""
     return max(1, min(most, int(checked_width(width) / PANEL)))
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, inches, that fits its parts into the page."""
+    """An empty figure, inches, that arranges its parts without overlap."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(checked_width(width), height), layout="constrained")
 
 
 def legend_above(figure: Figure) -> None:
-    """Name what is drawn above all panels, each name once, in as many columns as fit."""
+    """One legend above all panels, each label once, in as many columns as fit."""
     drawn = {label: h for axes in figure.axes for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     if drawn:
         fit = int(figure.get_figwidth() / (LETTER * max(map(len, drawn)) + KEY))

@@ -1,4 +1,4 @@
-"""Which sets of terms hold the mass, and which terms stand in for each other -> figures."""
+"""Posterior -> figures of its most probable models, and of the correlation of its terms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bayespde.results.typeset import math_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Probability from which a term that never is among the best is shown all the same.
+# Probability from which a term is shown although it is in none of the most probable equations.
 SHOWN = 0.01
 
 
@@ -24,12 +24,12 @@ def plot_top_models(posterior: Posterior, *, top: int = 12, width: float | None 
 
     Args:
         posterior: What sampling or enumeration returned.
-        top: How many equations at most.
+        top: Largest number of equations.
         width: Of the figure, inches; by default as wide as its terms need.
 
     Returns:
-        Left: filled squares are the terms of each equation; terms that are in none of them, and nowhere probable, are
-        left out. Right: probabilities, with the standard error of the sampled share where there was no enumeration.
+        Left: filled squares are the terms of each equation; improbable terms that are in none of them are left out.
+        Right: probabilities, with the standard error of the sampled share where there was no enumeration.
 
     Raises:
         ConfigError: If `top` is below 1.
@@ -58,7 +58,7 @@ def plot_top_models(posterior: Posterior, *, top: int = 12, width: float | None 
 
 
 def plot_joint_inclusion(posterior: Posterior, *, width: float | None = None) -> Figure:
-    """Draw which terms come together, and which stand in for each other.
+    """Draw which terms are included together, and which replace each other.
 
     Args:
         posterior: What sampling or enumeration returned.
@@ -66,7 +66,7 @@ def plot_joint_inclusion(posterior: Posterior, *, width: float | None = None) ->
 
     Returns:
         The correlations of the spins of all terms that are neither certain nor excluded: blue pairs replace each other,
-        red ones come together. Pairs that the rows cannot tell apart are framed.
+        red ones are included together. Pairs that the rows cannot tell apart are framed.
     """
     from matplotlib.patches import Rectangle
 

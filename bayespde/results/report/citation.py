@@ -11,8 +11,8 @@ FILE = "CITATION.cff"
 def citation() -> dict[str, str]:
     """How to cite bayespde: `text` and `bibtex`.
 
-    The file is inside the installed package, or at the top of a checkout. It is the package's own; of YAML no more is
-    read than it uses: a key and a value per line.
+    The file is inside the installed package, or at the top of a checkout. Only the part of YAML that this file uses is
+    read: a key and a value per line.
     """
     package = Path(__file__).resolve().parents[2]
     file = next(p for p in (package / FILE, package.parent / FILE) if p.is_file())

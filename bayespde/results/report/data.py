@@ -1,4 +1,4 @@
-"""What a page is made of: nothing but results, so that no smoother or sampler is needed to write it."""
+"""What a page shows: results only, so that neither a smoother nor a sampler is needed to write it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from bayespde.core.posterior import Posterior
 
 @dataclass(frozen=True, eq=False)
 class DataSummary:
-    """The video, and what the smoother made of it.
+    """The observed and the smoothed field.
 
     Attributes:
         observed: Dims `time, x`, or some frames `time, y, x` (of three space dimensions the middle slice along z); NaN
             where pixels are missing.
-        derivatives: The smooth field under its name, and its derivatives, at the same points.
+        derivatives: The smoothed field under its name, and its derivatives, at the same points.
         sizes: Samples per dimension of the whole video.
         missing: Share of its pixels that are missing.
         noise_scale: Standard deviation of the noise of a pixel, units of the field.
-        about: What the smoother says of itself, a statement per line.
+        about: Summary of the smoother, a statement per line.
     """
 
     observed: xr.DataArray
@@ -35,15 +35,15 @@ class DataSummary:
 
 @dataclass(frozen=True, eq=False)
 class ForecastSummary:
-    """A prediction.
+    """A forecast and its verification.
 
     Attributes:
-        prediction: Draws, of one or two space dimensions.
-        observed: The frames that came, at the same times; None if they are not known.
-        scores: Of one by the other.
+        forecast: Draws, of one or two space dimensions.
+        observed: The observed frames at the same times; None if they are not known.
+        scores: Of the forecast against the observed frames.
     """
 
-    prediction: xr.Dataset
+    forecast: xr.Dataset
     observed: xr.DataArray | None = None
     scores: xr.Dataset | None = None
 
@@ -54,17 +54,17 @@ class ReportData:
 
     Attributes:
         posterior: Over equations.
-        seen: The video; None if it is not known.
-        foretold: Predictions.
+        data: The observed and the smoothed field; None if they are not known.
+        forecasts: Forecasts.
         record: When finished stages were written, and by which version.
-        front: Complexity against error, with `prediction_error` where frames were held out; by default without.
-        absent: Why a part is not there, by its name: `seen`, `forecast_holdout`.
+        front: Complexity against error, with `forecast_error` where frames were held out; by default without.
+        absent: Why a part is missing, by its name: `data`, `forecasts`.
         title: Heading of the page; by default it names the field.
     """
 
     posterior: Posterior
-    seen: DataSummary | None = None
-    foretold: tuple[ForecastSummary, ...] = ()
+    data: DataSummary | None = None
+    forecasts: tuple[ForecastSummary, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
     front: xr.Dataset | None = None
     absent: Mapping[str, str] = field(default_factory=dict)

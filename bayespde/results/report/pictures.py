@@ -1,4 +1,4 @@
-"""Figures -> pictures inside the page, each with a text that says what is to be seen."""
+"""Results -> pictures inside the page, each with a text that describes it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Picture:
 
     Attributes:
         source: The image itself, as a `data:` address.
-        alt: What is to be seen.
+        alt: Description of the image.
         width: Pixels of a browser.
         height: Pixels of a browser.
     """
@@ -42,7 +42,7 @@ class Picture:
 
 
 def picture(figure: Figure, alt: str, *, is_map: bool = False) -> Picture:
-    """Put a figure into an address: lines as SVG, maps and what has very many lines as PNG."""
+    """Encode a figure in an address: lines as SVG, maps and drawings of very many lines as PNG."""
     from bayespde.results.figures import figure_bytes
 
     kind, content = "svg+xml", b"" if is_map else figure_bytes(figure, "svg")
@@ -69,7 +69,7 @@ def pareto_picture(front: xr.Dataset) -> Picture:
 
 
 def coefficients_picture(posterior: Posterior) -> Picture | None:
-    """Densities of the coefficients of the terms that are probably in; None where there is no such term."""
+    """Densities of the coefficients of terms with a probability of at least 0.5; None where there are none."""
     from bayespde.results.figures import plot_coefficients
 
     names, inclusion = posterior.library.names, posterior.inclusion_probability.values
@@ -80,61 +80,60 @@ def coefficients_picture(posterior: Posterior) -> Picture | None:
     return picture(plot_coefficients(posterior), alt)
 
 
-def ladder_picture(posterior: Posterior) -> Picture:
-    """The tempering ladder."""
+def tempering_picture(posterior: Posterior) -> Picture:
+    """The tempering history of every run."""
     from bayespde.results.figures import plot_tempering_history
 
-    ladder = tempering_history(posterior)
-    stages, least = ladder["stages"].values, float(np.nanmin(ladder["ess"].values)) if "ess" in ladder else np.nan
+    history = tempering_history(posterior)
+    stages, least = history["stages"].values, float(np.nanmin(history["ess"].values)) if "ess" in history else np.nan
     between = f"{stages.min()} to {stages.max()}" if np.ptp(stages) else f"{stages.max()}"
     word = "stage" if stages.max() == 1 else "stages"
     alt = (
-        f"{len(stages)} runs, each from its start to temperature 1 in {between} {word}. "
-        f"The smallest effective sample size after a step was {least:.0f} of {ladder.attrs['particles']} particles."
+        f"{len(stages)} runs, each from inverse temperature 0 to 1 in {between} {word}. "
+        f"The smallest effective sample size after a step was {least:.0f} of {history.attrs['particles']} particles."
     )
     return picture(plot_tempering_history(posterior), alt)
 
 
-def smoothing_picture(seen: DataSummary) -> Picture:
-    """Observed, smooth, and the difference."""
+def smoothing_picture(data: DataSummary) -> Picture:
+    """Observed field, smoothed field, and residual."""
     from bayespde.results.figures import plot_smoothing
 
-    smooth = seen.derivatives[str(seen.observed.name)]
-    left = float(np.nanstd((seen.observed - smooth).values))
-    kind = "the whole video" if seen.observed.ndim == 2 else f"{seen.observed.sizes['time']} frames"
+    smooth = data.derivatives[str(data.observed.name)]
+    residual = float(np.nanstd((data.observed - smooth).values))
+    kind = "the whole video" if data.observed.ndim == 2 else f"{data.observed.sizes['time']} frames"
     alt = (
-        f"Maps of {kind}: as observed, smooth, and what the smoother left out, which has a standard deviation of "
-        f"{left:.3g} where the noise of a pixel has {seen.noise_scale:.3g}."
+        f"Maps of {kind}: observed, smoothed, and the residual, whose standard deviation is {residual:.3g}; "
+        f"that of the noise of a pixel is {data.noise_scale:.3g}."
     )
-    return picture(plot_smoothing(seen.observed, smooth), alt, is_map=True)
+    return picture(plot_smoothing(data.observed, smooth), alt, is_map=True)
 
 
-def derivatives_picture(seen: DataSummary) -> Picture:
-    """Derivatives of the smooth field."""
+def derivatives_picture(data: DataSummary) -> Picture:
+    """Derivatives of the smoothed field."""
     from bayespde.results.figures import plot_derivatives
 
-    middle = seen.derivatives.sizes["time"] // 2
-    shown = seen.derivatives if seen.observed.ndim == 2 else seen.derivatives.isel(time=[middle])
+    middle = data.derivatives.sizes["time"] // 2
+    shown = data.derivatives if data.observed.ndim == 2 else data.derivatives.isel(time=[middle])
     parts = [
         f"{name} up to {float(np.nanmax(np.abs(values.values))):.3g} {values.attrs['units']}".removesuffix(" 1")
         for name, values in shown.data_vars.items()
-        if name != seen.observed.name
+        if name != data.observed.name
     ]
-    alt = f"Maps of the derivatives of the smooth field; largest sizes shown: {', '.join(parts)}."
-    return picture(plot_derivatives(shown, seen.observed), alt, is_map=True)
+    alt = f"Maps of the derivatives of the smoothed field; largest absolute values shown: {', '.join(parts)}."
+    return picture(plot_derivatives(shown, data.observed), alt, is_map=True)
 
 
-def prediction_picture(foretold: ForecastSummary) -> Picture:
-    """Predicted frames beside what came."""
+def forecast_picture(summary: ForecastSummary) -> Picture:
+    """Forecast frames, with the observed ones where they are known."""
     from bayespde.results.figures import plot_forecast
 
-    drawn = foretold.prediction[foretold.prediction.attrs["field"]]
-    beside = "beside the frames that came" if foretold.observed is not None else "of frames that nobody has seen yet"
-    alt = f"The mean of {drawn.sizes['draw']} predicted courses and how far they spread, {beside}."
-    if foretold.scores is not None:
-        alt += f" {capital(format_scores(foretold.scores))}."
-    is_map = drawn.ndim > 3
-    return picture(plot_forecast(foretold.prediction, foretold.observed), alt, is_map=is_map)
+    drawn = summary.forecast[summary.forecast.attrs["field"]]
+    compared = "with" if summary.observed is not None else "without"
+    alt = f"Mean and spread of {drawn.sizes['draw']} draws of the forecast, {compared} the observed frames."
+    if summary.scores is not None:
+        alt += f" {capital(format_scores(summary.scores))}."
+    return picture(plot_forecast(summary.forecast, summary.observed), alt, is_map=drawn.ndim > 3)
 
 
 def scores_picture(scores: xr.Dataset) -> Picture:
@@ -145,10 +144,10 @@ def scores_picture(scores: xr.Dataset) -> Picture:
     alt = (
         f"Errors by horizon, and the share of pixels inside their {scores.attrs['level']:.0%} bands, which goes from "
         f"{float(scores['coverage'][0]):.0%} to {float(last['coverage']):.0%}. At the last time the root mean square "
-        f"error of the law is {float(last['rmse']):.3g}"
+        f"error of the forecast is {float(last['rmse']):.3g}"
     )
     if "persistence" in scores:
-        alt += f", that of the last frame if it had stayed {float(last['persistence']):.3g}"
+        alt += f", that of persistence {float(last['persistence']):.3g}"
     return picture(plot_scores(scores), f"{alt}.")
 
 
@@ -157,5 +156,5 @@ def _error(equation: xr.Dataset) -> str:
 
 
 def capital(text: str) -> str:
-    """A sentence of a statement."""
+    """The text with a capital first letter."""
     return text[:1].upper() + text[1:]

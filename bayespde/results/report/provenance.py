@@ -1,4 +1,4 @@
-"""A posterior and the record of its stages -> where a result comes from, as rows."""
+"""A posterior and the record of its stages -> provenance: rows of a table, settings, finished stages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from bayespde import __version__
 from bayespde.core.posterior import Posterior
-from bayespde.results.judged import judged_by
 from bayespde.results.report.data import DataSummary, ReportData
 
 METHODS = {
@@ -18,35 +17,35 @@ METHODS = {
 }
 
 
-def provenance(material: ReportData) -> dict[str, Any]:
-    """Versions, seed, data, how it was judged and sampled, and all settings.
+def provenance(report: ReportData) -> dict[str, Any]:
+    """Versions, seed, data, likelihood, sampler, and all settings.
 
     Args:
-        material: What the page is of.
+        report: What the page shows.
 
     Returns:
         `rows` of name and value; `settings`, `stages`: JSON as text; `terms`: the candidates.
     """
-    posterior, record = material.posterior, material.record
-    known = posterior.provenance
+    posterior, record = report.posterior, report.record
+    known, sampling = posterior.provenance, posterior.sampling
     rows = {
         "Version": f"bayespde {known.get('version', 'unknown')}; this page by {__version__}",
         "Finished": str(record.get("written", "not recorded")),
         "Seed": str(known.get("seed", "not recorded")),
         "Data (hash)": str(known.get("data", "not recorded")),
-        **_video(material.seen, known.get("units", {})),
-        "Equations judged by": judged_by(posterior),
+        **_video(report.data, posterior.units),
+        "Equations compared by": str(posterior.likelihood),
         "Rows": _rows(posterior),
         "Candidate terms": f"{len(posterior.library)}, for {posterior.library.target}",
         "Sampler": _sampler(posterior),
         "Enumeration": "none" if posterior.exact is None else f"{posterior.exact.models_enumerated} sets of terms",
-        "Prior": _prior(known),
-        "Interrupted": "no" if known.get("complete", True) else "yes",
+        "Prior": _prior(posterior),
+        "Interrupted": "no" if sampling.complete else "yes",
     }
     settings = {
         "settings": known.get("settings"),
-        "sampler": known.get("sampler"),
-        "refinement": known.get("refinement"),
+        "sampler": dict(sampling.settings) or None,
+        "likelihood": posterior.likelihood.record(),
     }
     return {
         "rows": rows,
@@ -56,11 +55,11 @@ def provenance(material: ReportData) -> dict[str, Any]:
     }
 
 
-def _video(seen: DataSummary | None, units: Mapping[str, str]) -> dict[str, str]:
+def _video(data: DataSummary | None, units: Mapping[str, str]) -> dict[str, str]:
     found = {}
-    if seen is not None:
-        shape = " × ".join(f"{size} ({name})" for name, size in seen.sizes.items())
-        found["Video"] = shape + (f", {seen.missing:.1%} of the pixels missing" if seen.missing else "")
+    if data is not None:
+        shape = " × ".join(f"{size} ({name})" for name, size in data.sizes.items())
+        found["Video"] = shape + (f", {data.missing:.1%} of the pixels missing" if data.missing else "")
     if units:
         found["Units"] = ", ".join(f"{name}: {unit}" for name, unit in units.items())
     return found
@@ -69,19 +68,18 @@ def _video(seen: DataSummary | None, units: Mapping[str, str]) -> dict[str, str]
 def _rows(posterior: Posterior) -> str:
     statistics = posterior.statistics
     form = statistics.provenance.get("form", "given")
-    return f"{statistics.rows:.0f} effective ones in {statistics.blocks} blocks; form: {form}"
+    return f"{statistics.rows:.0f} effective rows in {statistics.blocks} blocks; form: {form}"
 
 
 def _sampler(posterior: Posterior) -> str:
     runs, particles, _ = posterior.spins.shape
-    method = str(posterior.provenance.get("method", "unknown"))
-    took = posterior.provenance.get("sampling_time")
-    return f"{METHODS.get(method, method)}; {runs} runs of {particles}" + (f"; {took:.0f} s" if took else "")
+    method, seconds = posterior.sampling.method, posterior.sampling.seconds
+    return f"{METHODS.get(method, method)}; {runs} runs of {particles}" + (f"; {seconds:.0f} s" if seconds else "")
 
 
-def _prior(known: Mapping[str, Any]) -> str:
-    expected = known.get("expected_terms", "not recorded")
-    return f"expected terms: {expected}; coefficients: {known.get('slab', 'not recorded')}"
+def _prior(posterior: Posterior) -> str:
+    expected = "not recorded" if posterior.prior is None else f"{posterior.prior.inclusion.sum():.3g}"
+    return f"expected terms: {expected}; coefficients: {posterior.slab or 'not recorded'}"
 
 
 def _json(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""A posterior -> what the parts of a page say of it: sentences and rows of tables."""
+"""A posterior -> the parts of a page: sentences and rows of tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import xarray as xr
 from markupsafe import Markup
 
 from bayespde.core.posterior import Posterior
-from bayespde.results.checks import Check
+from bayespde.results.checks import REMEDIES, Check
 from bayespde.results.diagnose import Diagnosis
 from bayespde.results.equations import (
     MAJORITY,
@@ -23,36 +23,34 @@ from bayespde.results.equations import (
     group_masses,
 )
 from bayespde.results.errors_in_variables import errors_in_variables_estimate
-from bayespde.results.judged import judged_by
 from bayespde.results.mathml import equation_mathml, number_html, term_mathml, unit_html
-from bayespde.results.remedies import REMEDIES
 from bayespde.results.tempering_history import tempering_history
 
 # Rows of a table of terms, and of one of equations.
 LARGEST, TOP = 40, 6
-# Terms below this probability are folded away, but for so many.
+# Probability below which terms are folded away, and the number of terms that never are.
 NOTABLE, FEWEST = 0.005, 6
 # Probability below which an equation that is not the first is left out.
 SHOWN = 0.001
-# A check's value that is rounding.
+# Value of a check below which it is a rounding error.
 NOTHING = 1e-12
 
 
 def answer(posterior: Posterior, diagnosis: Diagnosis) -> dict[str, Any]:
-    """The equation in a sentence, whether it is to be believed, and what it cannot be told apart from."""
+    """The most probable equation in a sentence, the verdict, and what it cannot be told apart from."""
     best = equations(posterior, top=1)[0]
     return {
         "lead": _lead(posterior, best, diagnosis),
         "equation": _equation(posterior, best),
         "verdict": diagnosis.verdict,
         "headline": diagnosis.headline,
-        "judged": judged_by(posterior),
+        "likelihood": str(posterior.likelihood),
         "groups": [(group.describe(), f"{mass:.3f}") for group, mass in group_masses(posterior)],
     }
 
 
 def inclusion(posterior: Posterior) -> dict[str, Any]:
-    """A bar per term, most probable first, and what the sampler says beside an enumeration."""
+    """A bar per term, most probable first, and the estimate of the sampler next to that of an enumeration."""
     probability, error = posterior.inclusion_probability.values, posterior.inclusion_error.values
     sampled = posterior.inclusion_estimate("rao_blackwell")
     order = np.argsort(-probability, kind="stable")
@@ -75,7 +73,7 @@ def inclusion(posterior: Posterior) -> dict[str, Any]:
         )
     certain = int(np.sum(probability > MAJORITY))
     have = "has" if certain == 1 else "have"
-    text = f"{certain} of {probability.size} candidate terms {have} a probability above one half"
+    text = f"{certain} of {probability.size} candidate terms {have} a probability above 0.5"
     return {
         "rows": rows[:shown],
         "others": rows[shown:],
@@ -87,12 +85,12 @@ def inclusion(posterior: Posterior) -> dict[str, Any]:
 
 
 def coefficients(posterior: Posterior) -> dict[str, Any]:
-    """Coefficients of the most probable equation with intervals and units, and the other estimate of them."""
-    best, second = equations(posterior, top=1)[0], errors_in_variables_estimate(posterior)
+    """Coefficients of the most probable equation with intervals and units, and their errors-in-variables estimate."""
+    best, found = equations(posterior, top=1)[0], errors_in_variables_estimate(posterior)
     others = {}
-    if second is not None:
+    if found is not None:
         others = {
-            n: _number(format_value(c, s)) for n, c, s in zip(second.names, second.coefficients, second.sd, strict=True)
+            n: _number(format_value(c, s)) for n, c, s in zip(found.names, found.coefficients, found.sd, strict=True)
         }
     rows = [
         {
@@ -100,13 +98,13 @@ def coefficients(posterior: Posterior) -> dict[str, Any]:
             "value": _number(format_value(mean, sd)),
             "interval": _number(f"{low:.5g}") + " to " + _number(f"{high:.5g}"),
             "unit": "unknown" if unit == "unknown" else Markup(unit_html(unit)) or "1",
-            "second": others.get(name),
+            "other": others.get(name),
         }
         for name, mean, sd, low, high, unit in zip(
             best.names, best.coefficients, best.sd, best.lower, best.upper, best.units, strict=True
         )
     ]
-    return {"rows": rows, "level": f"{best.level:.0%}", "has_second": bool(others), "ranked": _ranked(posterior)}
+    return {"rows": rows, "level": f"{best.level:.0%}", "has_other": bool(others), "ranked": _ranked(posterior)}
 
 
 def pareto(front: xr.Dataset) -> dict[str, Any]:
@@ -118,27 +116,27 @@ def pareto(front: xr.Dataset) -> dict[str, Any]:
             "complexity": f"{float(point['complexity']):g}",
             "error": f"{float(point['cross_validated_error']):.3g}",
             "sd": f"{float(point['cross_validated_error_sd']):.1g}",
-            "foretold": _foretold_error(point),
+            "forecast_error": _forecast_error(point),
             "selected": bool(point["selected"]),
         }
         for point in (best.isel(equation=i) for i in range(best.sizes["equation"]))
     ]
     return {
         "rows": rows,
-        "is_foretold": "prediction_error" in best and bool(np.isfinite(best["prediction_error"].values).any()),
+        "has_forecast_error": "forecast_error" in best and bool(np.isfinite(best["forecast_error"].values).any()),
         "share": f"{front.attrs['probability_on_front']:.2f}",
     }
 
 
-def _foretold_error(point: xr.Dataset) -> str:
-    if "prediction_error" not in point:
+def _forecast_error(point: xr.Dataset) -> str:
+    if "forecast_error" not in point:
         return ""
-    error = float(point["prediction_error"])
-    return f"{error:.3g}" if math.isfinite(error) else "does not come so far"
+    error = float(point["forecast_error"])
+    return f"{error:.3g}" if math.isfinite(error) else "diverges"
 
 
-def ladder(posterior: Posterior) -> dict[str, Any]:
-    """What every run went through."""
+def tempering(posterior: Posterior) -> dict[str, Any]:
+    """Stages, evidence and effective sample size of every run."""
     found = tempering_history(posterior)
     rows = [
         {
@@ -158,12 +156,12 @@ def checks(diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "headline": diagnosis.headline,
         "failed": [
-            {"name": c.name, "because": c.reason, "affects": c.affects, "remedy": REMEDIES[c.name]}
+            {"name": c.name, "reason": c.reason, "affects": c.affects, "remedy": REMEDIES[c.name]}
             for c in diagnosis.failed
         ],
         "tables": {
-            "The sampler": _check_rows(diagnosis.sampler),
-            "Rows, noise and equation": _check_rows(diagnosis.fit),
+            "Sampler": _check_rows(diagnosis.sampler),
+            "Data, noise model and equation": _check_rows(diagnosis.fit),
         },
     }
 
@@ -173,24 +171,25 @@ def _number(text: str) -> Markup:
 
 
 def _plus_minus(error: float) -> str:
-    """A standard error; nothing where it is unknown, or does not reach the digits that are shown."""
+    """A standard error; empty where it is unknown, or below the digits that are shown."""
     return f" ± {error:.1g}" if math.isfinite(error) and error >= ROUNDING else ""
 
 
 def _lead(posterior: Posterior, best: RankedEquation, diagnosis: Diagnosis) -> str:
-    """What comes before the equation."""
+    """The sentence that ends in the equation."""
     count, probability = len(posterior.library), format_probability(best.probability)
     behind = f"the equation behind {posterior.library.variable}"
-    if diagnosis.verdict == "not sampled" and not diagnosis.is_enumerated:
-        return f"The sampler did not find the posterior. The equation that it holds most often (share {probability}) is"
-    if diagnosis.verdict == "doubtful":
-        leads = f"The most probable equation behind {posterior.library.variable} is below"
-        return f"{leads}. Not all checks passed: do not rely on its probability of {probability}."
+    if diagnosis.verdict == "not_converged" and not diagnosis.is_enumerated:
+        return f"The sampler has not converged. The most frequent equation among its particles (share {probability}) is"
+    if diagnosis.verdict == "misfit":
+        return f"Not all checks passed: do not rely on the probability of {probability}. The most probable equation is"
     if not best.names:
         return f"None of {count} candidate terms is needed: with probability {probability}, {behind} is"
     if best.probability > MAJORITY:
         return f"With probability {probability}, {behind} is"
-    return f"No equation of {count} candidate terms has the majority; the most probable one ({probability}) is"
+    return (
+        f"No equation has a probability above 0.5; the most probable one of {count} candidate terms ({probability}) is"
+    )
 
 
 def _equation(posterior: Posterior, ranked: RankedEquation) -> dict[str, Any]:
@@ -223,7 +222,6 @@ def _check_rows(found: Iterable[Check]) -> list[dict[str, Any]]:
             "value": _number(f"{c.value if abs(c.value) > NOTHING else 0:.3g}"),
             "limit": f"{c.limit:g}",
             "passed": c.passed,
-            "because": c.reason,
         }
         for c in found
     ]

@@ -1,4 +1,4 @@
-"""Linear target -> the numbers that the compiled enumeration reads, if the target has the form that it needs."""
+"""Linear target -> the `BranchProblem` that compiled branch and bound reads, if the target has the required form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from bayespde.core.errors import ConfigError
 from bayespde.core.triangular import ridged
 from bayespde.smc.base import LinearTarget
-from bayespde.smc.enumeration.branch import BranchProblem, Rule
+from bayespde.smc.enumeration.branch import BranchProblem
 from bayespde.smc.enumeration.triangles import without_square_roots
 from bayespde.smc.kernels.evidence_table import EvidenceTable, tabulate
 from bayespde.smc.kernels.layout import compacted
@@ -21,12 +21,12 @@ LEAST_TERMS = 3
 PATTERNS = 64
 
 
-def problem_of(target: LinearTarget, *, decided: int) -> BranchProblem | None:
-    """Tabulate a target for the compiled enumeration.
+def branch_problem(target: LinearTarget, *, decided: int) -> BranchProblem | None:
+    """Tabulate a target for branch and bound.
 
     Args:
         target: What to enumerate.
-        decided: Number of columns that a branch decides beforehand.
+        decided: Number of columns that are decided at the root of every branch.
 
     Returns:
         The problem; None if there are fewer than 3 terms, if the log prior is not a sum over spins and pairs of
@@ -42,40 +42,55 @@ def problem_of(target: LinearTarget, *, decided: int) -> BranchProblem | None:
     log_empty, log_odds = prior[0], prior[1][target.order]
     couplings = prior[2][np.ix_(target.order, target.order)]
     triangle = without_square_roots(ridged(target.factor, target.ridge))
-    # a column adds the more to the log determinant the fewer columns are before it
-    gain = log_odds[decided:] + table.determinant * np.log(np.diagonal(triangle)[decided:-1])
-    # and to the log prior no more than with all partners in that like it; half of what two undecided ones share
-    liked = np.maximum(couplings, 0)
-    gain += liked[:decided, decided:].sum(axis=0) + liked[decided:, decided:].sum(axis=0) / 2
-    rule = Rule(target.pivot_tolerance, table.offset, table.determinant, reference=math.nan, floor=math.nan)
-    most = np.append(0.0, np.cumsum(np.sort(gain)[::-1]))
-    problem = BranchProblem(triangle, table, log_odds, compacted(couplings), most, log_empty, rule)
-    reference = _climb(target)
+    problem = BranchProblem(
+        triangle=triangle,
+        table=table,
+        log_odds=log_odds,
+        couplings=compacted(couplings),
+        max_gain=_max_gain(triangle, table.determinant, log_odds, couplings, decided),
+        log_empty=log_empty,
+        tolerance=target.pivot_tolerance,
+        reference=math.nan,
+        negligible=math.nan,
+    )
+    reference = _hill_climb(target)
     if reference == -math.inf:
         raise no_likelihood()
     return with_reference(problem, reference)
 
 
 def with_reference(problem: BranchProblem, log_mass: float) -> BranchProblem:
-    """Count masses relative to one that occurs, and neglect what is too small beside it."""
-    floor = log_mass - len(problem.log_odds) * math.log(2) + math.log(NEGLECTED)
-    return problem._replace(rule=problem.rule._replace(reference=log_mass, floor=floor))
+    """Count masses relative to that of a known configuration, and neglect those that are too small compared with it."""
+    negligible = log_mass - len(problem.log_odds) * math.log(2) + math.log(NEGLECTED)
+    return problem._replace(reference=log_mass, negligible=negligible)
 
 
 def no_likelihood() -> ConfigError:
     """The error of a posterior without mass."""
     return ConfigError(
         "No configuration has a positive likelihood.",
-        got="all refused",
+        got="log likelihoods of -inf only",
         wanted="at least one possible configuration",
         fix="check the target for infinite values",
     )
 
 
+def _max_gain(
+    triangle: np.ndarray, determinant: float, log_odds: np.ndarray, couplings: np.ndarray, decided: int
+) -> np.ndarray:
+    """Upper bound on what m undecided columns can add to log prior and log determinant, `[L+1]`."""
+    # a column adds the more to the log determinant the fewer columns are included before it
+    gain = log_odds[decided:] + determinant * np.log(np.diagonal(triangle)[decided:-1])
+    # and to the log prior at most what all positive couplings add; half of it where two undecided columns share one
+    positive = np.maximum(couplings, 0)
+    gain += positive[:decided, decided:].sum(axis=0) + positive[decided:, decided:].sum(axis=0) / 2
+    return np.append(0.0, np.cumsum(np.sort(gain)[::-1]))
+
+
 def _pairwise_prior(target: LinearTarget) -> tuple[float, np.ndarray, np.ndarray] | None:
     """Log prior of the empty configuration, log odds `[K]` and couplings `[K, K]`; None if they do not explain it.
 
-    Read off single spins and pairs; looked at are all but one, all but two, and configurations whose bits look random.
+    Read from single spins and pairs; tested on all but one, all but two, and pseudorandom configurations.
     """
     terms = target.terms
     one = np.eye(terms, dtype=bool)
@@ -106,8 +121,8 @@ def _falling_table(target: LinearTarget) -> EvidenceTable | None:
     return table if (right <= left + 1e-3).all() else None
 
 
-def _climb(target: LinearTarget) -> float:
-    """Log mass of a good configuration: the better one of two climbs by single flips, from empty and from full."""
+def _hill_climb(target: LinearTarget) -> float:
+    """Log mass of a good configuration: the better end of two hill climbs by single flips, from empty and from full."""
     return max(_climb_from(target, torch.full((target.terms,), start)) for start in (False, True))
 
 

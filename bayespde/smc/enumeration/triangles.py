@@ -1,8 +1,8 @@
 """Triangular factor -> residuals and pivots of its sub-models, by rotations without square roots.
 
 Row i of a factor R is held as its squared pivot `R[i, i]**2`, on the diagonal, and as `R[i, k] / R[i, i]` right of
-it. The last diagonal element is the residual sum of squares with all columns in. Taking the first column in is free:
-what is left of the triangle is the answer. Leaving it out adds its row to the rows below by Givens rotations
+it. The last diagonal element is the residual sum of squares with all columns included. Including the first column needs
+no work: the rest of the triangle is the result. Excluding it adds its row to the rows below by Givens rotations
 without square roots [gentleman1973]. Every residual and every pivot is a sum of squares, and none is ever subtracted
 from another: a nearly perfect fit and a nearly collinear column keep their digits.
 """
@@ -18,7 +18,7 @@ LEAST_PIVOT = 1e-30
 def without_square_roots(factor: np.ndarray) -> np.ndarray:
     """Squared pivots and unit rows, `[K+1, K+1]`, of an upper triangular factor, `[K+1, K+1]`, float64."""
     pivots = np.diagonal(factor).copy()
-    # a row that begins with 0 has no unit form; so small a pivot changes the columns by less than any rounding does
+    # a row that begins with 0 has no unit form; so small a pivot changes the columns by less than rounding
     pivots[np.abs(pivots) < LEAST_PIVOT] = LEAST_PIVOT
     triangle = np.triu(factor / pivots[:, None], 1) + np.diag(pivots**2)
     triangle[-1, -1] = factor[-1, -1] ** 2
@@ -26,8 +26,8 @@ def without_square_roots(factor: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def leave_out(triangles: np.ndarray, above: int, below: int, column: int, row: np.ndarray) -> None:
-    """Write the triangles that are left when `column` is left out; those before it are decided.
+def exclude_column(triangles: np.ndarray, above: int, below: int, column: int, row: np.ndarray) -> None:
+    """Write the triangle of the undecided columns after `column` is excluded; those before it are decided.
 
     Args:
         triangles: `[layers, K+1, K+1]`, float64.
@@ -54,16 +54,18 @@ def leave_out(triangles: np.ndarray, above: int, below: int, column: int, row: n
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def last_three(triangles: np.ndarray, layer: int, a: int, tolerance: float, rss: np.ndarray, det: np.ndarray) -> None:
-    """Write what the eight choices of the last three columns leave; the first of them is the highest bit.
+def last_three_columns(
+    triangles: np.ndarray, layer: int, a: int, tolerance: float, rss: np.ndarray, det: np.ndarray
+) -> None:
+    """Write residuals and determinants of the eight choices of the last three columns, the first in the highest bit.
 
     Args:
         triangles: `[layers, K+1, K+1]`, float64.
         layer: Layer to read.
         a: First of the last three columns.
-        tolerance: Least pivot of a column taken in.
+        tolerance: Least pivot of an included column.
         rss: Residual sums of squares, `[8]`; inf where a pivot is below the tolerance.
-        det: Products of the pivots of the columns taken in, `[8]`.
+        det: Products of the pivots of the included columns, `[8]`.
     """
     pa, ab, ac, ay = (
         triangles[layer, a, a],
@@ -73,7 +75,7 @@ def last_three(triangles: np.ndarray, layer: int, a: int, tolerance: float, rss:
     )
     pb, bc, by = triangles[layer, a + 1, a + 1], triangles[layer, a + 1, a + 2], triangles[layer, a + 1, a + 3]
     pc, cy, least = triangles[layer, a + 2, a + 2], triangles[layer, a + 2, a + 3], triangles[layer, a + 3, a + 3]
-    # pivots where columns before are out: of b without a; of c without b, without a, without both
+    # pivots where columns before are excluded: of b without a; of c without b, without a, without both
     b = pb + pa * ab**2
     pa_b = pa * (pb / b)
     c_a, c_b = pc + pb * bc**2, pc + pa_b * (ac - ab * bc) ** 2
@@ -84,13 +86,13 @@ def last_three(triangles: np.ndarray, layer: int, a: int, tolerance: float, rss:
     rss[4] = rss[6] + pb * by**2
     rss[3] = least + pa_b * (pc / c_b) * (ay - ab * by - (ac - ab * bc) * cy) ** 2
     rss[2] = rss[6] + pa_b * (ay - ab * by) ** 2
-    # what one column leaves of y, by Lagrange's identity
+    # residual of y on the last column, by Lagrange's identity
     crossed = pc * (pa * (ac * cy - ay) ** 2 + pb * (bc * cy - by) ** 2) + pa * pb * (ac * by - bc * ay) ** 2
     rss[1] = least + crossed / c
     rss[0] = rss[4] + pa * ay**2
     det[0], det[1], det[2], det[3] = 1.0, c, b, b * c_b
     det[4], det[5], det[6], det[7] = pa, pa * c_a, pa * pb, pa * pb * pc
-    # a pivot only grows when a column before it is left out
+    # a pivot only grows when a column before it is excluded
     if min(pa, pb, pc) < tolerance:
         smallest = (np.inf, c, b, min(b, c_b), pa, min(pa, c_a), min(pa, pb), min(pa, pb, pc))
         for choice in range(8):

@@ -1,4 +1,4 @@
-"""Target -> its evidence as piecewise polynomials: what compiled kernels read instead of the mixture over g."""
+"""Linear target -> its evidence as piecewise polynomials, which compiled kernels read instead of the mixture over g."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bayespde.smc.base import LinearTarget
 
 DEGREE = 7
 TOLERANCE = 1e-9
-CLOSEST_BITS = 9
+MOST_BITS = 9
 
 
 class EvidenceTable(NamedTuple):
@@ -27,8 +27,8 @@ class EvidenceTable(NamedTuple):
         shift: Number of trailing bits of s that give the position within an interval.
         first: Leading bits of the first interval.
         offset: Added to the residual sum of squares.
-        smallest: Least s that can occur.
-        largest: Greatest s that can occur.
+        smallest: Smallest s that can occur.
+        largest: Largest s that can occur.
         determinant: Factor on the log determinant: -1/2 with a ridge, 0 without.
     """
 
@@ -45,21 +45,21 @@ def tabulate(target: LinearTarget, *, sizes: int, bits: int = 4) -> EvidenceTabl
     """Fit polynomials of degree 7 to the log evidence at the Chebyshev points of short intervals.
 
     Args:
-        target: What is to be sampled.
+        target: What to sample.
         sizes: Tables are made for configurations of 0 ... `sizes - 1` terms.
         bits: Intervals per octave of s, as a power of two; raised until the fit is good to 1e-9 nats.
 
     Returns:
-        The table, between the residuals of the full and of the empty configuration.
+        The table, from the residuals of the full configuration to those of the empty one.
 
     Raises:
         ConfigError: If the evidence is too rough to be tabulated.
     """
-    # without a ridge this is what the full configuration leaves; with one every configuration leaves more
+    # without a ridge the residual of the full configuration; with one all residuals are larger
     smallest = max(float(target.factor[-1, -1]) ** 2 * (1 - 1e-9) + target.offset, np.finfo(np.float64).tiny)
     largest = float(np.sum(target.factor[:, -1] ** 2)) * (1 + 1e-9) + target.offset
     determinant = -0.5 if target.ridge > 0 else 0.0
-    for precision in range(bits, CLOSEST_BITS + 1):
+    for precision in range(bits, MOST_BITS + 1):
         shift = 52 - precision
         first, last = (int(np.float64(s).view(np.int64)) >> shift for s in (smallest, largest))
         edges = (np.arange(first, last + 2, dtype=np.int64) << shift).view(np.float64)
@@ -69,7 +69,7 @@ def tabulate(target: LinearTarget, *, sizes: int, bits: int = 4) -> EvidenceTabl
             return table
     raise ConfigError(
         "The evidence is too rough to be tabulated.",
-        got=f"an error above {TOLERANCE} nats with {2**CLOSEST_BITS} intervals per octave",
+        got=f"an error above {TOLERANCE} nats with {2**MOST_BITS} intervals per octave",
         wanted="a smooth function of the residual sum of squares",
         fix="sample with kernel='gibbs'",
     )
@@ -78,7 +78,7 @@ def tabulate(target: LinearTarget, *, sizes: int, bits: int = 4) -> EvidenceTabl
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def read_table(table: EvidenceTable, size: int, s: float) -> float:
     """Log evidence (log determinant apart) of a configuration of `size` terms at `s = rss + offset`."""
-    # written so that not even a NaN is looked up outside of the table
+    # written so that even a NaN is read inside the table
     s = s if s > table.smallest else table.smallest
     s = s if s < table.largest else table.largest
     pattern = np.float64(s).view(np.int64)
@@ -106,7 +106,7 @@ def _fit(target: LinearTarget, edges: np.ndarray, sizes: int) -> np.ndarray:
     s = middle + 0.5 * (high - low) * points
     every = np.arange(sizes)
     values = _evaluate(target, s.ravel(), every).reshape(sizes, *s.shape)
-    # differences from the middle of the interval: large values of the log evidence must not cost digits
+    # differences from the middle of the interval, so that large log evidences lose no digits
     centre = _evaluate(target, middle.ravel(), every)[..., None]
     to_powers = np.stack([np.pad(chebyshev.cheb2poly(row), (0, DEGREE - i)) for i, row in enumerate(_unit_rows())])
     coefficients = (values - centre) @ np.linalg.inv(chebyshev.chebvander(points, DEGREE)).T @ to_powers

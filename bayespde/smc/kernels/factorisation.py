@@ -1,10 +1,10 @@
-"""Factor + configuration -> its orthogonal factorisation, kept current while columns come and go.
+"""Factorised rows + configuration -> its orthogonal factorisation, kept current while columns enter and leave.
 
 With `Q` an orthonormal basis of the active columns, row i of `W` is `Q_i' [A, y]`: the active columns of `W` are their
 triangular factor, and all other columns follow by updates [bjorck1996]. Adding a column is one step of Cholesky's
-algorithm on the Gram matrix, taking one out a chain of Givens rotations, both O(k K). Once a pivot or the residual of
-the target is small, the basis itself is kept too: a new direction is then orthogonalised twice and multiplied with the
-factor instead of its Gram matrix, and errors grow with the condition number of the columns and not with its square.
+algorithm on the Gram matrix, dropping one is a chain of Givens rotations, both O(k K). Once a pivot or the residual of
+the target is small, the basis itself is stored too: a new direction is then orthogonalised twice and multiplied with
+the factor instead of its Gram matrix, so that errors grow with the condition number of the columns, not its square.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 from numba import njit
 
 from bayespde.smc.kernels.layout import (
-    KEPT,
+    HAS_BASIS,
     LOGDET,
     PIVOT,
     PRODUCT,
     RESIDUAL,
     RSS,
     SIZE,
-    Active,
+    ActiveSet,
     FactorisedRows,
     add_multiple,
     dot,
@@ -32,14 +32,14 @@ from bayespde.smc.kernels.layout import (
 CAREFUL_PIVOT = 1e-5
 EXPLICIT_PIVOT = 1e-8
 EXPLICIT_RESIDUAL = 1e-4
-LARGE_SPREAD = 1e3
+LARGE_INFLATION = 1e3
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def start(state: Active, problem: FactorisedRows) -> None:
-    """The empty configuration."""
+def _clear(state: ActiveSet, problem: FactorisedRows) -> None:
+    """Make it the empty configuration."""
     columns, vectors = state.place.shape[0], state.vectors
-    state.size[SIZE], state.size[KEPT] = 0, 0
+    state.size[SIZE], state.size[HAS_BASIS] = 0, 0
     for j in range(columns):
         state.place[j] = -1
         vectors[PIVOT, j] = problem.gram[j, j]
@@ -49,12 +49,12 @@ def start(state: Active, problem: FactorisedRows) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def keep_basis(state: Active, problem: FactorisedRows) -> None:
-    """Begin to keep the basis and the target's residual: from the columns, each orthogonalised twice."""
-    if state.size[KEPT]:
+def store_basis(state: ActiveSet, problem: FactorisedRows) -> None:
+    """Start to store the basis and the target's residual: from the columns, each orthogonalised twice."""
+    if state.size[HAS_BASIS]:
         return
     k, columns, residual = state.size[SIZE], state.place.shape[0], state.vectors[RESIDUAL]
-    state.size[KEPT] = 1
+    state.size[HAS_BASIS] = 1
     residual[:] = problem.columns[columns]
     for i in range(k):
         state.size[SIZE] = i
@@ -68,15 +68,15 @@ def keep_basis(state: Active, problem: FactorisedRows) -> None:
     state.size[SIZE] = k
     state.number[RSS] = dot(residual, residual)
     _invert(state)
-    _set_spreads(state)
+    _set_inflation(state)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def orthogonalise(state: Active, problem: FactorisedRows, column: int, direction: np.ndarray) -> None:
+def orthogonalise(state: ActiveSet, problem: FactorisedRows, column: int, direction: np.ndarray) -> None:
     """Residual of a column on the basis, into `direction`: once by the stored products, again by fresh ones.
 
-    What the second pass finds is added to the stored products: the triangle has to stay that of this very basis,
-    because rotations are read from the one and made on both.
+    The corrections of the second pass are added to the stored products: the triangle must belong to exactly this basis,
+    because rotations are computed from the triangle and applied to both.
     """
     size = state.size[SIZE]
     direction[:] = problem.columns[column]
@@ -89,13 +89,13 @@ def orthogonalise(state: Active, problem: FactorisedRows, column: int, direction
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def add_column(state: Active, problem: FactorisedRows, column: int) -> None:
-    """Take an inactive column in. Its pivot must be positive and there must be room."""
+def add_column(state: ActiveSet, problem: FactorisedRows, column: int) -> None:
+    """Add an inactive column. Its pivot must be positive and the arrays large enough."""
     k, last, vectors = state.size[SIZE], state.place.shape[0], state.vectors
     if vectors[PIVOT, column] < CAREFUL_PIVOT:
-        keep_basis(state, problem)
+        store_basis(state, problem)
     row = state.rows[k]
-    if state.size[KEPT]:
+    if state.size[HAS_BASIS]:
         square = _direct_row(state, problem, column, row)
     else:
         square = vectors[PIVOT, column]
@@ -121,7 +121,7 @@ def add_column(state: Active, problem: FactorisedRows, column: int) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _direct_row(state: Active, problem: FactorisedRows, column: int, row: np.ndarray) -> float:
+def _direct_row(state: ActiveSet, problem: FactorisedRows, column: int, row: np.ndarray) -> float:
     """New direction of the basis and its products with all columns; returns the pivot."""
     k, last = state.size[SIZE], state.place.shape[0]
     direction, residual = state.basis[k], state.vectors[RESIDUAL]
@@ -146,10 +146,10 @@ def _direct_row(state: Active, problem: FactorisedRows, column: int, row: np.nda
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def drop_column(state: Active, problem: FactorisedRows, column: int) -> None:
-    """Take an active column out: rotate its row to the end of the triangle, and give back what it explained."""
+def drop_column(state: ActiveSet, problem: FactorisedRows, column: int) -> None:
+    """Drop an active column: rotate its row to the end of the triangle, and undo its contribution."""
     position, k, last, vectors = state.place[column], state.size[SIZE], state.place.shape[0], state.vectors
-    kept = state.size[KEPT]
+    has_basis = state.size[HAS_BASIS]
     for i in range(position, k - 1):
         moved = state.terms[i + 1]
         state.terms[i], state.place[moved] = moved, i
@@ -157,7 +157,7 @@ def drop_column(state: Active, problem: FactorisedRows, column: int) -> None:
         length = math.sqrt(first * first + second * second)
         cosine, sine = first / length, second / length
         _rotate(state.rows[i], state.rows[i + 1], cosine, sine)
-        if kept:
+        if has_basis:
             _rotate(state.basis[i], state.basis[i + 1], cosine, sine)
         _rotate_inverse(state.inverse, i, cosine, sine)
         state.rows[i, moved], state.rows[i + 1, moved] = length, 0.0
@@ -168,7 +168,7 @@ def drop_column(state: Active, problem: FactorisedRows, column: int) -> None:
         vectors[PRODUCT, j] += row[j] * explained
     vectors[PIVOT, column], vectors[PRODUCT, column] = row[column] ** 2, row[column] * explained
     state.number[LOGDET] -= math.log(row[column] ** 2)
-    if kept:
+    if has_basis:
         add_multiple(explained, state.basis[k - 1], vectors[RESIDUAL])
         state.number[RSS] = dot(vectors[RESIDUAL], vectors[RESIDUAL])
     else:
@@ -188,7 +188,7 @@ def _rotate(upper: np.ndarray, lower: np.ndarray, cosine: float, sine: float) ->
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _rotate_inverse(inverse: np.ndarray, i: int, cosine: float, sine: float) -> None:
-    """The inverse triangle takes a rotation of rows i and i + 1 on its columns."""
+    """Apply a rotation of rows i and i + 1 of the triangle to the columns of its inverse."""
     inverse[i + 1, i] = 0.0
     for row in range(i + 2):
         a, b = inverse[row, i], inverse[row, i + 1]
@@ -197,8 +197,8 @@ def _rotate_inverse(inverse: np.ndarray, i: int, cosine: float, sine: float) -> 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _extend_inverse(state: Active, column: int, scale: float, explained: float) -> None:
-    """Inverse of the triangle, coefficients and spreads once a column has come to its end."""
+def _extend_inverse(state: ActiveSet, column: int, scale: float, explained: float) -> None:
+    """Inverse of the triangle, coefficients and inflation factors after a column was added at its end."""
     k, inverse, stored = state.size[SIZE], state.inverse, state.scratch
     for m in range(k):
         stored[m] = state.rows[m, column]
@@ -207,44 +207,44 @@ def _extend_inverse(state: Active, column: int, scale: float, explained: float) 
         for m in range(a, k):
             coefficient += inverse[a, m] * stored[m]
         inverse[a, k] = -coefficient * scale
-        state.spread[a] += inverse[a, k] ** 2
+        state.inflation[a] += inverse[a, k] ** 2
         state.solution[a] += inverse[a, k] * explained
     inverse[k, k] = scale
-    state.spread[k], state.solution[k] = scale * scale, scale * explained
+    state.inflation[k], state.solution[k] = scale * scale, scale * explained
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _shrink_inverse(state: Active, position: int) -> None:
-    """The same once the column at `position` has left and the inverse has taken the rotations.
+def _shrink_inverse(state: ActiveSet, position: int) -> None:
+    """The same after the column at `position` was dropped and the inverse was rotated.
 
-    What a nearly collinear column has swollen does not shrink back to full precision: then it is computed anew.
+    Entries that a nearly collinear column made large do not return to full precision: then the inverse is recomputed.
     """
     k, inverse, largest = state.size[SIZE], state.inverse, 1.0
     for a in range(k + 1):
-        largest = max(largest, state.spread[a])
+        largest = max(largest, state.inflation[a])
     for a in range(position, k):
         for b in range(a, k):
             inverse[a, b] = inverse[a + 1, b]
-    if largest > LARGE_SPREAD:
+    if largest > LARGE_INFLATION:
         _invert(state)
-    _set_spreads(state)
+    _set_inflation(state)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _set_spreads(state: Active) -> None:
-    """Spreads and coefficients from the inverse triangle."""
+def _set_inflation(state: ActiveSet) -> None:
+    """Inflation factors and coefficients from the inverse triangle."""
     k, last, inverse = state.size[SIZE], state.place.shape[0], state.inverse
     for a in range(k):
         square, value = 0.0, 0.0
         for b in range(a, k):
             square += inverse[a, b] ** 2
             value += inverse[a, b] * state.rows[b, last]
-        state.spread[a], state.solution[a] = square, value
+        state.inflation[a], state.solution[a] = square, value
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _invert(state: Active) -> None:
-    """Inverse of the triangle from scratch."""
+def _invert(state: ActiveSet) -> None:
+    """Compute the inverse of the triangle anew."""
     k, inverse, stored = state.size[SIZE], state.inverse, state.scratch
     for b in range(k):
         column = state.terms[b]
@@ -259,9 +259,9 @@ def _invert(state: Active) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def build(state: Active, problem: FactorisedRows, spins: np.ndarray) -> None:
+def build(state: ActiveSet, problem: FactorisedRows, spins: np.ndarray) -> None:
     """Factor a configuration (`[K]`, bool) anew, columns in canonical order."""
-    start(state, problem)
+    _clear(state, problem)
     for j in range(spins.shape[0]):
         if spins[j]:
             add_column(state, problem, j)

@@ -1,4 +1,4 @@
-"""State -> state at the same temperature: Gibbs sweeps over spins, and exchanges of an up and a down spin."""
+"""State -> state at the same inverse temperature: Gibbs sweeps over spins, and swaps of an up and a down spin."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from dataclasses import dataclass
 import torch
 
 from bayespde.smc.base import Moves, SMCState, Target
-from bayespde.smc.geometric_path import check_path
 
 
-def tempered_log_ratio(log_prior: torch.Tensor, log_likelihood: torch.Tensor, temperature: float) -> torch.Tensor:
+def tempered_log_ratio(log_prior: torch.Tensor, log_likelihood: torch.Tensor, beta: float) -> torch.Tensor:
     """Log ratio of tempered densities from differences of log prior and log likelihood, `[P]`, float64.
 
-    A likelihood counts for nothing at temperature 0, nor where both sides are impossible.
+    The likelihood is ignored at inverse temperature 0, and where both sides are impossible.
     """
-    if temperature == 0:
+    if beta == 0:
         return log_prior
-    return log_prior + temperature * torch.nan_to_num(log_likelihood, nan=0.0, posinf=torch.inf, neginf=-torch.inf)
+    return log_prior + beta * torch.nan_to_num(log_likelihood, nan=0.0, posinf=torch.inf, neginf=-torch.inf)
 
 
 def update_site(state: SMCState, target: Target, *, site: int, uniforms: torch.Tensor) -> tuple[SMCState, torch.Tensor]:
     """Draw one spin of every particle from its conditional distribution given the other spins.
 
     Args:
-        state: Particles at `state.temperature`.
+        state: Particles at `state.inverse_temperature`.
         target: What to sample.
         site: Index of the spin.
         uniforms: `[P]`, float64, in [0, 1).
@@ -35,28 +34,21 @@ def update_site(state: SMCState, target: Target, *, site: int, uniforms: torch.T
     """
     flipped = state.spins.clone()
     flipped[:, site] = ~flipped[:, site]
-    log_prior, log_likelihood = target.log_prior(flipped), target.log_likelihood(flipped)
-    log_odds = tempered_log_ratio(log_prior - state.log_prior, log_likelihood - state.log_likelihood, state.temperature)
+    proposed, log_odds = _propose(state, target, flipped)
     # the probability is never formed as 1 - p: that would be exactly 0 for log odds above 37
-    accepted = torch.logit(uniforms) < log_odds
     up = torch.sigmoid(torch.where(state.spins[:, site], -log_odds, log_odds))
-    moved = state._replace(
-        spins=torch.where(accepted[:, None], flipped, state.spins),
-        log_prior=torch.where(accepted, log_prior, state.log_prior),
-        log_likelihood=torch.where(accepted, log_likelihood, state.log_likelihood),
-    )
-    return moved, up
+    return _accept(state, proposed, torch.logit(uniforms) < log_odds), up
 
 
-def exchange(
+def swap(
     state: SMCState, target: Target, *, pair: torch.Tensor, uniforms: torch.Tensor
 ) -> tuple[SMCState, torch.Tensor]:
-    """Metropolis step that flips both spins of a pair drawn uniformly from up x down (a symmetric proposal).
+    """Metropolis swap move: flip both spins of a pair drawn uniformly from up x down, a symmetric proposal [brown1998].
 
     Args:
-        state: Particles at `state.temperature`.
+        state: Particles at `state.inverse_temperature`.
         target: What to sample.
-        pair: Index of an up and a down spin per particle, `[P, 2]`, int64; -1 leaves the particle alone.
+        pair: Index of an up and a down spin per particle, `[P, 2]`, int64; -1 leaves the particle unchanged.
         uniforms: `[P]`, float64, in [0, 1).
 
     Returns:
@@ -64,18 +56,26 @@ def exchange(
     """
     possible = (pair >= 0).all(dim=1)
     change = torch.zeros_like(state.spins).scatter_(1, pair.clamp(min=0), possible[:, None].expand(-1, 2))
-    proposed = state.spins ^ change
-    log_prior, log_likelihood = target.log_prior(proposed), target.log_likelihood(proposed)
-    log_ratio = tempered_log_ratio(
-        log_prior - state.log_prior, log_likelihood - state.log_likelihood, state.temperature
-    )
+    proposed, log_ratio = _propose(state, target, state.spins ^ change)
     accepted = possible & (torch.log(uniforms) < log_ratio)
-    moved = state._replace(
-        spins=torch.where(accepted[:, None], proposed, state.spins),
-        log_prior=torch.where(accepted, log_prior, state.log_prior),
-        log_likelihood=torch.where(accepted, log_likelihood, state.log_likelihood),
+    return _accept(state, proposed, accepted), possible * torch.exp(log_ratio.clamp(max=0))
+
+
+def _propose(state: SMCState, target: Target, spins: torch.Tensor) -> tuple[SMCState, torch.Tensor]:
+    """The state with other spins (`[P, K]`, bool), and its log density minus that of the present one, `[P]`."""
+    log_prior, log_likelihood = target.log_prior(spins), target.log_likelihood(spins)
+    proposed = state._replace(spins=spins, log_prior=log_prior, log_likelihood=log_likelihood)
+    prior_ratio, likelihood_ratio = log_prior - state.log_prior, log_likelihood - state.log_likelihood
+    return proposed, tempered_log_ratio(prior_ratio, likelihood_ratio, state.inverse_temperature)
+
+
+def _accept(state: SMCState, proposed: SMCState, accepted: torch.Tensor) -> SMCState:
+    """Replace the particles that are accepted (`[P]`, bool)."""
+    return state._replace(
+        spins=torch.where(accepted[:, None], proposed.spins, state.spins),
+        log_prior=torch.where(accepted, proposed.log_prior, state.log_prior),
+        log_likelihood=torch.where(accepted, proposed.log_likelihood, state.log_likelihood),
     )
-    return moved, possible * torch.exp(log_ratio.clamp(max=0))
 
 
 def choose_pair(spins: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
@@ -91,21 +91,22 @@ def choose_pair(spins: torch.Tensor, *, generator: torch.Generator) -> torch.Ten
 class GibbsFlips:
     """Sweeps over all spins in an order drawn once per sweep; leaves the tempered target invariant.
 
-    The plain reference: any target, nothing but its log density.
+    The plain reference: any target, by its log density alone.
 
     Attributes:
-        target: What to sample.
-        swaps: Number of exchange proposals after each sweep.
+        swaps: Number of swap proposals after each sweep.
     """
 
-    target: Target
     swaps: int = 0
 
-    def __call__(self, state: SMCState, *, sweeps: float, generator: torch.Generator) -> tuple[SMCState, Moves]:
+    def __call__(
+        self, state: SMCState, path: Target, *, sweeps: float, generator: torch.Generator
+    ) -> tuple[SMCState, Moves]:
         """Move every particle.
 
         Args:
-            state: Particles at `state.temperature`.
+            state: Particles at `state.inverse_temperature`.
+            path: What to sample, or a `GeometricPath` to it.
             sweeps: Number of sweeps, rounded up.
             generator: Source of randomness.
 
@@ -119,25 +120,15 @@ class GibbsFlips:
             before = state.spins
             for site in torch.randperm(terms, generator=generator).tolist():
                 uniforms = torch.rand(particles, generator=generator, dtype=torch.float64)
-                state, up = update_site(state, self.target, site=site, uniforms=uniforms)
+                state, up = update_site(state, path, site=site, uniforms=uniforms)
                 conditional[site] += up.mean()
             for _ in range(self.swaps if terms > 1 else 0):
                 pair = choose_pair(state.spins, generator=generator)
                 uniforms = torch.rand(particles, generator=generator, dtype=torch.float64)
-                state, _ = exchange(state, self.target, pair=pair, uniforms=uniforms)
+                state, _ = swap(state, path, pair=pair, uniforms=uniforms)
             changed += float((before ^ state.spins).double().mean())
         return state, Moves(conditional / sweeps, changed / sweeps)
 
-    def sweeps_for(self, state: SMCState, *, flips: float) -> float:
-        """One: what a sweep costs does not depend on how many spins it flips."""
+    def sweeps_for(self, state: SMCState, path: Target, *, flips: float) -> float:
+        """One: the cost of a sweep does not depend on how many spins it flips."""
         return 1.0
-
-    def on_path(self, path: Target) -> GibbsFlips:
-        """The same moves on a bridge to the same target."""
-        check_path(self.path, path, same=False)
-        return GibbsFlips(path, swaps=self.swaps)
-
-    @property
-    def path(self) -> Target:
-        """The target or bridge on which the particles are."""
-        return self.target

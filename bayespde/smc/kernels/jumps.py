@@ -1,4 +1,7 @@
-"""Groups of particles -> the same at the same temperature, compiled: the moves of `barker` for any number of terms."""
+"""Groups of equal particles -> the moved particles at the same inverse temperature, compiled, for any number of terms.
+
+Particles that share a configuration are moved together: it is factored once, and they part when they first flip.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,60 @@ from numba import njit
 
 from bayespde.smc.kernels.factorisation import add_column, build, drop_column
 from bayespde.smc.kernels.layout import (
-    FULL,
     LOG_LIKELIHOOD,
+    OVERFLOW,
     RATE,
     SIZE,
     TOTAL_RATE,
-    Active,
+    ActiveSet,
     FactorisedRows,
-    copy_active,
-    make_active,
+    copy_active_set,
+    make_active_set,
 )
-from bayespde.smc.kernels.neighbour_odds import Tempered, refresh, relocation_weights
+from bayespde.smc.kernels.neighbour_odds import TemperedTarget, refresh, swap_weights
 from bayespde.smc.kernels.stream import advance, uniform
 
 
+class Pass(NamedTuple):
+    """What a pass consists of.
+
+    Attributes:
+        time: How long the jump process runs: in one unit of time every clock rings once on average.
+        swaps: Number of swap moves after it.
+        call: Number of this pass, by which cached rates of other inverse temperatures are told apart.
+    """
+
+    time: float
+    swaps: int
+    call: int
+
+
+class Groups(NamedTuple):
+    """Particles in groups of equal configurations: group g is `order[edges[g]:edges[g + 1]]`.
+
+    Attributes:
+        spins: Configurations in canonical order, `[P, K]`, bool.
+        keys: Keys of the particles' random streams, `[P]`, uint64.
+        order: Particles group by group, `[P]`, int64.
+        edges: Where each group begins, and the last one ends, `[G+1]`, int64.
+    """
+
+    spins: np.ndarray
+    keys: np.ndarray
+    order: np.ndarray
+    edges: np.ndarray
+
+
 class Moved(NamedTuple):
-    """What the compiled code writes, one entry per particle or per chunk: see `move_groups`."""
+    """What the compiled code writes.
+
+    Attributes:
+        spins: New configurations, `[P, K]`, bool.
+        log_likelihood: Theirs, `[P]`.
+        flips: Number of flips in each chunk, `[C]`, int64.
+        conditional: Integral over time of each spin's probability of being up, summed over each chunk, `[C, K]`.
+        overflow: Whether the arrays of a chunk were too small, so that it has to be repeated, `[C]`, bool.
+    """
 
     spins: np.ndarray
     log_likelihood: np.ndarray
@@ -35,7 +76,7 @@ class Moved(NamedTuple):
 
 
 def make_moved(particles: int, terms: int, chunks: int) -> Moved:
-    """Room for the answers of a call."""
+    """Empty arrays for one pass."""
     return Moved(
         np.empty((particles, terms), np.bool_),
         np.empty(particles),
@@ -46,18 +87,18 @@ def make_moved(particles: int, terms: int, chunks: int) -> Moved:
 
 
 class _Group(NamedTuple):
-    """Work space of a chunk: the configuration that a group of particles shares, and the one of a particle that left.
+    """Work space of a chunk: the configuration that a group of particles shares, and that of a particle that left it.
 
     Attributes:
         base: The shared configuration.
         own: The particle's own.
-        cumulative: Where each term of the shared configuration may go, made when first asked for, `[cap, K]`.
-        known: Whether it has been made, `[cap]`, bool.
-        spare: The same for the particle's own configuration, `[K]`, never kept.
+        cumulative: Swap weights of each term of the shared configuration, computed at first use, `[cap, K]`.
+        known: Whether they have been computed, `[cap]`, bool.
+        spare: Swap weights of one term of the particle's own configuration, `[K]`.
     """
 
-    base: Active
-    own: Active
+    base: ActiveSet
+    own: ActiveSet
     cumulative: np.ndarray
     known: np.ndarray
     spare: np.ndarray
@@ -65,78 +106,70 @@ class _Group(NamedTuple):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def move_groups(
-    spins: np.ndarray,
-    keys: np.ndarray,
-    order: np.ndarray,
-    groups: np.ndarray,
-    problem: FactorisedRows,
-    target: Tempered,
-    time: float,
-    swaps: int,
-    chunk: int,
-    moved: Moved,
+    groups: Groups, problem: FactorisedRows, target: TemperedTarget, one_pass: Pass, chunk: int, moved: Moved
 ) -> None:
-    """Move the particles `order[groups[g]:groups[g + 1]]`, which share a configuration, for every g."""
+    """Move the particles of some groups by the jump process, then by swap moves."""
+    spins, order, edges = groups.spins, groups.order, groups.edges
     terms, cap = spins.shape[1], target.table.coefficients.shape[0] - 1
     conditional = moved.conditional[chunk]
     group = _Group(
-        make_active(terms, cap),
-        make_active(terms, cap),
+        make_active_set(terms, cap),
+        make_active_set(terms, cap),
         np.empty((cap, terms)),
         np.zeros(cap, np.bool_),
         np.empty(terms),
     )
-    for g in range(len(groups) - 1):
-        build(group.base, problem, spins[order[groups[g]]])
+    for g in range(len(edges) - 1):
+        build(group.base, problem, spins[order[edges[g]]])
         refresh(group.base, problem, target)
         group.known[:] = False
-        register_if_jittering = 0.0
-        for index in range(groups[g], groups[g + 1]):
+        before_first_flip = 0.0
+        for index in range(edges[g], edges[g + 1]):
             particle = order[index]
-            key, stayed, flips = _jump(group, problem, target, time, keys[particle], conditional)
+            key, stayed, flips = _jump(group, problem, target, one_pass.time, groups.keys[particle], conditional)
             left = flips > 0
-            register_if_jittering += stayed
+            before_first_flip += stayed
             moved.flips[chunk] += flips
-            for _ in range(swaps):
-                key, left = _relocate(group, problem, target, left, key)
+            for _ in range(one_pass.swaps):
+                key, left = _swap(group, problem, target, left, key)
             state = group.own if left else group.base
             for j in range(terms):
                 moved.spins[particle, j] = state.place[j] >= 0
             moved.log_likelihood[particle] = state.number[LOG_LIKELIHOOD]
-        _spend(group.base, register_if_jittering, conditional)
-    # a full work space refuses further columns: then all are moved again with more room
-    moved.overflow[chunk] = group.base.size[FULL] + group.own.size[FULL] > 0
+        _add_time(group.base, before_first_flip, conditional)
+    # arrays that are full allow no further column: the caller then repeats the pass with larger ones
+    moved.overflow[chunk] = group.base.size[OVERFLOW] + group.own.size[OVERFLOW] > 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _jump(
-    group: _Group, problem: FactorisedRows, target: Tempered, time: float, key: int, conditional: np.ndarray
+    group: _Group, problem: FactorisedRows, target: TemperedTarget, time: float, key: int, conditional: np.ndarray
 ) -> tuple[int, float, int]:
     """Run the jump process from the shared configuration: new key, time before the first flip, number of flips."""
-    register_if_jittering, flips = 0.0, 0
+    before_first_flip, flips = 0.0, 0
     while True:
         state = group.own if flips else group.base
         total = state.number[TOTAL_RATE]
         key = advance(key)
         wait = -math.log(uniform(key)) / total if total > 0.0 else math.inf
         if flips:
-            _spend(state, min(wait, time), conditional)
+            _add_time(state, min(wait, time), conditional)
         else:
-            register_if_jittering = min(wait, time)
+            before_first_flip = min(wait, time)
         time -= wait
         if time <= 0.0:
-            return key, register_if_jittering, flips
+            return key, before_first_flip, flips
         key = advance(key)
         column = choose(state.vectors[RATE, : state.place.shape[0]], total * uniform(key))
         if not flips:
-            copy_active(group.base, group.own)
+            copy_active_set(group.base, group.own)
         flip(group.own, problem, target, column)
         flips += 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _relocate(group: _Group, problem: FactorisedRows, target: Tempered, left: bool, key: int) -> tuple[int, bool]:
-    """Draw anew where one active term, chosen uniformly, stands: new key, and whether the particle is on its own."""
+def _swap(group: _Group, problem: FactorisedRows, target: TemperedTarget, left: bool, key: int) -> tuple[int, bool]:
+    """Swap one active term, chosen uniformly, by heat bath: new key, and whether the particle has left its group."""
     state = group.own if left else group.base
     k = state.size[SIZE]
     if k == 0 or k == state.place.shape[0]:
@@ -145,7 +178,7 @@ def _relocate(group: _Group, problem: FactorisedRows, target: Tempered, left: bo
     position = min(int(uniform(key) * k), k - 1)
     cumulative = group.spare if left else group.cumulative[position]
     if left or not group.known[position]:
-        relocation_weights(state, problem, target, position, cumulative)
+        swap_weights(state, problem, target, position, cumulative)
         group.known[position] |= not left
     key = advance(key)
     last = cumulative.shape[0] - 1
@@ -154,7 +187,7 @@ def _relocate(group: _Group, problem: FactorisedRows, target: Tempered, left: bo
     if column == old:
         return key, left
     if not left:
-        copy_active(group.base, group.own)
+        copy_active_set(group.base, group.own)
     drop_column(group.own, problem, old)
     add_column(group.own, problem, column)
     refresh(group.own, problem, target)
@@ -162,9 +195,9 @@ def _relocate(group: _Group, problem: FactorisedRows, target: Tempered, left: bo
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def mean_rate(spins: np.ndarray, problem: FactorisedRows, target: Tempered) -> float:
+def mean_rate(spins: np.ndarray, problem: FactorisedRows, target: TemperedTarget) -> float:
     """Mean over configurations (`[N, K]`, bool) of the sum of all flips' rates."""
-    state = make_active(spins.shape[1], target.table.coefficients.shape[0] - 1)
+    state = make_active_set(spins.shape[1], target.table.coefficients.shape[0] - 1)
     total = 0.0
     for particle in range(spins.shape[0]):
         build(state, problem, spins[particle])
@@ -174,7 +207,7 @@ def mean_rate(spins: np.ndarray, problem: FactorisedRows, target: Tempered) -> f
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def flip(state: Active, problem: FactorisedRows, target: Tempered, column: int) -> None:
+def flip(state: ActiveSet, problem: FactorisedRows, target: TemperedTarget, column: int) -> None:
     """Change one spin of a refreshed configuration and refresh it."""
     if state.place[column] >= 0:
         drop_column(state, problem, column)
@@ -184,7 +217,7 @@ def flip(state: Active, problem: FactorisedRows, target: Tempered, column: int) 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _spend(state: Active, time: float, conditional: np.ndarray) -> None:
+def _add_time(state: ActiveSet, time: float, conditional: np.ndarray) -> None:
     """Add `time` times the conditional probability of every spin being up."""
     for j in range(conditional.shape[0]):
         rate = state.vectors[RATE, j]
@@ -193,7 +226,7 @@ def _spend(state: Active, time: float, conditional: np.ndarray) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def choose(weight: np.ndarray, level: float) -> int:
-    """First column at which the cumulated weights exceed `level`; the last positive one where rounding hides it."""
+    """First column at which the cumulated weights exceed `level`; the last positive one if rounding prevents that."""
     last = -1
     for j in range(weight.shape[0]):
         if weight[j] > 0.0:

@@ -1,4 +1,4 @@
-"""What the compiled kernels share: the arrays of a configuration, and loops over vectors."""
+"""Linear target -> the arrays that the compiled kernels share, of all configurations and of one; loops over vectors."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bayespde.smc.base import LinearTarget
 
 
 class FactorisedRows(NamedTuple):
-    """What all configurations share.
+    """The rows of a target in factorised form, which all configurations share.
 
     Attributes:
         factor: Upper triangular factor of unit-norm columns and the target, `[K+1, K+1]`, float64.
         columns: Its transpose, `[K+1, K+1]`.
         gram: Its Gram matrix, `[K+1, K+1]`.
-        tolerance: Configurations with a smaller pivot are refused.
+        tolerance: Configurations with a smaller pivot are impossible.
     """
 
     factor: np.ndarray
@@ -27,20 +27,21 @@ class FactorisedRows(NamedTuple):
     tolerance: float
 
 
-class Active(NamedTuple):
-    """A configuration and everything that its neighbours' evidence needs; overwritten in place.
+class ActiveSet(NamedTuple):
+    """A configuration with its factorisation, from which the evidence of its neighbours follows; overwritten in place.
 
     Attributes:
-        terms: Active columns in the order of their arrival, `[cap]`, int64.
+        terms: ActiveSet columns in the order of their arrival, `[cap]`, int64.
         place: Position of each column among them, -1 if inactive, `[K]`, int64.
         rows: W, `[cap, K+1]`; the last column belongs to the target.
-        basis: Q, `[cap, K+1]`, as long as it is kept.
+        basis: Q, `[cap, K+1]`, while it is stored.
         vectors: One value a column, `[5, K+1]`, by the names below.
         inverse: Inverse of the triangular factor, upper triangle, `[cap, cap]`.
-        spread: Diagonal of the inverse Gram matrix of the active columns, `[cap]`.
+        inflation: Diagonal of the inverse Gram matrix of the active columns, their variance inflation factors, `[cap]`.
         solution: Least-squares coefficients of the active columns, `[cap]`.
         number: Residual sum of squares, log determinant, log likelihood, sum of rates, `[4]`.
-        size: Number of active columns k, whether room has ever run out, whether the basis is kept, `[3]`, int64.
+        size: Number of active columns k, whether the arrays were ever too small, whether the basis is stored, `[3]`,
+            int64.
         scratch: Work space, `[K+1]`.
     """
 
@@ -50,7 +51,7 @@ class Active(NamedTuple):
     basis: np.ndarray
     vectors: np.ndarray
     inverse: np.ndarray
-    spread: np.ndarray
+    inflation: np.ndarray
     solution: np.ndarray
     number: np.ndarray
     size: np.ndarray
@@ -58,27 +59,27 @@ class Active(NamedTuple):
 
 
 # rows of `vectors`: the target's residual; D, the squared residual norm of each inactive column, 0 for active ones; Y,
-# the product of its residual with the target's; log likelihood after a flip; probability that a Gibbs update flips
+# the product of its residual with the target's; log likelihood after a flip; probability that a Gibbs update flips it
 RESIDUAL, PIVOT, PRODUCT, NEIGHBOUR, RATE = range(5)
 RSS, LOGDET, LOG_LIKELIHOOD, TOTAL_RATE = range(4)
-SIZE, FULL, KEPT = range(3)
+SIZE, OVERFLOW, HAS_BASIS = range(3)
 
 
-def make_problem(target: LinearTarget) -> FactorisedRows:
-    """Prepare a target's factor for the compiled kernels, the ridge folded in."""
+def factorised_rows(target: LinearTarget) -> FactorisedRows:
+    """The factor of a target, with its ridge, as the compiled kernels read it."""
     upper = np.ascontiguousarray(np.triu(ridged(target.factor, target.ridge)), dtype=np.float64)
     return FactorisedRows(upper, np.ascontiguousarray(upper.T), upper.T @ upper, float(target.pivot_tolerance))
 
 
 def compacted(couplings: np.ndarray) -> np.ndarray:
-    """Couplings `[K, K]` for the compiled code, float64; `[0, 0]` if nothing is coupled, which it then skips."""
+    """Couplings `[K, K]` for the compiled code, float64; `[0, 0]` without any coupling, which the code then skips."""
     return np.ascontiguousarray(couplings, dtype=np.float64) if np.any(couplings) else np.empty((0, 0))
 
 
 @njit(cache=True)
-def make_active(columns: int, cap: int) -> Active:
+def make_active_set(columns: int, cap: int) -> ActiveSet:
     """Room for configurations of at most `cap` of `columns` terms."""
-    return Active(
+    return ActiveSet(
         np.zeros(cap, np.int64),
         np.full(columns, -1, np.int64),
         np.zeros((cap, columns + 1)),
@@ -111,7 +112,7 @@ def add_multiple(factor: float, source: np.ndarray, target: np.ndarray) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def subtract_rows(rows: np.ndarray, column: int, count: int, target: np.ndarray) -> None:
-    """`target -= rows[:count, column]' rows[:count]`, four rows at a time to read and write the target less often."""
+    """`target -= rows[:count, column]' rows[:count]`, four rows at a time to save reads and writes of the target."""
     width, i = target.shape[0], 0
     while i + 4 <= count:
         a, b, c, d = rows[i, column], rows[i + 1, column], rows[i + 2, column], rows[i + 3, column]
@@ -126,16 +127,16 @@ def subtract_rows(rows: np.ndarray, column: int, count: int, target: np.ndarray)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def copy_active(source: Active, target: Active) -> None:
+def copy_active_set(source: ActiveSet, target: ActiveSet) -> None:
     """Overwrite a configuration with another one."""
-    k, columns, kept = source.size[SIZE], source.place.shape[0], source.size[KEPT]
+    k, columns, has_basis = source.size[SIZE], source.place.shape[0], source.size[HAS_BASIS]
     for i in range(k):
         target.terms[i] = source.terms[i]
-        target.spread[i] = source.spread[i]
+        target.inflation[i] = source.inflation[i]
         target.solution[i] = source.solution[i]
         for j in range(columns + 1):
             target.rows[i, j] = source.rows[i, j]
-        if kept:
+        if has_basis:
             for j in range(columns + 1):
                 target.basis[i, j] = source.basis[i, j]
         for j in range(i, k):
@@ -147,4 +148,4 @@ def copy_active(source: Active, target: Active) -> None:
             target.vectors[i, j] = source.vectors[i, j]
     for i in range(4):
         target.number[i] = source.number[i]
-    target.size[SIZE], target.size[KEPT] = k, kept
+    target.size[SIZE], target.size[HAS_BASIS] = k, has_basis

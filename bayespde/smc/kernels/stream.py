@@ -1,4 +1,4 @@
-"""Key -> uniform numbers inside compiled code: one stream a particle, whatever thread moves it."""
+"""Key -> uniform numbers inside compiled code: one stream per particle, whichever thread moves it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNIT = 2.0**-52
 @njit(cache=True, nogil=True, inline="always")
 def advance(key: Any) -> Any:
     """State of a stream after one draw; the states run through all 2^64 values [steele2014]."""
-    # a plain int would be taken for a signed one, and its sum with an unsigned one for a float
+    # the compiler takes a plain int for a signed one, and its sum with an unsigned one for a float
     return np.uint64(key) + _STEP
 
 
@@ -29,13 +29,3 @@ def uniform(key: Any) -> float:
     z = z ^ (z >> np.uint64(31))
     # half a step away from both ends: a logarithm of it or of one minus it is always finite
     return (np.float64(z >> np.uint64(12)) + 0.5) * _UNIT
-
-
-@njit(cache=True)
-def uniforms(key: Any, count: int) -> np.ndarray:
-    """The first `count` numbers of the stream that starts at `key` (uint64): `[count]`, float64."""
-    numbers, state = np.empty(count), np.uint64(key)
-    for i in range(count):
-        state = advance(state)
-        numbers[i] = uniform(state)
-    return numbers

@@ -1,4 +1,4 @@
-"""The spline's wave numbers -> the networks to try, each with the scale of its input."""
+"""WAVE NUMBERS OF THE SPLINE -> CANDIDATE NETWORKS, each with the scale of its input."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bayespde.smooth.network.config import NetworkConfig
 from bayespde.smooth.spline.fitted import SplineFit
 
 # Input scale over root-mean-square wave number, per activation and number of coordinates (2, and more).
-SHARES = {"tanh": (0.35, 0.35), "sine": (0.5, 1.0)}
-FLATTEST = 0.1
+SCALE_RATIO = {"tanh": (0.35, 0.35), "sine": (0.5, 1.0)}
+MIN_WAVE_NUMBER = 0.1
 
 
 def candidate_configs(dimensions: int) -> tuple[NetworkConfig, ...]:
-    """The networks that an automatic choice trains; their mean is better than either.
+    """The networks that are trained by default; their mean is better than either.
 
     Args:
         dimensions: Number of coordinates, time included.
@@ -32,14 +32,14 @@ def candidate_configs(dimensions: int) -> tuple[NetworkConfig, ...]:
 
 
 def alternative(config: NetworkConfig) -> NetworkConfig:
-    """Another shape of the same activation, for fields that only one of the candidates can follow."""
+    """Another architecture of the same activation, for fields that only one of the candidates can follow."""
     if config.activation == "tanh":
         return replace(config, width=max(1, 5 * config.width // 8), depth=config.depth + 2)
     return replace(config, width=3 * config.width // 2, depth=max(1, config.depth - 1))
 
 
 def enlarged(config: NetworkConfig) -> NetworkConfig:
-    """A wider network, trained longer, for fields that hold more than the candidate could learn."""
+    """A wider network, trained longer, for fields with more detail than the candidate could learn."""
     return replace(config, width=5 * config.width // 4, batch=2 * config.batch, steps=8 * config.steps // 5)
 
 
@@ -47,8 +47,8 @@ def with_input_scale(config: NetworkConfig, wave_numbers: Sequence[float]) -> Ne
     """Fill in an input scale that was left open: in proportion to the wave number along every axis."""
     if config.input_scale is not None:
         return config
-    share = SHARES[config.activation][len(wave_numbers) > 2]
-    return replace(config, input_scale=tuple(share * max(k, FLATTEST) for k in wave_numbers))
+    ratio = SCALE_RATIO[config.activation][len(wave_numbers) > 2]
+    return replace(config, input_scale=tuple(ratio * max(k, MIN_WAVE_NUMBER) for k in wave_numbers))
 
 
 def wave_numbers(spline: SplineFit) -> tuple[float, ...]:

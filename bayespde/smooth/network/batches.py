@@ -1,4 +1,4 @@
-"""Observed pixels -> random batches for networks side by side, gathered as they are needed."""
+"""TRAINING DATA -> RANDOM BATCHES for networks side by side, gathered when they are needed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from torch import Tensor
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.smooth.network.config import NetworkConfig
 from bayespde.smooth.network.program import Batch
+from bayespde.smooth.network.training_data import TrainingData
 
-LOOK = 8192
+# Held-out pixels at which the error is monitored.
+MAX_MONITORED = 8192
 
 
 class Pixels:
@@ -34,38 +36,36 @@ class Pixels:
 
 
 class Batches:
-    """Random batches for every member: each pixel that it sees once, then all again in a new order.
+    """Random batches for every member: each pixel of its training set once, then all again in a new order.
 
     Args:
-        pixels: All observed pixels.
-        seen: Which of them members see, `[n]`, bool.
-        held_out: Which tell how well they do, `[n]`, bool.
+        data: The pixels, and those held out.
         config: Gives the size of a batch, the number of steps and of members, and the penalty.
+        device: Where pixels are kept, and batches drawn.
         seed: Non-negative integer.
 
     Attributes:
-        looked_at: Some of the pixels held out, `[m]`, int64: a look at the error does not need all of them.
+        pixels: All observed pixels.
+        monitored: Some of the held-out pixels, `[m]`, int64, at which the error is monitored.
     """
 
-    def __init__(
-        self, pixels: Pixels, seen: np.ndarray, held_out: np.ndarray, config: NetworkConfig, seed: int
-    ) -> None:
-        self.pixels, self.config = pixels, config
-        *seeds, look_seed = spawn_seeds(seed, config.members + 1)
-        self._device = device = pixels.values.device
+    def __init__(self, data: TrainingData, config: NetworkConfig, device: torch.device, seed: int) -> None:
+        self.pixels, self.config, self._device = Pixels(data.coordinates, data.values, device), config, device
+        *seeds, monitor_seed = spawn_seeds(seed, config.members + 1)
         self._generators = [torch_generator(s, str(device)) for s in seeds]
-        self._seen, hidden = (torch.as_tensor(np.flatnonzero(m), device=device) for m in (seen, held_out))
-        self._size = min(config.batch, len(self._seen))
-        # Of a long video no more is put in order than will be looked at.
-        self._most = min(len(self._seen), self._size * config.steps)
-        self._orders, self._taken = self._seen[None, :0], self._most
-        self.looked_at = hidden[self._order(len(hidden), torch_generator(look_seed, str(device)))[:LOOK]]
+        masks = data.trained, data.held_out.scored
+        self._trained, hidden = (torch.as_tensor(np.flatnonzero(m), device=device) for m in masks)
+        self._size = min(config.batch, len(self._trained))
+        # Of a long video no more pixels are permuted than will be used.
+        self._most = min(len(self._trained), self._size * config.steps)
+        self._orders, self._taken = self._trained[None, :0], self._most
+        self.monitored = hidden[self._order(len(hidden), torch_generator(monitor_seed, str(device)))[:MAX_MONITORED]]
 
     def draw(self) -> Batch:
         """Pixels `[E, n, d]`, their values, and collocation points."""
         if self._taken + self._size > self._most:
-            orders = [self._order(len(self._seen), g)[: self._most] for g in self._generators]
-            self._orders, self._taken = torch.stack([self._seen[order] for order in orders]), 0
+            orders = [self._order(len(self._trained), g)[: self._most] for g in self._generators]
+            self._orders, self._taken = torch.stack([self._trained[order] for order in orders]), 0
         rows = self._orders[:, self._taken : self._taken + self._size]
         self._taken += self._size
         coordinates, values = self.pixels.take(rows)

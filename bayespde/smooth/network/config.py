@@ -1,4 +1,4 @@
-"""Choices about a neural field -> one checked record of architecture, penalty and training."""
+"""SETTINGS -> one checked record of architecture, penalty and training of a neural field."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bayespde.core.errors import ConfigError
-from bayespde.smooth.network.network import Activation, check_architecture
+from bayespde.smooth.network.network import Activation, Architecture
 from bayespde.smooth.network.penalty import Penalty
+
+INPUT_SCALE = 2.0
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class NetworkConfig:
         width: Units per hidden layer.
         depth: Hidden layers.
         input_scale: Factor on the coordinates, dimensionless; one for all axes, or one per axis, time first. If absent,
-            `fit_field` takes it from the wave numbers of the field, and `train` takes 2.
+            `fit_field` derives it from the wave numbers of the field, and `train` uses 2.
         members: Networks trained side by side, each from its own start; their mean is the field.
         prior_scale: Prior standard deviation of every weight and bias.
         penalty: Total-variation term.
@@ -28,10 +30,10 @@ class NetworkConfig:
         batch: Pixels per step.
         collocation: Points per step at which derivatives are penalised.
         learning_rate: First rate, annealed to zero along a cosine.
-        hold_out_fraction: Share of the pixels or frames that training does not see.
+        hold_out_fraction: Share of the pixels or frames that are held out of training.
         hold_out: What is held out: single `"pixels"`, or whole `"frames"` where noise is correlated within frames.
         patience: Steps without a better held-out error after which training stops.
-        check_every: Steps between looks at the held-out error.
+        check_every: Steps between evaluations of the held-out error.
     """
 
     activation: Activation = "tanh"
@@ -55,11 +57,33 @@ class NetworkConfig:
         """Activation, depth and width."""
         return f"{self.activation} {self.depth}x{self.width}"
 
+    @property
+    def architecture(self) -> Architecture:
+        """What the network is built from."""
+        scale = INPUT_SCALE if self.input_scale is None else self.input_scale
+        return Architecture(self.activation, self.width, self.depth, scale)
+
     def __post_init__(self) -> None:
         if isinstance(self.input_scale, list):
             object.__setattr__(self, "input_scale", tuple(self.input_scale))
-        scale = 1.0 if self.input_scale is None else self.input_scale
-        check_architecture(self.activation, self.width, self.depth, scale)
+        self.architecture  # noqa: B018  raises if no network can be built
+        self._check_numbers()
+        if len(self.penalty.weights) not in (1, self.members):
+            raise ConfigError(
+                "The weights of the penalty do not fit the networks side by side.",
+                got=f"{len(self.penalty.weights)} weights, {self.members} members",
+                wanted="one weight, or one per member",
+                fix=f"members={len(self.penalty.weights)}",
+            )
+        if self.hold_out not in ("pixels", "frames"):
+            raise ConfigError(
+                "The unit to hold out is unknown.",
+                got=repr(self.hold_out),
+                wanted="'pixels' or 'frames'",
+                fix="hold_out='pixels'",
+            )
+
+    def _check_numbers(self) -> None:
         for name in ("members", "steps", "batch", "collocation", "patience", "check_every"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -77,17 +101,3 @@ class NetworkConfig:
                     wanted=f"above 0 and below {top}",
                     fix=f"{name}={type(self).__dataclass_fields__[name].default}",
                 )
-        if len(self.penalty.weights) not in (1, self.members):
-            raise ConfigError(
-                "The weights of the penalty do not fit the networks side by side.",
-                got=f"{len(self.penalty.weights)} weights, {self.members} members",
-                wanted="one weight, or one per member",
-                fix=f"members={len(self.penalty.weights)}",
-            )
-        if self.hold_out not in ("pixels", "frames"):
-            raise ConfigError(
-                "What is to be held out is unknown.",
-                got=repr(self.hold_out),
-                wanted="'pixels' or 'frames'",
-                fix="hold_out='pixels'",
-            )

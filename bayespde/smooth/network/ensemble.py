@@ -1,4 +1,4 @@
-"""Trained neural fields -> their mean, and its posterior."""
+"""NETWORK FITS -> MEAN OF NETWORKS, and its posterior."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayespde.core.random import checked_seed
-from bayespde.noise.families import PixelNoise
+from bayespde.noise.pixel_noise import PixelNoise
 from bayespde.smooth.network.fitted import NetworkFit
 from bayespde.smooth.network.jets import MultiIndex
 from bayespde.smooth.network.laplace import LaplaceConfig, LaplacePosterior, chunks, laplace
@@ -16,10 +16,10 @@ from bayespde.smooth.network.laplace import LaplaceConfig, LaplacePosterior, chu
 
 @dataclass(frozen=True, eq=False)
 class NetworkEnsemble:
-    """Networks of several shapes and starts, trained on the same pixels; every one counts the same.
+    """Networks of several architectures and initial weights, trained on the same pixels, with equal weights.
 
     Attributes:
-        fits: One per shape, with the same pixels held out.
+        fits: One per architecture, with the same pixels held out.
     """
 
     fits: tuple[NetworkFit, ...]
@@ -40,7 +40,7 @@ class NetworkEnsemble:
 
     @property
     def held_out(self) -> np.ndarray:
-        """Which of the given pixels no network saw, `[n]`, bool."""
+        """Which of the given pixels were held out and scored, `[n]`, bool."""
         return self.fits[0].held_out
 
     @property
@@ -64,18 +64,18 @@ class NetworkEnsemble:
 
 @dataclass(frozen=True, eq=False)
 class EnsemblePosterior:
-    """How the mean of all networks scatters about the truth, for the noise of the pixels is the same for all of them.
+    """The error of the mean of all networks, which have the noise of the pixels in common.
 
-    Every network is linearised, a smoother S of the pixels; the mean of the networks has the mean of their smoothers
-    and the covariance noise^2 S S', or S V S' where pixels have variances V of their own. What noise one network alone
-    makes a bump of is averaged away, as in the field itself. The prior variance that the posterior of one network
-    (`parts`) has on top is not in it.
+    Every network is linearised: it is a smoother S of the pixels. The mean of the networks has the mean of their
+    smoothers and the covariance noise^2 S S', or S V S' where pixels have variances V of their own. The response of a
+    single network to noise is averaged, as in the field itself. The prior variance in the posterior of one network
+    (`parts`) is not included.
 
     Attributes:
         ensemble: The networks.
-        parts: One posterior per shape, around its first member, all from the same pixels.
-        shrinkage: Factor on the prior precisions of all parts. With 1, that of the evidence, S follows noise that
-            training ends too early to follow; `bootstrap.calibrated` finds the factor.
+        parts: One posterior per architecture, around its first member, all from the same pixels.
+        shrinkage: Factor on the prior precisions of all parts. With 1, the maximum of the evidence, S follows noise
+            that early stopping keeps the networks from following; `calibrate.calibrated_shrinkage` finds the factor.
     """
 
     ensemble: NetworkEnsemble
@@ -101,7 +101,7 @@ class EnsemblePosterior:
     def draws(
         self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None, *, count: int, seed: int
     ) -> np.ndarray:
-        """Draw fields; derivatives of one draw belong to the same field.
+        """Draw fields; all derivatives of one draw are those of one field.
 
         Args:
             coordinates: `[n, d]`, in [-1, 1].
@@ -126,10 +126,10 @@ class EnsemblePosterior:
         return np.asarray(np.linalg.norm(_applied(along, self.response_along()), axis=-1))
 
     def response_along(self, noise: np.ndarray | None = None) -> list[np.ndarray]:
-        """What noise does to the weights of every part, along its eigenvectors: `[r, count]`.
+        """The response of the weights of every part to noise, along its eigenvectors: `[r, count]`.
 
-        The eigenvalues are those of all pixels, so that each of the k stands for its share of them. Where pixels differ
-        in their noise, so does one unit.
+        The eigenvalues are those of all pixels, so that each of the k represents its share of them. Where pixels differ
+        in their noise, the unit of noise differs as well.
 
         Args:
             noise: Standard noise at the k pixels `rows`, `[k, count]`; one unit at each in turn if absent.
@@ -144,13 +144,13 @@ class EnsemblePosterior:
 
 
 def _applied(along: list[np.ndarray], changes: list[np.ndarray]) -> np.ndarray:
-    """What changes of the weights, along the eigenvectors of every part, do to the mean: `[n, M, count]`."""
+    """The change of the mean by changes of the weights along the eigenvectors of every part: `[n, M, count]`."""
     return np.asarray(sum(gradients @ change for gradients, change in zip(along, changes, strict=True)))
 
 
 def ensemble_posterior(
     ensemble: NetworkEnsemble, coordinates: np.ndarray, *, config: LaplaceConfig | None = None, seed: int = 0
 ) -> EnsemblePosterior:
-    """Linearise every shape around its first member; arguments as for `laplace`."""
+    """Linearise every architecture around its first member; arguments as for `laplace`."""
     parts = [laplace(fit, coordinates, config=config, seed=seed) for fit in ensemble.fits]
     return EnsemblePosterior(ensemble, tuple(parts))

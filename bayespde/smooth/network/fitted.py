@@ -1,4 +1,4 @@
-"""Trained weights -> neural fields of one shape, their derivatives, and how they were reached."""
+"""TRAINED WEIGHTS -> VALUES, DERIVATIVES of neural fields of one architecture, and their training history."""
 
 from __future__ import annotations
 
@@ -11,22 +11,19 @@ import torch
 from torch import Tensor
 
 from bayespde.core.random import torch_generator
-from bayespde.noise.families import PixelNoise
+from bayespde.noise.pixel_noise import PixelNoise
 from bayespde.smooth.network.config import NetworkConfig
+from bayespde.smooth.network.evaluate_numba import network_derivatives
 from bayespde.smooth.network.jets import MultiIndex
 from bayespde.smooth.network.network import NeuralField
-from bayespde.smooth.network.objective_numba import network_derivatives
-
-CHUNK = 8192
-INPUT_SCALE = 2.0
 
 
 class TrainingHistory(NamedTuple):
-    """What happened at every look at the held-out error.
+    """Objective and error at every evaluation of the held-out error.
 
     Attributes:
         step: Steps done, `[L]`, int.
-        objective: Minus the log density per pixel of every member, mean over the steps since the last look, `[L, E]`.
+        objective: Minus the log density per pixel of every member, mean over the steps since the last one, `[L, E]`.
         held_out_rmse: `[L, E]`.
     """
 
@@ -37,17 +34,17 @@ class TrainingHistory(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NetworkFit:
-    """Trained neural fields of one shape: of every member the weights with its lowest held-out error.
+    """Trained neural fields of one architecture: of every member the weights with its lowest held-out error.
 
     Attributes:
         parameters: Weights by name, float32, members first.
         config: Settings.
         dimensions: Number of coordinates.
-        noise: Noise that training assumed, of all given pixels, standardised units.
-        history: Objective and held-out error along the way.
-        held_out: Which of the given pixels no member saw, `[n]`, bool.
+        noise: The noise of all given pixels that training assumed, standardised units.
+        history: Objective and held-out error during training.
+        held_out: Which of the given pixels were held out and scored, `[n]`, bool.
         residuals: Observed minus fitted at those pixels, in their order, `[E, held out]`, float64.
-        training_rmse: Root mean square of the whitened residuals of the pixels that were seen, `[E]`.
+        training_rmse: Root mean square of the whitened residuals of the training pixels, `[E]`.
     """
 
     parameters: Mapping[str, Tensor]
@@ -66,7 +63,7 @@ class NetworkFit:
 
     @property
     def held_out_rmse(self) -> float:
-        """Root mean misfit of the mean of the members at pixels that none had seen; rmse where noise is normal."""
+        """Root mean misfit of the mean of the members at the held-out pixels; rmse where noise is normal."""
         return float(np.sqrt(np.mean(self.noise.misfit(self.residuals.mean(axis=0)))))
 
     def subset(self, members: np.ndarray) -> NetworkFit:
@@ -87,9 +84,9 @@ class NetworkFit:
         )
 
     def describe(self) -> str:
-        """Shape, scales and weights in one line."""
-        scale = self.config.input_scale
-        scales = scale if isinstance(scale, tuple) else (INPUT_SCALE if scale is None else scale,)
+        """Architecture, scales and weights in one line."""
+        scale = self.config.architecture.input_scale
+        scales = scale if isinstance(scale, tuple) else (scale,)
         penalty = self.config.penalty
         weights = ", ".join(f"{weight:g}" for weight in penalty.weights)
         return (
@@ -99,14 +96,14 @@ class NetworkFit:
 
     @property
     def best_steps(self) -> str:
-        """When the weights that are kept were reached, member by member."""
+        """Step at which the weights that are kept were reached, member by member."""
         errors = self.history.held_out_rmse
         best = self.history.step[np.where(np.isfinite(errors), errors, np.inf).argmin(axis=0)]
         return ", ".join(str(int(step)) for step in best)
 
     def network(self, member: int, dtype: torch.dtype = torch.float64) -> NeuralField:
         """Rebuild one of the trained networks, in double precision unless said."""
-        network = build(self.dimensions, self.config, torch_generator(0)).to(dtype)
+        network = NeuralField(self.dimensions, self.config.architecture, generator=torch_generator(0)).to(dtype)
         network.load_state_dict({name: value[member].to(dtype) for name, value in self.parameters.items()})
         return network
 
@@ -130,18 +127,3 @@ class NetworkFit:
     def evaluate(self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None) -> np.ndarray:
         """As `each`, the mean of the members: `[n, M]`."""
         return self.each(coordinates, multi_indices).mean(axis=0)
-
-
-def build(
-    dimensions: int, config: NetworkConfig, generator: torch.Generator, members: int | None = None
-) -> NeuralField:
-    """A network, or members side by side, as the settings say, with its first weights."""
-    return NeuralField(
-        dimensions,
-        activation=config.activation,
-        width=config.width,
-        depth=config.depth,
-        input_scale=INPUT_SCALE if config.input_scale is None else config.input_scale,
-        members=members,
-        generator=generator,
-    )

@@ -1,4 +1,4 @@
-"""Pixel coordinates -> which pixels no smoother may see."""
+"""PIXEL COORDINATES -> HELD-OUT PIXELS, on which smoothers are compared."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from bayespde.core.errors import FieldError
 from bayespde.core.random import checked_seed
 from bayespde.smooth.network.config import NetworkConfig
 
-# More do not tell networks apart any better.
-MOST_PIXELS = 100_000
+# Enough to compare networks.
+MAX_PIXELS = 100_000
 
 
 def held_out_mask(coordinates: np.ndarray, *, config: NetworkConfig, seed: int) -> np.ndarray:
-    """Draw the pixels that no smoother may see.
+    """Draw the pixels, or the frames, that are held out.
 
     Args:
         coordinates: `[n, d]`, time first.
-        config: Gives the share, and whether pixels or frames are drawn; the first and last frame are never drawn.
+        config: Gives the share, and the unit, pixels or frames; the first and last frame are never drawn.
         seed: Non-negative integer.
 
     Returns:
@@ -42,18 +42,18 @@ def held_out_mask(coordinates: np.ndarray, *, config: NetworkConfig, seed: int) 
         )
     count = min(max(1, round(config.hold_out_fraction * size)), len(eligible) - 1)
     if config.hold_out == "pixels":
-        count = min(count, MOST_PIXELS)
+        count = min(count, MAX_PIXELS)
     drawn = np.zeros(size, dtype=bool)
     drawn[rng.choice(eligible, count, replace=False)] = True
     return drawn if config.hold_out == "pixels" else drawn[frame.ravel()]
 
 
 class HeldOut(NamedTuple):
-    """Pixels that networks do not see.
+    """Pixels that networks are not trained on.
 
     Attributes:
-        scored: Those that tell how well the others predict, `[n]`, bool.
-        around: Those that are neither seen nor scored, because they have noise in common with both, `[n]`, bool.
+        scored: Those at which the prediction error is evaluated, `[n]`, bool.
+        around: Those that are neither trained on nor scored, because their noise is correlated with both, `[n]`, bool.
     """
 
     scored: np.ndarray
@@ -61,17 +61,17 @@ class HeldOut(NamedTuple):
 
 
 def held_out_blocks(coordinates: np.ndarray, reach: tuple[float, ...], *, share: float, seed: int) -> HeldOut:
-    """Draw blocks that no smoother may see; what lies deep in them is scored.
+    """Draw blocks that are held out; the inner half of each is scored.
 
     Args:
         coordinates: `[n, d]`, time first.
-        reach: How far along each axis the noise of two pixels has something in common, in units of the coordinates.
-        share: Of the pixels, about, in the blocks.
+        reach: Range of the correlation of the noise along each axis, in units of the coordinates.
+        share: Approximate share of the pixels in the blocks.
         seed: Non-negative integer.
 
     Returns:
-        Scored are pixels within `support_factor` of the centre of a block, unless they are within reach of a pixel that is
-        seen; `around` are all others in the blocks, which are twice as wide.
+        `scored` are the pixels within `reach` of the centre of a block; `around` are all others in the blocks, which
+        are twice as wide, so that no scored pixel has noise in common with one that is trained on.
 
     Raises:
         FieldError: If one block holds all pixels.
@@ -90,49 +90,13 @@ def held_out_blocks(coordinates: np.ndarray, reach: tuple[float, ...], *, share:
         distance = np.abs(places[near] - places[centre]).max(axis=1)
         hidden[near[distance <= 2]] = True
         scored[near[distance <= 1]] = True
-        if np.count_nonzero(hidden) >= share * len(places) or np.count_nonzero(scored) >= MOST_PIXELS:
+        if np.count_nonzero(hidden) >= share * len(places) or np.count_nonzero(scored) >= MAX_PIXELS:
             break
     if hidden.all():
         raise FieldError(
-            "The noise hangs together over the whole field.",
+            "The noise is correlated over the whole field.",
             got=f"a block of {2 * np.asarray(reach)} to either side holds all {len(coordinates)} pixels",
-            wanted="a field wider than the noise",
+            wanted="a field longer than the correlation of its noise",
             fix="hold_out='pixels'",
         )
     return HeldOut(scored, hidden & ~scored)
-
-
-def check_pixels(coordinates: np.ndarray, values: np.ndarray) -> None:
-    """Raise a `FieldError` unless `[n, d]` coordinates and `[n]` values are finite, fit, and lie in [-1, 1]."""
-    if coordinates.ndim != 2 or values.shape != coordinates.shape[:1] or len(values) < 2:
-        raise FieldError(
-            "The pixels do not fit together.",
-            got=f"coordinates {coordinates.shape}, values {values.shape}",
-            wanted="coordinates [n, d] and values [n]",
-            fix="pass one row of coordinates per observed pixel",
-        )
-    if not (np.isfinite(values).all() and np.isfinite(coordinates).all()):
-        raise FieldError(
-            "The pixels hold values that are not finite.",
-            got=f"{int((~np.isfinite(values)).sum())} of {len(values)} values",
-            wanted="observed pixels only",
-            fix="drop missing pixels before training",
-        )
-    if np.abs(coordinates).max() > 1 + 1e-6:
-        raise FieldError(
-            "The coordinates are outside the unit range.",
-            got=f"up to {np.abs(coordinates).max():g}",
-            wanted="every axis in [-1, 1]",
-            fix="2 * (c - c.min()) / (c.max() - c.min()) - 1",
-        )
-
-
-def check_mask(mask: np.ndarray, values: np.ndarray) -> None:
-    """Raise a `FieldError` unless the mask is bool, `[n]`, and leaves pixels on both sides."""
-    if mask.shape != values.shape or mask.dtype != bool or not mask.any() or mask.all():
-        raise FieldError(
-            "The held-out mask does not fit the pixels.",
-            got=f"{mask.dtype} {mask.shape}, {int(np.sum(mask))} held out",
-            wanted=f"bool {values.shape}, some True and some False",
-            fix="held_out=None, or held_out_mask(coordinates, config=config, seed=0)",
-        )

@@ -1,9 +1,11 @@
-"""Taylor coefficients of tanh(z) and sin(z) from those of z, and their adjoints: compiled, for arrays on a CPU."""
+"""TAYLOR COEFFICIENTS OF z -> THOSE OF tanh(z), sin(z), and the adjoint map: compiled, for a CPU."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+from bayespde.smooth.network.jets import Tables
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -17,7 +19,7 @@ def _add(out: np.ndarray, factor: float, left: np.ndarray, right: np.ndarray) ->
 def series(
     z: np.ndarray,
     is_tanh: bool,
-    tables: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    tables: Tables,
     y: np.ndarray,
     s: np.ndarray,
 ) -> None:
@@ -36,7 +38,7 @@ def series(
         for p in range(start[a], start[a + 1]):
             b, c, w = left[p], right[p], share[p]
             if is_tanh:
-                # s = 1 - y^2; b and c may change places.
+                # s = 1 - y^2, symmetric in b and c.
                 if b <= c:
                     _add(s[a], minus if b == c else minus + minus, y[b], y[c])
             elif w:
@@ -49,10 +51,10 @@ def adjoint(
     y: np.ndarray,
     s: np.ndarray,
     is_tanh: bool,
-    tables: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    tables: Tables,
     bars: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
-    """Pull the sensitivities of y back to z, last coefficient first; those of y are used up."""
+    """Pull the sensitivities of y back to z, last coefficient first; those of y are overwritten."""
     start, left, right, share, is_slope = tables
     z_bar, y_bar, s_bar = bars
     z_bar[:] = 0
@@ -76,59 +78,3 @@ def adjoint(
             z_bar[0, j] += (y_bar[0, j] - two * s_bar[0, j] * y[0, j]) * s[0, j]
         else:
             z_bar[0, j] += y_bar[0, j] * s[0, j] - s_bar[0, j] * y[0, j]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def compose(
-    z: np.ndarray,
-    value: np.ndarray,
-    slope: np.ndarray,
-    is_tanh: bool,
-    tables: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    found: np.ndarray,
-) -> None:
-    """Taylor coefficients of tanh(z) or sin(z).
-
-    Args:
-        z: Those of z, `[C, M, B]`, contiguous: blocks that stay in the cache.
-        value: The function at the coefficient 0, `[C, B]`.
-        slope: Its slope there, `[C, B]`.
-        is_tanh: Which function.
-        tables: `start`, `left`, `right`, `share`, `is_slope` of a `JetTable`.
-        found: The coefficients, `[C, M, B]`; written.
-    """
-    s = np.empty(z.shape[1:], dtype=z.dtype)
-    for block in range(len(z)):
-        found[block, 0], s[0] = value[block], slope[block]
-        series(z[block], is_tanh, tables, found[block], s)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def pull_back(
-    z: np.ndarray,
-    value: np.ndarray,
-    slope: np.ndarray,
-    is_tanh: bool,
-    tables: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    sensitivity: np.ndarray,
-    found: np.ndarray,
-    pulled: np.ndarray,
-) -> None:
-    """`compose` once more, and the sensitivities of z from those of the coefficients.
-
-    Args:
-        z: As there.
-        value: As there.
-        slope: As there.
-        is_tanh: As there.
-        tables: As there.
-        sensitivity: Of the coefficients, `[C, M, B]`; used up.
-        found: The coefficients, `[C, M, B]`; written.
-        pulled: The sensitivities of z, `[C, M, B]`; written.
-    """
-    s, s_bar = np.empty(z.shape[1:], dtype=z.dtype), np.empty(z.shape[1:], dtype=z.dtype)
-    for block in range(len(z)):
-        found[block, 0], s[0] = value[block], slope[block]
-        series(z[block], is_tanh, tables, found[block], s)
-        bars = pulled[block], sensitivity[block], s_bar
-        adjoint(z[block], found[block], s, is_tanh, tables, bars)

@@ -1,4 +1,4 @@
-"""Which Taylor coefficients a set of derivatives needs, and the products of coefficients that make each of them."""
+"""MULTI-INDICES -> JET TABLE: the Taylor coefficients that a set of derivatives needs, and their recurrences."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
 from bayespde.core.errors import ConfigError
 
 MultiIndex = tuple[int, ...]
+
+
+class Tables(NamedTuple):
+    """The recurrences as the compiled kernels take them; attributes as those of `JetTable`."""
+
+    start: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    share: np.ndarray
+    is_slope: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,15 +35,15 @@ class JetTable:
     s = f'(z) has a_i y_a = sum over b + c = a of b_i z_b s_c, for any axis i with a_i > 0 [griewank2008].
 
     Attributes:
-        indices: Multi-indices, by total order; with each all that are smaller.
-        wanted: Positions of the derivatives that were asked for, in their order.
+        indices: Multi-indices, by total order; each with all that are smaller in every axis.
+        wanted: Positions of the requested derivatives, in their order.
         factorials: a! of each of these.
-        first: Position of the first derivative along each axis; -1 where no derivative along it is asked for.
+        first: Position of the first derivative along each axis; -1 where none is requested.
         start: The products of coefficient k are `start[k]` to `start[k + 1]`, `[M + 1]`, int64.
         left: Position of b, `[P]`, int64.
         right: Position of c, `[P]`, int64.
         share: b_i / a_i, `[P]`, float64.
-        is_slope: Whether the slope s has to be known at a coefficient, `[M]`, bool; not so at the highest orders.
+        is_slope: Whether the slope s is needed at a coefficient, `[M]`, bool; not at the highest orders.
     """
 
     indices: tuple[MultiIndex, ...]
@@ -49,18 +60,18 @@ class JetTable:
         return len(self.indices)
 
     @cached_property
-    def single(self) -> tuple[np.ndarray, ...]:
-        """The products as the kernels take them, in single precision."""
-        return self.start, self.left, self.right, self.share.astype(np.float32), self.is_slope
+    def single(self) -> Tables:
+        """The recurrences in single precision."""
+        return Tables(self.start, self.left, self.right, self.share.astype(np.float32), self.is_slope)
 
     @cached_property
-    def double(self) -> tuple[np.ndarray, ...]:
-        """The same in double precision."""
-        return self.start, self.left, self.right, self.share, self.is_slope
+    def double(self) -> Tables:
+        """The recurrences in double precision."""
+        return Tables(self.start, self.left, self.right, self.share, self.is_slope)
 
 
 def jet_table(multi_indices: Sequence[MultiIndex], dimensions: int) -> JetTable:
-    """Find what has to be carried to know some derivatives.
+    """Find the coefficients that some derivatives need.
 
     Args:
         multi_indices: Orders per axis of each derivative; all zeros is the value.
@@ -73,7 +84,7 @@ def jet_table(multi_indices: Sequence[MultiIndex], dimensions: int) -> JetTable:
 
 
 def index_factors(multi_indices: Sequence[MultiIndex], scale: Sequence[float]) -> list[float]:
-    """What derivatives are multiplied by if every coordinate was multiplied by its scale before."""
+    """The factor of every derivative if the coordinates were multiplied by these scales."""
     return [math.prod(f**k for f, k in zip(scale, index, strict=True)) for index in multi_indices]
 
 

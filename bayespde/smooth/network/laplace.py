@@ -1,4 +1,4 @@
-"""A trained neural field and its pixels -> standard deviations and draws of the field and its derivatives."""
+"""NETWORK FIT + PIXELS -> LAPLACE POSTERIOR: standard deviations and draws of the field and its derivatives."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import torch
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.random import checked_seed
+from bayespde.smooth.network.evaluate_numba import parameter_gradients
 from bayespde.smooth.network.fitted import NetworkFit
 from bayespde.smooth.network.jets import MultiIndex
-from bayespde.smooth.network.objective_numba import parameter_gradients
 
 CHUNK = 256
-# Eigenvectors of smaller eigenvalues, relative to the largest, lose their right angles to rounding; the prior, which is
-# far above these, then stands for them.
+# Eigenvectors of smaller eigenvalues, relative to the largest, lose orthogonality by rounding; there the prior
+# dominates.
 NEGLIGIBLE = 1e-11
 CONVERGED = 1e-6
 
@@ -60,9 +60,9 @@ class LaplacePosterior:
         pixel_vectors: Left singular vectors of their gradients, `[k, r]`, orthonormal.
         eigenvectors: Of the curvature of the squared error, `[p, r]`, float64, orthonormal.
         eigenvalues: `[r]`, float64, positive, for all training pixels together.
-        prior_precision: Inverse variance of the weights before the data are seen.
+        prior_precision: Inverse prior variance of the weights.
         noise_scale: Standard deviation of the noise, standardised units.
-        effective_parameters: How many directions the data determine.
+        effective_parameters: Number of directions that the data determine.
     """
 
     fit: NetworkFit
@@ -109,7 +109,7 @@ class LaplacePosterior:
     def draws(
         self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex] | None = None, *, count: int, seed: int
     ) -> np.ndarray:
-        """Draw fields from the linearised posterior; derivatives of one draw belong to the same field.
+        """Draw fields from the linearised posterior; all derivatives of one draw are those of one field.
 
         Args:
             coordinates: `[n, d]`, in [-1, 1].
@@ -135,7 +135,7 @@ class LaplacePosterior:
 
 
 def chunks(coordinates: np.ndarray) -> list[np.ndarray]:
-    """Points a few at a time, so that their gradients fit into memory."""
+    """Points in chunks whose gradients fit into memory."""
     points = np.asarray(coordinates, dtype=np.float64)
     return [points[k : k + CHUNK] for k in range(0, max(len(points), 1), CHUNK)]
 
@@ -152,8 +152,8 @@ def laplace(
 
     The curvature is the generalised Gauss-Newton matrix of the squared error, decomposed exactly; predictions are
     linear in the weights [immer2021]. Prior and noise variance maximise the evidence [mackay1992] of that linear model,
-    with its own weights in place of the network's [antoran2022], of which most were never asked by the data. The
-    total-variation term is left out of the curvature.
+    with its own weights in place of the network's [antoran2022], most of which the data do not determine. The
+    total-variation term is not part of the curvature.
 
     Args:
         fit: Trained fields.
@@ -170,23 +170,23 @@ def laplace(
     """
     config = LaplaceConfig() if config is None else config
     columns = _columns(fit, config)
-    seen = np.flatnonzero(~fit.held_out)
-    rows = seen
-    if len(seen) > config.pixels:
-        rows = np.sort(np.random.default_rng(checked_seed(seed)).choice(seen, config.pixels, replace=False))
+    trained = np.flatnonzero(~fit.held_out)
+    rows = trained
+    if len(trained) > config.pixels:
+        rows = np.sort(np.random.default_rng(checked_seed(seed)).choice(trained, config.pixels, replace=False))
     network = fit.network(member)
     gradients = parameter_gradients(network, coordinates[rows], [(0,) * fit.dimensions])[:, 0, columns]
     left, values, right = _decompose(gradients)
-    eigenvalues = values * len(seen) / len(rows)
+    eigenvalues = values * len(trained) / len(rows)
     with torch.no_grad():
         weights = torch.cat([value.flatten() for value in network.parameters()]).numpy()[columns]
-    square = len(seen) * float(fit.training_rmse[member]) ** 2
-    precision, noise, effective = _evidence(eigenvalues, right.T @ weights, square, len(seen), fit, config)
+    square = len(trained) * float(fit.training_rmse[member]) ** 2
+    precision, noise, effective = _evidence(eigenvalues, right.T @ weights, square, len(trained), fit, config)
     return LaplacePosterior(fit, member, columns, rows, left, right, eigenvalues, precision, noise, effective)
 
 
 def _columns(fit: NetworkFit, config: LaplaceConfig) -> np.ndarray:
-    """Positions of the named weights when all of them stand one after the other."""
+    """Positions of the named weights in the vector of all."""
     names = tuple(fit.parameters) if config.parameters is None else config.parameters
     unknown = set(names) - set(fit.parameters)
     if unknown:

@@ -1,31 +1,26 @@
-"""Networks -> gradients in their parameters, written out by hand: of the objective of training, and of derivatives.
+"""NETWORKS + BATCH -> OBJECTIVE, GRADIENT: the log density of training, differentiated by hand and compiled.
 
-Small networks spend more time on the bookkeeping of automatic differentiation than on arithmetic; here there is none.
+In small networks the overhead of automatic differentiation exceeds the arithmetic; here there is none.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from bayespde.noise.families import misfit_and_slope, student_scale
-from bayespde.smooth.network.jets import JetTable, MultiIndex, index_factors, jet_table
-from bayespde.smooth.network.mlp_kernels import backward, forward, jacobian
+from bayespde.noise.pixel_noise import misfit_and_slope, student_scale
+from bayespde.smooth.network.evaluate_numba import PARAMETERS, workspace
+from bayespde.smooth.network.jets import JetTable, index_factors, jet_table
+from bayespde.smooth.network.mlp_kernels import Parameters, Rule, backward, forward
 from bayespde.smooth.network.network import NeuralField
 from bayespde.smooth.network.penalty import ROUNDING, Penalty
 from bayespde.smooth.network.program import Batch, DensityConfig
 
-Arrays = tuple[np.ndarray, ...]
 HALF_LOG_TWO_PI = math.log(2 * math.pi) / 2
-# Points whose coefficients stay in the cache together.
-BLOCK = 128
-_NAMES = ("first", "hidden", "last")
 
 
 class CompiledObjective:
@@ -62,11 +57,11 @@ class CompiledObjective:
             batch: As for `program.log_density`.
             each: A function like `map`, which may work on several members at once.
         """
-        matrices = [parameters[name].detach() for name in _NAMES]
+        matrices = [parameters[name].detach() for name in PARAMETERS]
         gradients = [torch.empty_like(m) for m in matrices]
 
         def one(member: int) -> float:
-            given, found = (tuple(m[member].numpy() for m in group) for group in (matrices, gradients))
+            given, found = (_of_member(group, member) for group in (matrices, gradients))
             loss = self._misfit(member, given, batch, found)
             weight = self._weights[member]
             return loss + weight * self._penalty(member, given, batch, found) if weight else loss
@@ -87,7 +82,7 @@ class CompiledObjective:
             gradient.mul_(precision).add_(matrix, alpha=2 * shrinkage)
         return precision * losses + shrinkage * squares + constant / density.pixels, gradients
 
-    def _misfit(self, member: int, parameters: Arrays, batch: Batch, gradients: Arrays) -> float:
+    def _misfit(self, member: int, parameters: Parameters, batch: Batch, gradients: Parameters) -> float:
         """Mean misfit, which is the squared residual for normal noise; writes its gradient."""
         run, values, density = self._values[member], batch.values[member].numpy(), self._density
         residual = run.forward(parameters, batch.coordinates[member].numpy())[0, 0] - values
@@ -96,7 +91,7 @@ class CompiledObjective:
         run.backward(parameters, gradients)
         return float(np.mean(misfit))
 
-    def _penalty(self, member: int, parameters: Arrays, batch: Batch, gradients: Arrays) -> float:
+    def _penalty(self, member: int, parameters: Parameters, batch: Batch, gradients: Parameters) -> float:
         """Size of the derivatives; adds its weighted gradient."""
         run, points = self._derivatives[member], batch.collocation[member].numpy()
         wanted = list(run.table.wanted)
@@ -109,6 +104,11 @@ class CompiledObjective:
         return float(size.sum() / len(points))
 
 
+def _of_member(matrices: list[Tensor], member: int) -> Parameters:
+    first, hidden, last = (m[member].numpy() for m in matrices)
+    return first, hidden, last
+
+
 def _log_normaliser(scale: float, freedom: float) -> float:
     """Minus the log density at the mean of one pixel."""
     if math.isinf(freedom):
@@ -118,7 +118,7 @@ def _log_normaliser(scale: float, freedom: float) -> float:
 
 
 def _size_and_slope(scaled: np.ndarray, weights: np.ndarray, penalty: Penalty) -> tuple[np.ndarray, np.ndarray]:
-    """What `penalty_value` averages over the points, of scaled derivatives `[M, n]`, and its slope in each of them."""
+    """The terms that `penalty_value` averages over points, of scaled derivatives `[M, n]`, and their slopes."""
     if penalty.kind == "l2":
         return weights * scaled**2, 2 * weights * scaled
     if penalty.isotropic:
@@ -129,7 +129,7 @@ def _size_and_slope(scaled: np.ndarray, weights: np.ndarray, penalty: Penalty) -
 
 
 class Passes:
-    """Passes of Taylor series through one network and back, with room that is used again at every step.
+    """Forward and backward passes of Taylor series through one network, in arrays that are reused at every step.
 
     Args:
         network: Gives the architecture; may hold members side by side.
@@ -138,103 +138,31 @@ class Passes:
 
     def __init__(self, network: NeuralField, table: JetTable) -> None:
         self.table, self._network, self._points = table, network, 0
-        self._is_tanh, self._scale = network.activation == "tanh", np.array(network.input_scale, dtype=np.float32)
+        self._rule = Rule(network.activation == "tanh", False, table.single)
+        self._scale = np.array(network.input_scale, dtype=np.float32)
 
     @property
     def room(self) -> list[np.ndarray]:
-        """All that is kept from one step to the next."""
-        return [self._given, *self._kept, *self._work, self._found, self.sensitivity]
+        """All arrays that are kept from one step to the next."""
+        return [self._given, *self._room, self._found, self.sensitivity]
 
     def make_room(self, points: int) -> None:
-        """Prepare for this number of points."""
-        self._given, self._kept, self._work = _room(self._network, self.table, points, np.float32)
+        """Allocate the arrays for this number of points."""
+        self._given, self._room = workspace(self._network, self.table, points, np.float32)
         self._found, self.sensitivity = (np.zeros((1, len(self.table), points), dtype=np.float32) for _ in range(2))
         self._points = points
 
-    def forward(self, parameters: Arrays, points: np.ndarray) -> np.ndarray:
+    def forward(self, parameters: Parameters, points: np.ndarray) -> np.ndarray:
         """Coefficients of the output at points `[n, d]` in [-1, 1]: `[1, M, n]`."""
         if len(points) != self._points:
             self.make_room(len(points))
         self._given[:-1, 0] = points.T * self._scale[:, None]
-        forward(parameters, self._given, self._is_tanh, False, self.table.single, self._kept, self._found)
+        forward(parameters, self._given, self._rule, self._room, self._found)
         return self._found
 
-    def backward(self, parameters: Arrays, gradients: Arrays | None = None) -> Arrays:
+    def backward(self, parameters: Parameters, gradients: Parameters | None = None) -> Parameters:
         """The gradient that belongs to `sensitivity`, in these arrays or in new ones."""
-        found = tuple(np.empty_like(p) for p in parameters) if gradients is None else gradients
-        given = self._given, self._is_tanh, self.table.single, self._kept, self.sensitivity, self._work
-        backward(parameters, *given, found)
+        first, hidden, last = parameters
+        found = gradients or (np.empty_like(first), np.empty_like(hidden), np.empty_like(last))
+        backward(parameters, self._given, self._rule, self._room, self.sensitivity, found)
         return found
-
-
-def network_derivatives(network: NeuralField, points: np.ndarray, multi_indices: Sequence[MultiIndex]) -> np.ndarray:
-    """Derivatives of one network, in double precision, as `NeuralField.forward` on as many threads as torch has.
-
-    Args:
-        network: One network, not members side by side; of any precision.
-        points: `[n, d]`, in [-1, 1].
-        multi_indices: Orders per axis of each derivative.
-
-    Returns:
-        `[n, M]`, float64.
-    """
-    table, parameters, units = _in_double(network, multi_indices)
-    found, wanted, scale = np.empty((len(points), len(units))), list(table.wanted), np.array(network.input_scale)
-    is_tanh, threads = network.activation == "tanh", torch.get_num_threads()
-
-    def part(turn: int) -> None:
-        given, kept, _ = _room(network, table, BLOCK, np.float64)
-        output = np.zeros((1, len(table), BLOCK))
-        for start in range(turn * BLOCK, len(points), threads * BLOCK):
-            block = points[start : start + BLOCK]
-            given[:-1, 0, : len(block)] = (block * scale).T
-            forward(parameters, given, is_tanh, True, table.double, kept, output)
-            found[start : start + BLOCK] = (output[0, wanted, : len(block)]).T * units
-
-    with threadpool_limits(limits=1), ThreadPoolExecutor(threads) as pool:
-        list(pool.map(part, range(threads)))
-    return found
-
-
-def parameter_gradients(network: NeuralField, points: np.ndarray, multi_indices: Sequence[MultiIndex]) -> np.ndarray:
-    """Gradients of derivatives of one network in its parameters, in double precision.
-
-    Args:
-        network: One network, not members side by side; of any precision.
-        points: `[n, d]`, in [-1, 1].
-        multi_indices: Orders per axis of each derivative.
-
-    Returns:
-        `[n, M, p]`, float64, for the parameters `first`, `hidden` and `last`, one after the other.
-    """
-    table, parameters, units = _in_double(network, multi_indices)
-    first, kept, work = _room(network, table, 1, np.float64)
-    given = np.repeat(first[None], len(points), axis=0)
-    given[:, :-1, 0, 0] = points * np.array(network.input_scale)
-    gradients = tuple(np.empty_like(p) for p in parameters)
-    found = np.empty((len(points), len(table.wanted), sum(p.size for p in parameters)))
-    wanted = np.array(table.wanted)
-    jacobian(parameters, given, network.activation == "tanh", table.double, kept, wanted, work, gradients, found)
-    return found * units[:, None]
-
-
-def _in_double(network: NeuralField, multi_indices: Sequence[MultiIndex]) -> tuple[JetTable, Arrays, np.ndarray]:
-    """What is carried, the parameters, and what turns coefficients into the derivatives `[M]`."""
-    table = jet_table(multi_indices, len(network.input_scale))
-    parameters = tuple(getattr(network, name).detach().double().numpy() for name in _NAMES)
-    return table, parameters, np.array(table.factorials) * index_factors(multi_indices, network.input_scale)
-
-
-def _room(network: NeuralField, table: JetTable, points: int, dtype: type) -> tuple[np.ndarray, Arrays, Arrays]:
-    """Coefficients of the input, values still to be filled in, and what the kernels call `kept` and `work`."""
-    width, depth = network.first.shape[-2], network.hidden.shape[-3] + 1
-
-    def zeros(*shape: int) -> np.ndarray:
-        return np.zeros((*shape, len(table), points), dtype=dtype)
-
-    given, after = zeros(len(table.first) + 1), zeros(depth, width + 1)
-    given[-1, 0], after[:, -1, 0] = 1, 1
-    for axis, position in enumerate(table.first):
-        if position > 0:
-            given[axis, position] = 1
-    return given, (zeros(depth, width), after, zeros(depth, width)), (zeros(width), zeros(width + 1), zeros())

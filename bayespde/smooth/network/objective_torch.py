@@ -1,4 +1,4 @@
-"""Networks on any device -> the objective of training and its gradient, by automatic differentiation."""
+"""NETWORKS + BATCH -> OBJECTIVE, GRADIENT: the log density of training by automatic differentiation, on any device."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AutomaticObjective:
     def __call__(
         self, parameters: Mapping[str, Tensor], batch: Batch, *, each: Callable[..., Iterable[float]] = map
     ) -> tuple[Tensor, list[Tensor]]:
-        """The objective `[E]`, and its gradients in the order of the parameters; all members are worked on at once."""
+        """The objective `[E]`, and its gradients in the order of the parameters; all members at once."""
         leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
         losses = -log_density(self._network, leaves, batch, self._density) / self._density.pixels
         gradients = torch.autograd.grad(losses.sum(), list(leaves.values()))
@@ -37,7 +37,7 @@ def checked_device(name: str) -> torch.device:
     """The device of this name.
 
     Raises:
-        ConfigError: If there is none: nothing is moved to another one in silence.
+        ConfigError: If there is none; there is no silent fallback to another device.
     """
     try:
         device = torch.device(name)

@@ -1,4 +1,4 @@
-"""Derivatives -> one dimensionless number that says how much they vary."""
+"""DERIVATIVES -> PENALTY: the total variation of a field, one dimensionless number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROUNDING = 1e-3
 
 @dataclass(frozen=True)
 class Penalty:
-    """How derivatives are penalised, after the total variation of neural fields [luo2024neurtv].
+    """How derivatives are penalised, as in the total variation of neural fields [luo2024neurtv].
 
     Attributes:
         order: Order of the penalised derivatives, 1 to 3.
@@ -30,8 +30,8 @@ class Penalty:
         mixed: Penalise mixed derivatives of the order as well.
         isotropic: For `"l1"`, take the length of the vector of scaled derivatives at a point, not the sum of sizes;
             with `mixed`, and where all axes have one scale, that length does not change if the axes are turned.
-        chosen: Multi-indices of the derivatives that are penalised, time first, orders 1 to 3, in place of all those
-            that `order` and `mixed` say.
+        chosen: Multi-indices of the penalised derivatives, time first, orders 1 to 3, in place of those given by
+            `order` and `mixed`.
     """
 
     order: int = 3
@@ -94,7 +94,7 @@ class Penalty:
         return self.weight if isinstance(self.weight, tuple) else (self.weight,)
 
     def indices(self, dimensions: int) -> tuple[MultiIndex, ...]:
-        """Multi-indices that are penalised in this many dimensions.
+        """Multi-indices of the penalised derivatives.
 
         Raises:
             ConfigError: If chosen ones do not fit the dimensions.
@@ -104,9 +104,9 @@ class Penalty:
         return tuple(checked_index(index, dimensions) for index in self.chosen)
 
     def index_weights(self, dimensions: int) -> tuple[float, ...]:
-        """Weight per multi-index: the axis weights' geometric mean, an axis counting as often as it is differentiated.
+        """Weight per multi-index: the axis weights' geometric mean, each axis with the order of its differentiation.
 
-        If isotropic, mixed derivatives count as often as they occur among all orders of differentiation.
+        If isotropic, times the root of the multinomial coefficient, for mixed derivatives occur repeatedly in the norm.
 
         Raises:
             ConfigError: If there is not one axis weight per dimension.
@@ -128,7 +128,7 @@ class Penalty:
 
 
 def _is_multi_index(index: object) -> bool:
-    """Whether this is a list of orders, 1 to 3 in all."""
+    """Whether this is a sequence of orders that add up to 1-3."""
     if not isinstance(index, list | tuple):
         return False
     return all(type(k) is int and k >= 0 for k in index) and 1 <= sum(index) <= MAXIMUM_ORDER

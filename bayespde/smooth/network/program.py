@@ -1,4 +1,4 @@
-"""A neural field, pixels and collocation points -> the joint log density, as a Pyro program and in closed form."""
+"""NETWORK + PIXELS + COLLOCATION POINTS -> JOINT LOG DENSITY, as a Pyro program and in closed form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from bayespde.core.errors import ConfigError
-from bayespde.noise.families import student_scale
+from bayespde.noise.pixel_noise import student_scale
 from bayespde.smooth.network.network import NeuralField
 from bayespde.smooth.network.penalty import Penalty, penalty_value
 
@@ -35,13 +35,13 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class DensityConfig:
-    """Everything in the joint density that is neither weights nor data.
+    """The settings of the joint density: everything but weights and data.
 
     Attributes:
-        pixels: Size of the whole data, to which a batch is scaled up.
+        pixels: Number of all pixels, to which a batch is scaled up.
         noise_scale: Standard deviation of the noise, in units of the standardised values, as in `PixelNoise`.
         freedom: Degrees of freedom of the noise, which is Student's t; infinite for normal noise.
-        prior_scale: Standard deviation of every weight and bias before the data are seen.
+        prior_scale: Prior standard deviation of every weight and bias.
         penalty: The total-variation term.
         penalty_scales: Typical size of each penalised derivative, in unit coordinates.
     """
@@ -90,7 +90,7 @@ def neural_field_program(network: NeuralField, batch: Batch, config: DensityConf
 
     Sites: `parameter.<name>` for every tensor of weights, `observations`, and the factor `total_variation`, which
     is `-pixels weight penalty / (2 noise_scale^2)`, so that the most probable weights minimise
-    mean squared error + weight * penalty (and the prior). The factor has no known normaliser: the density does not
+    mean squared error + weight * penalty (and the prior). The factor has no known normaliser: the density cannot
     compare penalty weights.
 
     Args:
@@ -154,7 +154,7 @@ def log_density(network: NeuralField, parameters: Mapping[str, Tensor], batch: B
 def _weighted_penalty(
     network: NeuralField, parameters: Mapping[str, Tensor], points: Tensor, config: DensityConfig
 ) -> Tensor:
-    """Weight times penalty, `[*E]`; networks side by side without a weight are not differentiated."""
+    """Weight times penalty, `[*E]`; networks side by side with weight 0 are not differentiated."""
     weights = points.new_tensor(config.penalty.weights)
     if len(weights) == 1:
         return weights[0] * field_penalty(network, parameters, points, config)

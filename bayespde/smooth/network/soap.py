@@ -1,9 +1,10 @@
-"""Gradients of many matrices -> steps in the eigenbases of their second moments."""
+"""GRADIENTS OF MATRICES -> STEPS in the eigenbases of their second moments."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ class Soap:
         self._steps = 0
 
     def step(self, gradients: Sequence[Tensor], rate: float) -> None:
-        """Take one step; the first only looks at the gradients.
+        """Take one step; the first only accumulates the moments of the gradients.
 
         Args:
             gradients: One per parameter, in their order and shapes.
@@ -57,15 +58,16 @@ class _Stack:
         self.bases = [torch.zeros_like(moment) for moment in self.moments]
 
     def update(self, gradient: Tensor, rate: float | None) -> None:
-        """Move the matrices, unless there is no rate yet, and look at the gradient."""
+        """Move the matrices, if there is a rate, and accumulate the moments of the gradient."""
         if gradient.device.type != "cpu":
-            self.update_anywhere(gradient, rate)
+            self.update_by_torch(gradient, rate)
             return
-        state = (self.matrices, self.mean, self.square, *self.moments, *self.bases, gradient.contiguous())
-        _update(*(tensor.numpy() for tensor in state), -1.0 if rate is None else rate)
+        state = self.matrices, self.mean, self.square, *self.moments, *self.bases
+        arrays = _State(*(tensor.numpy() for tensor in state))
+        _update(arrays, gradient.contiguous().numpy(), -1.0 if rate is None else rate)
 
-    def update_anywhere(self, gradient: Tensor, rate: float | None) -> None:
-        """The same in operations that every device has."""
+    def update_by_torch(self, gradient: Tensor, rate: float | None) -> None:
+        """The same by torch, for every device."""
         left, right = self.bases
         if rate is not None:
             self.mean.lerp_(gradient, 1 - DECAY)
@@ -76,7 +78,7 @@ class _Stack:
             moment.lerp_(outer, 1 - DECAY)
 
     def begin(self) -> None:
-        """Take the eigenbases of the first moments, the largest eigenvalue first."""
+        """Take the eigenbases of the first moments, largest eigenvalue first."""
         self.bases = [torch.linalg.eigh(moment)[1].flip(-1).contiguous() for moment in self.moments]
 
     def turn(self) -> None:
@@ -91,19 +93,22 @@ class _Stack:
         return torch.linalg.qr(product.take_along_dim(order[:, None, :].expand_as(product), dim=-1))[0]
 
 
+class _State(NamedTuple):
+    """A stack as arrays, one matrix per row: the parameters, their moments and bases."""
+
+    matrices: np.ndarray
+    mean: np.ndarray
+    square: np.ndarray
+    left_moment: np.ndarray
+    right_moment: np.ndarray
+    left_basis: np.ndarray
+    right_basis: np.ndarray
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def _update(
-    matrices: np.ndarray,
-    mean: np.ndarray,
-    square: np.ndarray,
-    left_moment: np.ndarray,
-    right_moment: np.ndarray,
-    left_basis: np.ndarray,
-    right_basis: np.ndarray,
-    gradients: np.ndarray,
-    rate: float,
-) -> None:
+def _update(state: _State, gradients: np.ndarray, rate: float) -> None:
     """As `_Stack.update`, matrix by matrix: they are so small that calls would cost more than sums."""
+    matrices, mean, square, left_moment, right_moment, left_basis, right_basis = state
     real = gradients.dtype.type
     new, floor, length = real(1 - DECAY), real(FLOOR), real(rate)
     for k in range(len(matrices)):

@@ -1,4 +1,4 @@
-"""Samples of one axis -> B-splines in the Demmler-Reinsch basis; and tensor products of such bases."""
+"""SAMPLES OF ONE AXIS -> B-SPLINES in the Demmler-Reinsch basis; and tensor products of such bases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bayespde.core.errors import ConfigError
 
 @dataclass(frozen=True)
 class SplineConfig:
-    """How the spline is built; all choices are made by the data unless said.
+    """How the spline is built; what is not set is chosen by cross-validation.
 
     Attributes:
         degree: Degree of the B-splines; the spline has `degree - 1` continuous derivatives.
@@ -20,10 +20,11 @@ class SplineConfig:
         samples_per_knot: Distance between knots in samples.
         maximum_knots: Most knots per axis.
         hold_out: What cross-validation leaves out: single "pixels", whole "frames" where the noise of a frame is
-            correlated in space, or "blocks" around pixels where noise hangs together otherwise; "auto" takes what the
-            residuals of the pixel-wise fit ask for.
-        block: Samples of a block to either side of its centre, per axis; by default what residuals have in common.
-        noise: "gaussian", or "student_t" for pixels of which some are far out.
+            correlated in space, or "blocks" around pixels where noise is correlated otherwise; "auto" decides by the
+            residuals of the pixel-wise fit.
+        block: Samples of a block to either side of its centre, per axis; by default the range of the correlation of
+            the residuals.
+        noise: "gaussian", or "student_t" where there are outliers.
     """
 
     degree: int = 7

@@ -1,4 +1,4 @@
-"""Data in the basis of a smoother -> the smoothing weights that best predict pixels, frames or blocks left out."""
+"""DATA COEFFICIENTS -> SMOOTHING WEIGHTS that best predict the pixels, frames or blocks left out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bayespde.smooth.spline.basis import AxisBasis, apply_per_axis
 Score = Callable[[np.ndarray], float]
 
 LOG_WEIGHT_BOUNDS = (-30.0, 30.0)
-# Blocks left out: more centres than these tell weights no better apart.
+# Blocks left out: enough to compare weights.
 CENTRES = 200
 
 
@@ -24,7 +24,7 @@ def pixel_score(energy: np.ndarray, rest: float, *, share: float, observed: int)
     Args:
         energy: Squared data coefficients.
         rest: Energy of the data outside the basis.
-        share: Of the pixels that were observed.
+        share: Share of the pixels that were observed.
         observed: Their number.
     """
 
@@ -44,7 +44,7 @@ def frame_score(values: np.ndarray, bases: tuple[AxisBasis, ...], data: np.ndarr
     """
     series = apply_per_axis([np.eye(len(values)), *(b.grid.T for b in bases[1:])], values)
     energy = data**2
-    # What the time basis cannot follow, of every spatial mode.
+    # Energy of every spatial mode outside the time basis.
     outside = np.maximum(np.sum(series**2, axis=0) - energy.sum(axis=0), 0.0)
 
     def score(shrink: np.ndarray) -> float:
@@ -64,14 +64,14 @@ def block_score(
 ) -> Score:
     """Cross-validation of pixels that are predicted without a block around them, h-block [burman1994].
 
-    With H the smoother and S a block, what is left of it when it is not seen is (I - H_SS)^-1 r_S with r the residuals
-    of the fit that has seen it; the entry of the centre counts. Centres are those of a grid over the field.
+    With H the smoother and S a block, its residual in a fit without it is (I - H_SS)^-1 r_S, with r the residual of the
+    fit to all data; the entry of the centre counts. Centres form a grid over the field.
 
     Args:
         values: The field, missing pixels filled.
         bases: One per axis.
         data: Coefficients of the data.
-        observed: Which pixels were; only these are centres. Shape of `values`.
+        observed: Which pixels were observed; only these are centres. Shape of `values`.
         half: Samples of a block to either side of its centre, per axis.
     """
     each = int(np.ceil(CENTRES ** (1 / values.ndim)))
@@ -80,13 +80,13 @@ def block_score(
     rows = [b.grid[index] for b, index in zip(bases, reached, strict=True)]
     pairs = [(r[:, :, None] * r[:, None, :]).reshape(-1, r.shape[-1]) for r in rows]
     flat = [r.reshape(-1, r.shape[-1]) for r in rows]
-    seen = observed[np.ix_(*centres)].ravel()
+    present = observed[np.ix_(*centres)].ravel()
     inside = values[np.ix_(*(index.ravel() for index in reached))]
     size = int(np.prod([2 * h + 1 for h in half]))
 
     def score(shrink: np.ndarray) -> float:
-        smoother = _by_block(apply_per_axis(pairs, shrink), centres, half, 2)[seen]
-        residual = _by_block(inside - apply_per_axis(flat, shrink * data), centres, half, 1)[seen]
+        smoother = _by_block(apply_per_axis(pairs, shrink), centres, half, 2)[present]
+        residual = _by_block(inside - apply_per_axis(flat, shrink * data), centres, half, 1)[present]
         left = np.linalg.solve(
             np.eye(size) - smoother.reshape(-1, size, size) * (1 - 1e-9), residual.reshape(-1, size, 1)
         )
@@ -96,7 +96,7 @@ def block_score(
 
 
 def _spread(count: int, half: int, most: int) -> np.ndarray:
-    """Centres of at most so many blocks, spread over the samples of an axis that have whole blocks around them."""
+    """Centres of at most `most` blocks, spread over the samples of an axis that have whole blocks around them."""
     return np.unique(np.round(np.linspace(half, count - 1 - half, most)).astype(int))
 
 
@@ -115,7 +115,7 @@ def shrinkage(weights: tuple[float, ...], penalties: list[np.ndarray]) -> np.nda
 
 def choose_weights(score: Score, penalties: list[np.ndarray]) -> tuple[float, ...]:
     """Minimise a score over one log weight per axis."""
-    # One unit of log weight is measured where each penalty starts to bite, so that the search is well scaled.
+    # Log weights are relative to the weight at which each penalty takes effect, so that the search is well scaled.
     reference = [float(np.median(p[p > 0])) if np.any(p > 0) else 1.0 for p in penalties]
 
     def at(log_weights: np.ndarray) -> float:

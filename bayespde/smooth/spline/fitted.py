@@ -1,4 +1,4 @@
-"""A fitted tensor-product spline -> the field and its derivatives, with standard deviations of an exact posterior."""
+"""SPLINE COEFFICIENTS -> FIELD, DERIVATIVES with standard deviations and draws of an exact posterior."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class SplineFit:
         noise_scale: Estimated standard deviation of the pixel noise.
         degrees_of_freedom: Effective number of parameters.
         score: Root of the generalised cross-validation score, an estimate of the error at a pixel left out.
-        weights: SmoothingConfig weight per dimension, in unit coordinates.
-        hold_out: What was left out when the weights were chosen, "pixels", "frames" or "blocks".
+        weights: Smoothing weight per dimension, in unit coordinates.
+        hold_out: The unit left out when the weights were chosen, "pixels", "frames" or "blocks".
         block: Samples of a block to either side of the pixel it is centred on, per dimension; empty for other units.
         correlation: Correlation of the residuals of neighbouring samples, per dimension.
     """
@@ -49,6 +49,10 @@ class SplineFit:
     def variance(self) -> np.ndarray:
         """Posterior variance of each coefficient, shape of `coefficients`."""
         return self.noise_scale**2 * self.shrinkage
+
+    def residual(self, values: np.ndarray) -> np.ndarray:
+        """Residual on the grid of the data, of values less the mean of the field."""
+        return np.asarray(values + self.scales.offset - self.evaluate((0,) * values.ndim))
 
     def with_coefficients(self, coefficients: np.ndarray) -> SplineFit:
         """The same spline with another mean."""

@@ -1,112 +1,28 @@
-"""Equation + grid -> its right-hand side by differences, compiled into one pass over the points.
-
-A frame is kept with as many points beyond every edge as the differences reach, in one flat array, so that neighbours
-are at constant distances and the same code serves one, two and three dimensions.
-"""
+"""Terms -> the right-hand side of an equation by differences, compiled into one pass over a `GhostGrid`."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
 import sympy
 from numba import float64, int64, njit, types
 from numpy.lib.stride_tricks import as_strided
 
 from bayespde.core.terms import Term, derivative_orders
-from bayespde.solve.derivatives import Grid, difference_weights
+from bayespde.solve.derivatives import difference_weights
 
 FRAME = float64[::1]
 PLACES = int64[::1]
 ROWS = types.Tuple((PLACES, int64, PLACES, FRAME))
-# Coefficients, rows of the grid, factors, the frames that they belong to; the last one is written.
+# Coefficients, rows of the grid, factors, the four frames that they multiply, and the frame that is written.
 STAGE = types.void(FRAME, ROWS, FRAME, FRAME, FRAME, FRAME, FRAME, FRAME)
 SIZE = float64(FRAME, ROWS, FRAME)
-# NaN and infinity must survive: they are how a draw that blows up is known.
+# NaN and infinity are kept: they show that a draw diverges.
 FAST = {"contract", "reassoc", "arcp", "nsz"}
-
-
-class GhostCells(NamedTuple):
-    """How points beyond the edges follow from those inside: `u[to] = 2 u[first] - u[second]`, in order.
-
-    Attributes:
-        to: `[n]`, int64.
-        first: `[n]`, int64.
-        second: `[n]`, int64; -1 where `u[to] = u[first]`.
-        held: Points inside that do not move, int64.
-    """
-
-    to: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    held: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class GhostGrid:
-    """Where the points of a grid are in a flat array that goes on beyond its edges.
-
-    Attributes:
-        grid: The grid.
-        width: Points beyond every edge.
-        rows: First point of every row along the last axis; its length; distance of neighbours along every axis, in
-            points; and what a difference at unit steps is multiplied by, for every derivative of `CompiledRHS.orders`.
-        edges: How the others follow.
-    """
-
-    grid: Grid
-    width: int
-    rows: tuple[np.ndarray, int, np.ndarray, np.ndarray]
-    edges: GhostCells
-
-    @classmethod
-    def of(cls, grid: Grid, boundary: str, compiled: CompiledRHS) -> GhostGrid:
-        """The layout for an equation."""
-        width = compiled.width
-        shape = tuple(n + 2 * width for n in grid.points)
-        places = np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
-        inside = places[(slice(width, -width),) * len(shape)]
-        strides = np.array([int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))], dtype=np.int64)
-        scales = [np.prod(np.array(grid.steps) ** -np.array(orders, dtype=float)) for orders in compiled.orders]
-        rows = (np.ascontiguousarray(inside[..., 0].ravel()), grid.points[-1], strides, np.array(scales))
-        return cls(grid, width, rows, _edges(places, inside, boundary, width))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of a frame with what is beyond it."""
-        return tuple(n + 2 * self.width for n in self.grid.points)
-
-    def enter(self, frames: np.ndarray) -> np.ndarray:
-        """Frames `[draws, *points]` as flat arrays `[draws, n]`; what is beyond the edges is left 0."""
-        wide = np.zeros((len(frames), *self.shape))
-        wide[(slice(None), *(slice(self.width, -self.width),) * len(self.shape))] = frames
-        return wide.reshape(len(frames), -1)
-
-
-def _edges(places: np.ndarray, inside: np.ndarray, boundary: str, width: int) -> GhostCells:
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for axis in range(places.ndim):
-        last = places.shape[axis] - 1 - width
-        lines = np.moveaxis(places, axis, 0)
-        for k in range(1, width + 1):
-            for to, edge, step in ((width - k, width, 1), (last + k, last, -1)):
-                if boundary == "periodic":
-                    found.append((lines[to], lines[to + step * (last - width + 1)], np.full_like(lines[to], -1)))
-                elif boundary == "neumann":
-                    found.append((lines[to], lines[edge + step * (k - 1)], np.full_like(lines[to], -1)))
-                else:
-                    found.append((lines[to], lines[edge], lines[edge + step * k]))
-    to, first, second = (np.concatenate([np.ravel(part[c]) for part in found]) for c in range(3))
-    held = np.zeros(0, dtype=np.int64)
-    if boundary == "dirichlet":
-        faces = [np.take(inside, [0, -1], axis).ravel() for axis in range(inside.ndim)]
-        held = np.unique(np.concatenate(faces))
-    return GhostCells(to, first, second, held)
 
 
 class CompiledRHS(NamedTuple):
@@ -114,28 +30,28 @@ class CompiledRHS(NamedTuple):
 
     Attributes:
         width: Points that its differences reach.
-        orders: Of every derivative that it needs, per axis.
-        stage: Writes a sum of four frames and the right-hand side of the second, by five factors.
-        radius: Bound of the spectral radius of the right-hand side at a frame, 1 / time unit, by the sum of the sizes
-            of what every point adds to another [gershgorin1931].
-        sideways: Bound of the part of it that is odd, which carries and does not decay.
+        derivatives: Orders of every derivative that it needs, per axis.
+        stage: Writes the sum of four frames and of the right-hand side of the second one, by five factors.
+        radius: Bound of the spectral radius of the right-hand side at a frame, 1 / time unit, by the sum of the
+            absolute contributions of all points to one [gershgorin1931].
+        advection: The same bound of its antisymmetric part, which transports and does not decay.
     """
 
     width: int
-    orders: tuple[tuple[int, ...], ...]
+    derivatives: tuple[tuple[int, ...], ...]
     stage: Any
     radius: Any
-    sideways: Any
+    advection: Any
 
 
 @lru_cache(maxsize=16)
 def compiled_rhs(terms: tuple[Term, ...], dims: tuple[str, ...], order: int) -> CompiledRHS:
-    """Compile the terms of an equation by central differences; it takes a second.
+    """Compile the terms of an equation by central differences, which takes about a second.
 
     Args:
         terms: All terms.
-        dims: Of the grid.
-        order: Of accuracy of the differences, 2 or 4.
+        dims: Dimensions of the grid.
+        order: Order of accuracy of the differences, 2 or 4.
 
     Returns:
         The right-hand side.
@@ -155,14 +71,14 @@ def compiled_rhs(terms: tuple[Term, ...], dims: tuple[str, ...], order: int) -> 
     odd = [s - slopes.get(tuple(-o for o in offset), sympy.Integer(0)) for offset, s in slopes.items()]
     sizes = sympy.Add(*map(sympy.Abs, slopes.values())), sympy.Add(*(sympy.Abs(s) / 2 for s in odd))
     at = {symbol: tuple(o + width for o in offset) for offset, symbol in near.items()}
-    slope, radius, sideways = (_at_a_point(e, at) for e in (total, *sizes))
+    slope, radius, advection = (_at_a_point(e, at) for e in (total, *sizes))
     around = AROUND[len(dims)]
     return CompiledRHS(
         width,
         orders,
         _stage(slope, around, width),
         _largest(radius, around, width),
-        _largest(sideways, around, width),
+        _largest(advection, around, width),
     )
 
 
@@ -176,9 +92,9 @@ def _stencil(orders: tuple[int, ...], order: int) -> dict[tuple[int, ...], float
 
 
 def _at_a_point(expression: sympy.Expr, at: dict[sympy.Symbol, tuple[int, ...]]) -> Callable[..., Any]:
-    """An expression of neighbours as a compiled function of coefficients, scales, what is around a row, and place.
+    """An expression in neighbours as a compiled function of coefficients, scales, the points around a row, and a place.
 
-    No index is ever negative, and the compiler, which sees that, works on several points at once.
+    No index is ever negative, so that the compiler can vectorise over points.
     """
     around, place = sympy.IndexedBase("around"), sympy.Symbol("place", integer=True)
     indexed = expression.subs({symbol: around[(*o[:-1], place + o[-1])] for symbol, o in at.items()})
@@ -204,7 +120,7 @@ def _around_3(frame, row, strides, width, length):  # type: ignore[no-untyped-de
     return as_strided(corner, (side, side, length + 2 * width), (8 * strides[0], 8 * strides[1], 8))
 
 
-# Views of a row and of what its differences reach, by the dimensions of space.
+# Views of a row and of the points around it that its differences reach, by the number of dimensions of space.
 AROUND = {1: _around_1, 2: _around_2, 3: _around_3}
 
 

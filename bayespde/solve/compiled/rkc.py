@@ -1,7 +1,7 @@
 """Draws of a diffusive equation -> their frames, each by steps of its own: Runge-Kutta-Chebyshev, compiled.
 
-A step of s stages is stable for rates of decay up to .65 s^2 over its length, so that diffusion is followed at the pace
-of what it does and not of the grid [sommeijer1998].
+A step of s stages is stable for rates of decay up to .65 s^2 over its length, so that the accuracy of the solution and
+not the grid limits the steps of diffusion [sommeijer1998].
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ import numpy as np
 from numba import float64, int64, njit, types
 from tqdm import tqdm
 
-from bayespde.core.equation import Equation
-from bayespde.solve.compiled.compiled_rhs import FRAME, PLACES, ROWS, SIZE, STAGE, CompiledRHS, GhostGrid, compiled_rhs
+from bayespde.core.coupled import CoupledEquations
+from bayespde.solve.compiled.compiled_rhs import FRAME, PLACES, ROWS, SIZE, STAGE, CompiledRHS, compiled_rhs
+from bayespde.solve.compiled.ghost_grid import GhostGrid, fill_ghost_cells
 from bayespde.solve.config import SolverConfig
-from bayespde.solve.derivatives import Grid
+from bayespde.solve.ensemble_problem import EnsembleProblem, EnsembleSolution
 
 DAMPING = 2 / 13
-MOST_STAGES = 200
+MAXIMUM_STAGES = 200
 SAFETY, SHRINK, GROW = 0.8, 0.1, 5.0
 SMALLEST_STEP = 1e-12
-# Share of the rates that may carry: the region of stability is narrow around the axis of decay.
-SIDEWAYS = 0.3
-FOLLOW = float64(
+# Largest share of advection in the rates: the region of stability is narrow around the axis of decay.
+MAXIMUM_ADVECTION = 0.3
+INTEGRATE = float64(
     types.FunctionType(STAGE),
     types.FunctionType(SIZE),
     ROWS,
@@ -40,14 +41,8 @@ FOLLOW = float64(
 
 
 @njit(nogil=True, cache=True)
-def _fill_ghost_cells(frame, to, first, second):  # type: ignore[no-untyped-def] # pragma: no cover
-    for k in range(len(to)):
-        frame[to[k]] = frame[first[k]] if second[k] < 0 else 2 * frame[first[k]] - frame[second[k]]
-
-
-@njit(nogil=True, cache=True)
-def _recurrence(stages):  # type: ignore[no-untyped-def] # pragma: no cover
-    """Factors of every stage: of start, last, one before, slope, first slope; `[stages, 5]`, slopes per step."""
+def _stage_factors(stages, step):  # type: ignore[no-untyped-def] # pragma: no cover
+    """Factors of every stage: of start, last, the one before, slope, first slope; `[stages, 5]`."""
     w0 = 1 + DAMPING / stages**2
     t, dt, ddt = np.zeros(stages + 1), np.zeros(stages + 1), np.zeros(stages + 1)
     t[0], t[1], dt[1] = 1.0, w0, 1.0
@@ -66,7 +61,42 @@ def _recurrence(stages):  # type: ignore[no-untyped-def] # pragma: no cover
         mu, nu, of_slope = 2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], 2 * b[j] * w1 / b[j - 1]
         found[j - 1, 0], found[j - 1, 1], found[j - 1, 2] = 1 - mu - nu, mu, nu
         found[j - 1, 3], found[j - 1, 4] = of_slope, -(1 - b[j - 1] * t[j - 1]) * of_slope
+    found[:, 3:] *= step
     return found
+
+
+@njit(nogil=True, cache=True)
+def _stable_step(step, left, rate):  # type: ignore[no-untyped-def] # pragma: no cover
+    """Step and number of stages that are stable for a rate, and whether the step reaches the end, `left` from here."""
+    is_last = step >= left * (1 - 1e-9)
+    if is_last:
+        step = left
+    stages = 1 + int(np.sqrt(1.54 * step * rate + 1))
+    if stages > MAXIMUM_STAGES:
+        stages, is_last = MAXIMUM_STAGES, False
+        step = (MAXIMUM_STAGES**2 - 1) / (1.54 * rate)
+    return step, max(stages, 2), is_last
+
+
+@njit(nogil=True, cache=True)
+def _write_slope(stage, rows, fixed, weights, frame, slope):  # type: ignore[no-untyped-def] # pragma: no cover
+    only_slope = np.array([0.0, 0.0, 0.0, 1.0, 0.0])
+    stage(weights, rows, only_slope, frame, frame, frame, frame, slope)
+    slope[fixed] = 0.0
+
+
+@njit(nogil=True, cache=True)
+def _run_stages(stage, rows, ghosts, weights, factors, u, slope, buffers):  # type: ignore[no-untyped-def] # pragma: no cover
+    """All stages of a step from `u`, in three buffers; returns the buffers, that of the last stage first."""
+    to, first, second, fixed = ghosts
+    last, before, out = buffers
+    last[:] = u
+    for j in range(len(factors)):
+        stage(weights, rows, factors[j], u, last, before, slope, out)
+        out[fixed] = u[fixed]
+        fill_ghost_cells(out, to, first, second)
+        before, last, out = last, out, before
+    return last, before, out
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc"})
@@ -92,12 +122,12 @@ def _error(rows, before, after, slope, slope_after, step):  # type: ignore[no-un
 
 
 @njit(nogil=True, cache=True, fastmath=True)
-def _show(rows, frames, before, after, slope, slope_after, step, share):  # type: ignore[no-untyped-def] # pragma: no cover
-    """Write the cubic through both ends of a step at a share of it; says the largest `|u|`."""
+def _interpolate(rows, frame, before, after, slope, slope_after, step, share):  # type: ignore[no-untyped-def] # pragma: no cover
+    """Write the cubic through both ends of a step at a share of it; returns the largest `|u|`."""
     s, largest, n, (starts, length, _, _) = share, 0.0, 0, rows
     h00, h10, h01, h11 = (1 + 2 * s) * (1 - s) ** 2, s * (1 - s) ** 2, s**2 * (3 - 2 * s), s**2 * (s - 1)
     for row in starts:
-        a, b, c, d, to = before[row:], after[row:], slope[row:], slope_after[row:], frames[n : n + length]
+        a, b, c, d, to = before[row:], after[row:], slope[row:], slope_after[row:], frame[n : n + length]
         for k in range(length):
             to[k] = h00 * a[k] + h01 * b[k] + step * (h10 * c[k] + h11 * d[k])
             largest = max(largest, abs(to[k]))
@@ -105,42 +135,24 @@ def _show(rows, frames, before, after, slope, slope_after, step, share):  # type
     return largest
 
 
-@njit(FOLLOW, nogil=True, cache=True)
-def _follow(stage, radius, rows, edges, weights, start, times, limits, most, frames):  # type: ignore[no-untyped-def] # pragma: no cover
-    """Frames at all times after the first; the time at which the draw ended, or infinity."""
-    to, first, second, held = edges
+@njit(INTEGRATE, nogil=True, cache=True)
+def _integrate_draw(stage, radius, rows, ghosts, weights, start, times, limits, most, frames):  # type: ignore[no-untyped-def] # pragma: no cover
+    """Write the frames at all times after the first; returns when the draw ended, or infinity."""
     relative, absolute, bound = limits
     u, slope, slope_after, last, before, out = [start.copy() for _ in range(6)]
-    only_slope = np.array([0.0, 0.0, 0.0, 1.0, 0.0])
-    _fill_ghost_cells(u, to, first, second)
-    stage(weights, rows, only_slope, u, u, u, u, slope)
-    slope[held] = 0.0
+    fill_ghost_cells(u, ghosts[0], ghosts[1], ghosts[2])
+    _write_slope(stage, rows, ghosts[3], weights, u, slope)
     time, end, shown = times[0], times[-1], 1
     rate = radius(weights, rows, u)
     step = min(end - time, 1 / max(rate, 1 / (end - time)))
     smallest = SMALLEST_STEP * (end - time)
     for _ in range(most):
-        left = end - time
-        whole = step >= left * (1 - 1e-9)
-        if whole:
-            step = left
-        stages = 1 + int(np.sqrt(1.54 * step * rate + 1))
-        if stages > MOST_STAGES:
-            stages, whole = MOST_STAGES, False
-            step = (MOST_STAGES**2 - 1) / (1.54 * rate)
-        stages = max(stages, 2)
+        step, stages, is_last = _stable_step(step, end - time, rate)
         if not step > smallest:
             return time
-        factors = _recurrence(stages)
-        factors[:, 3:] *= step
-        last[:] = u
-        for j in range(stages):
-            stage(weights, rows, factors[j], u, last, before, slope, out)
-            out[held] = u[held]
-            _fill_ghost_cells(out, to, first, second)
-            before, last, out = last, out, before
-        stage(weights, rows, only_slope, last, last, last, last, slope_after)
-        slope_after[held] = 0.0
+        factors = _stage_factors(stages, step)
+        last, before, out = _run_stages(stage, rows, ghosts, weights, factors, u, slope, (last, before, out))
+        _write_slope(stage, rows, ghosts[3], weights, last, slope_after)
         error = np.inf
         if _is_finite(rows, last) and _is_finite(rows, slope_after):
             off, size = _error(rows, u, last, slope, slope_after, step)
@@ -148,10 +160,10 @@ def _follow(stage, radius, rows, edges, weights, start, times, limits, most, fra
         if not error <= 1:
             step *= max(SHRINK, SAFETY / error ** (1 / 3)) if error < np.inf else SHRINK
             continue
-        following = end if whole else time + step
+        following = end if is_last else time + step
         while shown < len(times) and times[shown] <= following:
-            share = (times[shown] - time) / step
-            largest = _show(rows, frames[shown - 1], u, last, slope, slope_after, step, min(share, 1.0))
+            share = min((times[shown] - time) / step, 1.0)
+            largest = _interpolate(rows, frames[shown - 1], u, last, slope, slope_after, step, share)
             if not largest <= bound:
                 return times[shown]
             shown += 1
@@ -165,71 +177,62 @@ def _follow(stage, radius, rows, edges, weights, start, times, limits, most, fra
     return time
 
 
-def is_diffusive(
-    equation: Equation, grid: Grid, coefficients: np.ndarray, starts: np.ndarray, method: SolverConfig
-) -> bool:
-    """Whether what decays outweighs what is carried, for every draw at its start.
+def is_diffusive(problem: EnsembleProblem, method: SolverConfig) -> bool:
+    """Whether diffusion dominates advection, for every draw of one equation at its start.
 
     Args:
-        equation: All terms that any draw has.
-        grid: The grid.
-        coefficients: `[draws, terms]`.
-        starts: `[draws, *points]`.
+        problem: The draws.
         method: Order of the differences and boundary.
     """
-    compiled, layout = _compiled(equation, grid, method)
-    for weights, start in zip(np.ascontiguousarray(coefficients), layout.enter(starts), strict=True):
-        _fill_ghost_cells(start, *layout.edges[:3])
-        whole, odd = (f(weights, layout.rows, start) for f in (compiled.radius, compiled.sideways))
-        if not odd <= SIDEWAYS * whole < np.inf:
+    compiled, layout = _compiled(problem, method)
+    weights = np.ascontiguousarray(problem.coefficients)
+    for of_draw, start in zip(weights, layout.enter(problem.starts), strict=True):
+        fill_ghost_cells(start, *layout.ghosts[:3])
+        whole, advection = (f(of_draw, layout.rows, start) for f in (compiled.radius, compiled.advection))
+        if not advection <= MAXIMUM_ADVECTION * whole < np.inf:
             return False
     return True
 
 
-def _compiled(equation: Equation, grid: Grid, method: SolverConfig) -> tuple[CompiledRHS, GhostGrid]:
+def _compiled(problem: EnsembleProblem, method: SolverConfig) -> tuple[CompiledRHS, GhostGrid]:
+    equation, grid = problem.equation, problem.grid
+    assert not isinstance(equation, CoupledEquations)
     compiled = compiled_rhs(equation.terms, grid.dims, method.order)
-    return compiled, GhostGrid.of(grid, method.boundary, compiled)
+    return compiled, GhostGrid.of(grid, method.boundary, compiled.width, compiled.derivatives)
 
 
-def follow_draws(
-    equation: Equation,
-    grid: Grid,
-    coefficients: np.ndarray,
-    starts: np.ndarray,
-    times: np.ndarray,
-    *,
-    method: SolverConfig,
-    bound: float,
-    progress: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Integrate draws one by one, on all processors, by differences; arguments and answer are as of `evolve_draws`."""
-    compiled, layout = _compiled(equation, grid, method)
-    clock = np.ascontiguousarray(times, dtype=np.float64)
+def integrate_draws(
+    problem: EnsembleProblem, times: np.ndarray, *, method: SolverConfig, bound: float, progress: bool = False
+) -> EnsembleSolution:
+    """Integrate the draws of one equation one by one, on all processors; arguments as for `evolve_draws`."""
+    compiled, layout = _compiled(problem, method)
+    output_times = np.ascontiguousarray(times, dtype=np.float64)
     limits = (method.rtol, method.atol, float(bound))
-    frames = np.full((len(starts), len(times), *grid.points), np.nan)
-    frames[:, 0] = starts
-    weights, padded = np.ascontiguousarray(coefficients, dtype=np.float64), layout.enter(starts)
+    draws = len(problem.starts)
+    frames = np.full((draws, len(times), *problem.grid.points), np.nan)
+    frames[:, 0] = problem.starts
+    weights = np.ascontiguousarray(problem.coefficients, dtype=np.float64)
+    padded = layout.enter(problem.starts)
 
     def one(draw: int) -> Any:
-        shown = frames[draw, 1:].reshape(len(times) - 1, -1)
-        ended = _follow(
+        ended = _integrate_draw(
             compiled.stage,
             compiled.radius,
             layout.rows,
-            tuple(layout.edges),
+            tuple(layout.ghosts),
             weights[draw],
             padded[draw],
-            clock,
+            output_times,
             limits,
             method.maximum_steps,
-            shown,
+            frames[draw, 1:].reshape(len(times) - 1, -1),
         )
-        frames[draw, 1:][clock[1:] >= ended] = np.nan
+        frames[draw, 1:][output_times[1:] >= ended] = np.nan
         return ended
 
     with ThreadPoolExecutor(_threads()) as pool:
-        every = tqdm(pool.map(one, range(len(starts))), "predict", len(starts), unit="draw", disable=not progress)
-        return frames, np.array(list(every))
+        every = tqdm(pool.map(one, range(draws)), "forecast", draws, unit="draw", disable=not progress)
+        return EnsembleSolution(frames, np.array(list(every)))
 
 
 def _threads() -> int:

@@ -15,7 +15,7 @@ from bayespde.results.equations import closed_form
 from laboratory.experiments import LIBRARY, draw, observed
 from laboratory.store import Store
 
-SPLINE = bp.SmoothingConfig(method="spline")
+SPLINE = bp.SmoothingConfig(smoother="spline")
 SAMPLER = bp.SMCConfig(particles=256, runs=1)
 
 
@@ -43,7 +43,7 @@ def rows(seed: int, store: Store) -> dict[str, Any]:
 def sampled(field: xr.DataArray, library: bp.Library = LIBRARY) -> tuple[bp.SmoothField, bp.Posterior]:
     """The spline of a field, and the posterior over its rows."""
     smooth = bp.fit_field(field, options=SPLINE)
-    statistics = bp.assemble(library, field, smooth=smooth)
+    statistics = bp.assemble(library, smooth)
     model = bp.SpinModel(statistics, library)
     return smooth, bp.sample(model, config=SAMPLER, enumerate_up_to=len(library), seed=0)
 
@@ -97,7 +97,7 @@ def refined(seed: int, store: Store) -> dict[str, Any]:
     smooth, posterior = sampled(field)
     earlier = {name: store.read("rows", seed)[name] for name in ("inclusion", "best", "failed")}
     try:
-        found = bp.fit_trajectories(posterior, field, smooth=smooth, sampler=SAMPLER)
+        found = bp.fit_trajectories(posterior, smooth, search=bp.TrajectorySearchConfig(sampler=SAMPLER))
     except BayespdeError as error:
         return earlier | {"kept": str(error).splitlines()[0], "seconds": time.process_time() - start}
     true, provenance = draw(seed).true, found.posterior.statistics.provenance

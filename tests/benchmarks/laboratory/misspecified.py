@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter1d
 import bayespde as bp
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
-from bayespde.solve.stencils import right_hand_side
+from bayespde.solve.right_hand_side import right_hand_side
 from laboratory.experiments import LIBRARY, Experiment, clean, draw, moved_by, observed, white
 from laboratory.measure import SAMPLER, SPLINE, best_of, failed
 from laboratory.store import Store
@@ -86,7 +86,7 @@ def objections(field: xr.DataArray, library: bp.Library) -> dict[str, Any]:
     start = time.process_time()
     found = bp.discover(field, library=library, config=bp.DiscoverConfig(smoothing=SPLINE, sampler=SAMPLER))
     return {
-        "rows": failed(found.rows),
+        "rows": failed(found.weak_posterior),
         "discovery": failed(found.posterior),
         "best": best_of(found.posterior),
         **found.posterior.provenance["refinement"],

@@ -8,6 +8,7 @@ and state.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,15 @@ import xarray as xr
 
 import bayespde as bp
 from bayespde.core.errors import BayespdeError
-from bayespde.model.priors import complexity_logits
-from bayespde.noise.observation_model import ObservationModel
+from bayespde.core.noise import NoiseModel
+from bayespde.model.complexity_prior import complexity_prior
 from bayespde.results.equations import closed_form
 from bayespde.smooth.smooth_field import SmoothField
-from bayespde.stages.fit_trajectories import estimate_observation_model
-from bayespde.trajectory.fit import Trajectory, TrajectoryConfig, basis_of, fit_trajectory
+from bayespde.stages.fit_trajectories import trajectory_data
+from bayespde.trajectory.config import TrajectoryConfig
+from bayespde.trajectory.fit import fit_trajectory, initial_state
 from bayespde.trajectory.problem import TrajectoryProblem
+from bayespde.trajectory.trajectory import Trajectory
 from laboratory.experiments import LIBRARY
 from laboratory.known import clean
 from laboratory.measure import SAMPLER, SPLINE
@@ -43,8 +46,8 @@ class Case:
         self.field = bp.add_noise(self.clean, noise, seed=seed)
         self.true = LIBRARY.spins(list(self.truth))
         self.smooth: SmoothField = bp.fit_field(self.field, options=SPLINE)
-        self.statistics = bp.assemble(LIBRARY, self.field, smooth=self.smooth)
-        self.pilot, self.draws, self.observation = estimate_observation_model(self.field, self.smooth)
+        self.statistics = bp.assemble(LIBRARY, self.smooth)
+        self.data = trajectory_data(self.smooth)
 
     @property
     def wanted(self) -> np.ndarray:
@@ -54,19 +57,18 @@ class Case:
     def trajectory(self, spins: np.ndarray) -> Trajectory | None:
         """Of a set of terms, begun at the coefficients that the rows give them; None if there is none."""
         begin = bp.Equation(LIBRARY.chosen(spins).terms, tuple(self.statistics.least_squares(spins)[spins]), "u_t", "u")
-        given = {"pilot": self.pilot, "draws": self.draws, "observation": self.observation}
         try:
-            return fit_trajectory(begin, self.field, config=CONFIG, **given)
+            return fit_trajectory(begin, self.data, config=CONFIG)
         except BayespdeError:
             return None
 
     def bound(self) -> np.ndarray:
         """Cramér-Rao bound of the standard deviations of the true coefficients."""
-        scale = float(self.observation.size)
         start: xr.DataArray = self.clean.isel(time=0, drop=True)
-        basis = basis_of(self.pilot.values, self.draws, self.observation, len(self.field), CONFIG)
+        _, basis = initial_state(self.data, CONFIG)
         equation = bp.Equation(LIBRARY.chosen(self.true).terms, tuple(self.wanted), "u_t", "u")
-        problem = TrajectoryProblem.of(equation, self.field, basis, ObservationModel(scale), CONFIG.method)
+        data = replace(self.data, noise=NoiseModel(self.data.noise.rms))
+        problem = TrajectoryProblem.of(equation, data, basis, CONFIG.method)
         while (finer := problem.finer()) is not None:
             problem = finer
         parameters = problem.start(start.values)
@@ -96,7 +98,7 @@ def coefficients(name: str, noise: float, seed: int) -> dict[str, Any]:
         "trajectory": list(found.equation.coefficients),
         "trajectory_sd": found.sd.tolist(),
         "converged": found.converged,
-        "noise_share": found.noise_share,
+        "cycle_skipping": found.cycle_skipping,
     }
 
 
@@ -108,9 +110,9 @@ def odds(name: str, noise: float, seed: int) -> dict[str, Any]:
     """
     case = Case(name, noise, seed)
     rows = bp.sample(bp.SpinModel(case.statistics, LIBRARY), config=SAMPLER, enumerate_up_to=len(LIBRARY), seed=0)
-    refined = bp.fit_trajectories(rows, case.field, smooth=case.smooth, sampler=SAMPLER)
+    refined = bp.fit_trajectories(rows, case.smooth, search=bp.TrajectorySearchConfig(sampler=SAMPLER))
     ours = refined.posterior if refined.is_trusted else rows
-    logits = complexity_logits(LIBRARY.complexities)
+    logits = complexity_prior(LIBRARY.complexities).fields
     at_truth = case.trajectory(case.true)
     result = {}
     for k, term in enumerate(LIBRARY.names):

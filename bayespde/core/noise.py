@@ -1,0 +1,85 @@
+"""Standard deviations, correlations and displacements -> one noise model, read by the weak form and by trajectories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayespde.core.errors import ConfigError
+
+NOISE_KINDS = ("auto", "white", "shot", "correlated", "frame_jitter", "front_jitter")
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseModel:
+    """Noise of an observed field. Frames are independent of each other, but for the random walk of a front.
+
+    Attributes:
+        sd: Standard deviation of the noise per pixel, a number or of field shape, units of the field; at missing
+            pixels that of their neighbourhood.
+        correlation: Per axis of space, correlation of the noise of two pixels at lag 0, 1, ... up to the first that
+            counts as 0; `[1.]` where pixels are independent. Empty if all are.
+        jitter: Standard deviation of the displacement of a frame, per axis of space, physical lengths; empty if frames
+            do not jitter.
+        walk: Standard deviation of the step of a front's random walk per frame, physical length; 0 if there is none.
+        gain: Increase of a pixel's noise variance with its value, units of the field; 0 unless there is shot noise.
+        seen_share: Share of observed pixels around each pixel, field shape, in (0, 1]; None if none is missing.
+
+    Raises:
+        ConfigError: If a number is negative or not finite.
+    """
+
+    sd: float | np.ndarray
+    correlation: tuple[np.ndarray, ...] = ()
+    jitter: tuple[float, ...] = ()
+    walk: float = 0.0
+    gain: float = 0.0
+    seen_share: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        numbers = np.concatenate([np.ravel(self.sd), self.jitter, [self.walk]])
+        if not (np.isfinite(numbers) & (numbers >= 0)).all():
+            raise ConfigError(
+                "The noise model is not usable.",
+                got=f"standard deviations from {np.min(self.sd):g} to {np.max(self.sd):g}, jitter {self.jitter}, "
+                f"walk {self.walk:g}",
+                wanted="finite numbers, 0 or more",
+                fix="NoiseModel(smooth.noise_scale)",
+            )
+
+    @property
+    def kind(self) -> str:
+        """`white`, `shot`, `correlated`, `frame_jitter` or `front_jitter`."""
+        if self.jitter:
+            return "front_jitter" if self.walk else "frame_jitter"
+        if self.is_correlated:
+            return "correlated"
+        return "shot" if self.gain else "white"
+
+    @property
+    def is_correlated(self) -> bool:
+        """Whether the noise of neighbouring pixels is correlated."""
+        return any(len(lags) > 1 for lags in self.correlation)
+
+    @property
+    def rms(self) -> float:
+        """Root mean square of the standard deviations of the pixels."""
+        return float(np.sqrt(np.mean(np.square(self.sd))))
+
+    def __str__(self) -> str:
+        names = ["correlated"] * self.is_correlated + ["shot"] * bool(self.gain)
+        parts = [
+            f"{' '.join(names) or 'white'} noise, sd {self.rms:.4g}{' (root mean square)' * bool(np.ptp(self.sd))}"
+        ]
+        if self.is_correlated:
+            nearest = ", ".join(f"{lags[1] if len(lags) > 1 else 0.0:.2f}" for lags in self.correlation)
+            parts.append(f"correlation of neighbours {nearest}")
+        if self.gain:
+            parts.append(f"variance grows by {self.gain:.3g} per unit of the field")
+        if self.jitter:
+            moving = "front" if self.walk else "frame"
+            parts.append(f"{moving} jitter, sd {', '.join(f'{j:.3g}' for j in self.jitter)}")
+        if self.walk:
+            parts.append(f"random walk of the front, sd {self.walk:.3g} per frame")
+        return "; ".join(parts)

@@ -1,0 +1,107 @@
+"""Plain arrays -> checked rows of a linear problem, and the prior of their noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bayespde.core.errors import StatisticsError
+
+
+@dataclass(frozen=True, eq=False)
+class RowModel:
+    """Weight of rows in the likelihood, and the prior of their noise variance.
+
+    Attributes:
+        power: Exponent on the likelihood for correlated rows, in (0, 1].
+        log_jacobian: Log determinant of a whitening already applied: a number, or one per row `[n]`.
+        prior_variance: Expected residual variance; by default that of the least-squares fit of all terms.
+        prior_rows: Weight of that expectation, in rows.
+        floor: Smallest relative residual amplitude assumed possible; bounds the expected variance from below.
+        provenance: How the rows were made (JSON-able).
+    """
+
+    power: float = 1.0
+    log_jacobian: Any = 0.0
+    prior_variance: float | None = None
+    prior_rows: float = 1.0
+    floor: float = 1e-6
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.power <= 1:
+            raise StatisticsError(
+                "The power is out of range.", got=self.power, wanted="0 < power <= 1", fix="power=1.0"
+            )
+
+    def expected_variance(self, factors: np.ndarray, rows: float) -> float:
+        """Expected residual variance of `rows` effective rows with triangular factors `[B, K+1, K+1]`."""
+        variance = self.prior_variance
+        if variance is None:
+            variance = max(_residual_variance(factors, rows), 1e-300)
+        energy = float(np.sum(factors[:, :, -1] ** 2)) / rows
+        return float(max(variance, self.floor**2 * energy))
+
+    def block_log_jacobian(self, starts: np.ndarray, rows: int) -> np.ndarray:
+        """Log determinant of the whitening of blocks of consecutive rows, `[B]`, given the first row of each."""
+        per_row = np.asarray(self.log_jacobian) / (1 if np.ndim(self.log_jacobian) else rows)
+        return np.asarray(self.power * np.add.reduceat(np.broadcast_to(per_row, rows), starts))
+
+
+def checked_rows(design: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Design `[n, K]` and target `[n]` as float64.
+
+    Raises:
+        StatisticsError: If shapes do not fit, or values are not real and finite.
+    """
+    a, b = np.asarray(design), np.asarray(target)
+    if a.ndim != 2 or b.shape != a.shape[:1] or 0 in a.shape:
+        raise StatisticsError(
+            "Design and target do not fit together.",
+            got=f"{a.shape} and {b.shape}",
+            wanted="[n, K] and [n]",
+            fix="transpose the design",
+        )
+    if np.iscomplexobj(a) or np.iscomplexobj(b):
+        raise StatisticsError(
+            "Rows must be real.",
+            got=f"{a.dtype} and {b.dtype}",
+            wanted="real numbers",
+            fix="stack real and imaginary parts",
+        )
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise StatisticsError(
+            "Rows must be finite.", got="NaN or infinity", wanted="finite numbers", fix="drop those rows"
+        )
+    return a, b
+
+
+def checked_names(names: Any, terms: int) -> tuple[str, ...]:
+    """Names of the columns, `x0, x1, ...` where none are given.
+
+    Raises:
+        StatisticsError: If there is not one different name for each column.
+    """
+    found = tuple(names) if names is not None else tuple(f"x{i}" for i in range(terms))
+    if len(found) != terms or len(set(found)) != terms:
+        raise StatisticsError(
+            "Names do not match the columns.",
+            got=found,
+            wanted=f"{terms} different names",
+            fix="one name per column",
+        )
+    return found
+
+
+def _residual_variance(factors: np.ndarray, rows: float) -> float:
+    size = factors.shape[-1]
+    rows_and_target = factors.reshape(-1, size)
+    scale = np.linalg.norm(rows_and_target, axis=0)
+    design, target = rows_and_target[:, :-1] / np.where(scale > 0, scale, 1.0)[:-1], rows_and_target[:, -1]
+    solution, _, rank, _ = np.linalg.lstsq(design, target, rcond=1e-10)
+    spare = rows - rank
+    return float(np.sum((target - design @ solution) ** 2) / spare if spare >= 1 else target @ target / rows)

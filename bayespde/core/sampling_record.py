@@ -1,0 +1,43 @@
+"""How a posterior was sampled, and what each run says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SamplingRecord:
+    """How a posterior was sampled.
+
+    Attributes:
+        method: `smc`, `exact` or `tempered_gibbs`; `unknown` for draws from elsewhere.
+        settings: Settings of the sampler, by name.
+        seed: Seed of the sampler; None if there was none.
+        seconds: Wall time; None where it was not measured.
+        complete: Whether all runs finished; False after an interrupt.
+        captured_mass: Per run, estimated share of the posterior mass in the configurations that were visited; None
+            where a run gives no estimate.
+        captured_mass_lower: Per run, a lower bound of the same.
+        likelihood_error: Per run, largest error of the log likelihoods that were updated instead of recomputed.
+    """
+
+    method: str = "unknown"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    seconds: float | None = None
+    complete: bool = True
+    captured_mass: tuple[float | None, ...] = ()
+    captured_mass_lower: tuple[float | None, ...] = ()
+    likelihood_error: tuple[float | None, ...] = ()
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> SamplingRecord:
+        """What `record` described."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+        return cls(**fields)
+
+    def record(self) -> dict[str, Any]:
+        """All fields as JSON takes them."""
+        return asdict(self)

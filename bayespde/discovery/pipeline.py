@@ -1,0 +1,175 @@
+"""A library + a smoothed field -> the posterior over its equation, stage by stage, each kept on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import xarray as xr
+
+from bayespde.core.equation import Library
+from bayespde.core.field import field_hash
+from bayespde.core.posterior import Posterior
+from bayespde.core.random import spawn_seeds
+from bayespde.core.scales import units_of
+from bayespde.core.statistics import SufficientStatistics
+from bayespde.discovery.config import DiscoverConfig
+from bayespde.discovery.discovery import Discovery
+from bayespde.discovery.trajectory_matching import match_trajectories
+from bayespde.smooth.fit import fit_field
+from bayespde.smooth.smooth_field import FieldDraw, SmoothField
+from bayespde.stages.assemble import assemble
+from bayespde.stages.cut_posterior import cut_posterior
+from bayespde.stages.model_average import ENUMERATE_UP_TO
+from bayespde.stages.run_folder import Matched, RunFolder, stage_key
+from bayespde.stages.sample import sample
+from bayespde.weak.config import WeakForm
+from bayespde.weak.strong_form import StrongForm
+
+
+class Seeds(NamedTuple):
+    """Seeds of one discovery: the user's, and those spawned from it for each stage."""
+
+    user: int
+    smooth: int
+    sample: int
+    average: int
+    trajectories: int
+
+    @classmethod
+    def spawned(cls, user: int, seed: int) -> Seeds:
+        """Seeds of all stages from one, which is that of the user or spawned from it."""
+        return cls(user, *spawn_seeds(seed, 4))
+
+
+def smoothed(
+    run: RunFolder, field: xr.DataArray, config: DiscoverConfig, seed: int, *, progress: bool = False
+) -> SmoothField:
+    """The smoothed field of a checked field, from the folder if it is there."""
+    options = config.smoothing
+    if isinstance(config.form, StrongForm) and config.form.smoother is not None:
+        options = replace(options, smoother=config.form.smoother)
+    return run.smooth(
+        stage_key(data_key(field), options, seed),
+        lambda: fit_field(field, options=options, seed=seed, progress=progress),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """The stages of one equation after smoothing.
+
+    Attributes:
+        library: The candidate terms.
+        smooths: The smoothed field of its variable, with the field itself, and those of coupled variables, by name.
+        config: Settings of all stages.
+        seeds: Of all stages.
+        progress: Whether to show bars.
+    """
+
+    library: Library
+    smooths: dict[str, SmoothField]
+    config: DiscoverConfig
+    seeds: Seeds
+    progress: bool = False
+
+    @property
+    def smooth(self) -> SmoothField:
+        """The smoothed field of the equation's own variable."""
+        return self.smooths[self.library.variable]
+
+    def discovery(self, run: RunFolder, holdout: xr.DataArray | None) -> Discovery:
+        """Assemble, sample, and compare by the observation likelihood where that can be done."""
+        config, keys = self.config, self._keys()
+        statistics = run.statistics(keys["statistics"], self._statistics)
+        if config.trajectory_matching == "never":
+            weak = run.posterior(keys["weak"], lambda: self._sampled(statistics))
+            matched = Matched(weak, None)
+        else:
+            weak = run.weak_posterior(keys["weak"], lambda: self._sampled(statistics))
+            key = stage_key(keys["weak"], config.trajectory_matching, self.seeds.trajectories)
+            matched = run.matched(key, lambda: self._matched(weak))
+        model = config.prior.model(matched.posterior.statistics, self.library)
+        return Discovery(
+            smooth=self.smooth,
+            posterior=matched.posterior,
+            weak_posterior=weak,
+            model=model,
+            trajectories=matched.trajectories,
+            folder=run.path,
+            holdout=holdout,
+        )
+
+    def _sample(self, statistics: SufficientStatistics, seed: int) -> Posterior:
+        return sample(
+            self.config.prior.model(statistics, self.library),
+            config=self.config.sampler,
+            seed=seed,
+            enumerate_up_to=self.config.enumerate_up_to,
+            progress=self.progress,
+        )
+
+    def _statistics(self, draw: FieldDraw | None = None) -> SufficientStatistics:
+        """The sufficient statistics of the smoothed field, or of one draw of it."""
+        smooth = self.smooths if self.library.coupled_variables else self.smooth
+        return assemble(
+            self.library,
+            smooth if draw is None else draw,
+            form=self.config.form,
+            prior=self.config.prior,
+            seed=self.seeds.average,
+            progress=self.progress,
+        )
+
+    def _sampled(self, statistics: SufficientStatistics) -> Posterior:
+        """The posterior over equations by the weak or strong form, with its origin."""
+        form, seed = self.config.form, self.seeds.sample
+        if isinstance(form, StrongForm) and form.field_draws:
+            draw_seed, sample_seed = spawn_seeds(seed, 2)
+            draws = [self._statistics(self.smooth.draw(s)) for s in spawn_seeds(draw_seed, form.field_draws)]
+            found = cut_posterior(statistics, draws, self._sample, spawn_seeds(sample_seed, len(draws)))
+        else:
+            found = self._sample(statistics, seed)
+        origin = {
+            "seed": int(self.seeds.user),
+            "data": field_hash(self.smooth.field),
+            "settings": json.loads(self.config.as_json()),
+        }
+        return replace(
+            found,
+            units={k: v for s in self._ordered() for k, v in units_of(s.field).items()},
+            provenance=dict(found.provenance) | origin,
+        )
+
+    def _matched(self, weak: Posterior) -> Matched:
+        return match_trajectories(
+            weak, self.smooth, config=self.config, seed=self.seeds.trajectories, progress=self.progress
+        )
+
+    def _ordered(self) -> list[SmoothField]:
+        """Coupled fields, then the equation's own."""
+        return [*(self.smooths[name] for name in self.library.coupled_variables), self.smooth]
+
+    def _keys(self) -> dict[str, str]:
+        """Inputs of the stages after smoothing, hashed: a stage on disk is reused only if its key is the same."""
+        config, seeds, library = self.config, self.seeds, self.library
+        # The weak form reads the spline only, so that training a network longer does not invalidate it.
+        smoother = self.smooth.spline_config if isinstance(config.form, WeakForm) else (config.smoothing, seeds.smooth)
+        terms = [(t.name, t.complexity) for t in library]
+        drawn = seeds.average if len(library) > ENUMERATE_UP_TO else None
+        *coupled, own = self._ordered()
+        others = [(data_key(s.field), s.spline_config) for s in coupled]
+        inputs = (data_key(own.field), smoother, config.form, config.prior, terms, library.target, drawn, *others)
+        statistics = stage_key(*inputs)
+        # The number of workers does not change the result.
+        sampler = replace(config.sampler, workers=1)
+        return {
+            "statistics": statistics,
+            "weak": stage_key(statistics, sampler, config.enumerate_up_to, seeds.sample),
+        }
+
+
+def data_key(field: xr.DataArray) -> str:
+    """What identifies a field: its values, name and units."""
+    return stage_key(field_hash(field), field.name, units_of(field))

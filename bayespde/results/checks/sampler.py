@@ -1,0 +1,108 @@
+"""Posterior -> checks of the sampler: runs against each other and against enumeration, and the tempering schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bayespde.core.posterior import Posterior
+from bayespde.results.checks.check import Check, at_most
+from bayespde.results.compare import log_evidence_error
+from bayespde.results.diagnostics import between_run_diagnostics, scalar_diagnostics
+
+# Monte Carlo standard error of an inclusion probability, and its deviation from enumeration.
+PRECISION, DEVIATION = 0.05, 0.05
+# Standard errors by which sampling may differ from enumeration in addition.
+STANDARD_ERRORS = 5.0
+R_HAT = 1.05
+# Nats.
+EVIDENCE, LIKELIHOOD_ERROR = 0.3, 1e-2
+# Particles per effective one, after any tempering step.
+LARGEST_STEP = 20.0
+# Runs whose probabilities are listed.
+LISTED = 8
+# Checks that fail where runs are missing, whatever the others give.
+MISSING_RUNS = frozenset({"complete", "runs"})
+
+
+def sampler_checks(posterior: Posterior) -> Iterator[Check]:
+    """Checks of convergence.
+
+    Args:
+        posterior: What sampling or enumeration returned.
+
+    Yields:
+        The checks that the method of sampling and the number of runs allow.
+    """
+    sampling, runs = posterior.sampling, len(posterior.spins)
+    reason = f"interrupted: {runs} of {sampling.settings.get('runs', 'more')} runs"
+    yield at_most("complete", 1 - sampling.complete, 0, "Monte Carlo errors", reason)
+    if sampling.method == "exact":
+        return
+    if runs < 2:
+        reason = "a single run cannot be compared with another one: Monte Carlo errors are unknown"
+        yield at_most("runs", float(posterior.exact is None), 0, "Monte Carlo errors", reason)
+    else:
+        yield from _agreement_checks(posterior)
+        yield _mixing_check(posterior)
+        yield from _evidence_check(posterior)
+    yield from _tempering_check(posterior)
+    if posterior.exact is not None:
+        yield _enumeration_check(posterior)
+    error = max((abs(e) for e in sampling.likelihood_error if e is not None), default=0.0)
+    reason = f"its log likelihoods are off by {error:.1e} nats"
+    yield at_most("likelihood error", error, LIKELIHOOD_ERROR, "the kernel", reason)
+
+
+def _agreement_checks(posterior: Posterior) -> Iterator[Check]:
+    table, names = between_run_diagnostics(posterior), posterior.library.names
+    inclusion, error = table["inclusion"].values, table["standard_error"].values
+    ratio = table["spread"].values / np.maximum(table["tolerance"].values, 1e-12)
+    worst, widest = int(np.argmax(ratio)), int(np.argmax(error))
+    value = ratio[worst] if table["disagreement"].any() else min(ratio[worst], 1.0)
+    affects = f"whether {names[worst]} is in the equation, and what depends on it"
+    reason = f"{names[worst]} has probability {_by_run(inclusion[:, worst])} by run"
+    yield at_most("agreement", value, 1.0, affects, reason)
+    affects = f"the probability of {names[widest]} to two digits"
+    reason = f"its standard error between runs is {float(error[widest]):.2g}"
+    yield at_most("precision", float(error[widest]), PRECISION, affects, reason)
+
+
+def _by_run(values: np.ndarray) -> str:
+    return ", ".join(f"{v:.2f}" for v in values[:LISTED]) + (", ..." if len(values) > LISTED else "")
+
+
+def _mixing_check(posterior: Posterior) -> Check:
+    scalars = scalar_diagnostics(posterior)
+    name = str(scalars["quantity"].values[int(np.argmax(scalars["r_hat"].values))])
+    r_hat = float(scalars["r_hat"].values.max())
+    reason = f"R-hat of {name} is {r_hat:.3g}: particles depend on their run or their ancestor"
+    if np.isnan(r_hat):
+        reason = f"{posterior.spins.shape[1]} particles are too few to compare"
+    return at_most("mixing", r_hat, R_HAT, "the particles as draws", reason)
+
+
+def _evidence_check(posterior: Posterior) -> Iterator[Check]:
+    if np.isfinite(posterior.log_evidence).all():
+        error = log_evidence_error(posterior, sampled=True)
+        reason = f"log evidence has a standard error of {error:.2g} nats between runs"
+        yield at_most("evidence", error, EVIDENCE, "Bayes factors, and what is pooled over runs", reason)
+
+
+def _tempering_check(posterior: Posterior) -> Iterator[Check]:
+    if "ess" in posterior.stages and np.isfinite(posterior.stages["ess"]).any():
+        least, particles = float(np.nanmin(posterior.stages["ess"])), posterior.spins.shape[1]
+        reason = f"one tempering step left {least:.0f} effective particles of {particles}"
+        affects = "the evidence, and rare configurations"
+        yield at_most("tempering step", particles / max(least, 1e-12), LARGEST_STEP, affects, reason)
+
+
+def _enumeration_check(posterior: Posterior) -> Check:
+    table = between_run_diagnostics(posterior)
+    error = np.nan_to_num(table["standard_error"].values)
+    excess = np.abs(table["deviation"].values) - STANDARD_ERRORS * error
+    worst = int(np.argmax(excess))
+    deviation, name = float(table["deviation"][worst]), posterior.library.names[worst]
+    affects = "the particles; probabilities are those of the enumeration"
+    return at_most("enumeration", excess[worst], DEVIATION, affects, f"sampling is off by {deviation:+.2f} for {name}")

@@ -1,0 +1,59 @@
+"""Scores of a forecast -> figure of errors and coverage by horizon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+from bayespde.results.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PAGE,
+    columns_within,
+    label_axes,
+    legend_above,
+    new_figure,
+)
+from bayespde.results.typeset import unit_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LINES = {
+    "rmse": ("forecast", BLUE),
+    "persistence": ("persistence", GREY),
+    "constant_velocity": ("constant velocity", GREEN),
+}
+
+
+def plot_scores(scores: xr.Dataset, *, width: float = PAGE) -> Figure:
+    """Draw errors and coverage by horizon.
+
+    Args:
+        scores: What `verify_forecast` returned.
+        width: Of the figure, inches.
+
+    Returns:
+        Two panels: root mean square errors of the forecast and of reference forecasts; coverage of pixels, and its
+        nominal value.
+    """
+    columns = columns_within(width, 2)
+    figure = new_figure(width, 0.5 + 2.4 * (2 // columns))
+    errors, cover = figure.subplots(2 // columns, columns, squeeze=False).ravel()
+    horizon = scores["horizon"].values
+    for name, (label, colour) in LINES.items():
+        if name in scores:
+            errors.plot(horizon, scores[name], color=colour, label=label, lw=1.4)
+    errors.set_yscale("log")
+    legend_above(figure)
+    units = (unit_text(str(a.get("units", "1"))).strip() for a in (scores["time"].attrs, scores.attrs))
+    clock, unit = (text or "dimensionless" for text in units)
+    label_axes(errors, x=f"horizon ({clock})", y=f"root mean square error ({unit})")
+    cover.plot(horizon, scores["coverage"], color=BLUE, lw=1.4)
+    cover.axhline(scores.attrs["level"], color=ORANGE, lw=1.0, ls="--")
+    cover.set_ylim(0, 1.02)
+    label_axes(cover, x=f"horizon ({clock})", y=f"pixels inside their {scores.attrs['level']:.0%} bands")
+    return figure

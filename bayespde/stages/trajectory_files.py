@@ -1,0 +1,89 @@
+"""A `TrajectoryPosterior` <-> netCDF: a group for each trajectory and for the noise; its posterior has its own file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from bayespde.core.errors import FileError
+from bayespde.core.noise import NoiseModel
+from bayespde.core.posterior import Posterior
+from bayespde.solve.config import SolverConfig
+from bayespde.stages.fit_trajectories import TrajectoryPosterior
+from bayespde.trajectory.config import TrajectoryConfig
+from bayespde.trajectory.trajectory import Trajectory
+
+SCHEMA = 1
+NOISE, TRAJECTORY = "noise", "trajectory_"
+
+
+def write_trajectories(found: TrajectoryPosterior, path: Path) -> None:
+    """Write everything but the posterior."""
+    groups = {f"{TRAJECTORY}{k}": one.to_dataset() for k, one in enumerate(found.trajectories)}
+    attrs = {
+        "schema_version": SCHEMA,
+        "config": json.dumps(asdict(found.config)),
+        "failed": json.dumps(found.failed),
+        "data": str(found.posterior.provenance.get("data", "")),
+    }
+    root = xr.Dataset({"probability": ("equation", found.probability)}, attrs=attrs)
+    tree = xr.DataTree.from_dict({"/": root, NOISE: _noise_dataset(found.noise), **groups})
+    tree.to_netcdf(path, engine="h5netcdf")
+
+
+def read_trajectories(path: Path, posterior: Posterior) -> TrajectoryPosterior:
+    """Read back what `write_trajectories` wrote, with the posterior from its own file.
+
+    Raises:
+        FileError: If both are not of one field, or the file was written by a later version.
+        KeyError: If a part is missing.
+    """
+    with xr.open_datatree(path, engine="h5netcdf", decode_times=False) as tree:
+        tree.load()
+        root = tree.to_dataset()
+        if int(root.attrs["schema_version"]) > SCHEMA or root.attrs["data"] != posterior.provenance.get("data", ""):
+            raise FileError(
+                "The trajectories do not belong to the posterior.",
+                got=f"{path}, schema version {root.attrs['schema_version']}",
+                wanted=f"trajectories of the same field, schema version {SCHEMA}",
+                fix="delete posterior.nc; the stage is then computed again",
+            )
+        config = json.loads(root.attrs["config"])
+        count = root.sizes["equation"]
+        return TrajectoryPosterior(
+            posterior=posterior,
+            trajectories=tuple(
+                Trajectory.from_dataset(tree.children[f"{TRAJECTORY}{k}"].to_dataset(inherit=False))
+                for k in range(count)
+            ),
+            probability=root["probability"].values,
+            failed=tuple((tuple(names), reason) for names, reason in json.loads(root.attrs["failed"])),
+            noise=_noise(tree.children[NOISE].to_dataset(inherit=False)),
+            config=TrajectoryConfig(**config | {"method": SolverConfig(**config["method"])}),
+        )
+
+
+def _noise_dataset(noise: NoiseModel) -> xr.Dataset:
+    arrays = {"sd": np.asarray(noise.sd, dtype=np.float64)}
+    arrays |= {f"correlation_{axis}": lags for axis, lags in enumerate(noise.correlation)}
+    if noise.seen_share is not None:
+        arrays["seen_share"] = noise.seen_share
+    variables = {name: (tuple(f"{name}_{i}" for i in range(a.ndim)), a) for name, a in arrays.items()}
+    numbers = {"jitter": json.dumps(noise.jitter), "walk": noise.walk, "gain": noise.gain}
+    return xr.Dataset(variables, attrs=numbers | {"axes": len(noise.correlation)})
+
+
+def _noise(dataset: xr.Dataset) -> NoiseModel:
+    sd = dataset["sd"].values
+    return NoiseModel(
+        sd=sd if sd.ndim else float(sd),
+        correlation=tuple(dataset[f"correlation_{axis}"].values for axis in range(int(dataset.attrs["axes"]))),
+        jitter=tuple(json.loads(dataset.attrs["jitter"])),
+        walk=float(dataset.attrs["walk"]),
+        gain=float(dataset.attrs["gain"]),
+        seen_share=dataset["seen_share"].values if "seen_share" in dataset else None,
+    )

@@ -1,0 +1,56 @@
+"""Settings -> a checked `TrajectoryConfig`: how a trajectory is fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bayespde.core.errors import ConfigError
+from bayespde.solve.config import SolverConfig
+
+# Steps that one trajectory may take: a fit integrates hundreds.
+MAXIMUM_STEPS = 2_000
+MAXIMUM_PADDING = 10.0
+
+
+@dataclass(frozen=True)
+class TrajectoryConfig:
+    """How a trajectory is fitted.
+
+    Attributes:
+        method: Space discretisation, boundary, tolerances, and how many steps a trajectory may take: by default few, as
+            hundreds of trajectories are integrated.
+        padding: For a window of a larger field: points beyond the window, per point of it, whose state influences the
+            observed pixels. The same PDE holds there, the initial state is unknown, and the whole domain is periodic.
+            0 for a field that is observed as a whole.
+        most_modes: Most modes of the initial state.
+        iterations: Most Gauss-Newton steps.
+        tolerance: Change of the objective, in nats, below which it has converged.
+    """
+
+    method: SolverConfig = field(default_factory=lambda: SolverConfig(maximum_steps=MAXIMUM_STEPS))
+    padding: float = 0.0
+    most_modes: int = 300
+    iterations: int = 30
+    tolerance: float = 3e-3
+
+    def __post_init__(self) -> None:
+        is_padding = 0 <= self.padding <= MAXIMUM_PADDING
+        if self.most_modes < 1 or self.iterations < 1 or not (self.tolerance > 0 and is_padding):
+            raise ConfigError(
+                "The settings of the trajectory are out of range.",
+                got=self,
+                wanted=f"most_modes >= 1, iterations >= 1, tolerance > 0, padding from 0 to {MAXIMUM_PADDING:g}",
+                fix="TrajectoryConfig()",
+            )
+        if self.padding and self.method.boundary != "periodic":
+            raise ConfigError(
+                "A window has no boundary condition of its own.",
+                got=f"padding={self.padding}, boundary={self.method.boundary!r}",
+                wanted="boundary='periodic', around window and padding",
+                fix="TrajectoryConfig(padding=0.5), or padding=0",
+            )
+
+    @property
+    def boundary(self) -> str:
+        """Of the field: that of the method, or "open" for a window."""
+        return "open" if self.padding else self.method.boundary

@@ -1,0 +1,159 @@
+"""A trajectory problem + first parameters -> the mode, with as many points in space as it needs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from bayespde.core.errors import FitError, IntegrationError, StepLimitError
+from bayespde.trajectory.gauss_newton import NEAR, gauss_newton
+from bayespde.trajectory.mode import Mode
+from bayespde.trajectory.problem import TrajectoryProblem
+from bayespde.trajectory.whiteness import REJECT_SCORE
+
+# First fits where the start has no trajectory over all frames: fewest frames, factors by which their number shrinks
+# when there is no trajectory and has to grow from fit to fit, most fits, and most steps of each.
+FEWEST_FRAMES, SHORTER, GROWTH, MAXIMUM_FITS, FIRST_STEPS = 8, 0.8, 1.05, 10, 5
+# First fits to a window: frames of the first one, and factor by which they grow; most steps of each, nats within which
+# it has converged, and the whiteness score above which no more frames are added.
+WINDOW_FRAMES, WINDOW_GROWTH = 10, 1.3
+WINDOW_STEPS, WINDOW_TOLERANCE, WINDOW_SCORE = 8, 0.5, 8.0
+# Norm of the difference that more points may make before the mode is reached, over that of the residual.
+ROUGH = 0.03
+# Factor on the steps that a single trajectory may take, when it checks more points.
+MORE_STEPS = 4
+
+
+def find_mode(
+    problem: TrajectoryProblem, start: np.ndarray, *, iterations: int, tolerance: float, retry: bool = True
+) -> Mode:
+    """Find the mode of a trajectory's posterior, with states at as many points as it needs.
+
+    The mode is accepted when 1.5 times as many points give the same: no parameter is off by a larger share of its
+    standard deviation than all pixels together are of their noise.
+
+    Args:
+        problem: Of all frames.
+        start: Parameters to begin at, `[n]`.
+        iterations: Most Gauss-Newton steps.
+        tolerance: Change of the objective, in nats, below which it has converged.
+        retry: Whether the first frames may be fitted first.
+
+    Returns:
+        The mode, or where the search ended.
+
+    Raises:
+        IntegrationError: If there is no trajectory through all frames.
+        FitError: If it does not depend on a coefficient, or on each alike; if what enters a window cannot have been
+            beyond it.
+    """
+    problem = _resolved(problem, start)
+    while True:
+        finer = problem.finer()
+        try:
+            begin = start
+            if retry:
+                begin = _growing_window(problem, start) if problem.is_window else _longer(problem, start, tolerance)
+            mode = gauss_newton(problem, begin, iterations=iterations, tolerance=tolerance)
+        except StepLimitError:
+            raise
+        except IntegrationError:
+            # A steep front may diverge for want of points.
+            if finer is None:
+                raise
+        else:
+            allowed = NEAR if mode.converged else ROUGH * float(np.linalg.norm(mode.residual))
+            if finer is None or _is_resolved(mode, finer, allowed):
+                return mode
+            start, retry = mode.parameters, False
+        problem = finer
+
+
+def _is_resolved(mode: Mode, finer: TrajectoryProblem, allowed: float) -> bool:
+    """Whether more points make no difference, or cannot be tried away from a mode."""
+    try:
+        return _difference(mode.residual, _with_more_steps(finer), mode.parameters) < allowed
+    except IntegrationError:
+        if mode.converged:
+            raise
+        return True
+
+
+def _resolved(problem: TrajectoryProblem, start: np.ndarray) -> TrajectoryProblem:
+    """With as many points as a fit needs to begin: more change little of the residual."""
+    while (finer := problem.finer()) is not None:
+        try:
+            residual = problem.residual(start)
+            if _difference(residual, finer, start) < ROUGH * np.linalg.norm(residual):
+                break
+        except IntegrationError:
+            break
+        problem = finer
+    return problem
+
+
+def _with_more_steps(problem: TrajectoryProblem) -> TrajectoryProblem:
+    """The same, for one trajectory, which takes a small part of the time of a step of a fit."""
+    return replace(problem, method=replace(problem.method, maximum_steps=MORE_STEPS * problem.method.maximum_steps))
+
+
+def _difference(residual: np.ndarray, finer: TrajectoryProblem, parameters: np.ndarray) -> float:
+    """Norm of the change of the predicted pixels on a finer grid, in units of their noise."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.linalg.norm(finer.whiten(finer.residual(parameters) - residual)))
+
+
+def _longer(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float) -> np.ndarray:
+    """Parameters that have a trajectory over all frames, by fits to the first frames, more and more of them.
+
+    Where a negative state diverges, noise of the first frame is enough to cause it; fitting more frames removes that.
+
+    Raises:
+        IntegrationError: If the trajectory cannot be made longer.
+    """
+    frames = count = len(problem.times)
+    longest = fits = 0
+    while True:
+        part = problem if count == frames else problem.first_frames(count)
+        try:
+            part.residual(parameters[: part.size])
+        except StepLimitError:
+            raise
+        except IntegrationError as error:
+            # No longer than before, too short for a fit, or too slow; the same start would come no further again.
+            reached = int(np.searchsorted(problem.times, error.time))
+            if count <= max(longest * GROWTH, FEWEST_FRAMES) or fits == MAXIMUM_FITS or reached < FEWEST_FRAMES:
+                raise
+            count = max(min(int(count * SHORTER), reached), FEWEST_FRAMES)
+            continue
+        if count == frames:
+            return parameters
+        found = gauss_newton(part, parameters[: part.size], iterations=FIRST_STEPS, tolerance=tolerance)
+        parameters, longest, count, fits = problem.continued(found.parameters), count, frames, fits + 1
+
+
+def _growing_window(problem: TrajectoryProblem, parameters: np.ndarray) -> np.ndarray:
+    """Parameters of a window by fits to more and more frames: what was far beyond enters late.
+
+    Raises:
+        FitError: If that leaves residuals that are no noise.
+        IntegrationError: If the trajectory cannot be made longer.
+    """
+    frames, count = len(problem.times), WINDOW_FRAMES
+    while count < frames:
+        part = problem.first_frames(count)
+        found = gauss_newton(part, parameters[: part.size], iterations=WINDOW_STEPS, tolerance=WINDOW_TOLERANCE)
+        if found.whiteness_score > REJECT_SCORE:
+            raise FitError(
+                "What enters the window cannot have been beyond it.",
+                got=f"residuals {found.whiteness_score:.0f} standard deviations from noise after {count} frames",
+                wanted="noise",
+                fix="a wider TrajectoryConfig(padding=...), or another equation",
+            )
+        parameters, count = problem.continued(found.parameters), math.ceil(WINDOW_GROWTH * count)
+        if found.whiteness_score > WINDOW_SCORE:
+            # Another equation: its misfit shows over all frames.
+            break
+    return parameters
