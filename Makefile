@@ -33,6 +33,7 @@ $(BIN)/python:
 
 demo: .venv/.run ## install, find the equation behind a bundled video, show where the results are
 	$(BIN)/bayespde run allen_cahn_front --check --output runs/demo
+	$(BIN)/bayespde derivatives runs/demo --smoother network
 	$(BIN)/bayespde report runs/demo
 
 test: .venv/.test ## run the default test suite

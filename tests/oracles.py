@@ -9,8 +9,8 @@ import torch
 from scipy import optimize, stats
 from scipy.special import gammaln
 
-from bayespde.core.statistics import SufficientStatistics
 from bayespde.core.slabs import GPriorSlab, IsotropicSlab
+from bayespde.core.statistics import SufficientStatistics
 
 
 def all_spins(terms):

@@ -107,7 +107,7 @@ def test_the_command_line_refuses_the_file(tmp_path, monkeypatch, capsys, case):
     field, message = FIELDS[case]
     (tmp_path / "in").mkdir()
     field.to_netcdf(tmp_path / "in" / "field.nc", engine="h5netcdf")
-    (tmp_path / "in" / "config.toml").write_text('[smooth]\nmethod = "spline"')
+    (tmp_path / "in" / "config.toml").write_text('[smooth]\nsmoother = "spline"')
     code, err = command(
         monkeypatch, capsys, "discover", tmp_path / "in" / "field.nc", "--terms", "u,u_x",
         "--config", tmp_path / "in" / "config.toml", "-o", tmp_path / "out",

@@ -1,4 +1,8 @@
-"""The command line: every verb reads one kind of file and writes one. The only folder that prints or exits."""
+"""The command line -> files: every verb reads one kind of file and writes one; only this folder prints or exits.
+
+`discover` holds `run`, `discover` and `derivatives`; `assess` holds `diagnose`, `compare`, `forecast` and `report`;
+`data` holds `simulate` and `smooth`; `models` lists, shows and checks the shipped declarations. `options` are shared.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayespde.cli.options import Output, Seed, Smoother, Variable, library_section, read_settings, split_names
+from bayespde.cli.options import (
+    Output,
+    Seed,
+    Smoother,
+    Variable,
+    library_section,
+    load_posterior,
+    read_settings,
+    split_names,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -99,12 +108,16 @@ def derivatives(
     seed: Seed = 0,
 ) -> None:
     """Write derivative maps of the field of a discovery by another smoother, and a figure of them."""
+    from dataclasses import replace
+
+    from bayespde.discovery.config import DiscoverConfig
     from bayespde.discovery.files import write_derivatives
     from bayespde.stages.run_folder import RunFolder, read_smooth
 
     smooth = read_smooth(run / "smooth.nc")
     if smoother != smooth.chosen:
-        smooth = RunFolder(run).smoothed_by(smooth, smoother, seed=seed, progress=True)
+        options = replace(DiscoverConfig.recorded_smoothing(load_posterior(run).provenance), smoother=smoother)
+        smooth = RunFolder(run).smoothed_by(options, smooth, seed=seed, progress=True)
     typer.echo(smooth.summary())
     for path in write_derivatives(smooth, output or run / f"derivatives_{smoother}.nc", space=space, time=time):
         typer.echo(f"  {path}")

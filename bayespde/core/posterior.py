@@ -25,7 +25,7 @@ from bayespde.core.statistics import SufficientStatistics
 
 @dataclass(frozen=True, eq=False)
 class ExactTable:
-    """The posterior over all 2^K configurations, as far as it is worth keeping.
+    """The posterior over all 2^K configurations, as far as it is stored.
 
     Attributes:
         log_evidence: Log of the sum over all configurations.

@@ -110,7 +110,7 @@ class ProfileLikelihood:
     The likelihood of a configuration is its largest one, `RSS^(-n/2)` for n effective rows where nothing is known of
     their variance. More terms never cost anything but the complexity prior, and evidence is not defined. Together with
     `StrongForm(power="mean")`, n = 1, it is the likelihood of the algorithm that this package grew out of, so that its
-    Pareto fronts can be set beside ours.
+    Pareto fronts can be compared with ours.
     """
 
     def ridge(self, rows: float) -> float:

@@ -86,6 +86,12 @@ class DiscoverConfig:
             trajectory_matching=settings.get("trajectory_matching", "auto"),
         )
 
+    @classmethod
+    def recorded_smoothing(cls, provenance: Mapping[str, Any]) -> SmoothingConfig:
+        """The settings of smoothing in the provenance of a posterior; the defaults if they are not recorded."""
+        recorded = provenance.get("settings", {}).get("smoothing", {})
+        return build(SmoothingConfig, recorded, "settings.smoothing")
+
     def as_json(self) -> str:
         """All settings as JSON, for provenance and to tell whether a finished stage can be reused."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True, default=str)

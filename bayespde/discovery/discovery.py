@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import spawn_seeds
 from bayespde.core.statistics import SufficientStatistics
+from bayespde.discovery.config import DiscoverConfig
 from bayespde.discovery.report import report
 from bayespde.forecasting.forecast import forecast_discovery
 from bayespde.forecasting.skill import pareto_front_with_forecast_error
@@ -104,7 +105,8 @@ class Discovery:
         """The field smoothed by another smoother, see `derivatives`; kept in the run folder if there is one."""
         if smoother in (None, self.smooth.chosen):
             return self.smooth
-        return RunFolder(self.folder).smoothed_by(self.smooth, str(smoother), seed=seed, progress=progress)
+        options = replace(DiscoverConfig.recorded_smoothing(self.posterior.provenance), smoother=str(smoother))
+        return RunFolder(self.folder).smoothed_by(options, self.smooth, seed=seed, progress=progress)
 
     def forecast(self, times: Any, **settings: Any) -> xr.Dataset:
         """Integrate draws of the equation forward, see `bayespde.forecast`.

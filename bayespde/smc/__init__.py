@@ -13,7 +13,7 @@ from bayespde.smc.config import SMCConfig, TemperedGibbsConfig
 from bayespde.smc.enumeration.enumerate import enumerate_exact
 from bayespde.smc.geometric_path import GeometricPath
 from bayespde.smc.kernels import GibbsFlips, LocallyBalancedJumps, make_kernel
-from bayespde.smc.pilot import pilot_run
+from bayespde.smc.pilot_runs import pilot_run
 from bayespde.smc.run import run, run_all
 from bayespde.smc.step import init, step
 from bayespde.smc.tempered_gibbs import run_chains

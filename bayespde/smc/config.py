@@ -28,7 +28,7 @@ class SMCConfig:
         ess_fraction: Effective sample size at which the next inverse temperature is placed, as a fraction of the
             particles with positive likelihood.
         kernel: `barker` (compiled, linear targets only), `gibbs` (the plain reference, any target), or `auto`.
-        flips: Flips per particle that a pass aims at besides half its number of terms, as far as its number of sweeps
+        flips: Flips per particle that a pass aims at, added to half its number of terms, as far as its number of sweeps
             can be chosen.
         sweeps: Sweeps per pass, whatever the flips; None to follow `flips`.
         swaps: Swap moves per pass: one term leaves, another one enters.

@@ -15,7 +15,7 @@ from bayespde.smc.collect import HISTORY, Run, Runs, collect
 from bayespde.smc.config import SMCConfig
 from bayespde.smc.geometric_path import GeometricPath
 from bayespde.smc.kernels import make_kernel
-from bayespde.smc.pilot import pilot_run
+from bayespde.smc.pilot_runs import pilot_run
 from bayespde.smc.rejuvenation import rejuvenate_finally
 from bayespde.smc.step import init, step
 

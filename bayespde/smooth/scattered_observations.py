@@ -18,7 +18,7 @@ from bayespde.smooth.spline.fit import fit_spline
 from bayespde.smooth.spline.fitted import SplineFit
 
 # Of the grid: most nodes, the share of them that may be empty, and the factor by which it is made coarser: first along
-# free axes, down to a half, then along all.
+# free axes, down to 50 %, then along all.
 MAX_NODES, MAX_EMPTY, COARSER, MIN_FREE, MIN_FACTOR = 3_000_000, 0.1, 0.85, 0.5, 0.02
 FEW_NODES = 8
 # Positions are an axis of the grid if evenly spaced to this share of a step, and if this number of samples share each.
@@ -30,7 +30,7 @@ ITERATIONS = 2
 
 @dataclass(frozen=True, eq=False)
 class ScatteredObservations:
-    """Samples, each moved to the nearest node of a grid by the change of a pilot spline between the two places.
+    """Samples, each moved to the nearest node of a grid by the change of a preliminary spline between the two places.
 
     Networks are fitted to the samples at their places, the spline to the means at the nodes.
 
@@ -67,7 +67,7 @@ class ScatteredObservations:
         return np.asarray(self.moved - spline.evaluate((0,) * self.field.ndim).ravel()[self.nodes])
 
     def held_out_residual(self, spline: SplineFit, config: SplineConfig, mask: np.ndarray) -> np.ndarray:
-        """As `Observations`; the pilot spline that moved them was fitted to all."""
+        """As `Observations`; the preliminary spline that moved them was fitted to all."""
         gappy = _means(self.field, self.nodes[~mask], self.moved[~mask])
         config = replace(config, hold_out=spline.hold_out, block=spline.block)
         return self.residual(fit_spline(gappy, config=config))[mask]
@@ -136,7 +136,7 @@ def _fitting_grid(samples: xr.DataArray, dims: list[str]) -> tuple[xr.DataArray,
         if min(grid.sizes) < MINIMUM_SAMPLES or factor < MIN_FACTOR or is_inside.sum() < FEWEST_SAMPLES:
             filled = grid.filled
             raise FieldError(
-                "The samples fill no grid on which a pilot spline could be fitted.",
+                "The samples fill no grid on which a preliminary spline could be fitted.",
                 got=f"{samples.size} samples of {len(dims)} dimensions; {filled.mean():.0%} of {filled.shape} nodes",
                 wanted=f"{MINIMUM_SAMPLES} nodes along every axis, of which {MAX_EMPTY:.0%} are empty at most",
                 fix="record more samples, or leave out times and places with few",

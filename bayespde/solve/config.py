@@ -25,7 +25,7 @@ class SolverConfig:
     Attributes:
         space: Derivatives by "fourier" (periodic only) or by central "difference".
         order: Order of accuracy of the differences, 2 or 4.
-        boundary: "periodic" (the point after the last one is the first); "neumann" (no flux: values are mirrored at a
+        boundary: "periodic" (the point after the last one is the first); "neumann" (zero flux: values are mirrored at a
             wall half a step outside the last point, so that diffusion conserves the sum of u); "dirichlet" (boundary
             values are prescribed, and u is continued odd about them).
         scheme: "explicit" is Dormand-Prince 5(4); "etd" is ETDRK4, exact in the linear part that the transform of the

@@ -60,27 +60,22 @@ def assemble(
     own, coupled_fields = _own_and_coupled(library, smooth)
     field, form, prior = validate_field(own.field), form or WeakForm(), prior or Prior()
     check_library(library, field, [s.field for s in coupled_fields])
-    if coupled_fields and (isinstance(form, StrongForm) or form.noise in ("frame_jitter", "front_jitter")):
-        raise ConfigError(
-            "This form does not take coupled fields.",
-            got=form,
-            wanted="the weak form, without frame or front jitter",
-            fix="form=WeakForm()",
-        )
+    _check_form(form, own, coupled_fields)
     if isinstance(form, StrongForm):
         return strong_statistics(library, field, own.evaluate, options=form)
-    if isinstance(own, FieldDraw):
-        raise ConfigError(
-            "The weak form does not take one draw of a smoothed field.",
-            got="a FieldDraw",
-            wanted="the SmoothField: the weak form accounts for the errors of smoothing itself",
-            fix="assemble(library, smooth), or form=StrongForm()",
-        )
+    assert isinstance(own, SmoothField)
     models = ModelAverage(library, prior, seed)
     if coupled_fields:
         fields = (ObservedField(field, own.spline), *(ObservedField(s.field, s.spline) for s in coupled_fields))
         return weak_statistics(library, fields, models, options=form, progress=progress)
-    spline = own.spline
+    return _weak_statistics(library, own, models, form, progress)
+
+
+def _weak_statistics(
+    library: Library, own: SmoothField, models: ModelAverage, form: WeakForm, progress: bool
+) -> SufficientStatistics:
+    """The weak form of one field, with frames registered where they jitter."""
+    field, spline = own.field, own.spline
     jitters = _is_front(field, spline, form.noise)
     if jitters and spline.hold_out != "pixels":
         # A front that jitters from frame to frame is displaced, not deformed. Weights that predict whole frames would
@@ -97,6 +92,26 @@ def assemble(
     if not rest.jitter:
         return rows
     return replace(rows, provenance=dict(rows.provenance) | {"frames_settled": int(rest.settled)})
+
+
+def _check_form(
+    form: WeakForm | StrongForm, own: SmoothField | FieldDraw, coupled_fields: tuple[SmoothField, ...]
+) -> None:
+    """Refuse forms that do not take what is given."""
+    if coupled_fields and (isinstance(form, StrongForm) or form.noise in ("frame_jitter", "front_jitter")):
+        raise ConfigError(
+            "This form does not take coupled fields.",
+            got=form,
+            wanted="the weak form, without frame or front jitter",
+            fix="form=WeakForm()",
+        )
+    if isinstance(own, FieldDraw) and not isinstance(form, StrongForm):
+        raise ConfigError(
+            "The weak form does not take one draw of a smoothed field.",
+            got="a FieldDraw",
+            wanted="the SmoothField: the weak form accounts for the errors of smoothing itself",
+            fix="assemble(library, smooth), or form=StrongForm()",
+        )
 
 
 def _own_and_coupled(

@@ -90,13 +90,11 @@ class RunFolder:
             finished=lambda m: _is_complete(m.posterior),
         )
 
-    def smoothed_by(self, smooth: SmoothField, smoother: str, *, seed: int, progress: bool) -> SmoothField:
+    def smoothed_by(self, options: SmoothingConfig, smooth: SmoothField, *, seed: int, progress: bool) -> SmoothField:
         """The same field by another smoother, from `smooth_<smoother>.nc` if it is there."""
-        key = stage_key(field_hash(smooth.field), smooth.spline_config, smoother, seed)
-        options = SmoothingConfig(smoother=smoother, spline=smooth.spline_config)
         return self._stage(
-            f"smooth_{smoother}.nc",
-            key,
+            f"smooth_{options.smoother}.nc",
+            stage_key(field_hash(smooth.field), options, seed),
             lambda: fit_field(_source(smooth), options=options, seed=seed, progress=progress),
             lambda r, p: _write(to_dataset(r), p),
             lambda p: from_dataset(_read(p)),

@@ -74,9 +74,8 @@ def sample(
     """
     library, chosen = _library(model), override(_checked(method, config), settings)
     started, (sample_seed, draw_seed) = perf_counter(), spawn_seeds(seed, 2)
-    everything = (
-        enumerate_branches(model, progress=progress) if method == "exact" or len(library) <= enumerate_up_to else None
-    )
+    is_enumerated = method == "exact" or len(library) <= enumerate_up_to
+    everything = enumerate_branches(model, progress=progress) if is_enumerated else None
     if isinstance(chosen, TemperedGibbsConfig):
         found = run_chains(model, config=chosen, seed=sample_seed, workers=chosen.workers, progress=progress)
     elif method == "exact" and everything is not None:

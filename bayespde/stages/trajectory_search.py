@@ -1,4 +1,4 @@
-"""Equations worth a trajectory -> the one that pixels prefer, and what they say of all terms along it."""
+"""Leading equations -> the one of largest evidence by its trajectory, and statistics of all terms along it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from bayespde.trajectory.linearised_rows import linearised_rows
 from bayespde.trajectory.trajectory import Trajectory
 from bayespde.trajectory.whiteness import REJECT_SCORE
 
-# Times that the best equation may give way to one that leads along its trajectory.
-ROUNDS = 4
-# What leads: more probable than this, and so many.
+# Largest number of linearisations, each at the best equation so far.
+ITERATIONS = 4
+# Equations that are fitted after a linearisation: least probability along it, and largest number.
 LIKELY, FEW = 0.2, 3
-# What contends: with so much less probability by its own trajectory, in nats.
-CONTENDS = 5.0
-# Steps by which an equation that fits is known from one that does not.
+# Largest difference in log mass, in nats, of equations by which the linearisation is checked.
+CLOSE = 5.0
+# Gauss-Newton steps after which an adequate equation is told from an inadequate one.
 FIRST_STEPS = 12
 
 
@@ -39,12 +39,12 @@ class Search:
 
     Attributes:
         library: The candidate terms.
-        prior: Of the spin model.
+        prior: Prior of the spin model.
         data: The field, its noise model, and an estimate of its first frame.
         config: How a trajectory is fitted.
         progress: Show bars.
-        found: Trajectory by the names of its terms.
-        failed: Why there is none, by the same.
+        found: Trajectories, by the names of their terms.
+        failed: Why an equation has no trajectory, by the names of its terms.
     """
 
     library: Library
@@ -56,13 +56,13 @@ class Search:
     failed: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def fit_until_adequate(self, spins: np.ndarray, statistics: SufficientStatistics) -> None:
-        """Fit configurations `[n, K]` until what one leaves is noise, then the best to its end if it is near.
+        """Fit configurations `[n, K]` until the residuals of one are noise; continue its fit if it has not converged.
 
-        Whatever else explains the pixels as well shares its trajectory, and will be found along it.
+        Equations that explain the pixels as well share its trajectory, and are found along it.
         """
         few = replace(self.config, iterations=min(FIRST_STEPS, self.config.iterations))
         for on in tqdm(spins, desc="trajectories", leave=False, disable=not self.progress):
-            start = self._begun(on, statistics)
+            start = self._start(on, statistics)
             if start.names not in self.found and start.names not in self.failed:
                 self._fit(start, few)
             if any(t.known_mode().whiteness_score < SLOW for t in self.found.values()):
@@ -72,29 +72,29 @@ class Search:
             self._fit(best.equation, self.config, near=best)
 
     def converged_statistics(self) -> SufficientStatistics:
-        """Rows along the trajectory of the best equation, when none that leads there is better.
+        """Statistics linearised along the trajectory of the best equation, iterated until the best stays the best.
 
         Raises:
             ConfigError: If no equation has a trajectory.
-            FitError: If the best trajectory runs away with the smallest share of another term.
-            IntegrationError: If there is no trajectory beside it.
+            FitError: If the best trajectory diverges with the smallest share of another term.
+            IntegrationError: If there is no trajectory next to it.
         """
         models = ModelAverage(self.library, self.prior)
-        for _ in range(ROUNDS):
+        for _ in range(ITERATIONS):
             best = self.ranked()[0][0]
             rows = linearised_rows(best.known_mode(), self.library, variance=best.variance)
             if best.known_mode().whiteness_score >= REJECT_SCORE:
                 break
             for on in _leading(*models.average(rows)):
-                start = self._begun(on, rows)
+                start = self._start(on, rows)
                 if start.names not in self.found and start.names not in self.failed:
                     self._fit(start, self.config, near=best)
             if self.ranked()[0][0] is best:
                 break
         return replace(rows, provenance=dict(rows.provenance) | {"trajectory": self._record(best, rows)})
 
-    def _begun(self, on: np.ndarray, rows: SufficientStatistics) -> Equation:
-        """The equation of a configuration, with the coefficients that rows give it."""
+    def _start(self, on: np.ndarray, rows: SufficientStatistics) -> Equation:
+        """The equation of a configuration, with least-squares coefficients."""
         return Equation.from_library(self.library, rows.least_squares(on))
 
     def _fit(self, start: Equation, config: TrajectoryConfig, near: Trajectory | None = None) -> None:
@@ -106,7 +106,7 @@ class Search:
 
     @property
     def log_evidence(self) -> float:
-        """Of the equation that explains the pixels best, whatever its prior; -inf if none has a trajectory."""
+        """Largest log evidence of a trajectory; -inf if there is none."""
         return max((t.log_evidence for t in self.found.values()), default=-np.inf)
 
     def ranked(self) -> tuple[tuple[Trajectory, ...], np.ndarray]:
@@ -128,14 +128,14 @@ class Search:
         return tuple(trajectories[k] for k in order), probability / probability.sum()
 
     def _log_prior(self, one: Trajectory) -> float:
-        """Of a set of terms."""
+        """Log prior of the terms of a trajectory."""
         return float(self.prior.spins(self.library).log_density(self.library.spins(one.equation.names)))
 
     def _record(self, best: Trajectory, rows: SufficientStatistics) -> dict[str, Any]:
-        """How well the trajectory fits, and how far the rows along it can be trusted for others."""
+        """How well the trajectory fits, and how well the linearisation along it holds for other equations."""
         (ranked, probability), mode = self.ranked(), best.known_mode()
-        near = [t for t, p in zip(ranked, probability, strict=True) if p > probability[0] * np.exp(-CONTENDS)]
-        change = max(abs(_loss_by_rows(t, best, rows) - _loss(t, best)) for t in near)
+        near = [t for t, p in zip(ranked, probability, strict=True) if p > probability[0] * np.exp(-CLOSE)]
+        change = max(abs(_linearised_loss(t, best, rows) - _loss(t, best)) for t in near)
         return {
             "converged": best.converged,
             "cycle_skipping": best.cycle_skipping,
@@ -147,9 +147,9 @@ class Search:
 
 
 def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: SufficientStatistics) -> Search:
-    """Of searches over one field, the one in which first configurations `[n, K]` explain the pixels best.
+    """Of searches over one field, the one in which configurations `[n, K]` have the largest evidence.
 
-    Margins of a window are tried, narrow ones first, until a wider one explains no more.
+    Paddings of a window are tried, small ones first, until a larger one has no larger evidence.
 
     Raises:
         ConfigError: If there is no search.
@@ -167,25 +167,25 @@ def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: Suf
         if search.log_evidence >= best.log_evidence:
             best = search
         elif best.config.padding and np.isfinite(search.log_evidence):
-            # What was so far beyond was not seen; wider margins cost more.
+            # State further away has not been observed; larger paddings cost more.
             break
     return best
 
 
 def _leading(spins: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Configurations along a trajectory that may be better than it."""
+    """Configurations that may be better than the one whose trajectory was linearised."""
     return np.asarray(spins[(probability > LIKELY) & spins.any(axis=1)][:FEW])
 
 
 def _loss(one: Trajectory, best: Trajectory) -> float:
-    """Log posterior at the mode that one trajectory lacks against the best."""
+    """Difference in log posterior at the mode between a trajectory and the best."""
     modes = [t.known_mode() for t in (one, best)]
     worse, least = (m.problem.objective(m.residual, m.parameters) for m in modes)
     return (worse - least) / best.variance
 
 
-def _loss_by_rows(one: Trajectory, best: Trajectory, rows: SufficientStatistics) -> float:
-    """The same by rows along the best."""
+def _linearised_loss(one: Trajectory, best: Trajectory, rows: SufficientStatistics) -> float:
+    """The same difference by the statistics linearised along the best."""
     spins = [np.isin(rows.names, t.equation.names) for t in (one, best)]
     worse, least = (float(rows.block_residuals(rows.least_squares(on)).sum()) for on in spins)
     return (worse - least) / (2 * best.variance)

@@ -1,4 +1,4 @@
-"""Settings -> a checked `WeakForm`: how the weak rows of an equation are formed."""
+"""Settings -> a checked `WeakForm`: how the rows of the weak form are made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bayespde.core.noise import NOISE_KINDS
 
 @dataclass(frozen=True)
 class WeakForm:
-    """How weak rows are formed.
+    """How the rows of the weak form are made.
 
     Attributes:
         support_radius: Of the test functions in samples, by dimension; chosen from the data where absent.

@@ -1,4 +1,4 @@
-"""Terms + observed fields -> whitened weak rows at their linearisation point: `SufficientStatistics`."""
+"""Terms + observed fields -> whitened rows of the weak form at their linearisation point: `SufficientStatistics`."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ UNKNOWN_NOISE = 1e-6
 
 @dataclass(frozen=True)
 class StrongForm:
-    """How strong rows are formed.
+    """How the rows of the strong form are made.
 
     Attributes:
         power: Exponent on the likelihood; None: independent rows by number, estimated from the autocorrelation of

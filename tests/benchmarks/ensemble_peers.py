@@ -53,7 +53,11 @@ def together(draws, wanted, accuracy):
     frame = first_frame(POINTS)
     method = SolverConfig(rtol=accuracy / 10, atol=accuracy / 1000)
     launch = ForecastEnsemble(
-        *occurring_terms(library, laws), states=np.repeat(frame.values[None], draws, axis=0), time=0.0, frame=frame, method=method
+        *occurring_terms(library, laws),
+        states=np.repeat(frame.values[None], draws, axis=0),
+        time=0.0,
+        frame=frame,
+        method=method,
     )
     begin = time.perf_counter()
     found = propagate(launch, np.array([END]), accuracy=accuracy)

@@ -40,7 +40,8 @@ def spiral(points=96):
     radius, angle = np.hypot(place, along), np.arctan2(along, place)
     start = {"u": np.tanh(radius) * np.cos(angle - radius), "v": np.tanh(radius) * np.sin(angle - radius)}
     frames = xr.Dataset({name: (("y", "x"), v) for name, v in start.items()}, coords={"y": x, "x": x})
-    return bp.CoupledEquations.from_strings(SPIRAL), frames, np.linspace(0, 10, 101), SolverConfig().with_boundary("neumann")
+    method = SolverConfig().with_boundary("neumann")
+    return bp.CoupledEquations.from_strings(SPIRAL), frames, np.linspace(0, 10, 101), method
 
 
 def noisy(clean, noise, seed):

@@ -66,7 +66,8 @@ def main():
     for name, run in walks.items():
         calls = trace(run)
         rooms = {here for _, here, _ in calls}
-        sys.stdout.write(f"{name}: {len(rooms)} rooms, {len(calls)} calls between them, {sum(calls.values())} returns\n")
+        returns = sum(calls.values())
+        sys.stdout.write(f"{name}: {len(rooms)} rooms, {len(calls)} calls between them, {returns} returns\n")
 
 
 if __name__ == "__main__":

@@ -180,11 +180,11 @@ def test_extra_terms_stand_beside_those_of_a_file(declared, names):
     [
         ("library = 'original_2d'", "table"),
         ("library = ['u']", "table"),
-        ("[library]\nname = 'original_2d'", "--add-terms beside a name"),
-        ("[library.terms]\nu = 2.0", "--add-terms beside a table"),
+        ("[library]\nname = 'original_2d'", "--add-terms with a named library"),
+        ("[library.terms]\nu = 2.0", "--add-terms with a table"),
     ],
 )
-def test_libraries_that_take_no_further_terms_are_named(declared, said):
+def test_libraries_to_which_no_terms_can_be_added_are_refused(declared, said):
     with pytest.raises(ConfigError, match=said):
         library_section(tomllib.loads(declared)["library"], None, "1")
 
@@ -404,7 +404,7 @@ def posteriors(tmp_path, rng):
     return tmp_path
 
 
-def test_diagnose_says_sound_or_exits_with_one(command, posteriors):
+def test_diagnose_says_ok_or_exits_with_one(command, posteriors):
     code, out, _ = command("diagnose", posteriors / "first")
     assert (code, out.splitlines()[0][:3]) == (0, "OK:")
     file = posteriors / "first" / "posterior.nc"

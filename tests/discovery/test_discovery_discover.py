@@ -12,6 +12,7 @@ import bayespde as bp
 from bayespde.core.errors import ConfigError, FileError
 from bayespde.discovery import pipeline
 from bayespde.smc.config import SMCConfig
+from bayespde.smooth.network.config import NetworkConfig
 
 STAGES = {"smooth.nc", "statistics.nc", "posterior.nc", "provenance.json"}
 
@@ -277,3 +278,23 @@ def test_an_interrupted_discovery_says_so(found):
     cut = replace(found, posterior=replace(found.posterior, sampling=sampling))
     assert "interrupted: 4 of 4 runs" in str(cut)
     assert "interrupted" not in str(found)
+
+
+# Derivatives by another smoother
+
+
+NETWORK = bp.SmoothingConfig(steps=60, networks=(NetworkConfig(width=8, depth=2, batch=256),), uncertainty=False)
+
+
+def test_networks_are_fitted_on_request_only(field, tmp_path, monkeypatch):
+    config = replace(small_problem.CONFIG, smoothing=NETWORK)
+    found = discover(field, config=config, folder=tmp_path)
+    assert found.smooth.network is None
+    assert found.derivatives().attrs["smoother"] == "spline"
+    derivatives = found.derivatives(smoother="network")
+    assert derivatives.attrs["smoother"] == "network"
+    assert {"u", "u_t", "u_x", "u_xx"} <= set(derivatives)
+    monkeypatch.setattr("bayespde.stages.run_folder.fit_field", lambda *_, **__: pytest.fail("fitted again"))
+    assert found.derivatives(smoother="network").identical(derivatives)
+    with pytest.raises(ConfigError, match="smoother"):
+        found.derivatives(smoother="kalman")

@@ -100,11 +100,11 @@ def test_a_discovery_gives_the_page_of_its_folder(found, tmp_path):
     assert read(one).all("h1")[0].text == "Mine"
 
 
-def test_a_discovery_without_a_folder_is_foretold_for_its_page(found, tmp_path):
+def test_a_discovery_without_a_folder_is_forecast_for_its_page(found, tmp_path):
     page = read(replace(found, folder=None).report(tmp_path / "page.html"))
     assert f"{HELD} times" in page.by_id("forecast").text
     assert "not recorded" in page.by_id("provenance").text
-    with pytest.raises(ConfigError, match="where to write"):
+    with pytest.raises(ConfigError, match="no path to write"):
         replace(found, folder=None).report()
 
 
@@ -148,7 +148,7 @@ def test_frames_that_are_not_in_the_folder_are_not_invented(folder):
 
 
 @pytest.mark.parametrize("change", [{"data": "another"}, {"field": "v"}, "early"])
-def test_a_prediction_of_another_discovery_is_not_shown(folder, change):
+def test_a_forecast_of_an_earlier_discovery_is_not_shown(folder, change):
     with xr.open_dataset(folder / "forecast.nc", engine="h5netcdf") as dataset:
         prediction = dataset.load()
     if change == "early":
@@ -157,7 +157,7 @@ def test_a_prediction_of_another_discovery_is_not_shown(folder, change):
         prediction = prediction.assign_attrs(change)
     prediction.to_netcdf(folder / "forecast.nc", engine="h5netcdf")
     page = read(bp.report(folder))
-    assert "that of another discovery" in page.by_id("forecast").text
+    assert "that of an earlier discovery" in page.by_id("forecast").text
     assert page.by_id("forecast").all("img") == []
 
 
@@ -218,10 +218,10 @@ def test_a_browser_shows_it_without_a_complaint(found, folder, tmp_path):
     assert len(page.all("img")) == 7
 
 
-def test_the_folder_of_a_system_names_those_of_its_fields(tmp_path):
+def test_the_folder_of_coupled_fields_names_those_of_each(tmp_path):
     for name in "uv":
         (tmp_path / name).mkdir()
         (tmp_path / name / "posterior.nc").touch()
-    with pytest.raises(FileError, match="one folder for each field") as caught:
+    with pytest.raises(FileError, match="one folder for each of the coupled fields") as caught:
         bp.report(tmp_path)
     assert str(tmp_path / "v") in str(caught.value)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import all_spins, codes, hard16, random_rows, table_target
+from scipy.integrate import trapezoid
 from scipy.linalg import expm
 from statistical import checks
 
@@ -98,12 +99,12 @@ def test_simulated_paths_follow_the_matrices(name, row, swaps, cached, seed, mon
     # flips per unit of time and conditional probabilities, averaged over the path
     points = np.linspace(0, time, 41)
     path = np.stack([expm(t * rates)[row] for t in points])
-    flips = np.trapezoid(path @ -np.diag(rates), points) / time / model.terms
+    flips = trapezoid(path @ -np.diag(rates), points) / time / model.terms
     spins, up = all_spins(model.terms), np.empty((len(after), model.terms))
     for j in range(model.terms):
         rate = rates[np.arange(len(spins)), codes(spins ^ (np.arange(model.terms) == j))]
         up[:, j] = np.where(spins[:, j], 1 - rate, rate)
-    conditional = np.trapezoid(path @ up, points, axis=0) / time
+    conditional = trapezoid(path @ up, points, axis=0) / time
     assert abs(moves.flip_rate - flips) < 5 * np.sqrt(2 * flips / particles / model.terms / time) + 1e-3 * flips
     got = moves.rao_blackwell.numpy()[model.order]
     assert np.all(np.abs(got - conditional) < 5 * 0.5 / np.sqrt(particles) + 1e-3)

@@ -17,7 +17,7 @@ from bayespde.model import SpinModel
 from bayespde.smc import GeometricPath, SMCConfig, enumerate_exact, make_kernel, run
 from bayespde.smc.geometric_path import reference_logits
 
-pilot_module = importlib.import_module("bayespde.smc.pilot")
+pilot_module = importlib.import_module("bayespde.smc.pilot_runs")
 
 
 @pytest.mark.parametrize("kernel", ["barker", "gibbs"])

@@ -18,7 +18,7 @@ BUGS = {
     "none": ("kernels/jumps.py", "return key, left", "return key, left", PATHS),
     "a dropped term explained nothing": (
         "kernels/neighbour_odds.py",
-        "rss = number[RSS] + state.solution[i] ** 2 / state.spread[i]",
+        "rss = number[RSS] + state.solution[i] ** 2 / state.inflation[i]",
         "rss = number[RSS]",
         f"{JUMPS}::test_flips_are_in_detailed_balance_and_leave_the_target_invariant",
     ),

@@ -102,7 +102,7 @@ def test_a_number_of_one_term_that_differs_is_named(found, known, what, term, by
 def test_what_cannot_be_compared_is_said_first(found, known):
     [complaint] = compare_with_posterior(found, replace(known, likelihood="observation"))
     assert "by the weak_form likelihood" in complaint
-    assert "by pixels" in complaint
+    assert "by the observation likelihood" in complaint
     [complaint] = compare_with_posterior(found, replace(known, inclusion_probability={"u": 1.0}))
     assert complaint.startswith("the library has other terms")
     [complaint] = compare_with_posterior(found, replace(known, mean={"u": 1.0}, sd={"u": 0.1}))

@@ -35,6 +35,9 @@ def sampler_checks(posterior: Posterior) -> Iterator[Check]:
     Yields:
         The checks that the method of sampling and the number of runs allow.
     """
+    if posterior.field_draw is not None:
+        yield from _worst_of_draws(posterior)
+        return
     sampling, runs = posterior.sampling, len(posterior.spins)
     reason = f"interrupted: {runs} of {sampling.settings.get('runs', 'more')} runs"
     yield at_most("complete", 1 - sampling.complete, 0, "Monte Carlo errors", reason)
@@ -53,6 +56,15 @@ def sampler_checks(posterior: Posterior) -> Iterator[Check]:
     error = max((abs(e) for e in sampling.likelihood_error if e is not None), default=0.0)
     reason = f"its log likelihoods are off by {error:.1e} nats"
     yield at_most("likelihood error", error, LIKELIHOOD_ERROR, "the kernel", reason)
+
+
+def _worst_of_draws(posterior: Posterior) -> list[Check]:
+    """The worst check of each kind over the draws of the field: runs are compared within a draw only."""
+    worst = dict[str, Check]()
+    for part in posterior.by_field_draw():
+        for check in sampler_checks(part):
+            worst[check.name] = max(worst.get(check.name, check), check, key=lambda c: (not c.passed, c.value))
+    return list(worst.values())
 
 
 def _agreement_checks(posterior: Posterior) -> Iterator[Check]:

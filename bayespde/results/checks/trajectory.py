@@ -1,4 +1,4 @@
-"""Record of a fitted trajectory -> checks: convergence, cycle skipping, and what its residuals hold besides noise."""
+"""Record of a fitted trajectory -> checks: convergence, cycle skipping, and structure in its residuals."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class _Search(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What `sum_branch` adds up, besides the total mass.
+    """What `sum_branch` adds up, in addition to the total mass.
 
     Attributes:
         inclusion: Mass with each undecided column included, `[K]`.

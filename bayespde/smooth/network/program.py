@@ -75,7 +75,7 @@ class DensityConfig:
                 "The penalty has no scales.",
                 got=self.penalty_scales,
                 wanted="a positive, finite number per penalised derivative",
-                fix="take the mean absolute derivatives of a pilot fit, or set weight=0",
+                fix="take the mean absolute derivatives of a preliminary fit, or set weight=0",
             )
 
 

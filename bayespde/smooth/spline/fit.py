@@ -22,7 +22,7 @@ from bayespde.smooth.spline.regression import SplineRegression
 # Correlation of neighbouring residuals, and size of the noise relative to the field, that count.
 CORRELATED = 0.3
 NEGLIGIBLE_NOISE = 1e-3
-# Factors on the weights chosen by pixels, and the gain in log rms at blocks left out that shows that they follow noise.
+# Factors on the weights chosen by held-out pixels; gain in log rms at held-out blocks by which weights follow noise.
 STIFFER = (10.0, 100.0, 1000.0)
 BETTER = 0.1
 # Share of missing pixels above which correlation of the noise is not tested.

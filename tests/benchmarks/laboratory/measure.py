@@ -92,7 +92,7 @@ def bagging(seed: int, store: Store) -> dict[str, Any]:
 
 
 def refined(seed: int, store: Store) -> dict[str, Any]:
-    """`bp.fit_trajectories`: all equations by the likelihood of the pixels; what the rows say where that cannot be trusted."""
+    """`bp.fit_trajectories`: the observation likelihood, or the weak form where that cannot be trusted."""
     field, start = observed(draw(seed)), time.process_time()
     smooth, posterior = sampled(field)
     earlier = {name: store.read("rows", seed)[name] for name in ("inclusion", "best", "failed")}
