@@ -49,7 +49,7 @@ BUGS = {
     "cached rates of another inverse temperature": (
         "kernels/cached_jumps.py",
         "if slot < 0 or stamp[slot] != call:",
-        "if slot < 0:",
+        "if slot < 0 or stamp[slot] < 0:",
         f"{JUMPS}::test_both_kernels_find_what_enumeration_finds",
     ),
     "a swapped term is still coupled with the others": (
