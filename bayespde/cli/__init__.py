@@ -8,17 +8,35 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 
+from bayespde import __version__
 from bayespde.cli import assess, data, discover, models
 from bayespde.core.errors import BayespdeError
 
 app = typer.Typer(
-    help="Find the partial differential equation behind a video, and say how sure it is.",
     no_args_is_help=True,
     add_completion=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bayespde {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Find the partial differential equation behind a video, and say how sure it is."""
+
+
 app.command()(discover.run)
 app.command()(discover.discover)
 app.command()(discover.derivatives)

@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import xarray as xr
 
+import bayespde
 from bayespde import __version__
 from bayespde.core.errors import FileError
 from bayespde.core.field import field_hash
@@ -28,6 +30,8 @@ from bayespde.stages.fit_trajectories import TrajectoryPosterior
 from bayespde.stages.trajectory_files import read_trajectories, write_trajectories
 
 Result = TypeVar("Result")
+# Layout of the datasets of a run folder; a change of it is a new number.
+SCHEMA = 1
 INCOMPLETE = "incomplete"
 TRAJECTORIES = "trajectories.nc"
 RECORD = "provenance.json"
@@ -100,10 +104,14 @@ class RunFolder:
             lambda p: from_dataset(_read(p)),
         )
 
-    def _write_matched(self, matched: Matched, path: Path) -> None:
-        """Trajectories first: `posterior.nc` says whether they belong to it."""
-        if matched.trajectories is not None and self.path is not None:
-            with atomic_path(self.path / TRAJECTORIES) as temporary:
+    @staticmethod
+    def _write_matched(matched: Matched, path: Path) -> None:
+        """Trajectories first: those of another posterior are refused when both are read."""
+        trajectories = path.parent / TRAJECTORIES
+        if matched.trajectories is None:
+            trajectories.unlink(missing_ok=True)
+        else:
+            with atomic_path(trajectories) as temporary:
                 write_trajectories(matched.trajectories, temporary)
         save(matched.posterior, path)
 
@@ -156,9 +164,20 @@ def _is_complete(found: Posterior) -> bool:
     return found.sampling.complete
 
 
+@cache
+def source_hash() -> str:
+    """Hash of the source of the package: results of other code are not those of this code."""
+    package = Path(bayespde.__file__).parent
+    digest = sha256()
+    for file in sorted(package.rglob("*.py")):
+        digest.update(file.relative_to(package).as_posix().encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 def stage_key(*parts: Any) -> str:
-    """Sixteen hexadecimal digits that identify the inputs of a stage."""
-    return sha256("\n".join(map(str, (__version__, *parts))).encode()).hexdigest()[:16]
+    """Sixteen hexadecimal digits that identify the inputs of a stage, the code included."""
+    return sha256("\n".join(map(str, (source_hash(), *parts))).encode()).hexdigest()[:16]
 
 
 def read_matched(file: Path) -> Matched:
@@ -170,12 +189,19 @@ def read_matched(file: Path) -> Matched:
     posterior = load(file)
     if not posterior.likelihood.is_observation:
         return Matched(posterior, None)
-    trajectories = existing_file(file.parent / TRAJECTORIES)
+    trajectories = file.parent / TRAJECTORIES
+    if not trajectories.is_file():
+        raise FileError(
+            "The trajectories of the posterior are missing.",
+            got=f"{file} without {TRAJECTORIES}",
+            wanted="both files, as they were written",
+            fix="delete posterior.nc and run the discovery again; that stage is then computed again",
+        )
     return Matched(posterior, _read_back(trajectories, lambda path: read_trajectories(path, posterior)))
 
 
 def read_smooth(file: Path) -> SmoothField:
-    """The smooth field of a run folder.
+    """The smoothed field of a run folder.
 
     Raises:
         FileError: If it is missing or cannot be read.
@@ -184,7 +210,7 @@ def read_smooth(file: Path) -> SmoothField:
 
 
 def read_dataset(file: Path) -> xr.Dataset:
-    """What else is in a run folder, such as a prediction.
+    """Another dataset of a run folder, such as a forecast.
 
     Raises:
         FileError: If it is missing or cannot be read.
@@ -200,7 +226,7 @@ def check_belong(posterior: Posterior, smooth: SmoothField) -> None:
     """
     if posterior.provenance.get("data", field_hash(smooth.field)) != field_hash(smooth.field):
         raise FileError(
-            "The posterior and the smooth field are of different videos.",
+            "The posterior and the smoothed field are of different videos.",
             got="a run that was interrupted between two stages",
             wanted="stages of one video",
             fix="run the discovery again; it resumes after the stages that are finished",
@@ -208,11 +234,19 @@ def check_belong(posterior: Posterior, smooth: SmoothField) -> None:
 
 
 def _write(dataset: xr.Dataset, path: Path) -> None:
-    dataset.to_netcdf(path, engine="h5netcdf")
+    dataset.assign_attrs(schema_version=SCHEMA).to_netcdf(path, engine="h5netcdf")
 
 
 def _read(path: Path) -> xr.Dataset:
     with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as dataset:
+        version = int(dataset.attrs.get("schema_version", SCHEMA))
+        if version > SCHEMA:
+            raise FileError(
+                "The file was written by a later version of bayespde.",
+                got=f"{path}, schema version {version}",
+                wanted=f"{SCHEMA} or earlier",
+                fix="pip install --upgrade bayespde",
+            )
         return dataset.load()
 
 

@@ -28,7 +28,7 @@ def write_trajectories(found: TrajectoryPosterior, path: Path) -> None:
         "schema_version": SCHEMA,
         "config": json.dumps(asdict(found.config)),
         "failed": json.dumps(found.failed),
-        "data": str(found.posterior.provenance.get("data", "")),
+        "posterior": found.posterior.statistics.target_hash,
     }
     root = xr.Dataset({"probability": ("equation", found.probability)}, attrs=attrs)
     tree = xr.DataTree.from_dict({"/": root, NOISE: _noise_dataset(found.noise), **groups})
@@ -39,18 +39,18 @@ def read_trajectories(path: Path, posterior: Posterior) -> TrajectoryPosterior:
     """Read back what `write_trajectories` wrote, with the posterior from its own file.
 
     Raises:
-        FileError: If both are not of one field, or the file was written by a later version.
+        FileError: If they are those of another posterior, or were written by a later version.
         KeyError: If a part is missing.
     """
     with xr.open_datatree(path, engine="h5netcdf", decode_times=False) as tree:
         tree.load()
         root = tree.to_dataset()
-        if int(root.attrs["schema_version"]) > SCHEMA or root.attrs["data"] != posterior.provenance.get("data", ""):
+        if int(root.attrs["schema_version"]) > SCHEMA or root.attrs["posterior"] != posterior.statistics.target_hash:
             raise FileError(
                 "The trajectories do not belong to the posterior.",
                 got=f"{path}, schema version {root.attrs['schema_version']}",
-                wanted=f"trajectories of the same field, schema version {SCHEMA}",
-                fix="delete posterior.nc; the stage is then computed again",
+                wanted=f"those that were written with it, schema version {SCHEMA}",
+                fix="delete posterior.nc and run the discovery again; that stage is then computed again",
             )
         config = json.loads(root.attrs["config"])
         count = root.sizes["equation"]

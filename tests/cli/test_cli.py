@@ -444,3 +444,21 @@ def test_the_first_line_says_how_the_file_was_read_and_a_wrong_smoother_is_named
     assert code == 2
     assert "smoother splines," in err
     assert "SplineConfig" not in err
+
+
+def test_the_version_is_printed(command):
+    assert command("--version") == (0, f"bayespde {bp.__version__}\n", "")
+
+
+def test_derivatives_by_a_network_are_written_into_the_run_folder(command, model, tmp_path):
+    declared = '[smooth]\nsmoother = "spline"\nsteps = 60\nnetworks = [{ width = 8, depth = 2, batch = 256 }]\n'
+    text = (model / "model.toml").read_text().replace('[smooth]\nsmoother = "spline"\n', declared)
+    (model / "model.toml").write_text(text)
+    assert command("run", model, "--output", tmp_path / "out")[0] == 0
+    code, out, _ = command("derivatives", tmp_path / "out", "--smoother", "network")
+    assert code == 0, out
+    assert "network chosen" in out
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert {"smooth_network.nc", "derivatives_network.nc", "derivatives_network.png"} <= names
+    with xr.open_dataset(tmp_path / "out" / "derivatives_network.nc", engine="h5netcdf") as dataset:
+        assert {"u", "u_t", "u_x", "u_xx"} <= set(dataset.data_vars)
