@@ -64,7 +64,7 @@ def forecast(
     times = forecast_times(until, frames, smooth, observed)
     options = ForecastConfig(draws=draws, boundary=boundary)
     ahead = forecast_discovery(posterior, smooth, trajectories, times, options=options, seed=seed, progress=True)
-    scores = None if observed is None else verify_forecast(ahead, observed, before=mean_field(smooth))
+    scores = None if observed is None else verify_forecast(ahead, observed, before=mean_field(smooth), seed=seed)
     paths, text = write_forecast(ahead, output or run / FORECASTS, observed, scores, animation=animation)
     typer.echo(text)
     for path in paths:

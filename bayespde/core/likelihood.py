@@ -24,7 +24,7 @@ class Likelihood:
         reason: Why the observation likelihood was not used, if it was asked for; empty otherwise.
         along: Terms of the trajectory around which all equations are linearised, for "observation".
         boundary: Boundary condition in space along which trajectories were integrated; None if there is none.
-        padding: Points beyond the window, per point of it, that were integrated along.
+        padding: Padding of the integrated domain, as a multiple of the width of the window.
     """
 
     kind: Kind = "rows"

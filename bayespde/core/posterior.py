@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -169,8 +170,17 @@ class Posterior:
             estimates={name: values[here] for name, values in self.estimates.items()},
             stages={name: values[here] for name, values in self.stages.items()},
             exact=None,
+            sampling=self.sampling.of_runs(here),
             field_draw=None,
         )
+
+    @property
+    def identity(self) -> str:
+        """Hash of data and draws, by which files that were made from a posterior are recognised."""
+        digest = sha256(self.statistics.target_hash.encode())
+        digest.update(np.packbits(self.spins).tobytes())
+        digest.update(np.ascontiguousarray(self.coefficients).tobytes())
+        return digest.hexdigest()[:16]
 
     def inclusion_estimate(self, estimator: str) -> np.ndarray:
         """One estimator's inclusion probabilities, pooled over runs: `[K]`."""
@@ -188,7 +198,9 @@ class Posterior:
 
     @property
     def log_evidence_pooled(self) -> float:
-        """Log of the mean evidence over runs, or the exact one; NaN where there is none."""
+        """Log of the mean evidence over runs, or the exact one; NaN where there is none, as for draws of the field."""
+        if self.field_draw is not None:
+            return float("nan")
         if self.exact is not None:
             return self.exact.log_evidence
         top = self.log_evidence.max()

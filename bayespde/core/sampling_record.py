@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,14 @@ class SamplingRecord:
     captured_mass: tuple[float | None, ...] = ()
     captured_mass_lower: tuple[float | None, ...] = ()
     likelihood_error: tuple[float | None, ...] = ()
+
+    def of_runs(self, here: np.ndarray) -> SamplingRecord:
+        """The record of some of the runs, `[R]` bool."""
+        names = ("captured_mass", "captured_mass_lower", "likelihood_error")
+        kept: dict[str, Any] = {
+            name: tuple(v for v, on in zip(getattr(self, name), here, strict=False) if on) for name in names
+        }
+        return replace(self, **kept)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> SamplingRecord:

@@ -20,6 +20,7 @@ from bayespde.discovery.discovery import Discovery
 from bayespde.discovery.pipeline import Pipeline, Seeds, smoothed
 from bayespde.library.candidates import check_library, polynomial_library, system_library
 from bayespde.stages.run_folder import RunFolder
+from bayespde.weak.strong_form import StrongForm
 
 Folder = str | PathLike[str] | None
 
@@ -110,6 +111,13 @@ def _discover_coupled(
             got="trajectory_matching='always'",
             wanted="'auto' or 'never' for coupled fields",
             fix="DiscoverConfig(trajectory_matching='never')",
+        )
+    if isinstance(config.form, StrongForm):
+        raise ConfigError(
+            "The strong form takes one field only.",
+            got="a Dataset of coupled fields",
+            wanted="the weak form for coupled fields",
+            fix="discover(fields, form=WeakForm())",
         )
     cut = {str(f.name): _without_last(f, config.holdout_frames) for f in validate_fields(fields)}
     checked = {name: field for name, (field, _) in cut.items()}

@@ -134,6 +134,9 @@ def write_forecast(
 
     folder, shown = Path(folder), "z" not in ahead.dims
     paths = [folder / FORECAST]
+    for name in (OBSERVED, "scores.csv", "scores.png"):
+        # Those of an earlier forecast would be taken for scores of this one.
+        (folder / name).unlink(missing_ok=True)
     with atomic_path(paths[0]) as temporary:
         ahead.to_netcdf(temporary, engine="h5netcdf")
     shown = shown and bool((ahead["blow_up_time"] > ahead["time"][0]).any())

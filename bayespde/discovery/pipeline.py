@@ -22,7 +22,7 @@ from bayespde.smooth.smooth_field import FieldDraw, SmoothField
 from bayespde.stages.assemble import assemble
 from bayespde.stages.cut_posterior import cut_posterior
 from bayespde.stages.model_average import ENUMERATE_UP_TO
-from bayespde.stages.run_folder import Matched, RunFolder, stage_key
+from bayespde.stages.run_folder import Matched, RunFolder, data_key, stage_key
 from bayespde.stages.sample import sample
 from bayespde.weak.config import WeakForm
 from bayespde.weak.strong_form import StrongForm
@@ -89,7 +89,11 @@ class Pipeline:
         else:
             weak = run.weak_posterior(keys["weak"], lambda: self._sampled(statistics))
             key = stage_key(keys["weak"], config.trajectory_matching, self.seeds.trajectories)
-            matched = run.matched(key, lambda: self._matched(weak))
+            if weak.sampling.complete:
+                matched = run.matched(key, lambda: self._matched(weak))
+            else:
+                # What follows from an interrupted stage is not finished either.
+                matched = Matched(run.posterior(key, lambda: weak), None)
         model = config.prior.model(matched.posterior.statistics, self.library)
         return Discovery(
             smooth=self.smooth,
@@ -116,7 +120,7 @@ class Pipeline:
         return assemble(
             self.library,
             smooth if draw is None else draw,
-            form=self.config.form,
+            form=of_one_field(self.config.form),
             prior=self.config.prior,
             seed=self.seeds.average,
             progress=self.progress,
@@ -170,6 +174,6 @@ class Pipeline:
         }
 
 
-def data_key(field: xr.DataArray) -> str:
-    """What identifies a field: its values, name and units."""
-    return stage_key(field_hash(field), field.name, units_of(field))
+def of_one_field(form: WeakForm | StrongForm) -> WeakForm | StrongForm:
+    """The form of one smoothed field: smoother and draws are those of the pipeline."""
+    return form if isinstance(form, WeakForm) else replace(form, smoother=None, field_draws=0)

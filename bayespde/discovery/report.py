@@ -192,9 +192,9 @@ def _forecasts(
 
 
 def _belongs(ahead: xr.Dataset, posterior: Posterior, smooth: SmoothField | None) -> bool:
-    """Whether a forecast was made from this video, and is of later times."""
-    data = str(posterior.provenance.get("data", ""))
-    if ahead.attrs.get("field") != posterior.library.variable or ahead.attrs.get("data", data) != data:
+    """Whether a forecast was made from this posterior, and is of later times."""
+    made_by = (ahead.attrs.get("field"), ahead.attrs.get("posterior"))
+    if made_by != (posterior.library.variable, posterior.identity):
         return False
     return smooth is None or float(ahead["time"][0]) > float(smooth.field["time"][-1])
 

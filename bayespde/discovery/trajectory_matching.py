@@ -93,7 +93,7 @@ def _not_tried(weak: Posterior, smooth: SmoothField) -> str:
     if weak.library.coupled_variables:
         return "trajectories of coupled equations are not fitted"
     if provenance.get("form") != "weak" or provenance.get("noise") == "front_jitter":
-        return "trajectories need the weak form, and noise without front jitter"
+        return "trajectories are fitted only after the weak form, and not where a front jitters"
     if field.ndim > 2:
         return "trajectories in two dimensions take long; trajectory_matching='always' tries them"
     if field.size > MOST_PIXELS:

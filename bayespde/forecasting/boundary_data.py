@@ -43,7 +43,7 @@ def with_boundary_data(start: InitialCondition, data: xr.DataArray, last: float)
             "Pixels of the boundary data are missing.",
             got=f"{missing} of them",
             wanted="a value at every pixel of an edge",
-            fix="boundary_data=bayespde.fit_field(frames) evaluated at its pixels",
+            fix="boundary_data=frames.copy(data=bayespde.fit_field(frames).evaluate((0,) * frames.ndim))",
         )
     after = times > ensemble.time + SAME * max(abs(ensemble.time), abs(last))
     first = ensemble.states.mean(axis=0) if after[0] else checked.values[~after][-1]

@@ -51,12 +51,13 @@ class ForecastConfig:
             and 1e-13 <= self.rtol < 1
             and 0 < self.accuracy < 1
             and self.divergence_threshold > 1
+            and isinstance(self.boundary_data, xr.DataArray | None)
         ):
             raise ConfigError(
                 "A setting of the forecast is out of range.",
                 got=self,
                 wanted=f"draws >= 1, a boundary among auto, {', '.join(BOUNDARIES)}, tolerances in (0, 1), "
-                "divergence_threshold > 1",
+                "divergence_threshold > 1, boundary_data a DataArray of frames or None",
                 fix="ForecastConfig()",
             )
 

@@ -71,5 +71,6 @@ def select_field(forecast: xr.Dataset, field: str) -> xr.Dataset:
         )
     attrs = {k: v for k, v in forecast.attrs.items() if k != "fields"}
     noise = float(np.atleast_1d(forecast.attrs["noise_scale"])[names.index(field)])
+    made_by = list(np.atleast_1d(forecast.attrs["posterior"]))[names.index(field)]
     shown = forecast[[field, "blow_up_time", "coefficient"]]
-    return shown.assign_attrs(attrs | {"field": field, "noise_scale": noise})
+    return shown.assign_attrs(attrs | {"field": field, "noise_scale": noise, "posterior": str(made_by)})

@@ -70,17 +70,23 @@ def forecast(
     """
     options, clock = override(options or ForecastConfig(), settings), checked_times(np.atleast_1d(times), least=1)
     random = np.random.default_rng(spawn_seeds(checked_seed(seed), 1)[0])
+    if options.boundary_data is not None:
+        _check_boundary_data(posterior, start)
     if isinstance(posterior, Mapping):
         begun = _coupled_start(posterior, start, clock, options, random)
         found = integrate_ensemble(begun, clock, times, options, progress)
-        return found.assign_attrs(fields=list(posterior), seed=int(seed))
+        made_by = [one.identity for one in posterior.values()]
+        return found.assign_attrs(fields=list(posterior), posterior=made_by, seed=int(seed))
     options = replace(options, boundary=options.wanted_boundary)
     begun = _start(posterior, start, clock, options, random)
     if options.boundary_data is not None:
         begun = with_boundary_data(begun, options.boundary_data, float(clock[-1]))
     found = integrate_ensemble(begun, clock, times, options, progress)
     return found.assign_attrs(
-        field=posterior.library.variable, noise_scale=found.attrs["noise_scale"][0], seed=int(seed)
+        field=posterior.library.variable,
+        noise_scale=found.attrs["noise_scale"][0],
+        posterior=posterior.identity,
+        seed=int(seed),
     )
 
 
@@ -91,7 +97,7 @@ def forecast_discovery(
     times: Any,
     **settings: Any,
 ) -> xr.Dataset:
-    """Forecast from the results of a discovery: along its trajectories where it has any.
+    """Forecast from the results of a discovery: along its trajectories, unless another boundary is asked for.
 
     Args:
         posterior: That of a discovery.
@@ -103,9 +109,10 @@ def forecast_discovery(
     Returns:
         The forecast; the attribute `probability_covered` is the posterior probability of the equations that are drawn.
     """
-    options = settings.get("options")
-    given = settings.get("boundary_data", None if options is None else options.boundary_data)
-    along = trajectories if given is None else None
+    own = {name: settings[name] for name in settings if name not in ("options", "seed", "progress")}
+    options = override(settings.get("options") or ForecastConfig(), own)
+    is_continued = trajectories is not None and options.wanted_boundary in ("auto", trajectories.config.boundary)
+    along = trajectories if is_continued and options.boundary_data is None else None
     found = forecast(posterior, smooth if along is None else along, times, **settings)
     covered = 1.0
     if along is not None:
@@ -145,6 +152,24 @@ def integrate_ensemble(
         fraction_diverged=float(np.mean(found.ended <= clock[-1])),
         integrated_at=" x ".join(map(str, found.points)),
     )
+
+
+def _check_boundary_data(posterior: Posterior | Mapping[str, Posterior], start: Sources) -> None:
+    """Refuse boundary data where they cannot be followed."""
+    if isinstance(posterior, Mapping):
+        raise ConfigError(
+            "Boundary data are for one equation only.",
+            got=f"boundary data for {', '.join(posterior)}",
+            wanted="no boundary data for coupled equations",
+            fix="boundary_data=None",
+        )
+    if isinstance(start, TrajectoryPosterior):
+        raise ConfigError(
+            "Trajectories are continued without boundary data.",
+            got="boundary_data with a TrajectoryPosterior",
+            wanted="a frame or a smoothed field as the start",
+            fix="forecast(found.posterior, found.smooth, times, boundary_data=...)",
+        )
 
 
 def _start(

@@ -79,7 +79,7 @@ class Sampler:
                 "A trajectory is continued with the boundary along which it was fitted.",
                 got=self.options.boundary,
                 wanted=f"'auto' or {boundary!r}",
-                fix="ForecastConfig(boundary='auto'), or start=found.smooth",
+                fix="ForecastConfig(boundary='auto'), or forecast(found.posterior, found.smooth, times, boundary=...)",
             )
         probability, draws = source.probability / source.probability.sum(), self.options.draws
         library = self.posterior.library

@@ -98,6 +98,13 @@ def _check_form(
     form: WeakForm | StrongForm, own: SmoothField | FieldDraw, coupled_fields: tuple[SmoothField, ...]
 ) -> None:
     """Refuse forms that do not take what is given."""
+    if isinstance(form, StrongForm) and (form.smoother is not None or form.field_draws):
+        raise ConfigError(
+            "One smoothed field has one smoother, and no draws.",
+            got=f"StrongForm(smoother={form.smoother!r}, field_draws={form.field_draws})",
+            wanted="StrongForm() and a smoothed field, or one draw of it",
+            fix="discover(field, form=StrongForm(...)), or assemble(library, smooth.draw(0), form=StrongForm())",
+        )
     if coupled_fields and (isinstance(form, StrongForm) or form.noise in ("frame_jitter", "front_jitter")):
         raise ConfigError(
             "This form does not take coupled fields.",

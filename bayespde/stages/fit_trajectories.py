@@ -110,10 +110,10 @@ def fit_trajectories(
     """Compare all equations by the observation likelihood: coefficients without the bias of the weak form.
 
     The leading equations of the posterior are integrated from an unknown initial state and fitted to the pixels: the
-    most probable, it without each of its terms, the best that lacks each of them, the best of every size, and the
-    next most probable. Where the weak form has confirmed a wrong equation, the right one need not be close to it. Along
-    the trajectory of the best all other terms are tried (`linearised_rows`); what then leads is fitted too, until the
-    best stays the best.
+    most probable one, it with one of its terms removed, the best one without each term, the best of every size, and
+    the next most probable ones. Where the weak form has confirmed a wrong equation, the right one need not be close to
+    it. Along the trajectory of the best all other terms are tried (`linearised_rows`); what then leads is fitted too,
+    until the best stays the best.
 
     Args:
         posterior: Its leading equations are taken, with their coefficients as a start.

@@ -15,10 +15,11 @@ import xarray as xr
 
 import bayespde
 from bayespde import __version__
-from bayespde.core.errors import FileError
+from bayespde.core.errors import BayespdeError, FileError
 from bayespde.core.field import field_hash
 from bayespde.core.files import atomic_path, existing_file
 from bayespde.core.posterior import Posterior
+from bayespde.core.scales import units_of
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.results.inference_data import load, save
 from bayespde.smooth.config import SmoothingConfig
@@ -98,7 +99,7 @@ class RunFolder:
         """The same field by another smoother, from `smooth_<smoother>.nc` if it is there."""
         return self._stage(
             f"smooth_{options.smoother}.nc",
-            stage_key(field_hash(smooth.field), options, seed),
+            stage_key(data_key(smooth.field), options, seed),
             lambda: fit_field(_source(smooth), options=options, seed=seed, progress=progress),
             lambda r, p: _write(to_dataset(r), p),
             lambda p: from_dataset(_read(p)),
@@ -132,6 +133,9 @@ class RunFolder:
         # Opened before the work, so that an unwritable folder is found out before hours of it, not after.
         with atomic_path(file) as temporary:
             result = compute()
+            if name in self._finished():
+                # A kill between file and record must not leave a new file under an old key.
+                self._record(self.path, name, INCOMPLETE)
             write(result, temporary)
         self._record(self.path, name, key if finished(result) else INCOMPLETE)
         return result
@@ -178,6 +182,11 @@ def source_hash() -> str:
 def stage_key(*parts: Any) -> str:
     """Sixteen hexadecimal digits that identify the inputs of a stage, the code included."""
     return sha256("\n".join(map(str, (source_hash(), *parts))).encode()).hexdigest()[:16]
+
+
+def data_key(field: xr.DataArray) -> str:
+    """What identifies a field: its values, name and units."""
+    return stage_key(field_hash(field), field.name, units_of(field))
 
 
 def read_matched(file: Path) -> Matched:
@@ -253,6 +262,8 @@ def _read(path: Path) -> xr.Dataset:
 def _read_back(file: Path, read: Callable[[Path], Result]) -> Result:
     try:
         return read(file)
+    except BayespdeError:
+        raise
     except (OSError, KeyError, ValueError) as error:
         raise FileError(
             "A finished stage cannot be read back.",

@@ -28,7 +28,7 @@ def write_trajectories(found: TrajectoryPosterior, path: Path) -> None:
         "schema_version": SCHEMA,
         "config": json.dumps(asdict(found.config)),
         "failed": json.dumps(found.failed),
-        "posterior": found.posterior.statistics.target_hash,
+        "posterior": found.posterior.identity,
     }
     root = xr.Dataset({"probability": ("equation", found.probability)}, attrs=attrs)
     tree = xr.DataTree.from_dict({"/": root, NOISE: _noise_dataset(found.noise), **groups})
@@ -45,11 +45,18 @@ def read_trajectories(path: Path, posterior: Posterior) -> TrajectoryPosterior:
     with xr.open_datatree(path, engine="h5netcdf", decode_times=False) as tree:
         tree.load()
         root = tree.to_dataset()
-        if int(root.attrs["schema_version"]) > SCHEMA or root.attrs["posterior"] != posterior.statistics.target_hash:
+        if int(root.attrs["schema_version"]) > SCHEMA:
+            raise FileError(
+                "The trajectories were written by a later version of bayespde.",
+                got=f"{path}, schema version {root.attrs['schema_version']}",
+                wanted=f"{SCHEMA} or earlier",
+                fix="pip install --upgrade bayespde",
+            )
+        if root.attrs["posterior"] != posterior.identity:
             raise FileError(
                 "The trajectories do not belong to the posterior.",
-                got=f"{path}, schema version {root.attrs['schema_version']}",
-                wanted=f"those that were written with it, schema version {SCHEMA}",
+                got=str(path),
+                wanted="those that were written with it",
                 fix="delete posterior.nc and run the discovery again; that stage is then computed again",
             )
         config = json.loads(root.attrs["config"])

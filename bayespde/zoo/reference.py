@@ -184,7 +184,7 @@ def compare_with_posterior(found: Discovery, known: ReferencePosterior) -> list[
         return [f"the most probable equation has the terms {', '.join(now.mean)}; {before} {', '.join(known.mean)}"]
     compared = [
         ("the probability of the best equation", now.probability, known.probability, PROBABILITY_TOLERANCE),
-        ("the log evidence", now.log_evidence, known.log_evidence, LOG_EVIDENCE_TOLERANCE[now.likelihood]),
+        ("the log evidence", now.log_evidence, known.log_evidence, LOG_EVIDENCE_TOLERANCE.get(now.likelihood, 1.0)),
     ]
     for name, value in now.inclusion_probability.items():
         expected = known.inclusion_probability[name]

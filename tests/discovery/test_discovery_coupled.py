@@ -92,6 +92,13 @@ def test_one_equation_is_not_integrated_alone(found):
     assert np.isnan(found["u"].pareto_front()["forecast_error"]).any()
 
 
+def test_boundary_data_of_coupled_fields_are_refused(found):
+    with pytest.raises(ConfigError, match="one equation only"):
+        found.forecast(np.linspace(9.1, 10, 3), boundary_data=found["u"].smooth.field)
+    with pytest.raises(ConfigError, match="boundary_data"):
+        found.forecast_holdout(boundary_data=True)
+
+
 def test_the_report_of_one_equation_says_that_fields_are_forecast_together(found, tmp_path):
     page = found["u"].report(tmp_path / "u.html").read_text(encoding="utf-8")
     assert "forecast together" in page
@@ -146,8 +153,9 @@ def test_missing_pixels_of_either_field_are_no_obstacle(clean, seed):
         {"library": {"u": bp.Library.from_strings(["w"], variable="u", coupled_variables=("w",))}},
         {"config": bp.DiscoverConfig(trajectory_matching="always")},
         {"holdout_frames": 1000},
+        {"form": bp.StrongForm()},
     ],
-    ids=["one field", "library of a stranger", "terms of a stranger", "trajectories", "no frame left"],
+    ids=["one field", "library of a stranger", "terms of a stranger", "trajectories", "no frame left", "strong form"],
 )
 def test_what_coupled_fields_lack_is_refused_before_any_work(clean, change, monkeypatch):
     monkeypatch.setattr(pipeline, "fit_field", lambda *_, **__: pytest.fail("work began"))

@@ -147,7 +147,7 @@ def test_frames_that_are_not_in_the_folder_are_not_invented(folder):
     assert len(page.by_id("forecast").all("img")) == 1
 
 
-@pytest.mark.parametrize("change", [{"data": "another"}, {"field": "v"}, "early"])
+@pytest.mark.parametrize("change", [{"posterior": "another"}, {"field": "v"}, "early"])
 def test_a_forecast_of_an_earlier_discovery_is_not_shown(folder, change):
     with xr.open_dataset(folder / "forecast.nc", engine="h5netcdf") as dataset:
         prediction = dataset.load()

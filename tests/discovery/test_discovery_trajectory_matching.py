@@ -160,3 +160,30 @@ def test_trajectories_are_kept_and_forecast_the_same(field, found, tmp_path):
     assert trajectories.config == found.trajectories.config
     assert np.array_equal(trajectories.probability, found.trajectories.probability)
     assert str(trajectories) == str(found.trajectories)
+
+
+def test_what_follows_from_an_interrupted_posterior_is_redone(field, tmp_path, monkeypatch):
+    right = pipeline.sample
+
+    def cut(*arguments, **settings):
+        posterior = right(*arguments, **settings)
+        return replace(posterior, sampling=replace(posterior.sampling, complete=False))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "sample", cut)
+        patch.setattr(pipeline, "match_trajectories", lambda *_, **__: pytest.fail("went on from an interrupted stage"))
+        found = discover(field, folder=tmp_path)
+    assert not found.posterior.sampling.complete
+    assert found.trajectories is None
+    again = discover(field, folder=tmp_path)
+    assert again.posterior.sampling.complete
+    assert again.posterior.likelihood.kind == "observation"
+
+
+def test_another_boundary_is_forecast_from_the_smoothed_field(found):
+    times = np.linspace(6.1, 6.3, 3)
+    ahead = found.forecast(times, draws=4, boundary="open")
+    assert (ahead.attrs["boundary"], ahead.attrs["initialised_from"]) == ("open", "smooth field")
+    assert found.forecast(times, draws=4, boundary="periodic").attrs["initialised_from"] == "trajectories"
+    with pytest.raises(ConfigError, match="without boundary data"):
+        bp.forecast(found.posterior, found.trajectories, times, boundary_data=found.smooth.field)

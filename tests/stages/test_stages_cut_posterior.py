@@ -9,6 +9,7 @@ import small_problem
 
 import bayespde as bp
 from bayespde.core.distinct import distinct
+from bayespde.core.errors import ConfigError
 from bayespde.core.random import spawn_seeds
 from bayespde.results.checks.sampler import sampler_checks
 from bayespde.results.inference_data import load, save
@@ -41,7 +42,7 @@ def parts_of(found):
     for one in spawn_seeds(draw_seed, DRAWS):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", StrongFormWarning)
-            statistics = bp.assemble(posterior.library, smooth.draw(one), form=CONFIG["form"])
+            statistics = bp.assemble(posterior.library, smooth.draw(one), form=bp.StrongForm())
         yield bp.enumerate_models(bp.SpinModel(statistics, posterior.library))
 
 
@@ -75,6 +76,14 @@ def test_draws_have_equal_weight_and_runs_of_a_draw_share_it_by_evidence(found):
 
 def test_evidence_is_not_defined(found):
     assert np.isnan(found.posterior.log_evidence_pooled)
+    assert np.isnan(replace(found.posterior, exact=None).log_evidence_pooled)
+
+
+def test_assembly_of_one_field_refuses_a_smoother_and_draws(found):
+    library, smooth = found.posterior.library, found.smooth
+    for form in (bp.StrongForm(field_draws=2), bp.StrongForm(smoother="spline")):
+        with pytest.raises(ConfigError, match="one smoother"):
+            bp.assemble(library, smooth, form=form)
 
 
 def test_it_is_read_back_from_a_file(found, tmp_path):

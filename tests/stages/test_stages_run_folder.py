@@ -42,7 +42,7 @@ def test_a_later_schema_is_refused(copied, name):
         for group in (file, *(file[g] for g in file if isinstance(file[g], h5py.Group))):
             if "schema_version" in group.attrs:
                 group.attrs["schema_version"] = 99
-    with pytest.raises(FileError, match=r"later version|do not belong"):
+    with pytest.raises(FileError, match="later version"):
         run_folder.read_smooth(copied / name) if name == "smooth.nc" else run_folder.read_matched(
             copied / "posterior.nc"
         )
@@ -57,8 +57,7 @@ def test_changed_code_never_reuses_a_stage(copied, monkeypatch):
 
 def test_trajectories_of_another_posterior_are_refused_and_the_remedy_works(copied, tmp_path):
     posterior, trajectories = run_folder.read_matched(copied / "posterior.nc")
-    statistics = replace(posterior.statistics, target_hash="another")
-    other = replace(trajectories, posterior=replace(posterior, statistics=statistics))
+    other = replace(trajectories, posterior=replace(posterior, coefficients=2 * posterior.coefficients))
     run_folder.write_trajectories(other, copied / "trajectories.nc")
     with pytest.raises(FileError, match="do not belong"):
         run_folder.read_matched(copied / "posterior.nc")
