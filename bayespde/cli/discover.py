@@ -166,8 +166,10 @@ def _show(found: Discovery, folder: Path, seed: int = 0) -> None:
     if found.holdout is not None and not found.posterior.library.coupled_variables:
         paths |= _forecast_holdout(found, folder, seed)
     typer.echo("\nwritten:")
-    names = ("smooth.nc", "statistics.nc", "weak_posterior.nc", "trajectories.nc", "posterior.nc")
-    for path in [*filter(Path.is_file, [folder / name for name in names]), *paths.values()]:
+    names = ["smooth.nc", "statistics.nc", "posterior.nc"]
+    names += ["weak_posterior.nc"] * (found.weak_posterior is not found.posterior)
+    names += ["trajectories.nc"] * (found.trajectories is not None)
+    for path in [*(folder / name for name in names), *paths.values()]:
         typer.echo(f"  {path}")
     typer.echo(f"\nfor an HTML report: bayespde report {folder}")
 
