@@ -108,16 +108,12 @@ def derivatives(
     seed: Seed = 0,
 ) -> None:
     """Write derivative maps of the field of a discovery by another smoother, and a figure of them."""
-    from dataclasses import replace
-
-    from bayespde.discovery.config import DiscoverConfig
     from bayespde.discovery.files import write_derivatives
-    from bayespde.stages.run_folder import RunFolder, read_smooth
+    from bayespde.discovery.other_smoother import smoothed_by
+    from bayespde.stages.run_folder import read_smooth
 
     smooth = read_smooth(run / "smooth.nc")
-    if smoother != smooth.chosen:
-        options = replace(DiscoverConfig.recorded_smoothing(load_posterior(run).provenance), smoother=smoother)
-        smooth = RunFolder(run).smoothed_by(options, smooth, seed=seed, progress=True)
+    smooth = smoothed_by(smoother, smooth, load_posterior(run), folder=run, seed=seed, progress=True)
     typer.echo(smooth.summary())
     for path in write_derivatives(smooth, output or run / f"derivatives_{smoother}.nc", space=space, time=time):
         typer.echo(f"  {path}")

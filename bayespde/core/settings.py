@@ -58,6 +58,24 @@ def build_kind(kinds: Mapping[str, type], settings: Any, where: str, *, default:
     return build(kinds[kind], values, where)
 
 
+def override(config: T, settings: Mapping[str, Any]) -> T:
+    """Replace fields of a settings dataclass by keyword arguments.
+
+    Args:
+        config: A frozen dataclass of settings.
+        settings: New values by name.
+
+    Returns:
+        The settings; validated again.
+
+    Raises:
+        ConfigError: If a name is not that of a setting, or a value is out of range.
+    """
+    names = [f.name for f in dataclasses.fields(config)]  # type: ignore[arg-type]
+    check_keys(settings, names, f"the keyword arguments (settings of {type(config).__name__})")
+    return dataclasses.replace(config, **settings) if settings else config  # type: ignore[type-var]
+
+
 def as_table(settings: Any, where: str) -> Mapping[str, Any]:
     """Return a section of a declaration if it is a table.
 

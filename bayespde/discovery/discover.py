@@ -12,8 +12,8 @@ import xarray as xr
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import MINIMUM_SAMPLES, validate_field, validate_fields
-from bayespde.core.overrides import override
 from bayespde.core.random import spawn_seeds
+from bayespde.core.settings import override
 from bayespde.discovery.config import DiscoverConfig
 from bayespde.discovery.coupled import CoupledDiscovery
 from bayespde.discovery.discovery import Discovery

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import spawn_seeds
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.discovery.config import DiscoverConfig
+from bayespde.discovery.other_smoother import smoothed_by
 from bayespde.discovery.report import report
 from bayespde.forecasting.forecast import forecast_discovery
 from bayespde.forecasting.skill import pareto_front_with_forecast_error
@@ -30,7 +30,6 @@ from bayespde.smooth.frame_draws import mean_field
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.smooth.spline.fit import fit_spline
 from bayespde.stages.fit_trajectories import TrajectoryPosterior
-from bayespde.stages.run_folder import RunFolder
 
 # Inclusion probability from which a term is shown.
 SHOWN = 0.01
@@ -103,10 +102,8 @@ class Discovery:
 
     def smoothed_by(self, smoother: str | None, *, seed: int = 0, progress: bool = False) -> SmoothField:
         """The field smoothed by another smoother, see `derivatives`; kept in the run folder if there is one."""
-        if smoother in (None, self.smooth.chosen):
-            return self.smooth
-        options = replace(DiscoverConfig.recorded_smoothing(self.posterior.provenance), smoother=str(smoother))
-        return RunFolder(self.folder).smoothed_by(options, self.smooth, seed=seed, progress=progress)
+        chosen = smoother or self.smooth.chosen
+        return smoothed_by(chosen, self.smooth, self.posterior, folder=self.folder, seed=seed, progress=progress)
 
     def forecast(self, times: Any, **settings: Any) -> xr.Dataset:
         """Integrate draws of the equation forward, see `bayespde.forecast`.

@@ -12,9 +12,9 @@ import xarray as xr
 
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.errors import ConfigError
-from bayespde.core.overrides import override
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import checked_seed, spawn_seeds
+from bayespde.core.settings import override
 from bayespde.forecasting.boundary_data import with_boundary_data
 from bayespde.forecasting.config import ForecastConfig
 from bayespde.forecasting.coupled import couple, shared_boundary

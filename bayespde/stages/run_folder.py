@@ -56,15 +56,9 @@ class RunFolder:
 
     path: Path | None
 
-    def smooth(self, key: str, compute: Callable[[], SmoothField]) -> SmoothField:
-        """The smooth field, from `smooth.nc` if that was made under `key`."""
-        return self._stage(
-            "smooth.nc",
-            key,
-            compute,
-            lambda r, p: _write(to_dataset(r), p),
-            lambda p: from_dataset(_read(p)),
-        )
+    def smooth(self, key: str, compute: Callable[[], SmoothField], name: str = "smooth.nc") -> SmoothField:
+        """The smoothed field, from the file of this name if that was made under `key`."""
+        return self._stage(name, key, compute, lambda r, p: _write(to_dataset(r), p), lambda p: from_dataset(_read(p)))
 
     def statistics(self, key: str, compute: Callable[[], SufficientStatistics]) -> SufficientStatistics:
         """The statistics, from `statistics.nc` if that was made under `key`."""
@@ -97,12 +91,10 @@ class RunFolder:
 
     def smoothed_by(self, options: SmoothingConfig, smooth: SmoothField, *, seed: int, progress: bool) -> SmoothField:
         """The same field by another smoother, from `smooth_<smoother>.nc` if it is there."""
-        return self._stage(
-            f"smooth_{options.smoother}.nc",
+        return self.smooth(
             stage_key(data_key(smooth.field), options, seed),
             lambda: fit_field(_source(smooth), options=options, seed=seed, progress=progress),
-            lambda r, p: _write(to_dataset(r), p),
-            lambda p: from_dataset(_read(p)),
+            name=f"smooth_{options.smoother}.nc",
         )
 
     @staticmethod

@@ -14,10 +14,10 @@ from bayespde import __version__
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.likelihood import Likelihood
-from bayespde.core.overrides import override
 from bayespde.core.posterior import ExactTable, Posterior
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.core.sampling_record import SamplingRecord
+from bayespde.core.settings import override
 from bayespde.model.spin import SpinModel
 from bayespde.smc.collect import Runs
 from bayespde.smc.config import SMCConfig, TemperedGibbsConfig

@@ -12,7 +12,6 @@ import xarray as xr
 from bayespde.core.errors import FileError
 from bayespde.core.noise import NoiseModel
 from bayespde.core.posterior import Posterior
-from bayespde.solve.config import SolverConfig
 from bayespde.stages.fit_trajectories import TrajectoryPosterior
 from bayespde.trajectory.config import TrajectoryConfig
 from bayespde.trajectory.trajectory import Trajectory
@@ -59,7 +58,6 @@ def read_trajectories(path: Path, posterior: Posterior) -> TrajectoryPosterior:
                 wanted="those that were written with it",
                 fix="delete posterior.nc and run the discovery again; that stage is then computed again",
             )
-        config = json.loads(root.attrs["config"])
         count = root.sizes["equation"]
         return TrajectoryPosterior(
             posterior=posterior,
@@ -70,7 +68,7 @@ def read_trajectories(path: Path, posterior: Posterior) -> TrajectoryPosterior:
             probability=root["probability"].values,
             failed=tuple((tuple(names), reason) for names, reason in json.loads(root.attrs["failed"])),
             noise=_noise(tree.children[NOISE].to_dataset(inherit=False)),
-            config=TrajectoryConfig(**config | {"method": SolverConfig(**config["method"])}),
+            config=TrajectoryConfig.from_record(json.loads(root.attrs["config"])),
         )
 
 

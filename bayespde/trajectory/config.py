@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bayespde.core.errors import ConfigError
 from bayespde.solve.config import SolverConfig
@@ -32,6 +34,11 @@ class TrajectoryConfig:
     most_modes: int = 300
     iterations: int = 30
     tolerance: float = 3e-3
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> TrajectoryConfig:
+        """The settings that `dataclasses.asdict` wrote out."""
+        return cls(**{**record, "method": SolverConfig(**record["method"])})
 
     def __post_init__(self) -> None:
         is_padding = 0 <= self.padding <= MAXIMUM_PADDING

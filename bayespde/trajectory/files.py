@@ -11,7 +11,6 @@ import xarray as xr
 
 from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import FileError
-from bayespde.solve.config import SolverConfig
 from bayespde.trajectory.config import TrajectoryConfig
 from bayespde.trajectory.state_posterior import StatePosterior
 
@@ -69,7 +68,6 @@ def read_parts(dataset: xr.Dataset) -> dict[str, Any]:
 def _read_parts(dataset: xr.Dataset) -> dict[str, Any]:
     names = [name for name in (*dataset.data_vars, *dataset.dims) if str(name).startswith(STATE)]
     state = dataset[[n for n in names if n in dataset.data_vars]].rename({n: str(n)[len(STATE) :] for n in names})
-    config = json.loads(dataset.attrs["config"])
     return {
         "equation": _equation(dataset),
         "state": StatePosterior.from_dataset(state),
@@ -79,7 +77,7 @@ def _read_parts(dataset: xr.Dataset) -> dict[str, Any]:
         **{name: float(dataset[name]) for name in SCALARS},
         "converged": bool(dataset["converged"]),
         "steps": int(dataset["steps"]),
-        "config": TrajectoryConfig(**config | {"method": SolverConfig(**config["method"])}),
+        "config": TrajectoryConfig.from_record(json.loads(dataset.attrs["config"])),
     }
 
 
