@@ -43,7 +43,7 @@ test-unit: .venv/.test ## the same without documentation pages, notebooks and wh
 	$(SUITE) -m "not slow and not system"
 
 test-slow: .venv/.test ## run only what takes longer
-	$(SUITE) -m slow --record $(RECORD)
+	$(SUITE) -m slow --record=$(RECORD)
 
 coverage: .venv/.test ## the default suite, then lines and branches that it does not reach, compiled functions left out
 	$(SUITE) -m "not slow" --cov --cov-report term-missing

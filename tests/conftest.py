@@ -11,7 +11,8 @@ from run_record import RunRecord
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=0, help="seed of every statistical test; any seed should pass")
     parser.addoption("--full", action="store_true", help="every noise level and draw of the benchmark tables")
-    parser.addoption("--record", type=Path, help="write collected and finished tests into this file as they come")
+    # `--record FILE` with a space would name a path: where the file exists, pytest looks there for this conftest.
+    parser.addoption("--record", type=Path, help="--record=FILE: write collected and finished tests as they come")
 
 
 def pytest_configure(config):

@@ -1,6 +1,6 @@
 """A test run -> a file of collected, finished and failed tests; that file -> the tests that did not run, or failed.
 
-`pytest --record FILE` writes it line by line, so that it is there when a time limit ends the run.
+`pytest --record=FILE` writes it line by line, so that it is there when a time limit ends the run.
 `python tests/run_record.py FILE` prints what is missing, and exits with 1 if a test failed.
 """
 
