@@ -7,9 +7,9 @@ prints the table of docs/smoothing.md; it takes a quarter of an hour.
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from smoothing_sets import clean
 
 import bayespde as bp
-from tests.benchmarks.smoothing_sets import clean
 
 FIELDS = ("burgers", "ks", "allen_cahn")
 # Standard deviation of the Gaussian that smooths white noise: frames, and pixels along every axis of space.

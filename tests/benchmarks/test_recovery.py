@@ -75,8 +75,8 @@ def test_reaction_and_diffusion_are_told_apart(data_folder, table, name, noise):
     truth = TRUTH["phase_field" if is_phase_field else name]
     if name == "chafee_infante":
         # Its edges are held, and look periodic too: the pixels know.
-        about = found.posterior.provenance["refinement"]
-        assert (about["by"], about["boundary"]) == ("pixels", "dirichlet")
+        likelihood = found.posterior.likelihood
+        assert (likelihood.kind, likelihood.boundary) == ("observation", "dirichlet"), likelihood
     table.append(row_of(found, truth, data=name, noise=noise, seed=1))
     spins, probability = found.posterior.configurations()
     needed = np.searchsorted(np.cumsum(probability), 0.95) + 1

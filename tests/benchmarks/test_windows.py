@@ -54,8 +54,8 @@ def test_pixels_know_a_window_better_than_rows(table, name):
     start = time.process_time()
     found = bp.discover(field, config=bp.DiscoverConfig(smoothing=bp.SmoothingConfig(smoother="spline")), seed=0)
     seconds = time.process_time() - start
-    about = found.posterior.provenance["refinement"]
-    assert (about["by"], about["boundary"]) == ("pixels", "open")
+    likelihood = found.posterior.likelihood
+    assert (likelihood.kind, likelihood.boundary) == ("observation", "open"), likelihood
     best, before = (bp.equations(p, top=1)[0] for p in (found.posterior, found.weak_posterior))
     assert set(best.names) == set(truth)
     for one in (before, best):

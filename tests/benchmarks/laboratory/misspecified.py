@@ -89,6 +89,6 @@ def objections(field: xr.DataArray, library: bp.Library) -> dict[str, Any]:
         "rows": failed(found.weak_posterior),
         "discovery": failed(found.posterior),
         "best": best_of(found.posterior),
-        **found.posterior.provenance["refinement"],
+        "likelihood": found.posterior.likelihood.record(),
         "seconds": time.process_time() - start,
     }
