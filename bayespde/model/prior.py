@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bayespde.core.equation import Library
+import numpy as np
+
 from bayespde.core.errors import ConfigError
 from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.slabs import HyperGSlab, Slab
-from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.complexity_prior import complexity_prior
 from bayespde.model.couplings import Coupling
-from bayespde.model.spin import SpinModel
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Prior:
     Attributes:
         expected_terms: Prior mean number of terms in the equation; None means 3, or half the terms if that is fewer.
         slab: Prior of the coefficients that are in the equation.
-        pivot_tolerance: Smallest squared distance of a unit column from those before it.
+        pivot_tolerance: Smallest squared distance of a unit column from those before it, in (0, 1).
         couplings: Pairs of terms that are not independent under the prior, such as `isotropic_couplings(library)`.
     """
 
@@ -30,20 +29,6 @@ class Prior:
     slab: Slab = field(default_factory=HyperGSlab)
     pivot_tolerance: float = 1e-10
     couplings: tuple[Coupling, ...] = ()
-
-    def model(self, statistics: SufficientStatistics, library: Library) -> SpinModel:
-        """The spin model of rows under this prior."""
-        return SpinModel(statistics, library, **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
-
-    def spins(self, library: Library) -> PairwiseSpins:
-        """The distribution of the spins of a library's terms under this prior.
-
-        Raises:
-            ConfigError: If the number of terms is impossible, or a coupling names a term that is not in the library.
-        """
-        return complexity_prior(
-            library.complexities, expected_terms=self.expected_terms, names=library.names, couplings=self.couplings
-        )
 
     def __post_init__(self) -> None:
         if not isinstance(self.couplings, tuple) or not all(isinstance(c, Coupling) for c in self.couplings):
@@ -53,11 +38,30 @@ class Prior:
                 wanted="Coupling objects",
                 fix="couplings=(Coupling('u_xx', 'u_yy'),)",
             )
-        numbers = [self.pivot_tolerance, 1.0 if self.expected_terms is None else self.expected_terms]
-        if not all(isinstance(n, int | float) and n > 0 for n in numbers):
+        expected = self.expected_terms
+        if expected is not None and not (isinstance(expected, int | float) and expected > 0):
             raise ConfigError(
-                "A setting of the prior is not a positive number.",
-                got=f"expected_terms={self.expected_terms!r}, pivot_tolerance={self.pivot_tolerance!r}",
-                wanted="numbers > 0",
-                fix="Prior()",
+                "The expected number of terms is not a positive number.",
+                got=repr(expected),
+                wanted="a number > 0, or None",
+                fix="expected_terms=3",
             )
+        if not (isinstance(self.pivot_tolerance, int | float) and 0 < self.pivot_tolerance < 1):
+            raise ConfigError(
+                "The pivot tolerance is out of range.",
+                got=repr(self.pivot_tolerance),
+                wanted="0 < pivot_tolerance < 1",
+                fix="pivot_tolerance=1e-10",
+            )
+
+    def of_spins(self, names: Sequence[str], complexities: np.ndarray) -> PairwiseSpins:
+        """The distribution of the spins of some terms.
+
+        Args:
+            names: Names of the terms, K of them.
+            complexities: Their complexities, `[K]`, float64, positive, dimensionless.
+
+        Raises:
+            ConfigError: If the number of terms is impossible, or a coupling names another term.
+        """
+        return complexity_prior(complexities, expected_terms=self.expected_terms, names=names, couplings=self.couplings)

@@ -84,18 +84,18 @@ def generative(model: SpinModel) -> Program:
         A program without arguments that returns the coefficients, `[K]`, exactly 0 where the spin is 0.
     """
     statistics, form = model.statistics, model.closed_form
-    if isinstance(model.slab, ProfileLikelihood):
+    if isinstance(model.prior.slab, ProfileLikelihood):
         raise ConfigError(
             "The profile likelihood has no prior that could generate coefficients.",
-            got=model.slab,
+            got=model.prior.slab,
             wanted="a slab",
-            fix="SpinModel(..., slab=HyperGSlab())",
+            fix="SpinModel(..., prior=Prior(slab=HyperGSlab()))",
         )
     values, log_weight = map(torch.as_tensor, form.mixture)
     factor = torch.as_tensor(statistics.factor)
 
     def program() -> torch.Tensor:
-        spins = pyro.sample("spins", spin_distribution(model.prior))
+        spins = pyro.sample("spins", spin_distribution(model.spin_prior))
         node = pyro.sample("node", dist.Categorical(logits=log_weight))
         shape = torch.tensor(form.prior_rows / 2, dtype=torch.float64)
         variance = pyro.sample("noise_variance", dist.InverseGamma(shape, shape * form.prior_variance))
@@ -131,12 +131,12 @@ def collapsed(model: SpinModel) -> Program:
     observed = torch.as_tensor(model.factor[:, -1])
 
     def program() -> torch.Tensor:
-        spins = pyro.sample("spins", spin_distribution(model.prior))
+        spins = pyro.sample("spins", spin_distribution(model.spin_prior))
         evidence = SpinEvidence(
             spins[..., model.order],
             factor=model.factor,
             closed_form=model.closed_form,
-            pivot_tolerance=model.pivot_tolerance,
+            pivot_tolerance=model.prior.pivot_tolerance,
         )
         pyro.sample("observation", evidence, obs=observed)
         return spins

@@ -13,14 +13,12 @@ from scipy.special import softmax
 
 from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
-from bayespde.core.errors import ConfigError, StatisticsError
+from bayespde.core.errors import StatisticsError
 from bayespde.core.pairwise import PairwiseSpins
-from bayespde.core.slabs import HyperGSlab, Slab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.core.triangular import ridged, triangular_factor
-from bayespde.model.complexity_prior import complexity_prior
-from bayespde.model.couplings import Coupling
 from bayespde.model.evidence import ClosedForm
+from bayespde.model.prior import Prior
 from bayespde.model.regression import canonical_factor, regress
 
 
@@ -30,26 +28,24 @@ class SpinModel:
 
     A spin is an inclusion indicator [george1993]: whether a candidate term is in the equation. Columns are scaled to
     unit norm and eliminated in the order of their names. A configuration in which a column's squared residual on those
-    before it is below `pivot_tolerance` (or a column is zero) has likelihood 0, as part of the model. The ridge of an
+    before it is below the pivot tolerance (or a column is zero) has likelihood 0, as part of the model. The ridge of an
     isotropic slab counts as part of the columns: where it is above the tolerance no configuration is refused, and
     duplicates share their coefficient.
 
     Attributes:
         statistics: The compressed rows.
         library: The terms with their complexities; None gives every column of the statistics complexity 1.
-        expected_terms: Prior mean number of terms; None means 3, or half the terms if that is fewer.
-        slab: Prior of the coefficients.
-        pivot_tolerance: Smallest squared distance of a unit column from those before it, in (0, 1).
-        couplings: Pairs of terms that are not independent under the prior.
+        prior: Expected number of terms, slab of the coefficients, pivot tolerance and couplings.
+
+    Raises:
+        StatisticsError: If the library is not that of the statistics.
+        ConfigError: If the prior does not fit the terms.
     """
 
     statistics: SufficientStatistics
     library: Library | None = None
     _: KW_ONLY
-    expected_terms: float | None = None
-    slab: Slab = field(default_factory=HyperGSlab)
-    pivot_tolerance: float = 1e-10
-    couplings: tuple[Coupling, ...] = ()
+    prior: Prior = field(default_factory=Prior)
 
     def __post_init__(self) -> None:
         if self.library is not None and self.library.names != self.statistics.names:
@@ -59,14 +55,7 @@ class SpinModel:
                 wanted=str(self.statistics.names),
                 fix="assemble the statistics with this library",
             )
-        if not 0 < self.pivot_tolerance < 1:
-            raise ConfigError(
-                "The pivot tolerance is out of range.",
-                got=self.pivot_tolerance,
-                wanted="0 < pivot_tolerance < 1",
-                fix="pivot_tolerance=1e-10",
-            )
-        self.prior  # noqa: B018  an impossible prior fails here, not in the sampler
+        self.spin_prior  # noqa: B018  an impossible prior fails here, not in the sampler
 
     @property
     def terms(self) -> int:
@@ -74,21 +63,25 @@ class SpinModel:
         return len(self.statistics.names)
 
     @cached_property
-    def prior(self) -> PairwiseSpins:
+    def spin_prior(self) -> PairwiseSpins:
         """The prior distribution of the spins, in the library's order."""
-        complexity = np.ones(self.terms) if self.library is None else self.library.complexities
-        names = self.statistics.names
-        return complexity_prior(complexity, expected_terms=self.expected_terms, names=names, couplings=self.couplings)
+        complexities = np.ones(self.terms) if self.library is None else self.library.complexities
+        return self.prior.of_spins(self.statistics.names, complexities)
+
+    @property
+    def pivot_tolerance(self) -> float:
+        """Smallest squared distance of a unit column from those before it; configurations with less are refused."""
+        return self.prior.pivot_tolerance
 
     @property
     def prior_logits(self) -> torch.Tensor:
         """Prior log odds of each spin given that all spins coupled to it are 0, `[K]`, float64."""
-        return torch.as_tensor(self.prior.fields)
+        return torch.as_tensor(self.spin_prior.fields)
 
     @property
     def prior_couplings(self) -> np.ndarray:
         """Addition to the log prior where two spins are both 1, `[K, K]`, float64, symmetric."""
-        return self.prior.couplings
+        return self.spin_prior.couplings
 
     @cached_property
     def order(self) -> np.ndarray:
@@ -103,7 +96,7 @@ class SpinModel:
     @cached_property
     def closed_form(self) -> ClosedForm:
         """The evidence as a function of size, residuals and log determinant."""
-        return ClosedForm.from_statistics(self.statistics, self.slab)
+        return ClosedForm.from_statistics(self.statistics, self.prior.slab)
 
     @property
     def ridge(self) -> float:
@@ -122,7 +115,7 @@ class SpinModel:
 
     def log_prior(self, spins: torch.Tensor) -> torch.Tensor:
         """Log prior probability of configurations (`[P, K]`, bool): `[P]`, float64."""
-        return torch.as_tensor(self.prior.log_density(spins.numpy()))
+        return torch.as_tensor(self.spin_prior.log_density(spins.numpy()))
 
     def log_likelihood(self, spins: torch.Tensor) -> torch.Tensor:
         """Log marginal likelihood of configurations (`[P, K]`, bool): `[P]`, float64; -inf where refused.
@@ -132,7 +125,7 @@ class SpinModel:
         canonical = spins.numpy()[:, self.order]
         same = distinct(canonical)
         some = np.ascontiguousarray(canonical[same.first])
-        answer = self.closed_form.log_likelihood(self.factor, some, pivot_tolerance=self.pivot_tolerance)
+        answer = self.closed_form.log_likelihood(self.factor, some, pivot_tolerance=self.prior.pivot_tolerance)
         return answer[torch.as_tensor(same.group)]
 
     def log_evidence_given(self, size: Any, rss: Any, logdet: Any) -> torch.Tensor:
@@ -142,7 +135,7 @@ class SpinModel:
     def sample_prior(self, particles: int, *, generator: torch.Generator) -> torch.Tensor:
         """Draw configurations from the prior: `[P, K]`, bool; those of likelihood 0 are drawn too."""
         uniform = torch.rand((particles, self.terms), generator=generator, dtype=torch.float64)
-        return torch.as_tensor(self.prior.from_uniform(uniform.numpy()))
+        return torch.as_tensor(self.spin_prior.from_uniform(uniform.numpy()))
 
     def draw(self, spins: torch.Tensor, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw g, noise variance and coefficients from their exact conditional posterior.
@@ -197,11 +190,11 @@ class SpinModel:
         same = distinct(canonical)
         some = np.ascontiguousarray(canonical[same.first])
         rss, logdet, pivot = regress(self.factor, some, self.ridge)
-        if (pivot < self.pivot_tolerance).any():
+        if (pivot < self.prior.pivot_tolerance).any():
             raise StatisticsError(
                 "A configuration with nearly collinear columns has probability 0.",
                 got=f"a pivot of {pivot.min():.1e}",
-                wanted=f"pivots of at least {self.pivot_tolerance:.1e}",
+                wanted=f"pivots of at least {self.prior.pivot_tolerance:.1e}",
                 fix="draw for configurations that log_likelihood accepts",
             )
         form = self.closed_form

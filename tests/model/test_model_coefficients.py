@@ -9,6 +9,7 @@ from bayespde.core.rows import RowModel
 from bayespde.core.slabs import GPriorSlab, IsotropicSlab, ProfileLikelihood
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel, regress
+from bayespde.model.prior import Prior
 
 TERMS = 5
 
@@ -22,7 +23,7 @@ def test_mean_covariance_and_noise_are_those_of_the_conjugate_posterior(slab):
         names=["u_x", "u", "u*u_x", "u_xx", "1"],
         model=RowModel(power=0.7, prior_rows=3.0, prior_variance=0.9),
     )
-    model = SpinModel(statistics, slab=slab)
+    model = SpinModel(statistics, prior=Prior(slab=slab))
     (g,) = model.closed_form.mixture[0]
     shrinkage = 1 / (1 + 1 / g)
     for spins in all_spins(TERMS)[1:]:

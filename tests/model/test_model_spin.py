@@ -12,11 +12,13 @@ from bayespde.core.rows import RowModel
 from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel, complexity_prior
+from bayespde.model.prior import Prior
 from bayespde.smc.base import LinearTarget
 
 
 def model_of(design, target, **options):
-    return SpinModel(SufficientStatistics.from_rows(design, target, model=RowModel(prior_rows=3.0)), **options)
+    statistics = SufficientStatistics.from_rows(design, target, model=RowModel(prior_rows=3.0))
+    return SpinModel(statistics, prior=Prior(**options))
 
 
 def test_prior_has_the_expected_number_of_terms():
@@ -63,7 +65,7 @@ def test_log_prior_is_normalised_and_sampled(generator):
     library = Library.from_strings({"u": 1.0, "u_x": 2.0, "u*u_x": 3.0, "u_xx": 2.0})
     design, target = random_rows(np.random.default_rng(1), 40, 4)
     statistics = SufficientStatistics.from_rows(design, target, names=library.names)
-    model = SpinModel(statistics, library, expected_terms=1.3)
+    model = SpinModel(statistics, library, prior=Prior(expected_terms=1.3))
     spins = torch.as_tensor(all_spins(4))
     probability = torch.exp(model.log_prior(spins)).numpy()
     assert probability.sum() == pytest.approx(1.0, abs=1e-12)
@@ -94,7 +96,7 @@ def test_single_flip_log_odds_are_ratios_of_directly_computed_evidences():
             up[term], down[term] = True, False
             both = torch.as_tensor(np.stack([up, down]))
             log_odds = -torch.diff(model.log_likelihood(both) + model.log_prior(both)).item()
-            wanted = [lstsq_log_likelihood(model.statistics, design, target, s, model.slab) for s in (up, down)]
+            wanted = [lstsq_log_likelihood(model.statistics, design, target, s, model.prior.slab) for s in (up, down)]
             assert log_odds == pytest.approx(wanted[0] - wanted[1] + model.prior_logits[term].item(), abs=1e-9)
 
 
@@ -133,7 +135,7 @@ def test_order_and_units_change_only_the_units_of_the_coefficients(slab, rng):
     units, order = 10.0 ** rng.integers(-5, 5, size=6), rng.permutation(6)
     spins = all_spins(6)
     models = [
-        SpinModel(SufficientStatistics.from_rows(d, target, names=n), slab=slab)
+        SpinModel(SufficientStatistics.from_rows(d, target, names=n), prior=Prior(slab=slab))
         for d, n in ((design, names), (design[:, order], names[order]), (design * units, names))
     ]
     values = [
@@ -224,5 +226,5 @@ def test_hundreds_of_terms(rng):
     model = model_of(design, target)
     spins = rng.random((20, 250)) < 0.03
     got = model.log_likelihood(torch.as_tensor(spins)).numpy()
-    wanted = [lstsq_log_likelihood(model.statistics, design, target, s, model.slab) for s in spins]
+    wanted = [lstsq_log_likelihood(model.statistics, design, target, s, model.prior.slab) for s in spins]
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-8)

@@ -7,6 +7,7 @@ from oracles import all_spins, codes, random_rows
 from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import Coupling, SpinModel
+from bayespde.model.prior import Prior
 from bayespde.smc.kernels.evidence_table import tabulate
 from bayespde.smc.kernels.factorisation import build
 from bayespde.smc.kernels.layout import RATE, factorised_rows, make_active_set
@@ -56,14 +57,14 @@ def imbalance(name):
 def model_of(design, target, slab=None, **settings):
     names = [f"x{i}" for i in range(design.shape[1])][::-1]
     statistics = SufficientStatistics.from_rows(design, target, names=names)
-    return SpinModel(statistics, slab=slab or HyperGSlab(), **settings)
+    return SpinModel(statistics, prior=Prior(slab=slab or HyperGSlab(), **settings))
 
 
 def linear_model(slab=None, couplings=()):
     """Six correlated terms with much noise: a posterior without dominating configuration."""
     design, target = random_rows(np.random.default_rng(11), 80, 6, noise=3.0, mixing=0.8)
     statistics = SufficientStatistics.from_rows(design, target, names=[f"x{i}" for i in range(6)])
-    return SpinModel(statistics, slab=slab or HyperGSlab(), couplings=couplings)
+    return SpinModel(statistics, prior=Prior(slab=slab or HyperGSlab(), couplings=couplings))
 
 
 def prepared(model, beta, cap=None):

@@ -22,6 +22,7 @@ from bayespde.core.rows import RowModel
 from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
+from bayespde.model.prior import Prior
 from bayespde.model.regression import regress
 from bayespde.smc import enumerate_exact
 from bayespde.smc.enumeration import enumerate as enumerate_module
@@ -36,7 +37,7 @@ class UnequalModel(SpinModel):
     """A spin model with prior log odds of its own for every term."""
 
     @cached_property
-    def prior(self):
+    def spin_prior(self):
         fields = np.random.default_rng(11).normal(-1.0, 2.0, size=self.terms)
         return PairwiseSpins(fields, np.zeros((self.terms, self.terms)))
 
@@ -45,7 +46,7 @@ class CoupledModel(SpinModel):
     """Every spin is coupled with up to four others, by couplings of either sign."""
 
     @cached_property
-    def prior(self):
+    def spin_prior(self):
         rng, terms = np.random.default_rng(11), self.terms
         joint = np.triu(rng.normal(0, 2.0, size=(terms, terms)), 1)
         apart = np.arange(terms)[:, None] // 5 != np.arange(terms) // 5
@@ -92,7 +93,7 @@ def model_of(design, target, slab=None, order=None, kind=SpinModel, **settings):
         names=names[order],
         model=RowModel(prior_rows=4.0, prior_variance=0.9, log_jacobian=-2.0),
     )
-    return kind(statistics, slab=slab or HyperGSlab(), **settings)
+    return kind(statistics, prior=Prior(slab=slab or HyperGSlab(), **settings))
 
 
 def strong_model(terms, *, rows=4000, order=None, **settings):

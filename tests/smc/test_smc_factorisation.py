@@ -10,6 +10,7 @@ from bayespde.core.rows import RowModel
 from bayespde.core.slabs import HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
+from bayespde.model.prior import Prior
 from bayespde.smc.kernels.evidence_table import read_all, tabulate
 from bayespde.smc.kernels.factorisation import build
 from bayespde.smc.kernels.jumps import flip
@@ -35,7 +36,7 @@ def strong_model(design, target, slab=None):
         np.tile(target, ROWS // len(target)),
         model=RowModel(prior_rows=2.0),
     )
-    return SpinModel(statistics, slab=slab or HyperGSlab(), pivot_tolerance=1e-16)
+    return SpinModel(statistics, prior=Prior(slab=slab or HyperGSlab(), pivot_tolerance=1e-16))
 
 
 def extended_rss(factor, spins):
@@ -122,7 +123,7 @@ def test_monomials_stay_accurate_along_the_whole_path(terms, seed):
 def test_neighbours_equal_refactorisation(slab, seed):
     rng = np.random.default_rng(seed)
     design, target = random_rows(np.random.default_rng(3), 300, 25, noise=2.0, mixing=0.3)
-    model = SpinModel(SufficientStatistics.from_rows(design, target), slab=slab)
+    model = SpinModel(SufficientStatistics.from_rows(design, target), prior=Prior(slab=slab))
     for _ in range(5):
         _, _, state, spins = walk(model, 2000, rng, largest=20)
         flipped = spins ^ np.eye(model.terms, dtype=bool)
@@ -139,7 +140,7 @@ def test_impossible_neighbours_are_those_of_the_model(seed):
     design, target = random_rows(np.random.default_rng(4), 200, 10)
     design[:, 4], design[:, 7], design[:, 9] = 3.0 * design[:, 2], 0.0, design[:, 1] + design[:, 3]
     design[:, 8] = design[:, 0] + 3e-3 * design[:, 5] + 3e-3 * rng.normal(size=200)
-    model = SpinModel(SufficientStatistics.from_rows(design, target), pivot_tolerance=1e-6)
+    model = SpinModel(SufficientStatistics.from_rows(design, target), prior=Prior(pivot_tolerance=1e-6))
     impossible = 0
     for _ in range(30):
         _, _, state, spins = walk(model, 25, rng)
@@ -156,7 +157,7 @@ def test_impossible_neighbours_are_those_of_the_model(seed):
 @pytest.mark.parametrize("noise", [1e-6, 1e-2, 3.0])
 def test_the_table_is_the_evidence(slab, noise):
     design, target = random_rows(np.random.default_rng(5), 30000, 12, noise=noise)
-    model = SpinModel(SufficientStatistics.from_rows(design, target), slab=slab)
+    model = SpinModel(SufficientStatistics.from_rows(design, target), prior=Prior(slab=slab))
     table = tabulate(model, sizes=13)
     points, sizes = np.geomspace(table.smallest, table.largest, 200), np.array([0, 1, 5, 12])
     wanted = np.array([[nats(model, size, s - table.offset) for s in points] for size in sizes])

@@ -16,6 +16,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.random import torch_generator
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
+from bayespde.model.prior import Prior
 from bayespde.smc import LocallyBalancedJumps, SMCConfig, SMCState, enumerate_exact, init, make_kernel, run, run_all
 from bayespde.smc.kernels import cached_jumps
 from bayespde.smc.kernels import locally_balanced as kernel_module
@@ -139,7 +140,7 @@ def test_arrays_that_are_too_small_change_nothing(monkeypatch):
     monkeypatch.setattr(cached_jumps, "MOST_TERMS", 0)
     design, rows = random_rows(np.random.default_rng(2), 200, 12, noise=0.5, truth=3)
     rows += design @ np.linspace(0.5, 1.0, 12)
-    model = SpinModel(SufficientStatistics.from_rows(design, rows), expected_terms=2)
+    model = SpinModel(SufficientStatistics.from_rows(design, rows), prior=Prior(expected_terms=2))
     config = SMCConfig(particles=200, runs=1, final_passes=2)
     wide = run(model, config=config, generator=torch_generator(3))
     assert wide.state.spins.sum(dim=1).max() > 8
@@ -193,7 +194,7 @@ def test_both_kernels_find_what_enumeration_finds(kernel, seed):
 def test_hard_two_mode_target_in_twenty_seeds(seed):
     """Two modes differ by two terms for two others: every run gives both modes the right weight."""
     statistics, slab = hard16(np.random.default_rng(12), rows=30000)
-    model = SpinModel(statistics, slab=slab)
+    model = SpinModel(statistics, prior=Prior(slab=slab))
     exact = enumerate_exact(model)
     runs = run_all(model, config=SMCConfig(particles=16384, runs=20), seed=seed)
     wrong = np.abs(runs.estimates["rao_blackwell"] - exact.inclusion_probability).max(axis=1)
