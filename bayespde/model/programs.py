@@ -128,15 +128,16 @@ def collapsed(model: SpinModel) -> Program:
     Returns:
         A program without arguments that returns the spins, `[K]`.
     """
-    observed = torch.as_tensor(model.factor[:, -1])
+    rows = model.regression
+    observed = torch.as_tensor(rows.factor[:, -1])
 
     def program() -> torch.Tensor:
         spins = pyro.sample("spins", spin_distribution(model.spin_prior))
         evidence = SpinEvidence(
-            spins[..., model.order],
-            factor=model.factor,
+            spins[..., rows.order],
+            factor=rows.factor,
             closed_form=model.closed_form,
-            pivot_tolerance=model.prior.pivot_tolerance,
+            pivot_tolerance=rows.pivot_tolerance,
         )
         pyro.sample("observation", evidence, obs=observed)
         return spins
@@ -147,8 +148,9 @@ def collapsed(model: SpinModel) -> Program:
 def _slab_spread(model: SpinModel, on: np.ndarray, g: float) -> torch.Tensor:
     """Lower triangular root of the slab's covariance per noise variance, `[k, k]`, physical units."""
     scale = model.statistics.column_scale[on]
-    if model.ridge > 0:
-        return torch.diag(torch.as_tensor(1 / (np.sqrt(model.ridge) * scale)))
+    ridge = model.closed_form.ridge
+    if ridge > 0:
+        return torch.diag(torch.as_tensor(1 / (np.sqrt(ridge) * scale)))
     # With reversed columns the upper triangular factor becomes the lower one that the normal distribution needs.
     lower = triangular_factor((model.statistics.factor[:, on] / scale)[:, ::-1])[::-1, ::-1]
     return torch.as_tensor(np.sqrt(g) * solve_triangular(lower, np.eye(len(on)), lower=True) / scale[:, None])

@@ -11,6 +11,7 @@ import torch
 from scipy.linalg import solve_triangular
 from scipy.special import softmax
 
+from bayespde.core.canonical_regression import CanonicalRegression
 from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import StatisticsError
@@ -57,7 +58,7 @@ class SpinModel:
             )
         self.spin_prior  # noqa: B018  an impossible prior fails here, not in the sampler
 
-    @property
+    @cached_property
     def terms(self) -> int:
         """Number of terms K."""
         return len(self.statistics.names)
@@ -68,50 +69,23 @@ class SpinModel:
         complexities = np.ones(self.terms) if self.library is None else self.library.complexities
         return self.prior.of_spins(self.statistics.names, complexities)
 
-    @property
-    def pivot_tolerance(self) -> float:
-        """Smallest squared distance of a unit column from those before it; configurations with less are refused."""
-        return self.prior.pivot_tolerance
-
-    @property
-    def prior_logits(self) -> torch.Tensor:
-        """Prior log odds of each spin given that all spins coupled to it are 0, `[K]`, float64."""
-        return torch.as_tensor(self.spin_prior.fields)
-
-    @property
-    def prior_couplings(self) -> np.ndarray:
-        """Addition to the log prior where two spins are both 1, `[K, K]`, float64, symmetric."""
-        return self.spin_prior.couplings
-
-    @cached_property
-    def order(self) -> np.ndarray:
-        """Position in the library of each canonical column (sorted by name), `[K]`, int64."""
-        return np.argsort(np.array(self.statistics.names), kind="stable")
-
-    @cached_property
-    def factor(self) -> np.ndarray:
-        """Triangular factor in canonical order, `[K+1, K+1]`, float64; unit-norm columns, the target last."""
-        return canonical_factor(self.statistics.factor, self.order, self.statistics.column_scale)
-
     @cached_property
     def closed_form(self) -> ClosedForm:
         """The evidence as a function of size, residuals and log determinant."""
         return ClosedForm.from_statistics(self.statistics, self.prior.slab)
 
-    @property
-    def ridge(self) -> float:
-        """Precision added to each unit column by the slab; 0 for g-priors."""
-        return self.closed_form.ridge
-
-    @property
-    def offset(self) -> float:
-        """Weight of the noise prior in squared units of the whitened target: prior rows times prior variance."""
-        return self.closed_form.prior_rows * self.closed_form.prior_variance
-
     @cached_property
-    def energy(self) -> float:
-        """Sum of squares of the target."""
-        return float(np.sum(self.factor[:, -1] ** 2))
+    def regression(self) -> CanonicalRegression:
+        """The rows as unit-norm columns in the order of their names, and what else compiled samplers read."""
+        form, order = self.closed_form, np.argsort(np.array(self.statistics.names), kind="stable")
+        return CanonicalRegression(
+            factor=canonical_factor(self.statistics.factor, order, self.statistics.column_scale),
+            order=order,
+            ridge=form.ridge,
+            offset=form.prior_rows * form.prior_variance,
+            pivot_tolerance=self.prior.pivot_tolerance,
+            prior=self.spin_prior,
+        )
 
     def log_prior(self, spins: torch.Tensor) -> torch.Tensor:
         """Log prior probability of configurations (`[P, K]`, bool): `[P]`, float64."""
@@ -122,15 +96,16 @@ class SpinModel:
 
         Equal configurations are computed once.
         """
-        canonical = spins.numpy()[:, self.order]
+        rows = self.regression
+        canonical = spins.numpy()[:, rows.order]
         same = distinct(canonical)
         some = np.ascontiguousarray(canonical[same.first])
-        answer = self.closed_form.log_likelihood(self.factor, some, pivot_tolerance=self.prior.pivot_tolerance)
+        answer = self.closed_form.log_likelihood(rows.factor, some, pivot_tolerance=rows.pivot_tolerance)
         return answer[torch.as_tensor(same.group)]
 
     def log_evidence_given(self, size: Any, rss: Any, logdet: Any) -> torch.Tensor:
         """Log marginal likelihood `[N]` from size, residual sum of squares, log determinant (`[N]` each)."""
-        return self.closed_form.log_evidence(size, rss, logdet, energy=self.energy)
+        return self.closed_form.log_evidence(size, rss, logdet, energy=self.regression.energy)
 
     def sample_prior(self, particles: int, *, generator: torch.Generator) -> torch.Tensor:
         """Draw configurations from the prior: `[P, K]`, bool; those of likelihood 0 are drawn too."""
@@ -152,13 +127,14 @@ class SpinModel:
             StatisticsError: If a configuration is refused by the pivot tolerance.
         """
         random = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
-        canonical = spins.numpy()[:, self.order]
+        order = self.regression.order
+        canonical = spins.numpy()[:, order]
         g, square = self._draw_mixture(canonical, random)
         variance = square / 2 / random.standard_gamma(self.closed_form.shape / 2, len(spins))
         shrinkage = 1 / (1 + 1 / g)
         noise = np.sqrt(variance * shrinkage)[:, None] * random.standard_normal(canonical.shape)
         physical = np.zeros(canonical.shape)
-        physical[:, self.order] = self.solve(canonical, shrinkage, noise) / self.statistics.column_scale[self.order]
+        physical[:, order] = self.solve(canonical, shrinkage, noise) / self.statistics.column_scale[order]
         return torch.as_tensor(physical), torch.as_tensor(np.sqrt(variance))
 
     def solve(self, canonical: np.ndarray, shrinkage: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -172,7 +148,7 @@ class SpinModel:
         Returns:
             Coefficients of unit columns, `[P, K]`, float64, 0 where the spin is 0.
         """
-        working = ridged(self.factor, self.ridge)
+        working = ridged(self.regression.factor, self.regression.ridge)
         coefficients = np.zeros(canonical.shape)
         same = distinct(canonical)
         for rows in np.split(same.order, same.edges[1:-1]):
@@ -189,18 +165,19 @@ class SpinModel:
         """A value of g per configuration from its posterior, `[P]`, and `a0 v0 + q` at it, `[P]`."""
         same = distinct(canonical)
         some = np.ascontiguousarray(canonical[same.first])
-        rss, logdet, pivot = regress(self.factor, some, self.ridge)
-        if (pivot < self.prior.pivot_tolerance).any():
+        rows = self.regression
+        rss, logdet, pivot = regress(rows.factor, some, rows.ridge)
+        if (pivot < rows.pivot_tolerance).any():
             raise StatisticsError(
                 "A configuration with nearly collinear columns has probability 0.",
                 got=f"a pivot of {pivot.min():.1e}",
-                wanted=f"pivots of at least {self.prior.pivot_tolerance:.1e}",
+                wanted=f"pivots of at least {rows.pivot_tolerance:.1e}",
                 fix="draw for configurations that log_likelihood accepts",
             )
         form = self.closed_form
-        log_weight = form.log_components(some.sum(axis=1), rss, logdet, energy=self.energy)
+        log_weight = form.log_components(some.sum(axis=1), rss, logdet, energy=self.regression.energy)
         cumulative = softmax(log_weight, axis=-1).cumsum(axis=-1)[same.group]
         uniform = random.random(len(canonical))[:, None] * cumulative[:, -1:]
         node = np.minimum((uniform >= cumulative).sum(axis=1), cumulative.shape[1] - 1)
-        square = form.scaled_square(rss, self.energy)[same.group]
+        square = form.scaled_square(rss, self.regression.energy)[same.group]
         return form.mixture[0][node], square[np.arange(len(node)), node]

@@ -115,12 +115,12 @@ def run_chains(
 def _run_chain(
     target: LinearTarget, config: TemperedGibbsConfig, seed: int, *, cap: int, from_prior: bool, bar: tqdm
 ) -> Run:
-    generator, order = torch_generator(seed), np.asarray(target.order)
-    spins = _start(target, generator, from_prior=from_prior)[order]
+    generator, rows = torch_generator(seed), target.regression
+    spins = _start(target, generator, from_prior=from_prior)[rows.order]
     cap = min(target.terms, max(cap, 2 * int(spins.sum())))
-    problem = factorised_rows(target)
-    logits = np.ascontiguousarray(target.prior_logits.numpy()[order])
-    tempered = TemperedTarget(tabulate(target, sizes=cap + 1), logits, compact_couplings(target), 1.0)
+    problem = factorised_rows(rows)
+    logits = np.ascontiguousarray(rows.prior.fields[rows.order])
+    tempered = TemperedTarget(tabulate(target, sizes=cap + 1), logits, compact_couplings(rows), 1.0)
     state = make_active_set(target.terms, cap)
     build(state, problem, spins)
     refresh(state, problem, tempered)
@@ -173,7 +173,7 @@ def _summarise(
     shares = np.array([p.total[0] for p in parts])
     shares = np.exp(shares - shares.max())
     conditional = np.empty(target.terms)
-    conditional[np.asarray(target.order)] = (
+    conditional[target.regression.order] = (
         sum(s * p.conditional for s, p in zip(shares, parts, strict=True))
         / sum(s * p.total[1] for s, p in zip(shares, parts, strict=True))
     )  # fmt: skip
@@ -194,7 +194,7 @@ def _unpacked(words: np.ndarray, target: LinearTarget) -> np.ndarray:
     """Configurations in the order of the target's spins, `[N, K]`, bool, from packed columns `[N, W]`, uint64."""
     bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")
     spins = np.empty((len(words), target.terms), dtype=bool)
-    spins[:, np.asarray(target.order)] = bits[:, : target.terms]
+    spins[:, target.regression.order] = bits[:, : target.terms]
     return spins
 
 

@@ -95,7 +95,7 @@ def sample(
         estimates=found.estimates,
         eve_index=found.eve_index,
         stages=found.stages,
-        exact=None if everything is None else everything.exact_table(),
+        exact=None if everything is None else everything.exact,
         prior=model.spin_prior,
         slab=model.prior.slab,
         likelihood=Likelihood.of(model.statistics),
@@ -132,8 +132,7 @@ def _checked(method: str, config: SamplerConfig | None) -> SamplerConfig:
 
 def _independent(model: SpinModel, everything: Enumeration, config: SamplerConfig, seed: int) -> Runs:
     """Independent draws from the enumerated posterior, in the form of runs."""
-    exact = everything.exact_table()
-    seeds = spawn_seeds(seed, config.runs)
+    exact, seeds = everything.exact, spawn_seeds(seed, config.runs)
     draws = [everything.draw(config.particles, generator=torch_generator(s)) for s in seeds]
     spins = torch.stack(draws)
     flat = spins.reshape(-1, spins.shape[-1])

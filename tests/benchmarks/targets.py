@@ -212,7 +212,7 @@ def _monomial(powers: Mapping[str, int], symbols: Mapping[str, np.ndarray]) -> n
 
 def condition_number(spin: bp.SpinModel) -> float:
     """Condition number of the Gram matrix of unit columns, from the singular values of the factor."""
-    values = np.linalg.svd(spin.factor[:, :-1], compute_uv=False)
+    values = np.linalg.svd(spin.regression.factor[:, :-1], compute_uv=False)
     return float((values[0] / values[-1]) ** 2)
 
 

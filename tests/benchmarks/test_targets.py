@@ -24,7 +24,7 @@ def test_simulated_targets_have_the_prior_and_rows_of_their_names(name):
     spin = targets.model(name)
     assert spin.terms == SIZES[name]
     degree = np.ones(16) if name == "hard16" else spin.library.complexities
-    np.testing.assert_allclose(spin.prior_logits, -0.5 * degree, atol=1e-9)
+    np.testing.assert_allclose(spin.spin_prior.fields, -0.5 * degree, atol=1e-9)
     effective = {"kdv14_g1000": 1000, "original_2d": 1000, "ac2d_50": 1000}.get(name, 30000)
     assert spin.statistics.rows == pytest.approx(effective)
     assert isinstance(spin.prior.slab, IsotropicSlab if "iso" in name else GPriorSlab)
@@ -37,7 +37,7 @@ def test_phase_field_targets(data_folder, name, rows):
     assert spin.terms == 20
     assert spin.statistics.rows == pytest.approx(rows)
     assert targets.condition_number(spin) > 1e6
-    np.testing.assert_allclose(spin.prior_logits, -0.5 * spin.library.complexities, atol=1e-9)
+    np.testing.assert_allclose(spin.spin_prior.fields, -0.5 * spin.library.complexities, atol=1e-9)
 
 
 def test_targets_that_are_not_there_are_refused():

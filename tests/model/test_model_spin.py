@@ -97,7 +97,7 @@ def test_single_flip_log_odds_are_ratios_of_directly_computed_evidences():
             both = torch.as_tensor(np.stack([up, down]))
             log_odds = -torch.diff(model.log_likelihood(both) + model.log_prior(both)).item()
             wanted = [lstsq_log_likelihood(model.statistics, design, target, s, model.prior.slab) for s in (up, down)]
-            assert log_odds == pytest.approx(wanted[0] - wanted[1] + model.prior_logits[term].item(), abs=1e-9)
+            assert log_odds == pytest.approx(wanted[0] - wanted[1] + model.spin_prior.fields[term], abs=1e-9)
 
 
 def test_equal_configurations_have_bitwise_equal_likelihoods(rng):

@@ -37,7 +37,7 @@ def log_density(design, target, kept, spins, slab, statistics):
 def exact_elpd(design, target, model):
     """Log predictive density of every block given all others, summed over every configuration and every g."""
     every, slab, statistics = all_spins(design.shape[1]), model.prior.slab, model.statistics
-    prior = every @ np.asarray(model.prior_logits)
+    prior = every @ model.spin_prior.fields
     edges = np.linspace(0, len(target), BLOCKS + 1).round().astype(int)
 
     def total(kept):

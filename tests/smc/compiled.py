@@ -70,8 +70,8 @@ def linear_model(slab=None, couplings=()):
 def prepared(model, beta, cap=None):
     """Factorised rows, tempered target and an empty configuration."""
     cap = model.terms if cap is None else cap
-    problem = factorised_rows(model)
-    logits, couplings = model.prior_logits.numpy()[model.order], compact_couplings(model)
+    problem = factorised_rows(model.regression)
+    logits, couplings = model.spin_prior.fields[model.regression.order], compact_couplings(model.regression)
     tempered = TemperedTarget(tabulate(model, sizes=cap + 1), logits, couplings, beta)
     return problem, tempered, make_active_set(model.terms, cap)
 
@@ -80,7 +80,7 @@ def possible(model):
     """Possible configurations in canonical order `[N, K]`, and their tempered log masses as a function."""
     spins = all_spins(model.terms)
     library_order = np.empty_like(spins)
-    library_order[:, model.order] = spins
+    library_order[:, model.regression.order] = spins
     log_likelihood = model.log_likelihood(torch.as_tensor(library_order)).numpy()
     log_prior = model.log_prior(torch.as_tensor(library_order)).numpy()
     alive = np.isfinite(log_likelihood)

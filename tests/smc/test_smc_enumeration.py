@@ -68,8 +68,8 @@ class RisingModel(SpinModel):
         return super().log_evidence_given(size, rss, logdet) + 30 * torch.sin(torch.as_tensor(rss) / 30)
 
     def log_likelihood(self, spins):
-        canonical = np.ascontiguousarray(spins.numpy()[:, self.order])
-        rss, logdet, _ = regress(self.factor, canonical)
+        canonical = np.ascontiguousarray(spins.numpy()[:, self.regression.order])
+        rss, logdet, _ = regress(self.regression.factor, canonical)
         return self.log_evidence_given(canonical.sum(axis=1), rss, logdet)
 
 
@@ -291,15 +291,16 @@ def test_collinear_columns_keep_their_digits(gap, bound, rng):
     target = design[:, 0] - design[:, 2] + 0.3 * (design[:, 3] - design[:, 2]) / gap + 0.05 * rng.normal(size=rows)
     assert np.linalg.cond(design / np.linalg.norm(design, axis=0)) ** 2 > 0.3 / gap**2
     model = model_of(design, target, GPriorSlab(), pivot_tolerance=1e-15)
+    factor = model.regression.factor
     found = enumerate_branches(model)
-    place = codes(found.exact_table().spins)
+    place = codes(found.exact.spins)
     assert len(place) == 2**terms
     energy = target.astype(np.longdouble) @ target
     # the first difference is mostly that of compressing the rows, the second one that of the enumeration
-    for columns, y, worst in ((design, target, bound), (model.factor[:, :-1], model.factor[:, -1], bound / 10)):
+    for columns, y, worst in ((design, target, bound), (factor[:, :-1], factor[:, -1], bound / 10)):
         log_mass = longdouble_log_mass(model, longdouble_residuals(columns, y), energy)
         np.testing.assert_allclose(found.log_mass, log_mass[place], rtol=0, atol=worst)
-        check(found.exact_table(), log_mass, tolerance=worst)
+        check(found.exact, log_mass, tolerance=worst)
 
 
 # Invariance

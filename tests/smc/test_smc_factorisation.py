@@ -81,15 +81,15 @@ def test_two_thousand_flips_lose_no_digits(condition, bound, seed):
     """Log likelihood, and that of every neighbour, against extended precision on the same factor."""
     rng = np.random.default_rng(seed)
     model = strong_model(*collinear(condition))
-    assert 0.01 < np.linalg.cond(model.factor[:, :-1]) ** 2 / condition < 1000
+    assert 0.01 < np.linalg.cond(model.regression.factor[:, :-1]) ** 2 / condition < 1000
     _, _, state, spins = walk(model, 2000, rng)
-    rss = extended_rss(model.factor, spins)
+    rss = extended_rss(model.regression.factor, spins)
     assert abs(state.number[RSS] / rss - 1) < 1e-10
     assert abs(state.number[LOG_LIKELIHOOD] - nats(model, spins.sum(), rss)) < bound
     for column in range(model.terms):
         neighbour = spins ^ (np.arange(model.terms) == column)
         got = state.vectors[NEIGHBOUR, column]
-        wanted = nats(model, neighbour.sum(), extended_rss(model.factor, neighbour))
+        wanted = nats(model, neighbour.sum(), extended_rss(model.regression.factor, neighbour))
         if np.isfinite(got):
             # the change by a flip is accurate to nine of its digits
             assert abs(got - wanted) < bound + 1e-9 * abs(wanted - state.number[LOG_LIKELIHOOD])
@@ -114,7 +114,7 @@ def test_monomials_stay_accurate_along_the_whole_path(terms, seed):
         visited.append(spins.copy())
         kept.append(state.number[LOG_LIKELIHOOD])
     library = np.empty((2000, terms), dtype=bool)
-    library[:, model.order] = visited
+    library[:, model.regression.order] = visited
     wanted = model.log_likelihood(torch.as_tensor(library)).numpy()
     np.testing.assert_allclose(kept, wanted, rtol=0, atol=1e-6)
 
@@ -128,7 +128,7 @@ def test_neighbours_equal_refactorisation(slab, seed):
         _, _, state, spins = walk(model, 2000, rng, largest=20)
         flipped = spins ^ np.eye(model.terms, dtype=bool)
         library = np.empty_like(flipped)
-        library[:, model.order] = flipped
+        library[:, model.regression.order] = flipped
         wanted = model.log_likelihood(torch.as_tensor(library)).numpy()
         wanted[~spins & (spins.sum() >= model.terms)] = -np.inf
         np.testing.assert_allclose(state.vectors[NEIGHBOUR, :-1], wanted, rtol=0, atol=1e-9)
@@ -146,7 +146,7 @@ def test_impossible_neighbours_are_those_of_the_model(seed):
         _, _, state, spins = walk(model, 25, rng)
         flipped = spins ^ np.eye(model.terms, dtype=bool)
         library = np.empty_like(flipped)
-        library[:, model.order] = flipped
+        library[:, model.regression.order] = flipped
         wanted = np.isneginf(model.log_likelihood(torch.as_tensor(library)).numpy())
         assert np.array_equal(np.isneginf(state.vectors[NEIGHBOUR, :-1]), wanted)
         impossible += wanted.sum()

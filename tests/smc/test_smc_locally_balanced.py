@@ -73,7 +73,7 @@ def test_swaps_leave_the_target_invariant(name, beta):
 
 def one_start(model, row, particles, beta):
     spins = np.empty((particles, model.terms), dtype=bool)
-    spins[:, model.order] = all_spins(model.terms)[row]
+    spins[:, model.regression.order] = all_spins(model.terms)[row]
     spins = torch.as_tensor(spins)
     return SMCState(spins, model.log_prior(spins), model.log_likelihood(spins), beta, 0.0, torch.arange(particles))
 
@@ -93,7 +93,7 @@ def test_simulated_paths_follow_the_matrices(name, row, swaps, cached, seed, mon
     wanted = after @ np.linalg.matrix_power(compiled.swap_matrix(model, beta), swaps)
     kernel, start = LocallyBalancedJumps(model, swaps=swaps), one_start(model, row, particles, beta)
     moved, moves = kernel(start, model, sweeps=time, generator=torch_generator(seed))
-    shares = np.bincount(codes(moved.spins.numpy()[:, model.order]), minlength=len(wanted)) / particles
+    shares = np.bincount(codes(moved.spins.numpy()[:, model.regression.order]), minlength=len(wanted)) / particles
     assert np.all(np.abs(shares - wanted) < 5 * np.sqrt(wanted * (1 - wanted) / particles) + 1e-9)
     assert torch.allclose(moved.log_likelihood, model.log_likelihood(moved.spins), rtol=0, atol=1e-8)
     assert torch.equal(moved.log_prior, model.log_prior(moved.spins))
@@ -107,7 +107,7 @@ def test_simulated_paths_follow_the_matrices(name, row, swaps, cached, seed, mon
         up[:, j] = np.where(spins[:, j], 1 - rate, rate)
     conditional = trapezoid(path @ up, points, axis=0) / time
     assert abs(moves.flip_rate - flips) < 5 * np.sqrt(2 * flips / particles / model.terms / time) + 1e-3 * flips
-    got = moves.rao_blackwell.numpy()[model.order]
+    got = moves.rao_blackwell.numpy()[model.regression.order]
     assert np.all(np.abs(got - conditional) < 5 * 0.5 / np.sqrt(particles) + 1e-3)
 
 

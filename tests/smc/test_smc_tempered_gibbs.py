@@ -45,7 +45,7 @@ def test_log_rates_are_in_detailed_balance(name):
     # the mean conditional probability under the posterior is the inclusion probability
     mass = np.exp(log_mass - np.logaddexp.reduce(log_mass))
     exact = np.empty(model.terms)
-    exact[:] = enumerate_exact(model).inclusion_probability[model.order]
+    exact[:] = enumerate_exact(model).inclusion_probability[model.regression.order]
     np.testing.assert_allclose(mass @ up, exact, rtol=0, atol=0.1 * compiled.rounding(name))
 
 

@@ -210,7 +210,7 @@ def half_of_the_likelihood(replicates, engine):
 def coefficients_in_another_order(replicates, engine):
     def wrong(model, spins, *, generator):
         coefficients, noise_scale = SpinModel.draw(model, spins, generator=generator)
-        return coefficients[:, model.order], noise_scale
+        return coefficients[:, model.regression.order], noise_scale
 
     return rank_all(replicates, engine, draw=wrong)
 

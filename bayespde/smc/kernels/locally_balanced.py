@@ -50,8 +50,8 @@ class LocallyBalancedJumps:
             threads: Number of threads over particles.
         """
         self.target, self.swaps, self.threads = target, swaps, threads
-        self._order = np.asarray(target.order)
-        self._problem = factorised_rows(target)
+        self._order, self._couplings = target.regression.order, compact_couplings(target.regression)
+        self._problem = factorised_rows(target.regression)
         self._table = self._tabulate(FIRST_CAP)
         self._caches: list[ConfigurationCache] = []
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
@@ -108,8 +108,8 @@ class LocallyBalancedJumps:
     def _tempered(self, path: Target, beta: float) -> TemperedTarget:
         """The target at an inverse temperature on a path."""
         logits, share = prior_on_path(path, self.target, float(beta))
-        couplings = share * compact_couplings(self.target)
-        return TemperedTarget(self._table, np.ascontiguousarray(logits.numpy()[self._order]), couplings, float(beta))
+        canonical = np.ascontiguousarray(logits.numpy()[self._order])
+        return TemperedTarget(self._table, canonical, share * self._couplings, float(beta))
 
     @property
     def _cached(self) -> bool:
