@@ -1,12 +1,11 @@
 """STATISTICS -> TARGET: the spin model, its priors, its evidence and its Pyro programs.
 
 `SpinModel` joins `SufficientStatistics` with a `Prior`: it is a target for samplers, whose prior distribution is a
-`PairwiseSpins` (`complexity_prior`, with `couplings`), and whose likelihood is the `ClosedForm` evidence of a
+`PairwiseSpins` (with `couplings`), and whose likelihood is the `ClosedForm` evidence of a
 `Regression`. `generative` and `collapsed` are the same model as Pyro programs; `PyroTarget` makes a target of any Pyro
 program with one binary site.
 """
 
-from bayespde.model.complexity_prior import complexity_prior
 from bayespde.model.couplings import Coupling, isotropic_couplings
 from bayespde.model.evidence import ClosedForm, SpinEvidence
 from bayespde.model.prior import Prior
@@ -22,7 +21,6 @@ __all__ = [
     "SpinEvidence",
     "SpinModel",
     "collapsed",
-    "complexity_prior",
     "generative",
     "isotropic_couplings",
     "regress",

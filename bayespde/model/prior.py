@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.optimize import brentq
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.pairwise import PairwiseSpins
+from bayespde.core.settings import check_number
 from bayespde.core.slabs import HyperGSlab, Slab
-from bayespde.model.complexity_prior import complexity_prior
-from bayespde.model.couplings import Coupling
+from bayespde.model.couplings import Coupling, interactions
+
+# Default of the expected number of terms.
+EXPECTED_TERMS = 3.0
 
 
 @dataclass(frozen=True)
@@ -38,30 +42,48 @@ class Prior:
                 wanted="Coupling objects",
                 fix="couplings=(Coupling('u_xx', 'u_yy'),)",
             )
-        expected = self.expected_terms
-        if expected is not None and not (isinstance(expected, int | float) and expected > 0):
-            raise ConfigError(
-                "The expected number of terms is not a positive number.",
-                got=repr(expected),
-                wanted="a number > 0, or None",
-                fix="expected_terms=3",
-            )
-        if not (isinstance(self.pivot_tolerance, int | float) and 0 < self.pivot_tolerance < 1):
-            raise ConfigError(
-                "The pivot tolerance is out of range.",
-                got=repr(self.pivot_tolerance),
-                wanted="0 < pivot_tolerance < 1",
-                fix="pivot_tolerance=1e-10",
-            )
+        if self.expected_terms is not None:
+            check_number("expected_terms", self.expected_terms, above=0)
+        check_number("pivot_tolerance", self.pivot_tolerance, above=0, below=1)
 
-    def of_spins(self, names: Sequence[str], complexities: np.ndarray) -> PairwiseSpins:
-        """The distribution of the spins of some terms.
+    def of_spins(self, complexities: np.ndarray, names: Sequence[str] = ()) -> PairwiseSpins:
+        """The prior `exp(-gamma * complexity)` of configurations, with gamma solved for the expected number of terms.
+
+        Without couplings the spins are independent. With couplings gamma is solved for the coupled prior.
 
         Args:
-            names: Names of the terms, K of them.
-            complexities: Their complexities, `[K]`, float64, positive, dimensionless.
+            complexities: Cost per term, `[K]`, float64, positive, dimensionless.
+            names: Names of the terms, by which couplings refer to them.
+
+        Returns:
+            The distribution of the spins.
 
         Raises:
-            ConfigError: If the number of terms is impossible, or a coupling names another term.
+            ConfigError: If a complexity is not positive, no gamma gives that expectation, or couplings cannot be used.
         """
-        return complexity_prior(complexities, expected_terms=self.expected_terms, names=names, couplings=self.couplings)
+        cost = np.asarray(complexities, dtype=np.float64)
+        if cost.ndim != 1 or not cost.size or not (np.isfinite(cost).all() and (cost > 0).all()):
+            raise ConfigError(
+                "Complexities must be positive.", got=cost, wanted="[K] positive numbers", fix="use 1 per term"
+            )
+        expectation = min(EXPECTED_TERMS, cost.size / 2) if self.expected_terms is None else float(self.expected_terms)
+        if not expectation < cost.size:
+            raise ConfigError(
+                "The expected number of terms is impossible.",
+                got=expectation,
+                wanted=f"more than 0 and fewer than the {cost.size} terms of the library",
+                fix=f"expected_terms={cost.size / 2:g}",
+            )
+        zero = np.zeros(cost.size), np.zeros((cost.size, cost.size))
+        fields, joint = interactions(names, self.couplings) if self.couplings else zero
+
+        def at(gamma: float) -> PairwiseSpins:
+            return PairwiseSpins(fields - gamma * cost, joint)
+
+        def excess(gamma: float) -> float:
+            return float(at(gamma).inclusion.sum()) - expectation
+
+        limit = 1.0 / cost.max()
+        while excess(limit) > 0 or excess(-limit) < 0:
+            limit *= 2
+        return at(float(brentq(excess, -limit, limit, xtol=1e-14, rtol=1e-14)))

@@ -37,6 +37,7 @@ class SpinModel:
         statistics: The compressed rows.
         library: The terms with their complexities; None gives every column of the statistics complexity 1.
         prior: Expected number of terms, slab of the coefficients, pivot tolerance and couplings.
+        terms: Number of terms K.
 
     Raises:
         StatisticsError: If the library is not that of the statistics.
@@ -47,6 +48,7 @@ class SpinModel:
     library: Library | None = None
     _: KW_ONLY
     prior: Prior = field(default_factory=Prior)
+    terms: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.library is not None and self.library.names != self.statistics.names:
@@ -56,18 +58,14 @@ class SpinModel:
                 wanted=str(self.statistics.names),
                 fix="assemble the statistics with this library",
             )
+        object.__setattr__(self, "terms", len(self.statistics.names))
         self.spin_prior  # noqa: B018  an impossible prior fails here, not in the sampler
-
-    @cached_property
-    def terms(self) -> int:
-        """Number of terms K."""
-        return len(self.statistics.names)
 
     @cached_property
     def spin_prior(self) -> PairwiseSpins:
         """The prior distribution of the spins, in the library's order."""
         complexities = np.ones(self.terms) if self.library is None else self.library.complexities
-        return self.prior.of_spins(self.statistics.names, complexities)
+        return self.prior.of_spins(complexities, self.statistics.names)
 
     @cached_property
     def closed_form(self) -> ClosedForm:

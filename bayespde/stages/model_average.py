@@ -56,7 +56,7 @@ class ModelAverage:
             torch.as_tensor(spins[:, present])
         )
         return np.asarray(
-            self.prior.of_spins(self.library.names, self.library.complexities).log_density(spins) + likelihood.numpy()
+            self.prior.of_spins(self.library.complexities, self.library.names).log_density(spins) + likelihood.numpy()
         )
 
     def _model(self, statistics: SufficientStatistics) -> SpinModel:

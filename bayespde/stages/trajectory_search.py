@@ -130,7 +130,7 @@ class Search:
     def _log_prior(self, one: Trajectory) -> float:
         """Log prior of the terms of a trajectory."""
         return float(
-            self.prior.of_spins(self.library.names, self.library.complexities).log_density(
+            self.prior.of_spins(self.library.complexities, self.library.names).log_density(
                 self.library.spins(one.equation.names)
             )
         )
