@@ -109,14 +109,11 @@ def _fit(target: LinearTarget, edges: np.ndarray, sizes: int) -> np.ndarray:
     values = _evaluate(target, s.ravel(), every).reshape(sizes, *s.shape)
     # differences from the middle of the interval, so that large log evidences lose no digits
     centre = _evaluate(target, middle.ravel(), every)[..., None]
-    to_powers = np.stack([np.pad(chebyshev.cheb2poly(row), (0, DEGREE - i)) for i, row in enumerate(_unit_rows())])
+    unit = np.eye(DEGREE + 1)
+    to_powers = np.stack([np.pad(chebyshev.cheb2poly(row[: i + 1]), (0, DEGREE - i)) for i, row in enumerate(unit)])
     coefficients = (values - centre) @ np.linalg.inv(chebyshev.chebvander(points, DEGREE)).T @ to_powers
     coefficients[..., 0] += centre[..., 0]
     return np.ascontiguousarray(coefficients[..., ::-1])
-
-
-def _unit_rows() -> list[np.ndarray]:
-    return [np.eye(DEGREE + 1)[i, : i + 1] for i in range(DEGREE + 1)]
 
 
 def _error(target: LinearTarget, table: EvidenceTable, edges: np.ndarray) -> float:
