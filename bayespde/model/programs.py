@@ -133,12 +133,7 @@ def collapsed(model: SpinModel) -> Program:
 
     def program() -> torch.Tensor:
         spins = pyro.sample("spins", spin_distribution(model.spin_prior))
-        evidence = SpinEvidence(
-            spins[..., rows.order],
-            factor=rows.factor,
-            closed_form=model.closed_form,
-            pivot_tolerance=rows.pivot_tolerance,
-        )
+        evidence = SpinEvidence(spins[..., rows.order], rows, model.closed_form)
         pyro.sample("observation", evidence, obs=observed)
         return spins
 

@@ -94,11 +94,10 @@ class SpinModel:
 
         Equal configurations are computed once.
         """
-        rows = self.regression
-        canonical = spins.numpy()[:, rows.order]
+        canonical = spins.numpy()[:, self.regression.order]
         same = distinct(canonical)
         some = np.ascontiguousarray(canonical[same.first])
-        answer = self.closed_form.log_likelihood(rows.factor, some, pivot_tolerance=rows.pivot_tolerance)
+        answer = self.closed_form.log_likelihood(self.regression, some)
         return answer[torch.as_tensor(same.group)]
 
     def log_evidence_given(self, size: Any, rss: Any, logdet: Any) -> torch.Tensor:

@@ -45,14 +45,14 @@ def test_the_distribution_evaluates_batches_and_other_targets(slab):
     design, target = random_rows(rng, 30, 3)
     noise = RowModel(prior_rows=2.0, prior_variance=1.0)
     model = SpinModel(SufficientStatistics.from_rows(design, target, model=noise), prior=Prior(slab=slab))
-    spins, factor = torch.as_tensor(all_spins(3)).reshape(2, 4, 3), model.regression.factor
-    distribution = SpinEvidence(spins, factor=factor, closed_form=model.closed_form, pivot_tolerance=1e-10)
-    got = distribution.log_prob(torch.as_tensor(factor[:, -1]))
+    spins, rows = torch.as_tensor(all_spins(3)).reshape(2, 4, 3), model.regression
+    distribution = SpinEvidence(spins, rows, model.closed_form)
+    got = distribution.log_prob(torch.as_tensor(rows.factor[:, -1]))
     assert got.shape == (2, 4)
     torch.testing.assert_close(got.reshape(8), model.log_likelihood(spins.reshape(8, 3)), rtol=0, atol=1e-10)
     doubled = SpinModel(SufficientStatistics.from_rows(design, 2 * target, model=noise), prior=Prior(slab=slab))
     torch.testing.assert_close(
-        distribution.log_prob(2 * torch.as_tensor(factor[:, -1])).reshape(8),
+        distribution.log_prob(2 * torch.as_tensor(rows.factor[:, -1])).reshape(8),
         doubled.log_likelihood(spins.reshape(8, 3)),
         rtol=0,
         atol=1e-10,
