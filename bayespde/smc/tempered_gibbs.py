@@ -76,7 +76,6 @@ def run_chains(
     config: TemperedGibbsConfig | None = None,
     seed: int,
     progress: bool = False,
-    workers: int | None = None,
 ) -> Runs:
     """Run independent chains; the result is the same however many of them run at a time.
 
@@ -85,7 +84,6 @@ def run_chains(
         config: Settings; the defaults if None.
         seed: Non-negative integer from which every chain's generator is spawned.
         progress: Show a progress bar.
-        workers: Chains at a time, `config.workers` if None.
 
     Returns:
         The chains in the form of sequential Monte Carlo runs: equally weighted draws, in the order of the chain, and
@@ -108,7 +106,7 @@ def run_chains(
         def one(chain_seed: int) -> Run:
             return _run_chain(target, config, chain_seed, cap=FIRST_CAP, from_prior=chain_seed != seeds[0], bar=bar)
 
-        runs = finish_all(one, seeds, workers=config.workers if workers is None else workers)
+        runs = finish_all(one, seeds, workers=config.workers)
     return collect(runs, complete=len(runs) == config.runs)
 
 

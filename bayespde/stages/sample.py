@@ -77,11 +77,11 @@ def sample(
     is_enumerated = method == "exact" or len(library) <= enumerate_up_to
     everything = enumerate_branches(model, progress=progress) if is_enumerated else None
     if isinstance(chosen, TemperedGibbsConfig):
-        found = run_chains(model, config=chosen, seed=sample_seed, workers=chosen.workers, progress=progress)
+        found = run_chains(model, config=chosen, seed=sample_seed, progress=progress)
     elif method == "exact" and everything is not None:
         found = _independent(model, everything, chosen, sample_seed)
     else:
-        found = run_all(model, config=chosen, seed=sample_seed, workers=chosen.workers, progress=progress)
+        found = run_all(model, config=chosen, seed=sample_seed, progress=progress)
     coefficients, noise = _draw_coefficients(model, found.spins, draw_seed)
     return Posterior(
         library=library,

@@ -1,5 +1,7 @@
 """Tempered Gibbs sampling: balance of its rates, its estimates against enumeration and sequential Monte Carlo."""
 
+from dataclasses import replace
+
 import compiled
 import numpy as np
 import pytest
@@ -69,7 +71,7 @@ def test_same_seed_same_chains_with_any_number_of_workers():
     design, target = random_rows(np.random.default_rng(1), 100, 70, noise=2.0, mixing=0.1)
     model = SpinModel(SufficientStatistics.from_rows(design, target))
     config = TemperedGibbsConfig(steps=2500, runs=3, particles=100)
-    one, two = (run_chains(model, config=config, seed=5, workers=w) for w in (1, 2))
+    one, two = (run_chains(model, config=replace(config, workers=w), seed=5) for w in (1, 2))
     assert np.array_equal(one.spins, two.spins)
     assert np.array_equal(one.estimates["rao_blackwell"], two.estimates["rao_blackwell"])
     assert one.spins.shape == (3, 100, 70)
