@@ -60,8 +60,9 @@ class SMCConfig:
         for name in ("particles", "runs", "swaps", "min_passes", "max_passes", "final_passes", "workers"):
             lowest = {"particles": 2, "swaps": 0}.get(name, 1)
             check_number(name, getattr(self, name), lowest=lowest, integer=True)
-        for name in ("flips", "sweeps") if self.sweeps is not None else ("flips",):
-            check_number(name, getattr(self, name), above=0)
+        check_number("flips", self.flips, above=0)
+        if self.sweeps is not None:
+            check_number("sweeps", self.sweeps, above=0)
         for name in ("ess_fraction", "decorrelation_target"):
             check_number(name, getattr(self, name), above=0, below=1)
         check_number("pilot_fraction", self.pilot_fraction, lowest=0, below=1)
