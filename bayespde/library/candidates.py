@@ -92,7 +92,7 @@ def system_library(
     """
     names, variable = tuple(variables), target.partition("_")[0]
     _check_size(degree, space, order, lowest=0)
-    check_choice("target", variable, names)
+    check_choice("target", target, [f"{n}_{subscript}" for n in names for subscript in ("t", "tt")])
     products = ["*".join(c) for k in range(1, degree + 1) for c in combinations_with_replacement(names, k)]
     axes = "xyz"[:space]
     derivatives = [f"{n}_{a * k}" for k in range(1, order + 1) for n in names for a in axes]
