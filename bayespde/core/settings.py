@@ -135,7 +135,7 @@ def check_number(
     if not right_kind or not (lowest <= value < below and above < value):
         bounds = " and ".join(f"{s} {b:g}" for s, b in ((">=", lowest), (">", above), ("<", below)) if math.isfinite(b))
         raise ConfigError(
-            f"The setting {name!r} is out of its range.",
+            f"The setting {name!r} is out of range.",
             got=repr(value)[:60],
             wanted=f"{'an integer' if integer else 'a finite number'} {bounds}".rstrip(),
             fix=f"change {name!r}",
