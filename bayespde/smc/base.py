@@ -89,7 +89,20 @@ class Kernel(Protocol):
     def __call__(
         self, state: SMCState, path: Target, *, sweeps: float, generator: torch.Generator
     ) -> tuple[SMCState, Moves]:
-        """Move every particle (of positive likelihood) at `state.inverse_temperature` for a number of sweeps."""
+        """Move every particle.
+
+        Args:
+            state: Particles of positive likelihood at `state.inverse_temperature`.
+            path: The target, or a `GeometricPath` to it.
+            sweeps: How often every spin is drawn from its conditional distribution, on average.
+            generator: Source of randomness.
+
+        Returns:
+            The new state, and what happened.
+
+        Raises:
+            ConfigError: If the kernel was prepared for another target.
+        """
         ...
 
     def sweeps_for(self, state: SMCState, path: Target, *, flips: float) -> float:

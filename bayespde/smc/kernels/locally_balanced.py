@@ -64,20 +64,9 @@ class LocallyBalancedJumps:
     def __call__(
         self, state: SMCState, path: Target, *, sweeps: float, generator: torch.Generator
     ) -> tuple[SMCState, Moves]:
-        """Move every particle.
+        """Move every particle, as `Kernel` says; the generator is read once, for a key per particle.
 
-        Args:
-            state: Particles of positive likelihood at `state.inverse_temperature`.
-            path: The target, or a `GeometricPath` to it.
-            sweeps: How long the jump process runs: in one unit of time every clock rings once on average. The
-                swap moves follow.
-            generator: Source of randomness, read once for a key per particle.
-
-        Returns:
-            The new state, and what happened.
-
-        Raises:
-            ConfigError: If the path does not end at the target of these moves.
+        In one sweep of the jump process every clock rings once on average. The swap moves follow.
         """
         target = self._tempered(path, state.inverse_temperature)
         keys = torch.randint(-(2**63), 2**63 - 1, (len(state.spins),), generator=generator).numpy().view(np.uint64)
