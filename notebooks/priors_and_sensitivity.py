@@ -62,7 +62,9 @@ rows = bp.assemble(library, bp.fit_field(video))
 
 def posterior_under(prior, terms=library):
     """The enumerated posterior of the same rows under a prior."""
-    return bp.sample(prior.model(rows, terms), method="exact", config=sampler, seed=1)
+    return bp.sample(
+        bp.SpinModel(rows, terms, prior=prior), method="exact", config=sampler, seed=1
+    )
 
 
 posterior = posterior_under(bp.Prior())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import sympy
@@ -37,13 +38,7 @@ class Library:
                 wanted="one or more terms",
                 fix="Library.from_strings(['u_x'])",
             )
-        if not isinstance(self.target, str) or not re.fullmatch(rf"{re.escape(self.variable)}_t{{1,2}}", self.target):
-            raise TermError(
-                "The target is not a time derivative.",
-                got=self.target,
-                wanted=f"{self.variable}_t or {self.variable}_tt",
-                fix=f"target='{self.variable}_t'",
-            )
+        _check_target(self.target, self.variable)
         for term in self.terms:
             if any("t" in name.partition("_")[2] for name in term.symbols):
                 raise TermError(
@@ -159,6 +154,17 @@ class Library:
         return replace(self, terms=tuple(t for t, keep in zip(self.terms, on, strict=True) if keep))
 
 
+def _check_target(target: Any, variable: str) -> None:
+    """Raise a `TermError` unless a left-hand side is the first or second time derivative of a variable."""
+    if not isinstance(target, str) or not re.fullmatch(rf"{re.escape(variable)}_t{{1,2}}", target):
+        raise TermError(
+            "The target is not a time derivative.",
+            got=repr(target)[:40],
+            wanted=f"{variable}_t or {variable}_tt",
+            fix=f"write {variable}_t on the left",
+        )
+
+
 def _direction(expression: sympy.Expr) -> tuple[tuple[str, float], ...]:
     """Coefficients by summand over the first one, to twelve digits: equal for proportional expressions."""
     parts = sorted((str(rest), value) for value, rest in (p.as_coeff_Mul() for p in sympy.Add.make_args(expression)))
@@ -207,13 +213,7 @@ class Equation:
                 wanted="'u_t = ...'",
                 fix="write the left-hand side",
             )
-        if not re.fullmatch(rf"{re.escape(variable)}_t{{1,2}}", left.strip()):
-            raise TermError(
-                "The left-hand side is not a time derivative.",
-                got=repr(left.strip())[:40],
-                wanted=f"{variable}_t or {variable}_tt",
-                fix=f"write '{variable}_t = ...'",
-            )
+        _check_target(left.strip(), variable)
         whole = parse_term(right, variable=variable, coupled_variables=tuple(coupled_variables), axes=axes).expression
         parts = [part.as_coeff_Mul() for part in sympy.Add.make_args(whole)]
         terms = tuple(Term(str(e), e) for _, e in parts)

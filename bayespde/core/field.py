@@ -152,15 +152,20 @@ def validate_fields(fields: Any) -> list[xr.DataArray]:
             fix="xarray.Dataset({'u': u, 'v': v})",
         )
     checked = [validate_field(fields[name]) for name in fields.data_vars]
-    for one in checked[1:]:
-        if one.dims != checked[0].dims:
+    check_one_grid(checked)
+    return checked
+
+
+def check_one_grid(fields: Sequence[xr.DataArray]) -> None:
+    """Raise a `FieldError` unless the fields, or frames, of a Dataset have the same dimensions in the same order."""
+    for one in fields[1:]:
+        if one.dims != fields[0].dims:
             raise FieldError(
                 "The fields of a system do not share their grid.",
-                got=f"{one.name} over {one.dims}, {checked[0].name} over {checked[0].dims}",
+                got=f"{one.name} over {one.dims}, {fields[0].name} over {fields[0].dims}",
                 wanted="one grid for all",
-                fix="interpolate them onto one grid",
+                fix="transpose them, or interpolate them onto one grid",
             )
-    return checked
 
 
 def renaming(dims: Sequence[Hashable]) -> dict[str, str]:

@@ -59,15 +59,3 @@ def forked_torch_seed(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-
-def check_workers(workers: int) -> None:
-    """Check the number of simultaneous runs.
-
-    Raises:
-        ConfigError: If it is not a positive integer.
-    """
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise ConfigError(
-            "The number of workers is out of range.", got=repr(workers), wanted="an int >= 1", fix="workers=1"
-        )

@@ -13,7 +13,23 @@ from bayespde.core.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class HyperGSlab:
+class Slab:
+    """Prior of the coefficients that are in the equation: a ridge on unit columns, and a mixture over g.
+
+    This base adds neither: coefficients are those of least squares.
+    """
+
+    def ridge(self, rows: float) -> float:
+        """Prior precision of unit-norm columns, in units of the noise precision, for `rows` effective rows."""
+        return 0.0
+
+    def mixture(self, rows: float) -> tuple[np.ndarray, np.ndarray]:
+        """Values of g `[G]` and their log weights `[G]`, float64, for `rows` effective rows; inf for no shrinkage."""
+        return np.array([np.inf]), np.zeros(1)
+
+
+@dataclass(frozen=True)
+class HyperGSlab(Slab):
     """The g-prior [zellner1986] with the hyper-g/n mixture over g [liang2008], as an exact finite mixture.
 
     Given g the coefficients are `N(0, s2 g (A'A)^-1)`. g takes `nodes` values evenly spaced in log g, with
@@ -41,10 +57,6 @@ class HyperGSlab:
                 fix="HyperGSlab()",
             )
 
-    def ridge(self, rows: float) -> float:
-        """Prior precision of unit-norm columns that does not depend on the design: none, 0."""
-        return 0.0
-
     def mixture(self, rows: float) -> tuple[np.ndarray, np.ndarray]:
         """Values of g `[G]` and their log weights `[G]`, float64, for `rows` effective rows."""
         ratio = np.geomspace(self.smallest, self.largest, self.nodes)
@@ -53,7 +65,7 @@ class HyperGSlab:
 
 
 @dataclass(frozen=True)
-class GPriorSlab:
+class GPriorSlab(Slab):
     """The g-prior `N(0, s2 g (A'A)^-1)` at one fixed g [zellner1986].
 
     Attributes:
@@ -67,17 +79,13 @@ class GPriorSlab:
         if self.g is not None and not 0 < self.g < math.inf:
             raise ConfigError("g must be positive.", got=self.g, wanted="g > 0", fix="GPriorSlab()")
 
-    def ridge(self, rows: float) -> float:
-        """Prior precision of unit-norm columns that does not depend on the design: none, 0."""
-        return 0.0
-
     def mixture(self, rows: float) -> tuple[np.ndarray, np.ndarray]:
         """The one value of g, `[1]`, and its log weight 0, `[1]`, float64."""
         return np.array([rows if self.g is None else self.g], dtype=np.float64), np.zeros(1)
 
 
 @dataclass(frozen=True)
-class IsotropicSlab:
+class IsotropicSlab(Slab):
     """Independent coefficients: `N(0, s2 scale^2)` on columns of unit root mean square over the n rows.
 
     On columns scaled to unit norm this is `N(0, s2 scale^2 n)`, that is a ridge of `1 / (scale^2 n)`.
@@ -98,13 +106,9 @@ class IsotropicSlab:
         """Prior precision of unit-norm columns in units of the noise precision, dimensionless."""
         return 1.0 / (self.scale**2 * rows)
 
-    def mixture(self, rows: float) -> tuple[np.ndarray, np.ndarray]:
-        """No shrinkage beyond the ridge: `g = inf`, `[1]`, and log weight 0, `[1]`, float64."""
-        return np.array([np.inf]), np.zeros(1)
-
 
 @dataclass(frozen=True)
-class ProfileLikelihood:
+class ProfileLikelihood(Slab):
     """No prior of the coefficients: least squares, plugged in [seedrepo2020].
 
     The likelihood of a configuration is its largest one, `RSS^(-n/2)` for n effective rows where nothing is known of
@@ -113,16 +117,7 @@ class ProfileLikelihood:
     Pareto fronts can be compared with ours.
     """
 
-    def ridge(self, rows: float) -> float:
-        """Prior precision of unit-norm columns: none, 0."""
-        return 0.0
 
-    def mixture(self, rows: float) -> tuple[np.ndarray, np.ndarray]:
-        """No shrinkage: `g = inf`, `[1]`, and log weight 0, `[1]`, float64."""
-        return np.array([np.inf]), np.zeros(1)
-
-
-Slab = HyperGSlab | GPriorSlab | IsotropicSlab | ProfileLikelihood
 SLABS: Mapping[str, type[Slab]] = {
     "hyper-g": HyperGSlab,
     "g-prior": GPriorSlab,

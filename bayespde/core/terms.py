@@ -76,6 +76,11 @@ def derivative_name(variable: str, orders: tuple[int, ...], dims: tuple[str, ...
     return f"{variable}_{subscript}" if subscript else variable
 
 
+def first_orders(dims: int) -> list[tuple[int, ...]]:
+    """Orders of the value and of the first derivative along every axis of space, in `dims` dimensions, time first."""
+    return [tuple(int(axis == k) for axis in range(dims)) for k in (-1, *range(1, dims))]
+
+
 def derivative_orders(name: str, dims: tuple[str, ...]) -> tuple[int, ...]:
     """Orders of differentiation along `dims` in a name such as `u_xxy`.
 

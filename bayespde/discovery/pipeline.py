@@ -17,6 +17,7 @@ from bayespde.core.statistics import SufficientStatistics
 from bayespde.discovery.config import DiscoverConfig
 from bayespde.discovery.discovery import Discovery
 from bayespde.discovery.trajectory_matching import match_trajectories
+from bayespde.model.spin import SpinModel
 from bayespde.smooth.fit import fit_field
 from bayespde.smooth.smooth_field import FieldDraw, SmoothField
 from bayespde.stages.assemble import assemble
@@ -94,7 +95,7 @@ class Pipeline:
             else:
                 # What follows from an interrupted stage is not finished either.
                 matched = Matched(run.posterior(key, lambda: weak), None)
-        model = config.prior.model(matched.posterior.statistics, self.library)
+        model = SpinModel(matched.posterior.statistics, self.library, prior=config.prior)
         return Discovery(
             smooth=self.smooth,
             posterior=matched.posterior,
@@ -107,7 +108,7 @@ class Pipeline:
 
     def _sample(self, statistics: SufficientStatistics, seed: int) -> Posterior:
         return sample(
-            self.config.prior.model(statistics, self.library),
+            SpinModel(statistics, self.library, prior=self.config.prior),
             config=self.config.sampler,
             seed=seed,
             enumerate_up_to=self.config.enumerate_up_to,

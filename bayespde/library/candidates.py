@@ -8,7 +8,8 @@ from itertools import combinations_with_replacement, product
 import xarray as xr
 
 from bayespde.core.equation import Library
-from bayespde.core.errors import ConfigError, TermError
+from bayespde.core.errors import TermError
+from bayespde.core.settings import check_choice, check_number
 from bayespde.core.terms import derivative_orders
 
 # The two libraries of the method's first publication [seedrepo2020]: highest power of each variable; all products whose
@@ -50,14 +51,7 @@ def polynomial_library(
         TermError: If an extra term does not parse or repeats another.
     """
     order = (4 if space == 1 else 2) if order is None else order
-    are_integers = all(type(n) is int for n in (degree, space, order))
-    if not are_integers or space not in (1, 2, 3) or not 1 <= degree <= 6 or not 1 <= order <= 6:
-        raise ConfigError(
-            "A polynomial library is out of range.",
-            got=f"degree={degree}, space={space}, order={order}",
-            wanted="degree 1-6, space 1-3, order 1-6",
-            fix="polynomial_library(degree=3, space=2)",
-        )
+    _check_size(degree, space, order, lowest=1)
     axes = "xyz"[:space]
     powers = [variable if i == 1 else f"{variable}**{i}" for i in range(1, degree + 1)]
     subscripts = ["".join(c) for k in range(1, order + 1) for c in combinations_with_replacement(axes, k)]
@@ -97,26 +91,21 @@ def system_library(
         TermError: If an extra term does not parse or repeats another.
     """
     names, variable = tuple(variables), target.partition("_")[0]
-    are_integers = all(type(n) is int for n in (degree, space, order))
-    if (
-        not are_integers
-        or space not in (1, 2, 3)
-        or not 1 <= degree <= 6
-        or not 0 <= order <= 6
-        or variable not in names
-    ):
-        raise ConfigError(
-            "A library of coupled fields is out of range.",
-            got=f"target={target!r}, variables={names}, degree={degree}, space={space}, order={order}",
-            wanted="a target of one of the variables, degree 1-6, space 1-3, order 0-6",
-            fix="system_library(('u', 'v'), 'u_t', space=2)",
-        )
+    _check_size(degree, space, order, lowest=0)
+    check_choice("target", target, [f"{n}_{subscript}" for n in names for subscript in ("t", "tt")])
     products = ["*".join(c) for k in range(1, degree + 1) for c in combinations_with_replacement(names, k)]
     axes = "xyz"[:space]
     derivatives = [f"{n}_{a * k}" for k in range(1, order + 1) for n in names for a in axes]
     others = tuple(n for n in names if n != variable)
     terms = [*products, *derivatives, *extra]
     return Library.from_strings(terms, target=target, variable=variable, coupled_variables=others, axes=axes)
+
+
+def _check_size(degree: int, space: int, order: int, *, lowest: int) -> None:
+    """Check the numbers that a library is made from; `lowest` is that of the order."""
+    check_number("degree", degree, lowest=1, below=7, integer=True)
+    check_number("space", space, lowest=1, below=4, integer=True)
+    check_number("order", order, lowest=lowest, below=7, integer=True)
 
 
 def check_library(library: Library, field: xr.DataArray, coupled_fields: Sequence[xr.DataArray] = ()) -> None:
@@ -158,13 +147,7 @@ def named_library(name: str) -> Library:
     Raises:
         ConfigError: If there is no library of that name.
     """
-    if not isinstance(name, str) or name not in NAMED:
-        raise ConfigError(
-            "There is no library of that name.",
-            got=name,
-            wanted=", ".join(NAMED),
-            fix="polynomial_library(...) or Library.from_strings([...])",
-        )
+    check_choice("name", name, tuple(NAMED))
     return monomial_library(NAMED[name])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from pyro.distributions import TorchDistribution
 from torch.distributions import constraints
 
+from bayespde.core.canonical_regression import CanonicalRegression
 from bayespde.core.slabs import ProfileLikelihood, Slab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.regression import regress
@@ -110,26 +111,22 @@ class ClosedForm:
             answer[block] = peak + np.log(np.exp(components - peak[:, None]).sum(axis=1))
         return torch.as_tensor(answer)
 
-    def log_likelihood(self, factor: np.ndarray, spins: np.ndarray, *, pivot_tolerance: float) -> torch.Tensor:
-        """Log marginal likelihood of configurations from the factor.
+    def log_likelihood(self, rows: CanonicalRegression, spins: np.ndarray) -> torch.Tensor:
+        """Log marginal likelihood of configurations of a regression.
 
         Args:
-            factor: Canonical, `[K+1, K+1]`, unit-norm columns, float64.
+            rows: The regression.
             spins: `[N, K]`, bool, in the factor's order.
-            pivot_tolerance: Configurations with a smaller pivot have likelihood 0.
 
         Returns:
             `[N]`, float64; -inf where a pivot is too small.
         """
-        rss, logdet, pivot = regress(factor, spins, self.ridge)
-        allowed = pivot >= pivot_tolerance
+        rss, logdet, pivot = regress(rows.factor, spins, rows.ridge)
+        allowed = pivot >= rows.pivot_tolerance
         answer = torch.full((len(spins),), -torch.inf, dtype=torch.float64)
-        answer[torch.as_tensor(allowed)] = self.log_evidence(
-            spins[allowed].sum(axis=1),
-            rss[allowed],
-            logdet[allowed],
-            energy=float(np.sum(factor[:, -1] ** 2)),
-        )
+        size = spins[allowed].sum(axis=1)
+        some = self.log_evidence(size, rss[allowed], logdet[allowed], energy=rows.energy)
+        answer[torch.as_tensor(allowed)] = some
         return answer
 
 
@@ -141,25 +138,21 @@ class SpinEvidence(TorchDistribution):
 
     Args:
         spins: `[..., K]`, bool or 0/1, in the order of the factor's columns.
-        factor: Canonical, `[K+1, K+1]`, float64; its last column is replaced by the value whose density is computed.
+        rows: The regression; the last column of its factor is replaced by the value whose density is computed.
         closed_form: Constants and slab.
-        pivot_tolerance: Configurations with a smaller pivot have density 0.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012
     support = constraints.real_vector
 
-    def __init__(
-        self, spins: torch.Tensor, *, factor: np.ndarray, closed_form: ClosedForm, pivot_tolerance: float
-    ) -> None:
-        self.spins, self.factor = spins.bool(), factor
-        self.closed_form, self.pivot_tolerance = closed_form, pivot_tolerance
-        super().__init__(spins.shape[:-1], torch.Size([len(factor)]), validate_args=False)
+    def __init__(self, spins: torch.Tensor, rows: CanonicalRegression, closed_form: ClosedForm) -> None:
+        self.spins, self.regression, self.closed_form = spins.bool(), rows, closed_form
+        super().__init__(spins.shape[:-1], torch.Size([len(rows.factor)]), validate_args=False)
 
     def log_prob(self, value: torch.Tensor) -> torch.Tensor:
         """Log density of the rows that the column `value`, `[K+1]`, compresses: shape `spins.shape[:-1]`, float64."""
-        factor = self.factor.copy()
+        factor = self.regression.factor.copy()
         factor[:, -1] = value.detach().numpy()
         flat = self.spins.reshape(-1, self.spins.shape[-1]).numpy()
-        answer = self.closed_form.log_likelihood(factor, flat, pivot_tolerance=self.pivot_tolerance)
+        answer = self.closed_form.log_likelihood(replace(self.regression, factor=factor), flat)
         return answer.reshape(self.batch_shape)

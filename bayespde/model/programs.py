@@ -84,18 +84,18 @@ def generative(model: SpinModel) -> Program:
         A program without arguments that returns the coefficients, `[K]`, exactly 0 where the spin is 0.
     """
     statistics, form = model.statistics, model.closed_form
-    if isinstance(model.slab, ProfileLikelihood):
+    if isinstance(model.prior.slab, ProfileLikelihood):
         raise ConfigError(
             "The profile likelihood has no prior that could generate coefficients.",
-            got=model.slab,
+            got=model.prior.slab,
             wanted="a slab",
-            fix="SpinModel(..., slab=HyperGSlab())",
+            fix="SpinModel(..., prior=Prior(slab=HyperGSlab()))",
         )
     values, log_weight = map(torch.as_tensor, form.mixture)
     factor = torch.as_tensor(statistics.factor)
 
     def program() -> torch.Tensor:
-        spins = pyro.sample("spins", spin_distribution(model.prior))
+        spins = pyro.sample("spins", spin_distribution(model.spin_prior))
         node = pyro.sample("node", dist.Categorical(logits=log_weight))
         shape = torch.tensor(form.prior_rows / 2, dtype=torch.float64)
         variance = pyro.sample("noise_variance", dist.InverseGamma(shape, shape * form.prior_variance))
@@ -128,16 +128,12 @@ def collapsed(model: SpinModel) -> Program:
     Returns:
         A program without arguments that returns the spins, `[K]`.
     """
-    observed = torch.as_tensor(model.factor[:, -1])
+    rows = model.regression
+    observed = torch.as_tensor(rows.factor[:, -1])
 
     def program() -> torch.Tensor:
-        spins = pyro.sample("spins", spin_distribution(model.prior))
-        evidence = SpinEvidence(
-            spins[..., model.order],
-            factor=model.factor,
-            closed_form=model.closed_form,
-            pivot_tolerance=model.pivot_tolerance,
-        )
+        spins = pyro.sample("spins", spin_distribution(model.spin_prior))
+        evidence = SpinEvidence(spins[..., rows.order], rows, model.closed_form)
         pyro.sample("observation", evidence, obs=observed)
         return spins
 
@@ -147,8 +143,9 @@ def collapsed(model: SpinModel) -> Program:
 def _slab_spread(model: SpinModel, on: np.ndarray, g: float) -> torch.Tensor:
     """Lower triangular root of the slab's covariance per noise variance, `[k, k]`, physical units."""
     scale = model.statistics.column_scale[on]
-    if model.ridge > 0:
-        return torch.diag(torch.as_tensor(1 / (np.sqrt(model.ridge) * scale)))
+    ridge = model.closed_form.ridge
+    if ridge > 0:
+        return torch.diag(torch.as_tensor(1 / (np.sqrt(ridge) * scale)))
     # With reversed columns the upper triangular factor becomes the lower one that the normal distribution needs.
     lower = triangular_factor((model.statistics.factor[:, on] / scale)[:, ::-1])[::-1, ::-1]
     return torch.as_tensor(np.sqrt(g) * solve_triangular(lower, np.eye(len(on)), lower=True) / scale[:, None])

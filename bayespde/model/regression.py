@@ -60,12 +60,7 @@ def regress(factor: np.ndarray, spins: np.ndarray, ridge: float = 0.0) -> Regres
     Returns:
         The regression, one entry per configuration; `rss` is NaN and `logdet` -inf where a pivot is exactly zero.
     """
-    return _threaded(ridged(factor, ridge), spins)
-
-
-def _threaded(factor: np.ndarray, spins: np.ndarray) -> Regression:
-    count = len(spins)
-    spins = np.ascontiguousarray(spins)
+    factor, spins, count = ridged(factor, ridge), np.ascontiguousarray(spins), len(spins)
     result = Regression(np.empty(count), np.empty(count), np.empty(count))
     threads = torch.get_num_threads()
     if threads == 1 or spins.size < WORTH_THREADS:

@@ -11,16 +11,15 @@ import torch
 from scipy.linalg import solve_triangular
 from scipy.special import softmax
 
+from bayespde.core.canonical_regression import CanonicalRegression
 from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
-from bayespde.core.errors import ConfigError, StatisticsError
+from bayespde.core.errors import StatisticsError
 from bayespde.core.pairwise import PairwiseSpins
-from bayespde.core.slabs import HyperGSlab, Slab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.core.triangular import ridged, triangular_factor
-from bayespde.model.complexity_prior import complexity_prior
-from bayespde.model.couplings import Coupling
 from bayespde.model.evidence import ClosedForm
+from bayespde.model.prior import Prior
 from bayespde.model.regression import canonical_factor, regress
 
 
@@ -30,26 +29,26 @@ class SpinModel:
 
     A spin is an inclusion indicator [george1993]: whether a candidate term is in the equation. Columns are scaled to
     unit norm and eliminated in the order of their names. A configuration in which a column's squared residual on those
-    before it is below `pivot_tolerance` (or a column is zero) has likelihood 0, as part of the model. The ridge of an
+    before it is below the pivot tolerance (or a column is zero) has likelihood 0, as part of the model. The ridge of an
     isotropic slab counts as part of the columns: where it is above the tolerance no configuration is refused, and
     duplicates share their coefficient.
 
     Attributes:
         statistics: The compressed rows.
         library: The terms with their complexities; None gives every column of the statistics complexity 1.
-        expected_terms: Prior mean number of terms; None means 3, or half the terms if that is fewer.
-        slab: Prior of the coefficients.
-        pivot_tolerance: Smallest squared distance of a unit column from those before it, in (0, 1).
-        couplings: Pairs of terms that are not independent under the prior.
+        prior: Expected number of terms, slab of the coefficients, pivot tolerance and couplings.
+        terms: Number of terms K.
+
+    Raises:
+        StatisticsError: If the library is not that of the statistics.
+        ConfigError: If the prior does not fit the terms.
     """
 
     statistics: SufficientStatistics
     library: Library | None = None
     _: KW_ONLY
-    expected_terms: float | None = None
-    slab: Slab = field(default_factory=HyperGSlab)
-    pivot_tolerance: float = 1e-10
-    couplings: tuple[Coupling, ...] = ()
+    prior: Prior = field(default_factory=Prior)
+    terms: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.library is not None and self.library.names != self.statistics.names:
@@ -59,90 +58,56 @@ class SpinModel:
                 wanted=str(self.statistics.names),
                 fix="assemble the statistics with this library",
             )
-        if not 0 < self.pivot_tolerance < 1:
-            raise ConfigError(
-                "The pivot tolerance is out of range.",
-                got=self.pivot_tolerance,
-                wanted="0 < pivot_tolerance < 1",
-                fix="pivot_tolerance=1e-10",
-            )
-        self.prior  # noqa: B018  an impossible prior fails here, not in the sampler
-
-    @property
-    def terms(self) -> int:
-        """Number of terms K."""
-        return len(self.statistics.names)
+        object.__setattr__(self, "terms", len(self.statistics.names))
+        self.spin_prior  # noqa: B018  an impossible prior fails here, not in the sampler
 
     @cached_property
-    def prior(self) -> PairwiseSpins:
+    def spin_prior(self) -> PairwiseSpins:
         """The prior distribution of the spins, in the library's order."""
-        complexity = np.ones(self.terms) if self.library is None else self.library.complexities
-        names = self.statistics.names
-        return complexity_prior(complexity, expected_terms=self.expected_terms, names=names, couplings=self.couplings)
-
-    @property
-    def prior_logits(self) -> torch.Tensor:
-        """Prior log odds of each spin given that all spins coupled to it are 0, `[K]`, float64."""
-        return torch.as_tensor(self.prior.fields)
-
-    @property
-    def prior_couplings(self) -> np.ndarray:
-        """Addition to the log prior where two spins are both 1, `[K, K]`, float64, symmetric."""
-        return self.prior.couplings
-
-    @cached_property
-    def order(self) -> np.ndarray:
-        """Position in the library of each canonical column (sorted by name), `[K]`, int64."""
-        return np.argsort(np.array(self.statistics.names), kind="stable")
-
-    @cached_property
-    def factor(self) -> np.ndarray:
-        """Triangular factor in canonical order, `[K+1, K+1]`, float64; unit-norm columns, the target last."""
-        return canonical_factor(self.statistics.factor, self.order, self.statistics.column_scale)
+        complexities = np.ones(self.terms) if self.library is None else self.library.complexities
+        return self.prior.of_spins(complexities, self.statistics.names)
 
     @cached_property
     def closed_form(self) -> ClosedForm:
         """The evidence as a function of size, residuals and log determinant."""
-        return ClosedForm.from_statistics(self.statistics, self.slab)
-
-    @property
-    def ridge(self) -> float:
-        """Precision added to each unit column by the slab; 0 for g-priors."""
-        return self.closed_form.ridge
-
-    @property
-    def offset(self) -> float:
-        """Weight of the noise prior in squared units of the whitened target: prior rows times prior variance."""
-        return self.closed_form.prior_rows * self.closed_form.prior_variance
+        return ClosedForm.from_statistics(self.statistics, self.prior.slab)
 
     @cached_property
-    def energy(self) -> float:
-        """Sum of squares of the target."""
-        return float(np.sum(self.factor[:, -1] ** 2))
+    def regression(self) -> CanonicalRegression:
+        """The rows as unit-norm columns in the order of their names, and what else compiled samplers read."""
+        form, order = self.closed_form, np.argsort(np.array(self.statistics.names), kind="stable")
+        return CanonicalRegression(
+            factor=canonical_factor(self.statistics.factor, order, self.statistics.column_scale),
+            order=order,
+            ridge=form.ridge,
+            offset=form.prior_rows * form.prior_variance,
+            pivot_tolerance=self.prior.pivot_tolerance,
+            prior=self.spin_prior,
+        )
 
     def log_prior(self, spins: torch.Tensor) -> torch.Tensor:
         """Log prior probability of configurations (`[P, K]`, bool): `[P]`, float64."""
-        return torch.as_tensor(self.prior.log_density(spins.numpy()))
+        return torch.as_tensor(self.spin_prior.log_density(spins.numpy()))
 
     def log_likelihood(self, spins: torch.Tensor) -> torch.Tensor:
         """Log marginal likelihood of configurations (`[P, K]`, bool): `[P]`, float64; -inf where refused.
 
         Equal configurations are computed once.
         """
-        canonical = spins.numpy()[:, self.order]
+        canonical = spins.numpy()[:, self.regression.order]
         same = distinct(canonical)
         some = np.ascontiguousarray(canonical[same.first])
-        answer = self.closed_form.log_likelihood(self.factor, some, pivot_tolerance=self.pivot_tolerance)
+        answer = self.closed_form.log_likelihood(self.regression, some)
         return answer[torch.as_tensor(same.group)]
 
     def log_evidence_given(self, size: Any, rss: Any, logdet: Any) -> torch.Tensor:
         """Log marginal likelihood `[N]` from size, residual sum of squares, log determinant (`[N]` each)."""
-        return self.closed_form.log_evidence(size, rss, logdet, energy=self.energy)
+        return self.closed_form.log_evidence(size, rss, logdet, energy=self.regression.energy)
 
     def sample_prior(self, particles: int, *, generator: torch.Generator) -> torch.Tensor:
         """Draw configurations from the prior: `[P, K]`, bool; those of likelihood 0 are drawn too."""
         uniform = torch.rand((particles, self.terms), generator=generator, dtype=torch.float64)
-        return torch.as_tensor(self.prior.from_uniform(uniform.numpy()))
+        return torch.as_tensor(self.spin_prior.from_uniform(uniform.numpy()))
 
     def draw(self, spins: torch.Tensor, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw g, noise variance and coefficients from their exact conditional posterior.
@@ -159,13 +124,14 @@ class SpinModel:
             StatisticsError: If a configuration is refused by the pivot tolerance.
         """
         random = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
-        canonical = spins.numpy()[:, self.order]
+        order = self.regression.order
+        canonical = spins.numpy()[:, order]
         g, square = self._draw_mixture(canonical, random)
         variance = square / 2 / random.standard_gamma(self.closed_form.shape / 2, len(spins))
         shrinkage = 1 / (1 + 1 / g)
         noise = np.sqrt(variance * shrinkage)[:, None] * random.standard_normal(canonical.shape)
         physical = np.zeros(canonical.shape)
-        physical[:, self.order] = self.solve(canonical, shrinkage, noise) / self.statistics.column_scale[self.order]
+        physical[:, order] = self.solve(canonical, shrinkage, noise) / self.statistics.column_scale[order]
         return torch.as_tensor(physical), torch.as_tensor(np.sqrt(variance))
 
     def solve(self, canonical: np.ndarray, shrinkage: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -179,7 +145,7 @@ class SpinModel:
         Returns:
             Coefficients of unit columns, `[P, K]`, float64, 0 where the spin is 0.
         """
-        working = ridged(self.factor, self.ridge)
+        working = ridged(self.regression.factor, self.regression.ridge)
         coefficients = np.zeros(canonical.shape)
         same = distinct(canonical)
         for rows in np.split(same.order, same.edges[1:-1]):
@@ -196,18 +162,19 @@ class SpinModel:
         """A value of g per configuration from its posterior, `[P]`, and `a0 v0 + q` at it, `[P]`."""
         same = distinct(canonical)
         some = np.ascontiguousarray(canonical[same.first])
-        rss, logdet, pivot = regress(self.factor, some, self.ridge)
-        if (pivot < self.pivot_tolerance).any():
+        rows = self.regression
+        rss, logdet, pivot = regress(rows.factor, some, rows.ridge)
+        if (pivot < rows.pivot_tolerance).any():
             raise StatisticsError(
                 "A configuration with nearly collinear columns has probability 0.",
                 got=f"a pivot of {pivot.min():.1e}",
-                wanted=f"pivots of at least {self.pivot_tolerance:.1e}",
+                wanted=f"pivots of at least {rows.pivot_tolerance:.1e}",
                 fix="draw for configurations that log_likelihood accepts",
             )
         form = self.closed_form
-        log_weight = form.log_components(some.sum(axis=1), rss, logdet, energy=self.energy)
+        log_weight = form.log_components(some.sum(axis=1), rss, logdet, energy=self.regression.energy)
         cumulative = softmax(log_weight, axis=-1).cumsum(axis=-1)[same.group]
         uniform = random.random(len(canonical))[:, None] * cumulative[:, -1:]
         node = np.minimum((uniform >= cumulative).sum(axis=1), cumulative.shape[1] - 1)
-        square = form.scaled_square(rss, self.energy)[same.group]
+        square = form.scaled_square(rss, self.regression.energy)[same.group]
         return form.mixture[0][node], square[np.arange(len(node)), node]

@@ -36,11 +36,6 @@ class FrameShift(NamedTuple):
     scale: tuple[float, ...]
 
 
-def first_orders(dims: int) -> list[tuple[int, ...]]:
-    """Orders of the value and of the first derivative along every axis of space, in `dims` dimensions, time first."""
-    return [tuple(int(axis == k) for axis in range(dims)) for k in (-1, *range(1, dims))]
-
-
 def residual_and_gradient(observed: np.ndarray, derivatives: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The residual of a smooth field, and its gradient; 0 where the pixel is missing.
 

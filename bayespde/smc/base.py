@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
 import torch
+
+from bayespde.core.canonical_regression import CanonicalRegression
 
 
 class Target(Protocol):
@@ -34,38 +35,8 @@ class LinearTarget(Target, Protocol):
     """A target whose likelihood depends on size, residuals and log determinant of a linear model."""
 
     @property
-    def factor(self) -> np.ndarray:
-        """Canonical triangular factor of unit-norm columns and the response, `[K+1, K+1]`, float64."""
-        ...
-
-    @property
-    def order(self) -> np.ndarray:
-        """Index of the spin that belongs to each column of the factor, `[K]`, int64."""
-        ...
-
-    @property
-    def ridge(self) -> float:
-        """Precision added to each unit column."""
-        ...
-
-    @property
-    def pivot_tolerance(self) -> float:
-        """Configurations with a smaller pivot have likelihood 0."""
-        ...
-
-    @property
-    def prior_logits(self) -> torch.Tensor:
-        """Prior log odds of each spin if all spins coupled with it are down, `[K]`, float64, finite."""
-        ...
-
-    @property
-    def prior_couplings(self) -> np.ndarray:
-        """What two spins that are both up add to the log prior, `[K, K]`, float64, symmetric with a zero diagonal."""
-        ...
-
-    @property
-    def offset(self) -> float:
-        """What the noise prior adds to the residual sum of squares; the evidence is smooth in the log of both."""
+    def regression(self) -> CanonicalRegression:
+        """The linear model, its order and the prior of the spins."""
         ...
 
     def log_evidence_given(self, size: Any, rss: Any, logdet: Any) -> torch.Tensor:
@@ -118,7 +89,20 @@ class Kernel(Protocol):
     def __call__(
         self, state: SMCState, path: Target, *, sweeps: float, generator: torch.Generator
     ) -> tuple[SMCState, Moves]:
-        """Move every particle (of positive likelihood) at `state.inverse_temperature` for a number of sweeps."""
+        """Move every particle.
+
+        Args:
+            state: Particles of positive likelihood at `state.inverse_temperature`.
+            path: The target, or a `GeometricPath` to it.
+            sweeps: How often every spin is drawn from its conditional distribution, on average.
+            generator: Source of randomness.
+
+        Returns:
+            The new state, and what happened.
+
+        Raises:
+            ConfigError: If the kernel was prepared for another target.
+        """
         ...
 
     def sweeps_for(self, state: SMCState, path: Target, *, flips: float) -> float:

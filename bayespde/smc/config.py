@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.settings import check_choice, check_number
 from bayespde.smc.resampling import SCHEMES
 
 KERNELS = ("auto", "barker", "gibbs")
@@ -59,43 +57,17 @@ class SMCConfig:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        least = {"particles": 2, "min_passes": 1, "max_passes": 1, "final_passes": 1}
-        _check_counts(self, least | {"runs": 1, "swaps": 0, "workers": 1})
-        self._check_shares()
-        self._check_choices()
-
-    def _check_shares(self) -> None:
-        for name in ("flips", "sweeps"):
-            value = getattr(self, name)
-            if not (value is None and name == "sweeps") and not (isinstance(value, int | float) and 0 < value < np.inf):
-                raise ConfigError(
-                    f"The setting {name} is out of range.",
-                    got=repr(value),
-                    wanted="a positive number",
-                    fix=f"{name}={getattr(type(self), name)}",
-                )
-        for name, sign in (("ess_fraction", "<"), ("decorrelation_target", "<"), ("pilot_fraction", "<=")):
-            value = getattr(self, name)
-            if not (0 < value < 1 or (value == 0 and sign == "<=")):
-                raise ConfigError(
-                    f"The setting {name} is out of range.",
-                    got=value,
-                    wanted=f"0 {sign} {name} < 1",
-                    fix=f"{name}={getattr(type(self), name)}",
-                )
-
-    def _check_choices(self) -> None:
-        if self.kernel not in KERNELS:
-            raise ConfigError(
-                "The kernel is not known.", got=self.kernel, wanted=", ".join(KERNELS), fix="kernel='auto'"
-            )
-        if self.resampling not in SCHEMES:
-            raise ConfigError(
-                "The resampling scheme is not known.",
-                got=self.resampling,
-                wanted=", ".join(SCHEMES),
-                fix="resampling='systematic'",
-            )
+        for name in ("particles", "runs", "swaps", "min_passes", "max_passes", "final_passes", "workers"):
+            lowest = {"particles": 2, "swaps": 0}.get(name, 1)
+            check_number(name, getattr(self, name), lowest=lowest, integer=True)
+        check_number("flips", self.flips, above=0)
+        if self.sweeps is not None:
+            check_number("sweeps", self.sweeps, above=0)
+        for name in ("ess_fraction", "decorrelation_target"):
+            check_number(name, getattr(self, name), above=0, below=1)
+        check_number("pilot_fraction", self.pilot_fraction, lowest=0, below=1)
+        check_choice("kernel", self.kernel, KERNELS)
+        check_choice("resampling", self.resampling, SCHEMES)
         steps = np.diff((0.0, *self.schedule))
         if self.schedule and not (self.schedule[-1] == 1 and (steps > 0).all()):
             raise ConfigError(
@@ -127,28 +99,7 @@ class TemperedGibbsConfig:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        _check_counts(self, {"steps": 1, "runs": 1, "particles": 1, "workers": 1})
-        if not (0 <= self.burn_in < math.inf and 0 < self.exploration < math.inf):
-            raise ConfigError(
-                "A setting of tempered Gibbs sampling is out of range.",
-                got=f"burn_in={self.burn_in!r}, exploration={self.exploration!r}",
-                wanted="burn_in >= 0 and exploration > 0",
-                fix="TemperedGibbsConfig()",
-            )
-
-
-def _check_counts(settings: Any, least: Mapping[str, int]) -> None:
-    """Check that the named settings are integers of at least the given size.
-
-    Raises:
-        ConfigError: If one is not.
-    """
-    for name, bound in least.items():
-        value = getattr(settings, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < bound:
-            raise ConfigError(
-                f"The setting {name} is out of range.",
-                got=repr(value),
-                wanted=f"an integer of at least {bound}",
-                fix=f"{name}={getattr(type(settings), name)}",
-            )
+        for name in ("steps", "runs", "particles", "workers"):
+            check_number(name, getattr(self, name), lowest=1, integer=True)
+        check_number("burn_in", self.burn_in, lowest=0)
+        check_number("exploration", self.exploration, above=0)

@@ -80,7 +80,7 @@ def prior_on_path(path: Target, target: LinearTarget, beta: float) -> tuple[torc
             wanted="a kernel for the target of the particles",
             fix="kernel = make_kernel(target, config)",
         )
-    prior = target.prior_logits
+    prior = torch.as_tensor(target.regression.prior.fields)
     if not isinstance(path, GeometricPath):
         return prior, 1.0
     return prior + (1 - beta) * (path.logits - prior), beta

@@ -37,7 +37,8 @@ def pilot_run(target: Target, kernel: Kernel, *, config: SMCConfig, generator: t
     """
     spins = target.sample_prior(max(PRIOR_DRAWS, config.particles), generator=generator)
     prior = (spins.double().sum(dim=0) + 1) / (len(spins) + 2)
-    group = _group_size(config)
+    wanted = max(LEAST_GROUP, int(config.pilot_fraction * config.particles / PILOT_GROUPS))
+    group = max(2, min(config.particles // PILOT_GROUPS, wanted))
     possible = _possible(target, spins, PILOT_GROUPS * group)
     if len(possible) < PILOT_GROUPS:
         return target
@@ -62,12 +63,6 @@ def _inclusion(
     while state.inverse_temperature < 1:
         state, _ = step(state, target, kernel=kernel, generator=generator, config=config)
     return rejuvenate_finally(state, target, kernel, generator=generator, config=config)[1].rao_blackwell
-
-
-def _group_size(config: SMCConfig) -> int:
-    """Number of particles of one pilot group."""
-    wanted = max(LEAST_GROUP, int(config.pilot_fraction * config.particles / PILOT_GROUPS))
-    return max(2, min(config.particles // PILOT_GROUPS, wanted))
 
 
 def _possible(target: Target, spins: torch.Tensor, wanted: int) -> torch.Tensor:

@@ -76,17 +76,14 @@ def rejuvenate_finally(
     state: SMCState, path: Target, kernel: Kernel, *, generator: torch.Generator, config: SMCConfig
 ) -> tuple[SMCState, FinalRejuvenation]:
     """Move the particles by `final_passes` further passes at inverse temperature 1."""
-    spins, log_mass = _distinct(state)
-    visited, masses = [spins], [log_mass]
+    found = [_distinct(state)]
     conditional = torch.zeros(state.spins.shape[1], dtype=torch.float64)
     length = _pass_length(state, path, kernel, config)
     for _ in range(config.final_passes):
         state, moves = kernel(state, path, sweeps=length, generator=generator)
         conditional += moves.rao_blackwell / config.final_passes
-        spins, log_mass = _distinct(state)
-        visited.append(spins)
-        masses.append(log_mass)
-    spins, log_mass = np.concatenate(visited), np.concatenate(masses)
+        found.append(_distinct(state))
+    spins, log_mass = (np.concatenate(parts) for parts in zip(*found, strict=True))
     first = distinct(spins).first
     return state, FinalRejuvenation(conditional, spins[first], log_mass[first])
 

@@ -29,25 +29,25 @@ def systematic(log_weights: torch.Tensor, *, generator: torch.Generator, count: 
     """
     count = len(log_weights) if count is None else count
     shift = torch.rand(1, generator=generator, dtype=torch.float64)
-    return _invert(_weights(log_weights), (torch.arange(count) + shift) / count)
+    return _invert(log_weights.softmax(0), (torch.arange(count) + shift) / count)
 
 
 def stratified(log_weights: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
     """One uniform number in each of P equal strata; arguments and result as in `systematic`."""
     count = len(log_weights)
     shift = torch.rand(count, generator=generator, dtype=torch.float64)
-    return _invert(_weights(log_weights), (torch.arange(count) + shift) / count)
+    return _invert(log_weights.softmax(0), (torch.arange(count) + shift) / count)
 
 
 def multinomial(log_weights: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
     """P independent draws, sorted; arguments and result as in `systematic`."""
     uniform = torch.rand(len(log_weights), generator=generator, dtype=torch.float64)
-    return _invert(_weights(log_weights), uniform.sort().values)
+    return _invert(log_weights.softmax(0), uniform.sort().values)
 
 
 def residual(log_weights: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
     """`floor(P w)` certain copies, the rest multinomially; arguments and result as in `systematic`."""
-    expected = _weights(log_weights) * len(log_weights)
+    expected = log_weights.softmax(0) * len(log_weights)
     # an expected count that is an integer up to rounding must not lose a copy
     certain = torch.floor(expected + 1e-9)
     rest = (expected - certain).clamp(min=0)
@@ -58,10 +58,6 @@ def residual(log_weights: torch.Tensor, *, generator: torch.Generator) -> torch.
         drawn = _invert(rest / rest.sum(), uniform)
         copies += torch.bincount(drawn, minlength=len(copies))
     return torch.repeat_interleave(torch.arange(len(copies)), copies)
-
-
-def _weights(log_weights: torch.Tensor) -> torch.Tensor:
-    return torch.softmax(log_weights, dim=0)
 
 
 def _invert(weights: torch.Tensor, points: torch.Tensor) -> torch.Tensor:

@@ -76,7 +76,6 @@ def run_all(
     config: SMCConfig | None = None,
     seed: int,
     progress: bool = False,
-    workers: int | None = None,
 ) -> Runs:
     """Make independent runs; the result is the same however many of them run at a time.
 
@@ -84,10 +83,9 @@ def run_all(
 
     Args:
         target: What to sample.
-        config: Settings; the defaults if None.
+        config: Settings; the defaults if None. The threads that torch may use are shared among its workers.
         seed: Non-negative integer from which every run's generator is spawned.
         progress: Show a progress bar.
-        workers: Runs at a time, `config.workers` if None; the threads that torch may use are shared among them.
 
     Returns:
         The runs as arrays.
@@ -96,8 +94,7 @@ def run_all(
         ConfigError: If the seed is not usable or no particle has a positive likelihood.
     """
     config = SMCConfig() if config is None else config
-    workers = config.workers if workers is None else workers
-    threads = max(1, torch.get_num_threads() // workers)
+    threads = max(1, torch.get_num_threads() // config.workers)
     with tqdm(total=config.runs, desc="sampling", unit="run", disable=not progress) as bar:
 
         def one(seed: int) -> Run:
@@ -106,7 +103,7 @@ def run_all(
             bar.update()
             return finished
 
-        runs = finish_all(one, spawn_seeds(seed, config.runs), workers=workers)
+        runs = finish_all(one, spawn_seeds(seed, config.runs), workers=config.workers)
     return collect(runs, complete=len(runs) == config.runs)
 
 

@@ -76,7 +76,6 @@ def run_chains(
     config: TemperedGibbsConfig | None = None,
     seed: int,
     progress: bool = False,
-    workers: int | None = None,
 ) -> Runs:
     """Run independent chains; the result is the same however many of them run at a time.
 
@@ -85,7 +84,6 @@ def run_chains(
         config: Settings; the defaults if None.
         seed: Non-negative integer from which every chain's generator is spawned.
         progress: Show a progress bar.
-        workers: Chains at a time, `config.workers` if None.
 
     Returns:
         The chains in the form of sequential Monte Carlo runs: equally weighted draws, in the order of the chain, and
@@ -108,19 +106,19 @@ def run_chains(
         def one(chain_seed: int) -> Run:
             return _run_chain(target, config, chain_seed, cap=FIRST_CAP, from_prior=chain_seed != seeds[0], bar=bar)
 
-        runs = finish_all(one, seeds, workers=config.workers if workers is None else workers)
+        runs = finish_all(one, seeds, workers=config.workers)
     return collect(runs, complete=len(runs) == config.runs)
 
 
 def _run_chain(
     target: LinearTarget, config: TemperedGibbsConfig, seed: int, *, cap: int, from_prior: bool, bar: tqdm
 ) -> Run:
-    generator, order = torch_generator(seed), np.asarray(target.order)
-    spins = _start(target, generator, from_prior=from_prior)[order]
+    generator, rows = torch_generator(seed), target.regression
+    spins = _start(target, generator, from_prior=from_prior)[rows.order]
     cap = min(target.terms, max(cap, 2 * int(spins.sum())))
-    problem = factorised_rows(target)
-    logits = np.ascontiguousarray(target.prior_logits.numpy()[order])
-    tempered = TemperedTarget(tabulate(target, sizes=cap + 1), logits, compact_couplings(target), 1.0)
+    problem = factorised_rows(rows)
+    logits = np.ascontiguousarray(rows.prior.fields[rows.order])
+    tempered = TemperedTarget(tabulate(target, sizes=cap + 1), logits, compact_couplings(rows), 1.0)
     state = make_active_set(target.terms, cap)
     build(state, problem, spins)
     refresh(state, problem, tempered)
@@ -173,7 +171,7 @@ def _summarise(
     shares = np.array([p.total[0] for p in parts])
     shares = np.exp(shares - shares.max())
     conditional = np.empty(target.terms)
-    conditional[np.asarray(target.order)] = (
+    conditional[target.regression.order] = (
         sum(s * p.conditional for s, p in zip(shares, parts, strict=True))
         / sum(s * p.total[1] for s, p in zip(shares, parts, strict=True))
     )  # fmt: skip
@@ -194,7 +192,7 @@ def _unpacked(words: np.ndarray, target: LinearTarget) -> np.ndarray:
     """Configurations in the order of the target's spins, `[N, K]`, bool, from packed columns `[N, W]`, uint64."""
     bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")
     spins = np.empty((len(words), target.terms), dtype=bool)
-    spins[:, np.asarray(target.order)] = bits[:, : target.terms]
+    spins[:, target.regression.order] = bits[:, : target.terms]
     return spins
 
 

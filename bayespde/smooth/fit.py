@@ -9,8 +9,9 @@ import xarray as xr
 
 from bayespde.core.field import validate_field
 from bayespde.core.scattered import validate_scattered
+from bayespde.core.terms import first_orders
 from bayespde.noise.families import check_family
-from bayespde.noise.frame_jitter import FrameShift, first_orders, frame_shift
+from bayespde.noise.frame_jitter import FrameShift, frame_shift
 from bayespde.smooth.choice import SmoothingChoice
 from bayespde.smooth.config import SmoothingConfig
 from bayespde.smooth.network.calibrate import calibrated_shrinkage

@@ -18,7 +18,8 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.neighbours import neighbour_correlation
-from bayespde.noise.frame_jitter import first_orders, regression, residual_and_gradient
+from bayespde.core.terms import first_orders
+from bayespde.noise.frame_jitter import regression, residual_and_gradient
 from bayespde.smooth.spline.basis import SplineConfig
 from bayespde.smooth.spline.fit import CORRELATED, NEGLIGIBLE_NOISE, fit_spline
 from bayespde.smooth.spline.fitted import SplineFit

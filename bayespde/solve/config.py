@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.settings import build
+from bayespde.core.settings import build, check_choice, check_number
 
 CHOICES = {
     "space": ("fourier", "difference"),
@@ -48,14 +48,7 @@ class SolverConfig:
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
-            value = getattr(self, name)
-            if not any(type(value) is type(a) and value == a for a in allowed):
-                raise ConfigError(
-                    f"The setting {name!r} of the solver has an unknown value.",
-                    got=repr(value),
-                    wanted="one of " + ", ".join(map(repr, allowed)),
-                    fix=f"{name}={allowed[0]!r}",
-                )
+            check_choice(name, getattr(self, name), allowed)
         for name, lowest in (("rtol", 1e-13), ("atol", 1e-300), ("maximum_steps", 1)):
             check_number(name, getattr(self, name), lowest=lowest, integer=name == "maximum_steps")
         if self.space == "fourier" and self.boundary != "periodic":
@@ -87,20 +80,3 @@ class SolverConfig:
             ConfigError: If a key is unknown or a value is not allowed.
         """
         return build(cls, settings, "method")
-
-
-def check_number(name: str, value: Any, *, lowest: float = float("-inf"), integer: bool = False) -> None:
-    """Check that `value` is a finite real number (or an int) of at least `lowest`.
-
-    Raises:
-        ConfigError: If it is not; booleans are not accepted as numbers.
-    """
-    kinds = int if integer else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not lowest <= value < float("inf"):
-        bound = "" if lowest == float("-inf") else f" of at least {lowest:g}"
-        raise ConfigError(
-            f"The setting {name!r} is out of its range.",
-            got=repr(value)[:60],
-            wanted=("an integer" if integer else "a finite number") + bound,
-            fix=f"change {name!r}",
-        )

@@ -12,6 +12,7 @@ import xarray as xr
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FieldError, IntegrationError
+from bayespde.core.field import check_one_grid
 from bayespde.solve.compiled.rkc import integrate_draws, is_diffusive
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
@@ -106,13 +107,7 @@ def _of_each(system: CoupledEquations, start: xr.DataArray | xr.Dataset) -> list
     frames = [start[name] for name in system.variables]
     for one in frames:
         Grid.of(one)
-        if one.dims != frames[0].dims:
-            raise FieldError(
-                "The fields of a system do not share their grid.",
-                got=f"{one.name} over {one.dims}, {frames[0].name} over {frames[0].dims}",
-                wanted="one grid for all",
-                fix="transpose or interpolate them",
-            )
+    check_one_grid(frames)
     return frames
 
 

@@ -14,8 +14,8 @@ from bayespde.core.coupled import CoupledEquations
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import MINIMUM_SAMPLES, add_noise, validate_field
-from bayespde.core.settings import build, check_keys
-from bayespde.solve.config import SolverConfig, check_number
+from bayespde.core.settings import build, check_keys, check_number
+from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import SPACE_DIMS
 from bayespde.solve.initial import initial_state
 from bayespde.solve.integrate import integrate

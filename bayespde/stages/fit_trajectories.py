@@ -15,6 +15,7 @@ from bayespde.core.noise import NoiseModel
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import checked_seed, spawn_seeds
 from bayespde.model.prior import Prior
+from bayespde.model.spin import SpinModel
 from bayespde.noise.estimate import estimate_noise
 from bayespde.results.checks import format_checks, model_checks
 from bayespde.results.equations import equations, format_equations
@@ -150,7 +151,7 @@ def fit_trajectories(
     )
     chosen.fit_until_adequate(leading, posterior.statistics)
     found = sample(
-        search.prior.model(chosen.converged_statistics(), library),
+        SpinModel(chosen.converged_statistics(), library, prior=search.prior),
         config=search.sampler,
         seed=sample_seed,
         enumerate_up_to=search.enumerate_up_to,

@@ -52,8 +52,12 @@ class ModelAverage:
         sensitive.
         """
         present = [self.library.index(name) for name in statistics.names]
-        likelihood = SpinModel(statistics, slab=HyperGSlab()).log_likelihood(torch.as_tensor(spins[:, present]))
-        return np.asarray(self.prior.spins(self.library).log_density(spins) + likelihood.numpy())
+        likelihood = SpinModel(statistics, prior=Prior(slab=HyperGSlab())).log_likelihood(
+            torch.as_tensor(spins[:, present])
+        )
+        return np.asarray(
+            self.prior.of_spins(self.library.complexities, self.library.names).log_density(spins) + likelihood.numpy()
+        )
 
     def _model(self, statistics: SufficientStatistics) -> SpinModel:
-        return replace(self.prior, slab=GPriorSlab()).model(statistics, self.library)
+        return SpinModel(statistics, self.library, prior=replace(self.prior, slab=GPriorSlab()))

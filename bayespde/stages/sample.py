@@ -77,11 +77,11 @@ def sample(
     is_enumerated = method == "exact" or len(library) <= enumerate_up_to
     everything = enumerate_branches(model, progress=progress) if is_enumerated else None
     if isinstance(chosen, TemperedGibbsConfig):
-        found = run_chains(model, config=chosen, seed=sample_seed, workers=chosen.workers, progress=progress)
+        found = run_chains(model, config=chosen, seed=sample_seed, progress=progress)
     elif method == "exact" and everything is not None:
         found = _independent(model, everything, chosen, sample_seed)
     else:
-        found = run_all(model, config=chosen, seed=sample_seed, workers=chosen.workers, progress=progress)
+        found = run_all(model, config=chosen, seed=sample_seed, progress=progress)
     coefficients, noise = _draw_coefficients(model, found.spins, draw_seed)
     return Posterior(
         library=library,
@@ -95,9 +95,9 @@ def sample(
         estimates=found.estimates,
         eve_index=found.eve_index,
         stages=found.stages,
-        exact=None if everything is None else everything.exact_table(),
-        prior=model.prior,
-        slab=model.slab,
+        exact=None if everything is None else everything.exact,
+        prior=model.spin_prior,
+        slab=model.prior.slab,
         likelihood=Likelihood.of(model.statistics),
         sampling=_record(found, method, chosen, seed, perf_counter() - started),
         provenance={"version": __version__},
@@ -132,8 +132,7 @@ def _checked(method: str, config: SamplerConfig | None) -> SamplerConfig:
 
 def _independent(model: SpinModel, everything: Enumeration, config: SamplerConfig, seed: int) -> Runs:
     """Independent draws from the enumerated posterior, in the form of runs."""
-    exact = everything.exact_table()
-    seeds = spawn_seeds(seed, config.runs)
+    exact, seeds = everything.exact, spawn_seeds(seed, config.runs)
     draws = [everything.draw(config.particles, generator=torch_generator(s)) for s in seeds]
     spins = torch.stack(draws)
     flat = spins.reshape(-1, spins.shape[-1])

@@ -83,8 +83,7 @@ class SpinSMC:
             StatisticsError: If a log density is NaN or +inf.
         """
         target = PyroTarget(self.program, *args, site=self.site, **kwargs)
-        workers = self.config.workers
-        runs = run_all(target, config=self.config, seed=self._run_seed, workers=workers, progress=self._progress)
+        runs = run_all(target, config=self.config, seed=self._run_seed, progress=self._progress)
         # Only now: a run that fails leaves the one before as it was.
         self._target, self._runs, self._arguments = target, runs, (args, kwargs)
         return self

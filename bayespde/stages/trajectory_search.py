@@ -129,7 +129,11 @@ class Search:
 
     def _log_prior(self, one: Trajectory) -> float:
         """Log prior of the terms of a trajectory."""
-        return float(self.prior.spins(self.library).log_density(self.library.spins(one.equation.names)))
+        return float(
+            self.prior.of_spins(self.library.complexities, self.library.names).log_density(
+                self.library.spins(one.equation.names)
+            )
+        )
 
     def _record(self, best: Trajectory, rows: SufficientStatistics) -> dict[str, Any]:
         """How well the trajectory fits, and how well the linearisation along it holds for other equations."""

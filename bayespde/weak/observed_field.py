@@ -10,7 +10,7 @@ import xarray as xr
 
 from bayespde.core.equation import Library
 from bayespde.core.noise import NoiseModel
-from bayespde.core.terms import derivative_name
+from bayespde.core.terms import derivative_name, first_orders
 from bayespde.noise.estimate import estimate_noise
 from bayespde.weak.integration_by_parts import Kernels, Orders, noise_kernels
 from bayespde.weak.smoother import GaussianSmoother, noise_gain
@@ -90,8 +90,7 @@ class NoiseTransfer:
     def of(cls, field: ObservedField, library: Library, values: Values, kind: str) -> NoiseTransfer:
         """With noise model and kernels; the fill gain needs test functions."""
         noise, dims = field.noise_model(values, kind), tuple(map(str, field.raw.dims))
-        axes = range(1, len(dims)) if noise.jitter else ()
-        orders = (tuple(int(i == axis) for i in range(len(dims))) for axis in axes)
+        orders = first_orders(len(dims))[1:] if noise.jitter else ()
         return cls(
             noise,
             kernels=tuple(noise_kernels(term, field.name, dims) for term in library),

@@ -81,7 +81,7 @@ def model(name: str, *, data_folder: Path | None = None) -> bp.SpinModel:
     """Build a target by name: one of `SMALL`, `hard16`, `original_2d`, or `ac2d_50` and its larger sisters."""
     if name == "hard16":
         statistics, slab = hard16(np.random.default_rng(12))
-        return bp.SpinModel(statistics, slab=slab, expected_terms=16 * expit(-DECAY))
+        return bp.SpinModel(statistics, prior=bp.Prior(slab=slab, expected_terms=16 * expit(-DECAY)))
     setting = name.partition("_")[2]
     if name in SMALL:
         effective = float(setting.lstrip("giso"))
@@ -99,7 +99,9 @@ def spin_model(data: Rows, *, effective_rows: float, slab: GPriorSlab | Isotropi
         names=data.library.names,
         model=RowModel(power=min(1.0, effective_rows / len(data.target)), prior_rows=PILOT_ROWS),
     )
-    return bp.SpinModel(statistics, data.library, slab=slab, expected_terms=expected_terms(data.library))
+    return bp.SpinModel(
+        statistics, data.library, prior=bp.Prior(slab=slab, expected_terms=expected_terms(data.library))
+    )
 
 
 def expected_terms(library: bp.Library, decay: float = DECAY) -> float:
@@ -210,7 +212,7 @@ def _monomial(powers: Mapping[str, int], symbols: Mapping[str, np.ndarray]) -> n
 
 def condition_number(spin: bp.SpinModel) -> float:
     """Condition number of the Gram matrix of unit columns, from the singular values of the factor."""
-    values = np.linalg.svd(spin.factor[:, :-1], compute_uv=False)
+    values = np.linalg.svd(spin.regression.factor[:, :-1], compute_uv=False)
     return float((values[0] / values[-1]) ** 2)
 
 

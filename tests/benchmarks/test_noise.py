@@ -76,7 +76,9 @@ def run(field, truth, **extra):
     return extra | {
         **answer,
         "best": [n for n, on in zip(library.names, answer["best"], strict=True) if on],
-        "fixed_g": {k: v for k, v in selected(replace(model, slab=GPriorSlab()), true).items() if k != "best"},
+        "fixed_g": {
+            k: v for k, v in selected(replace(model, prior=bp.Prior(slab=GPriorSlab())), true).items() if k != "best"
+        },
         "error": float(np.abs(fit / wanted - 1).max()),
         "scores": ((fit - wanted) / sd).tolist(),
         "covered": ((lower <= wanted) & (wanted <= upper)).tolist(),

@@ -20,6 +20,7 @@ from peers.launch import run_peer
 from bayespde.core.random import torch_generator
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
+from bayespde.model.prior import Prior
 from bayespde.smc import (
     LocallyBalancedJumps,
     SMCConfig,
@@ -138,13 +139,13 @@ def test_particles_on_small_targets(benchmark, request, tmp_path, name, plain):
 
 def test_hard_two_modes(benchmark):
     statistics, slab = hard16(np.random.default_rng(12), rows=30000)
-    model = SpinModel(statistics, slab=slab)
+    model = SpinModel(statistics, prior=Prior(slab=slab))
     repeat(benchmark, model, config=SMCConfig(particles=32768, runs=1), exact=enumerate_exact(model))
 
 
 def test_renormalised_on_hard_two_modes(benchmark):
     statistics, slab = hard16(np.random.default_rng(12), rows=30000)
-    model = SpinModel(statistics, slab=slab)
+    model = SpinModel(statistics, prior=Prior(slab=slab))
     exact, config = enumerate_exact(model), SMCConfig(particles=512, runs=1, final_passes=1)
     runs, wall, _ = zip(*(timed(lambda s=s: run_all(model, config=config, seed=s)) for s in range(SEEDS)), strict=True)
     benchmark.pedantic(lambda: None, rounds=1)
@@ -220,7 +221,7 @@ def test_the_original_problem_in_two_dimensions(benchmark):
 def test_jumps_per_second(benchmark, terms, size):
     """Flips that happen, and flips that are weighed, per second of one thread, starting from fresh configurations."""
     design, target = random_rows(np.random.default_rng(0), 2000, terms, noise=3.0, mixing=min(0.2, 5 / terms))
-    model = SpinModel(SufficientStatistics.from_rows(design, target), expected_terms=size)
+    model = SpinModel(SufficientStatistics.from_rows(design, target), prior=Prior(expected_terms=size))
     generator = torch_generator(1)
     state = init(model, particles=2000, generator=generator)._replace(inverse_temperature=0.02)
     kernel = LocallyBalancedJumps(model)

@@ -24,10 +24,10 @@ def test_simulated_targets_have_the_prior_and_rows_of_their_names(name):
     spin = targets.model(name)
     assert spin.terms == SIZES[name]
     degree = np.ones(16) if name == "hard16" else spin.library.complexities
-    np.testing.assert_allclose(spin.prior_logits, -0.5 * degree, atol=1e-9)
+    np.testing.assert_allclose(spin.spin_prior.fields, -0.5 * degree, atol=1e-9)
     effective = {"kdv14_g1000": 1000, "original_2d": 1000, "ac2d_50": 1000}.get(name, 30000)
     assert spin.statistics.rows == pytest.approx(effective)
-    assert isinstance(spin.slab, IsotropicSlab if "iso" in name else GPriorSlab)
+    assert isinstance(spin.prior.slab, IsotropicSlab if "iso" in name else GPriorSlab)
 
 
 @pytest.mark.data
@@ -37,7 +37,7 @@ def test_phase_field_targets(data_folder, name, rows):
     assert spin.terms == 20
     assert spin.statistics.rows == pytest.approx(rows)
     assert targets.condition_number(spin) > 1e6
-    np.testing.assert_allclose(spin.prior_logits, -0.5 * spin.library.complexities, atol=1e-9)
+    np.testing.assert_allclose(spin.spin_prior.fields, -0.5 * spin.library.complexities, atol=1e-9)
 
 
 def test_targets_that_are_not_there_are_refused():
@@ -109,7 +109,7 @@ def test_peers_are_given_the_same_posterior(rng, tmp_path, slab, compressed):
     statistics = bp.SufficientStatistics.from_rows(
         design, target, names=list("badce"), model=RowModel(power=0.5, prior_rows=0.3)
     )
-    spin = bp.SpinModel(statistics, slab=slab, expected_terms=2.0)
+    spin = bp.SpinModel(statistics, prior=bp.Prior(slab=slab, expected_terms=2.0))
     problem.write(tmp_path / "p.npz", spin, rows=None if compressed else (design, target))
     found = problem.read(tmp_path / "p.npz")
     assert len(found.target) == (6 if compressed else 60)
@@ -134,7 +134,9 @@ def test_problems_as_text_keep_the_gram_matrix_and_are_centred(rng, tmp_path):
     statistics = bp.SufficientStatistics.from_rows(
         rng.normal(size=(80, 3)), rng.normal(size=80), model=RowModel(power=0.5)
     )
-    problem.write(tmp_path / "p.npz", bp.SpinModel(statistics, slab=GPriorSlab(40.0), expected_terms=1.0))
+    problem.write(
+        tmp_path / "p.npz", bp.SpinModel(statistics, prior=bp.Prior(slab=GPriorSlab(40.0), expected_terms=1.0))
+    )
     found = problem.read(tmp_path / "p.npz")
     problem.write_text(tmp_path / "p.csv", found)
     table = np.loadtxt(tmp_path / "p.csv", delimiter=",")
@@ -160,7 +162,7 @@ def test_installed_peers_agree_with_enumeration_on_an_easy_problem(tmp_path, rng
     design = rng.normal(size=(200, 12)) @ (np.eye(12) + 0.2 * rng.normal(size=(12, 12)))
     target = 0.25 * design[:, 0] + rng.normal(size=200)
     statistics = bp.SufficientStatistics.from_rows(design, target, model=RowModel(power=0.5, prior_rows=1e-6))
-    spin = bp.SpinModel(statistics, slab=GPriorSlab(100.0), expected_terms=1.5)
+    spin = bp.SpinModel(statistics, prior=bp.Prior(slab=GPriorSlab(100.0), expected_terms=1.5))
     problem.write(tmp_path / "p.npz", spin)
     settings = {"particles": {"states": 20000}, "millipede": {"seconds": 4.0}, "bms": {"enumerate": True}}[name]
     (answer,) = run_peer(name, tmp_path / "p.npz", tmp_path / "a.json", **settings)

@@ -398,7 +398,7 @@ def posteriors(tmp_path, rng):
         target = design[:, 2] + noise * np.random.default_rng(2).standard_normal(200)
         statistics = bp.SufficientStatistics.from_rows(design, target, names=names, target_name="u_t")
         expected = 1.0 if name == "second" else None
-        model = bp.SpinModel(statistics, bp.Library.from_strings(list(names)), expected_terms=expected)
+        model = bp.SpinModel(statistics, bp.Library.from_strings(list(names)), prior=bp.Prior(expected_terms=expected))
         (tmp_path / name).mkdir()
         save(bp.sample(model, particles=128, seed=int(rng.integers(99))), tmp_path / name / "posterior.nc")
     return tmp_path

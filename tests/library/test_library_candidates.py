@@ -101,7 +101,7 @@ def test_the_original_library_in_two_dimensions_has_this_many_terms():
 
 
 def test_an_unknown_library_is_refused():
-    with pytest.raises(ConfigError, match="no library of that name"):
+    with pytest.raises(ConfigError, match="'name' has an unknown value"):
         bp.named_library("original_3d")
 
 

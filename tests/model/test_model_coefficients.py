@@ -9,6 +9,7 @@ from bayespde.core.rows import RowModel
 from bayespde.core.slabs import GPriorSlab, IsotropicSlab, ProfileLikelihood
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel, regress
+from bayespde.model.prior import Prior
 
 TERMS = 5
 
@@ -22,12 +23,12 @@ def test_mean_covariance_and_noise_are_those_of_the_conjugate_posterior(slab):
         names=["u_x", "u", "u*u_x", "u_xx", "1"],
         model=RowModel(power=0.7, prior_rows=3.0, prior_variance=0.9),
     )
-    model = SpinModel(statistics, slab=slab)
+    model = SpinModel(statistics, prior=Prior(slab=slab))
     (g,) = model.closed_form.mixture[0]
     shrinkage = 1 / (1 + 1 / g)
     for spins in all_spins(TERMS)[1:]:
-        wanted = CoefficientPosterior.of(statistics, spins, shrinkage=shrinkage, ridge=model.ridge)
-        canonical, back = spins[model.order], np.argsort(model.order)
+        wanted = CoefficientPosterior.of(statistics, spins, shrinkage=shrinkage, ridge=model.regression.ridge)
+        canonical, back = spins[model.regression.order], np.argsort(model.regression.order)
         many = np.tile(canonical, (TERMS, 1))
 
         def physical(columns, spins=spins, back=back):
@@ -42,7 +43,7 @@ def test_mean_covariance_and_noise_are_those_of_the_conjugate_posterior(slab):
         unit = np.sqrt(np.sum(scaled**2, axis=1))
         covariance, other = (root / unit).T @ (root / unit), (scaled / unit[:, None]) @ (scaled / unit[:, None]).T
         np.testing.assert_allclose(covariance, other, rtol=0, atol=1e-12)
-        rss, _, _ = regress(model.factor, canonical[None], model.ridge)
-        square = model.closed_form.scaled_square(rss, model.energy)
+        rss, _, _ = regress(model.regression.factor, canonical[None], model.regression.ridge)
+        square = model.closed_form.scaled_square(rss, model.regression.energy)
         assert float(square[0, 0]) == pytest.approx(wanted.square, rel=1e-12)
         assert model.closed_form.shape == pytest.approx(wanted.freedom, rel=1e-12)

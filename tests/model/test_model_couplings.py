@@ -7,14 +7,14 @@ from oracles import all_spins
 import bayespde as bp
 from bayespde.core.errors import ConfigError
 from bayespde.discovery.config import DiscoverConfig
-from bayespde.model import Coupling, complexity_prior, isotropic_couplings
+from bayespde.model import Coupling, isotropic_couplings
 from bayespde.model.prior import Prior
 
 NAMES = ("a", "b", "c", "d")
 
 
 def prior_of(*couplings, expected=1.3):
-    return complexity_prior(np.array([1.0, 2.0, 1.0, 1.5]), expected_terms=expected, names=NAMES, couplings=couplings)
+    return Prior(expected, couplings=couplings).of_spins(np.array([1.0, 2.0, 1.0, 1.5]), NAMES)
 
 
 def log_density(prior, *on):
@@ -24,7 +24,7 @@ def log_density(prior, *on):
 @pytest.mark.parametrize("strength", [2.5, -1.0])
 def test_breaking_an_ising_coupling_costs_its_strength(strength):
     prior = prior_of(Coupling("a", "b", strength))
-    free = complexity_prior(np.array([1.0, 2.0, 1.0, 1.5]), expected_terms=1.3)
+    free = Prior(1.3).of_spins(np.array([1.0, 2.0, 1.0, 1.5]))
     price = log_density(prior, "c") - log_density(prior)
     # agreement is priced by complexity alone, in units of what one term costs
     assert log_density(prior, "a", "b") - log_density(prior) == pytest.approx(3 * price)

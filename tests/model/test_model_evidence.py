@@ -12,6 +12,7 @@ from bayespde.core.rows import RowModel
 from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import ClosedForm, SpinEvidence, SpinModel, regress
+from bayespde.model.prior import Prior
 
 
 def test_evidence_is_the_student_density_of_the_rows():
@@ -34,7 +35,7 @@ def test_power_is_inside_the_integral():
     log_joint = log_joint + stats.norm.logpdf(coefficient, 0, np.sqrt(variance * spread))
     log_joint = log_joint + stats.invgamma.logpdf(variance, a0 / 2, scale=a0 * v0 / 2) + log_variance
     integral = np.exp(log_joint).sum() * (80 / 8000) * (15 / 500)
-    model = SpinModel(statistics, slab=GPriorSlab(g))
+    model = SpinModel(statistics, prior=Prior(slab=GPriorSlab(g)))
     assert model.log_likelihood(torch.tensor([[True]])).item() == pytest.approx(np.log(integral), abs=1e-8)
 
 
@@ -43,15 +44,15 @@ def test_the_distribution_evaluates_batches_and_other_targets(slab):
     rng = np.random.default_rng(2)
     design, target = random_rows(rng, 30, 3)
     noise = RowModel(prior_rows=2.0, prior_variance=1.0)
-    model = SpinModel(SufficientStatistics.from_rows(design, target, model=noise), slab=slab)
-    spins = torch.as_tensor(all_spins(3)).reshape(2, 4, 3)
-    distribution = SpinEvidence(spins, factor=model.factor, closed_form=model.closed_form, pivot_tolerance=1e-10)
-    got = distribution.log_prob(torch.as_tensor(model.factor[:, -1]))
+    model = SpinModel(SufficientStatistics.from_rows(design, target, model=noise), prior=Prior(slab=slab))
+    spins, rows = torch.as_tensor(all_spins(3)).reshape(2, 4, 3), model.regression
+    distribution = SpinEvidence(spins, rows, model.closed_form)
+    got = distribution.log_prob(torch.as_tensor(rows.factor[:, -1]))
     assert got.shape == (2, 4)
     torch.testing.assert_close(got.reshape(8), model.log_likelihood(spins.reshape(8, 3)), rtol=0, atol=1e-10)
-    doubled = SpinModel(SufficientStatistics.from_rows(design, 2 * target, model=noise), slab=slab)
+    doubled = SpinModel(SufficientStatistics.from_rows(design, 2 * target, model=noise), prior=Prior(slab=slab))
     torch.testing.assert_close(
-        distribution.log_prob(2 * torch.as_tensor(model.factor[:, -1])).reshape(8),
+        distribution.log_prob(2 * torch.as_tensor(rows.factor[:, -1])).reshape(8),
         doubled.log_likelihood(spins.reshape(8, 3)),
         rtol=0,
         atol=1e-10,

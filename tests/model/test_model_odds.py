@@ -19,13 +19,17 @@ def problem(rng):
     design[:, 3] = 2 * design[:, 0]
     target = design[:, 2] + rng.standard_normal(60)
     statistics = bp.SufficientStatistics.from_rows(design, target, names=NAMES, blocks=4, target_name="u_t")
-    return design, target, bp.SpinModel(statistics, bp.Library.from_strings(NAMES), slab=GPriorSlab(), expected_terms=1)
+    return (
+        design,
+        target,
+        bp.SpinModel(statistics, bp.Library.from_strings(NAMES), prior=bp.Prior(slab=GPriorSlab(), expected_terms=1)),
+    )
 
 
 def test_posterior_odds_are_prior_odds_times_ratios_of_densities(problem):
     design, target, model = problem
     noise = {"prior_rows": model.statistics.prior_rows, "prior_variance": model.statistics.prior_variance}
-    densities = [student_log_density(design[:, on], target, model.slab, **noise) for on in ([2], [0, 1])]
+    densities = [student_log_density(design[:, on], target, model.prior.slab, **noise) for on in ([2], [0, 1])]
     # One term more, of odds 1 to 3.
     expected = densities[0] - densities[1] + math.log(3)
     assert bp.log_posterior_odds(model, ["u_xx"], ["u", "u_x"]) == pytest.approx(expected, abs=1e-8)

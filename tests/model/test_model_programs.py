@@ -12,6 +12,7 @@ from bayespde.core.rows import RowModel
 from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import Coupling, SpinModel, collapsed, generative
+from bayespde.model.prior import Prior
 
 SLABS = [HyperGSlab(nodes=5), GPriorSlab(), IsotropicSlab(2.0)]
 
@@ -25,7 +26,7 @@ def small_model(slab, power=1.0, couplings=()):
         names=("d", "a", "c", "b"),
         model=RowModel(power=power, prior_rows=4.0, prior_variance=1.5, log_jacobian=0.7),
     )
-    return SpinModel(statistics, slab=slab, expected_terms=1.5, couplings=couplings)
+    return SpinModel(statistics, prior=Prior(slab=slab, expected_terms=1.5, couplings=couplings))
 
 
 def log_density(program, values):
@@ -39,8 +40,8 @@ def posterior_log_density(model, on, node, coefficients, variance):
     factor, a0, v0 = statistics.factor, statistics.prior_rows, statistics.prior_variance
     columns, target = factor[:, :-1][:, on], factor[:, -1]
     gram = columns.T @ columns
-    if isinstance(model.slab, IsotropicSlab):
-        precision = gram + np.diag(np.diag(gram)) / statistics.rows / model.slab.scale**2
+    if isinstance(model.prior.slab, IsotropicSlab):
+        precision = gram + np.diag(np.diag(gram)) / statistics.rows / model.prior.slab.scale**2
     else:
         precision = gram * (1 + 1 / model.closed_form.mixture[0][node].item())
     mean = np.linalg.solve(precision, columns.T @ target)

@@ -11,28 +11,30 @@ from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.rows import RowModel
 from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import SpinModel, complexity_prior
+from bayespde.model import SpinModel
+from bayespde.model.prior import Prior
 from bayespde.smc.base import LinearTarget
 
 
 def model_of(design, target, **options):
-    return SpinModel(SufficientStatistics.from_rows(design, target, model=RowModel(prior_rows=3.0)), **options)
+    statistics = SufficientStatistics.from_rows(design, target, model=RowModel(prior_rows=3.0))
+    return SpinModel(statistics, prior=Prior(**options))
 
 
 def test_prior_has_the_expected_number_of_terms():
     cost = np.array([1.0, 2.0, 3.0, 1.0, 5.0, 1.5, 2.0, 2.5])
     for wanted in (0.01, 1.0, 3.0, 4.0, 7.5):
-        logits = complexity_prior(cost, expected_terms=wanted).fields
+        logits = Prior(expected_terms=wanted).of_spins(cost).fields
         assert np.sum(1 / (1 + np.exp(-logits))) == pytest.approx(wanted, rel=1e-10)
         np.testing.assert_allclose(logits / cost, logits[0], rtol=1e-12)
-    assert np.sum(1 / (1 + np.exp(-complexity_prior(np.ones(20)).fields))) == pytest.approx(3.0)
-    np.testing.assert_allclose(complexity_prior(np.ones(1)).fields, 0, atol=1e-12)
+    assert np.sum(1 / (1 + np.exp(-Prior().of_spins(np.ones(20)).fields))) == pytest.approx(3.0)
+    np.testing.assert_allclose(Prior().of_spins(np.ones(1)).fields, 0, atol=1e-12)
 
 
 @pytest.mark.parametrize("wrong", [0.0, 3.0, -1.0, np.nan])
 def test_impossible_expectations_are_refused(wrong):
-    with pytest.raises(ConfigError, match="impossible"):
-        complexity_prior(np.ones(3), expected_terms=wrong)
+    with pytest.raises(ConfigError, match="expected"):
+        Prior(expected_terms=wrong).of_spins(np.ones(3))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,7 @@ def test_impossible_expectations_are_refused(wrong):
         lambda: HyperGSlab(nodes=1),
         lambda: GPriorSlab(0.0),
         lambda: IsotropicSlab(-1.0),
-        lambda: complexity_prior(np.array([1.0, 0.0])),
+        lambda: Prior().of_spins(np.array([1.0, 0.0])),
     ],
 )
 def test_improper_priors_are_refused(wrong):
@@ -63,7 +65,7 @@ def test_log_prior_is_normalised_and_sampled(generator):
     library = Library.from_strings({"u": 1.0, "u_x": 2.0, "u*u_x": 3.0, "u_xx": 2.0})
     design, target = random_rows(np.random.default_rng(1), 40, 4)
     statistics = SufficientStatistics.from_rows(design, target, names=library.names)
-    model = SpinModel(statistics, library, expected_terms=1.3)
+    model = SpinModel(statistics, library, prior=Prior(expected_terms=1.3))
     spins = torch.as_tensor(all_spins(4))
     probability = torch.exp(model.log_prior(spins)).numpy()
     assert probability.sum() == pytest.approx(1.0, abs=1e-12)
@@ -78,7 +80,7 @@ def test_library_must_match_the_statistics():
     design, target = random_rows(np.random.default_rng(1), 20, 2)
     with pytest.raises(StatisticsError, match="does not match"):
         SpinModel(SufficientStatistics.from_rows(design, target), Library.from_strings(["u", "u_x"]))
-    with pytest.raises(ConfigError, match="pivot tolerance"):
+    with pytest.raises(ConfigError, match="pivot_tolerance"):
         model_of(design, target, pivot_tolerance=0.0)
     with pytest.raises(ConfigError, match="impossible"):
         model_of(design, target, expected_terms=2.0)
@@ -94,8 +96,8 @@ def test_single_flip_log_odds_are_ratios_of_directly_computed_evidences():
             up[term], down[term] = True, False
             both = torch.as_tensor(np.stack([up, down]))
             log_odds = -torch.diff(model.log_likelihood(both) + model.log_prior(both)).item()
-            wanted = [lstsq_log_likelihood(model.statistics, design, target, s, model.slab) for s in (up, down)]
-            assert log_odds == pytest.approx(wanted[0] - wanted[1] + model.prior_logits[term].item(), abs=1e-9)
+            wanted = [lstsq_log_likelihood(model.statistics, design, target, s, model.prior.slab) for s in (up, down)]
+            assert log_odds == pytest.approx(wanted[0] - wanted[1] + model.spin_prior.fields[term], abs=1e-9)
 
 
 def test_equal_configurations_have_bitwise_equal_likelihoods(rng):
@@ -133,7 +135,7 @@ def test_order_and_units_change_only_the_units_of_the_coefficients(slab, rng):
     units, order = 10.0 ** rng.integers(-5, 5, size=6), rng.permutation(6)
     spins = all_spins(6)
     models = [
-        SpinModel(SufficientStatistics.from_rows(d, target, names=n), slab=slab)
+        SpinModel(SufficientStatistics.from_rows(d, target, names=n), prior=Prior(slab=slab))
         for d, n in ((design, names), (design[:, order], names[order]), (design * units, names))
     ]
     values = [
@@ -224,5 +226,5 @@ def test_hundreds_of_terms(rng):
     model = model_of(design, target)
     spins = rng.random((20, 250)) < 0.03
     got = model.log_likelihood(torch.as_tensor(spins)).numpy()
-    wanted = [lstsq_log_likelihood(model.statistics, design, target, s, model.slab) for s in spins]
+    wanted = [lstsq_log_likelihood(model.statistics, design, target, s, model.prior.slab) for s in spins]
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-8)

@@ -17,6 +17,7 @@ from bayespde.core.rows import RowModel
 from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel, collapsed, generative, pyro_target
+from bayespde.model.prior import Prior
 from bayespde.model.pyro_target import PyroTarget
 from bayespde.smc import SMCConfig, enumerate_exact, run_all
 
@@ -49,8 +50,8 @@ def test_the_collapsed_program_is_the_spin_model(slab, tolerance, rng):
     design[:, 7] = 3.0 * design[:, 2]
     design[:, 9] = design[:, 0] + 1e-7 * design[:, 9] / np.abs(design[:, 9]).max()
     names = tuple(rng.permutation(list("abcdefghijkl")))
-    model = SpinModel(SufficientStatistics.from_rows(design, response, names=names), slab=slab, expected_terms=4)
-    model = replace(model, pivot_tolerance=tolerance)
+    prior = Prior(slab=slab, expected_terms=4, pivot_tolerance=tolerance)
+    model = SpinModel(SufficientStatistics.from_rows(design, response, names=names), prior=prior)
     target = PyroTarget(collapsed(model))
     assert target.terms == 12
     assert target.looped_because == ""
@@ -68,7 +69,8 @@ def test_the_sampler_on_the_collapsed_program_agrees_with_student_densities(seed
     design, response = random_rows(np.random.default_rng(21), 40, 5, noise=3.0)
     settings = {"prior_rows": 3.0, "prior_variance": 2.0}
     model = SpinModel(
-        SufficientStatistics.from_rows(design, response, model=RowModel(**settings)), slab=slab, expected_terms=1.5
+        SufficientStatistics.from_rows(design, response, model=RowModel(**settings)),
+        prior=Prior(slab=slab, expected_terms=1.5),
     )
     table = [student_log_density(design[:, s], response, slab, **settings) for s in all_spins(5)]
     log_evidence, inclusion, _ = brute_force(np.array(table) + hand_log_prior(torch.full((5,), 0.3).double()))
@@ -82,7 +84,7 @@ def test_enumeration_of_the_program_agrees_with_branch_and_bound(slab):
     """Both refuse the same configurations, also with duplicated columns."""
     design, response = random_rows(np.random.default_rng(24), 40, 6, noise=2.0)
     design[:, 5] = -2.0 * design[:, 1]
-    model = SpinModel(SufficientStatistics.from_rows(design, response), slab=slab)
+    model = SpinModel(SufficientStatistics.from_rows(design, response), prior=Prior(slab=slab))
     plain, branches = enumerate_exact(PyroTarget(collapsed(model))), enumerate_exact(model)
     assert branches.log_evidence == pytest.approx(plain.log_evidence, abs=1e-9)
     np.testing.assert_allclose(branches.inclusion_probability, plain.inclusion_probability, rtol=0, atol=1e-9)
@@ -305,7 +307,7 @@ def test_prior_draws_follow_the_prior_and_the_generator(program, seed):
 def test_runs_do_not_depend_on_the_number_of_workers(seed):
     target = PyroTarget(logistic_plate, *map(torch.as_tensor, rows_of(10)))
     config = SMCConfig(particles=50, runs=6, final_passes=1)
-    one, two = (run_all(target, config=config, seed=seed, workers=w) for w in (1, 3))
+    one, two = (run_all(target, config=replace(config, workers=w), seed=seed) for w in (1, 3))
     assert np.array_equal(one.spins, two.spins)
     assert np.array_equal(one.log_evidence, two.log_evidence)
 

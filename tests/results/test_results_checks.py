@@ -33,7 +33,7 @@ def simulated(equation="u_t = -u*u_x + 0.1*u_xx", *, noise=0.1, seed=1, modes=4,
 def posterior_of(field, *, terms=TERMS, form=None, slab=None):
     library = bp.Library.from_strings(terms)
     statistics = bp.assemble(library, bp.fit_field(field, options=SPLINE), form=form)
-    model = bp.SpinModel(statistics, library, **({} if slab is None else {"slab": slab}))
+    model = bp.SpinModel(statistics, library, prior=bp.Prior(slab=slab or HyperGSlab()))
     return bp.sample(model, config=SMC, enumerate_up_to=19, seed=0)
 
 
@@ -185,7 +185,7 @@ def test_a_fixed_g_that_does_not_resolve_the_residual_is_detected():
     library = bp.Library.from_strings(["u", "u_x", "u_xx", "u_xxx"])
     statistics = bp.SufficientStatistics.from_rows(design, target, names=library.names, model=RowModel(floor=0.0))
     fixed, mixed = (
-        bp.sample(bp.SpinModel(statistics, library, slab=slab), config=SMC, seed=0)
+        bp.sample(bp.SpinModel(statistics, library, prior=bp.Prior(slab=slab)), config=SMC, seed=0)
         for slab in (GPriorSlab(), HyperGSlab())
     )
     assert "1/g" in failed(fixed)["g-prior resolution"].reason

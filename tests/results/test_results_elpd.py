@@ -36,8 +36,8 @@ def log_density(design, target, kept, spins, slab, statistics):
 
 def exact_elpd(design, target, model):
     """Log predictive density of every block given all others, summed over every configuration and every g."""
-    every, slab, statistics = all_spins(design.shape[1]), model.slab, model.statistics
-    prior = every @ np.asarray(model.prior_logits)
+    every, slab, statistics = all_spins(design.shape[1]), model.prior.slab, model.statistics
+    prior = every @ model.spin_prior.fields
     edges = np.linspace(0, len(target), BLOCKS + 1).round().astype(int)
 
     def total(kept):
@@ -67,7 +67,7 @@ def compressed(design, target):
 
 def sampled(design, target, slab, **settings):
     library, statistics = bp.Library.from_strings(NAMES), compressed(design, target)
-    model = bp.SpinModel(statistics, library, slab=slab)
+    model = bp.SpinModel(statistics, library, prior=bp.Prior(slab=slab))
     return model, bp.sample(model, **({"method": "exact", "particles": 2000, "runs": 8} | settings))
 
 

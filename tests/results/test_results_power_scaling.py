@@ -7,7 +7,6 @@ import bayespde as bp
 from bayespde.core.errors import ConfigError
 from bayespde.core.rows import RowModel
 from bayespde.core.slabs import GPriorSlab
-from bayespde.model.complexity_prior import complexity_prior
 from bayespde.model.couplings import Coupling
 
 TERMS = ("u", "u_x", "u_xx", "u*u_x", "u**2")
@@ -24,7 +23,9 @@ def model(request):
         design, target, names=TERMS, model=RowModel(prior_variance=1.0, prior_rows=KNOWN)
     )
     library = bp.Library.from_strings({t: 1 + (i == 3) for i, t in enumerate(TERMS)})
-    return bp.SpinModel(rows, library, expected_terms=2, slab=GPriorSlab(g=100.0), couplings=request.param)
+    return bp.SpinModel(
+        rows, library, prior=bp.Prior(expected_terms=2, slab=GPriorSlab(g=100.0), couplings=request.param)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +56,12 @@ def test_powers_are_those_of_all_configurations(model, posterior, power):
 
 def test_a_power_of_the_prior_is_another_complexity(model, posterior):
     """The prior squared is that of twice the complexity penalty, with a smaller number of expected terms."""
-    if model.couplings:
+    if model.prior.couplings:
         pytest.skip("no complexity is that of a coupled prior squared")
-    squared = 2 * complexity_prior(model.library.complexities, expected_terms=2).fields
+    squared = 2 * bp.Prior(expected_terms=2).of_spins(model.library.complexities).fields
     fewer = float((1 / (1 + np.exp(-squared))).sum())
     other = bp.enumerate_models(
-        bp.SpinModel(model.statistics, model.library, expected_terms=fewer, slab=GPriorSlab(g=100.0))
+        bp.SpinModel(model.statistics, model.library, prior=bp.Prior(expected_terms=fewer, slab=GPriorSlab(g=100.0)))
     )
     found = bp.power_scaling_sensitivity(posterior)["scaled"].sel(part="prior", power=2.0)
     assert found.values == pytest.approx(other.inclusion_probability, abs=1e-6)

@@ -7,6 +7,7 @@ from oracles import all_spins, codes, random_rows
 from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import Coupling, SpinModel
+from bayespde.model.prior import Prior
 from bayespde.smc.kernels.evidence_table import tabulate
 from bayespde.smc.kernels.factorisation import build
 from bayespde.smc.kernels.layout import RATE, factorised_rows, make_active_set
@@ -56,21 +57,21 @@ def imbalance(name):
 def model_of(design, target, slab=None, **settings):
     names = [f"x{i}" for i in range(design.shape[1])][::-1]
     statistics = SufficientStatistics.from_rows(design, target, names=names)
-    return SpinModel(statistics, slab=slab or HyperGSlab(), **settings)
+    return SpinModel(statistics, prior=Prior(slab=slab or HyperGSlab(), **settings))
 
 
 def linear_model(slab=None, couplings=()):
     """Six correlated terms with much noise: a posterior without dominating configuration."""
     design, target = random_rows(np.random.default_rng(11), 80, 6, noise=3.0, mixing=0.8)
     statistics = SufficientStatistics.from_rows(design, target, names=[f"x{i}" for i in range(6)])
-    return SpinModel(statistics, slab=slab or HyperGSlab(), couplings=couplings)
+    return SpinModel(statistics, prior=Prior(slab=slab or HyperGSlab(), couplings=couplings))
 
 
 def prepared(model, beta, cap=None):
     """Factorised rows, tempered target and an empty configuration."""
     cap = model.terms if cap is None else cap
-    problem = factorised_rows(model)
-    logits, couplings = model.prior_logits.numpy()[model.order], compact_couplings(model)
+    problem = factorised_rows(model.regression)
+    logits, couplings = model.spin_prior.fields[model.regression.order], compact_couplings(model.regression)
     tempered = TemperedTarget(tabulate(model, sizes=cap + 1), logits, couplings, beta)
     return problem, tempered, make_active_set(model.terms, cap)
 
@@ -79,7 +80,7 @@ def possible(model):
     """Possible configurations in canonical order `[N, K]`, and their tempered log masses as a function."""
     spins = all_spins(model.terms)
     library_order = np.empty_like(spins)
-    library_order[:, model.order] = spins
+    library_order[:, model.regression.order] = spins
     log_likelihood = model.log_likelihood(torch.as_tensor(library_order)).numpy()
     log_prior = model.log_prior(torch.as_tensor(library_order)).numpy()
     alive = np.isfinite(log_likelihood)

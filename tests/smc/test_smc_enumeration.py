@@ -22,6 +22,7 @@ from bayespde.core.rows import RowModel
 from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
+from bayespde.model.prior import Prior
 from bayespde.model.regression import regress
 from bayespde.smc import enumerate_exact
 from bayespde.smc.enumeration import enumerate as enumerate_module
@@ -36,7 +37,7 @@ class UnequalModel(SpinModel):
     """A spin model with prior log odds of its own for every term."""
 
     @cached_property
-    def prior(self):
+    def spin_prior(self):
         fields = np.random.default_rng(11).normal(-1.0, 2.0, size=self.terms)
         return PairwiseSpins(fields, np.zeros((self.terms, self.terms)))
 
@@ -45,7 +46,7 @@ class CoupledModel(SpinModel):
     """Every spin is coupled with up to four others, by couplings of either sign."""
 
     @cached_property
-    def prior(self):
+    def spin_prior(self):
         rng, terms = np.random.default_rng(11), self.terms
         joint = np.triu(rng.normal(0, 2.0, size=(terms, terms)), 1)
         apart = np.arange(terms)[:, None] // 5 != np.arange(terms) // 5
@@ -67,8 +68,8 @@ class RisingModel(SpinModel):
         return super().log_evidence_given(size, rss, logdet) + 30 * torch.sin(torch.as_tensor(rss) / 30)
 
     def log_likelihood(self, spins):
-        canonical = np.ascontiguousarray(spins.numpy()[:, self.order])
-        rss, logdet, _ = regress(self.factor, canonical)
+        canonical = np.ascontiguousarray(spins.numpy()[:, self.regression.order])
+        rss, logdet, _ = regress(self.regression.factor, canonical)
         return self.log_evidence_given(canonical.sum(axis=1), rss, logdet)
 
 
@@ -92,7 +93,7 @@ def model_of(design, target, slab=None, order=None, kind=SpinModel, **settings):
         names=names[order],
         model=RowModel(prior_rows=4.0, prior_variance=0.9, log_jacobian=-2.0),
     )
-    return kind(statistics, slab=slab or HyperGSlab(), **settings)
+    return kind(statistics, prior=Prior(slab=slab or HyperGSlab(), **settings))
 
 
 def strong_model(terms, *, rows=4000, order=None, **settings):
@@ -290,15 +291,16 @@ def test_collinear_columns_keep_their_digits(gap, bound, rng):
     target = design[:, 0] - design[:, 2] + 0.3 * (design[:, 3] - design[:, 2]) / gap + 0.05 * rng.normal(size=rows)
     assert np.linalg.cond(design / np.linalg.norm(design, axis=0)) ** 2 > 0.3 / gap**2
     model = model_of(design, target, GPriorSlab(), pivot_tolerance=1e-15)
+    factor = model.regression.factor
     found = enumerate_branches(model)
-    place = codes(found.exact_table().spins)
+    place = codes(found.exact.spins)
     assert len(place) == 2**terms
     energy = target.astype(np.longdouble) @ target
     # the first difference is mostly that of compressing the rows, the second one that of the enumeration
-    for columns, y, worst in ((design, target, bound), (model.factor[:, :-1], model.factor[:, -1], bound / 10)):
+    for columns, y, worst in ((design, target, bound), (factor[:, :-1], factor[:, -1], bound / 10)):
         log_mass = longdouble_log_mass(model, longdouble_residuals(columns, y), energy)
         np.testing.assert_allclose(found.log_mass, log_mass[place], rtol=0, atol=worst)
-        check(found.exact_table(), log_mass, tolerance=worst)
+        check(found.exact, log_mass, tolerance=worst)
 
 
 # Invariance

@@ -10,6 +10,7 @@ from bayespde.core.rows import RowModel
 from bayespde.core.slabs import HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
+from bayespde.model.prior import Prior
 from bayespde.smc.kernels.evidence_table import read_all, tabulate
 from bayespde.smc.kernels.factorisation import build
 from bayespde.smc.kernels.jumps import flip
@@ -35,7 +36,7 @@ def strong_model(design, target, slab=None):
         np.tile(target, ROWS // len(target)),
         model=RowModel(prior_rows=2.0),
     )
-    return SpinModel(statistics, slab=slab or HyperGSlab(), pivot_tolerance=1e-16)
+    return SpinModel(statistics, prior=Prior(slab=slab or HyperGSlab(), pivot_tolerance=1e-16))
 
 
 def extended_rss(factor, spins):
@@ -80,15 +81,15 @@ def test_two_thousand_flips_lose_no_digits(condition, bound, seed):
     """Log likelihood, and that of every neighbour, against extended precision on the same factor."""
     rng = np.random.default_rng(seed)
     model = strong_model(*collinear(condition))
-    assert 0.01 < np.linalg.cond(model.factor[:, :-1]) ** 2 / condition < 1000
+    assert 0.01 < np.linalg.cond(model.regression.factor[:, :-1]) ** 2 / condition < 1000
     _, _, state, spins = walk(model, 2000, rng)
-    rss = extended_rss(model.factor, spins)
+    rss = extended_rss(model.regression.factor, spins)
     assert abs(state.number[RSS] / rss - 1) < 1e-10
     assert abs(state.number[LOG_LIKELIHOOD] - nats(model, spins.sum(), rss)) < bound
     for column in range(model.terms):
         neighbour = spins ^ (np.arange(model.terms) == column)
         got = state.vectors[NEIGHBOUR, column]
-        wanted = nats(model, neighbour.sum(), extended_rss(model.factor, neighbour))
+        wanted = nats(model, neighbour.sum(), extended_rss(model.regression.factor, neighbour))
         if np.isfinite(got):
             # the change by a flip is accurate to nine of its digits
             assert abs(got - wanted) < bound + 1e-9 * abs(wanted - state.number[LOG_LIKELIHOOD])
@@ -113,7 +114,7 @@ def test_monomials_stay_accurate_along_the_whole_path(terms, seed):
         visited.append(spins.copy())
         kept.append(state.number[LOG_LIKELIHOOD])
     library = np.empty((2000, terms), dtype=bool)
-    library[:, model.order] = visited
+    library[:, model.regression.order] = visited
     wanted = model.log_likelihood(torch.as_tensor(library)).numpy()
     np.testing.assert_allclose(kept, wanted, rtol=0, atol=1e-6)
 
@@ -122,12 +123,12 @@ def test_monomials_stay_accurate_along_the_whole_path(terms, seed):
 def test_neighbours_equal_refactorisation(slab, seed):
     rng = np.random.default_rng(seed)
     design, target = random_rows(np.random.default_rng(3), 300, 25, noise=2.0, mixing=0.3)
-    model = SpinModel(SufficientStatistics.from_rows(design, target), slab=slab)
+    model = SpinModel(SufficientStatistics.from_rows(design, target), prior=Prior(slab=slab))
     for _ in range(5):
         _, _, state, spins = walk(model, 2000, rng, largest=20)
         flipped = spins ^ np.eye(model.terms, dtype=bool)
         library = np.empty_like(flipped)
-        library[:, model.order] = flipped
+        library[:, model.regression.order] = flipped
         wanted = model.log_likelihood(torch.as_tensor(library)).numpy()
         wanted[~spins & (spins.sum() >= model.terms)] = -np.inf
         np.testing.assert_allclose(state.vectors[NEIGHBOUR, :-1], wanted, rtol=0, atol=1e-9)
@@ -139,13 +140,13 @@ def test_impossible_neighbours_are_those_of_the_model(seed):
     design, target = random_rows(np.random.default_rng(4), 200, 10)
     design[:, 4], design[:, 7], design[:, 9] = 3.0 * design[:, 2], 0.0, design[:, 1] + design[:, 3]
     design[:, 8] = design[:, 0] + 3e-3 * design[:, 5] + 3e-3 * rng.normal(size=200)
-    model = SpinModel(SufficientStatistics.from_rows(design, target), pivot_tolerance=1e-6)
+    model = SpinModel(SufficientStatistics.from_rows(design, target), prior=Prior(pivot_tolerance=1e-6))
     impossible = 0
     for _ in range(30):
         _, _, state, spins = walk(model, 25, rng)
         flipped = spins ^ np.eye(model.terms, dtype=bool)
         library = np.empty_like(flipped)
-        library[:, model.order] = flipped
+        library[:, model.regression.order] = flipped
         wanted = np.isneginf(model.log_likelihood(torch.as_tensor(library)).numpy())
         assert np.array_equal(np.isneginf(state.vectors[NEIGHBOUR, :-1]), wanted)
         impossible += wanted.sum()
@@ -156,7 +157,7 @@ def test_impossible_neighbours_are_those_of_the_model(seed):
 @pytest.mark.parametrize("noise", [1e-6, 1e-2, 3.0])
 def test_the_table_is_the_evidence(slab, noise):
     design, target = random_rows(np.random.default_rng(5), 30000, 12, noise=noise)
-    model = SpinModel(SufficientStatistics.from_rows(design, target), slab=slab)
+    model = SpinModel(SufficientStatistics.from_rows(design, target), prior=Prior(slab=slab))
     table = tabulate(model, sizes=13)
     points, sizes = np.geomspace(table.smallest, table.largest, 200), np.array([0, 1, 5, 12])
     wanted = np.array([[nats(model, size, s - table.offset) for s in points] for size in sizes])

@@ -16,6 +16,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.random import torch_generator
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
+from bayespde.model.prior import Prior
 from bayespde.smc import LocallyBalancedJumps, SMCConfig, SMCState, enumerate_exact, init, make_kernel, run, run_all
 from bayespde.smc.kernels import cached_jumps
 from bayespde.smc.kernels import locally_balanced as kernel_module
@@ -72,7 +73,7 @@ def test_swaps_leave_the_target_invariant(name, beta):
 
 def one_start(model, row, particles, beta):
     spins = np.empty((particles, model.terms), dtype=bool)
-    spins[:, model.order] = all_spins(model.terms)[row]
+    spins[:, model.regression.order] = all_spins(model.terms)[row]
     spins = torch.as_tensor(spins)
     return SMCState(spins, model.log_prior(spins), model.log_likelihood(spins), beta, 0.0, torch.arange(particles))
 
@@ -92,7 +93,7 @@ def test_simulated_paths_follow_the_matrices(name, row, swaps, cached, seed, mon
     wanted = after @ np.linalg.matrix_power(compiled.swap_matrix(model, beta), swaps)
     kernel, start = LocallyBalancedJumps(model, swaps=swaps), one_start(model, row, particles, beta)
     moved, moves = kernel(start, model, sweeps=time, generator=torch_generator(seed))
-    shares = np.bincount(codes(moved.spins.numpy()[:, model.order]), minlength=len(wanted)) / particles
+    shares = np.bincount(codes(moved.spins.numpy()[:, model.regression.order]), minlength=len(wanted)) / particles
     assert np.all(np.abs(shares - wanted) < 5 * np.sqrt(wanted * (1 - wanted) / particles) + 1e-9)
     assert torch.allclose(moved.log_likelihood, model.log_likelihood(moved.spins), rtol=0, atol=1e-8)
     assert torch.equal(moved.log_prior, model.log_prior(moved.spins))
@@ -106,7 +107,7 @@ def test_simulated_paths_follow_the_matrices(name, row, swaps, cached, seed, mon
         up[:, j] = np.where(spins[:, j], 1 - rate, rate)
     conditional = trapezoid(path @ up, points, axis=0) / time
     assert abs(moves.flip_rate - flips) < 5 * np.sqrt(2 * flips / particles / model.terms / time) + 1e-3 * flips
-    got = moves.rao_blackwell.numpy()[model.order]
+    got = moves.rao_blackwell.numpy()[model.regression.order]
     assert np.all(np.abs(got - conditional) < 5 * 0.5 / np.sqrt(particles) + 1e-3)
 
 
@@ -139,7 +140,7 @@ def test_arrays_that_are_too_small_change_nothing(monkeypatch):
     monkeypatch.setattr(cached_jumps, "MOST_TERMS", 0)
     design, rows = random_rows(np.random.default_rng(2), 200, 12, noise=0.5, truth=3)
     rows += design @ np.linspace(0.5, 1.0, 12)
-    model = SpinModel(SufficientStatistics.from_rows(design, rows), expected_terms=2)
+    model = SpinModel(SufficientStatistics.from_rows(design, rows), prior=Prior(expected_terms=2))
     config = SMCConfig(particles=200, runs=1, final_passes=2)
     wide = run(model, config=config, generator=torch_generator(3))
     assert wide.state.spins.sum(dim=1).max() > 8
@@ -193,7 +194,7 @@ def test_both_kernels_find_what_enumeration_finds(kernel, seed):
 def test_hard_two_mode_target_in_twenty_seeds(seed):
     """Two modes differ by two terms for two others: every run gives both modes the right weight."""
     statistics, slab = hard16(np.random.default_rng(12), rows=30000)
-    model = SpinModel(statistics, slab=slab)
+    model = SpinModel(statistics, prior=Prior(slab=slab))
     exact = enumerate_exact(model)
     runs = run_all(model, config=SMCConfig(particles=16384, runs=20), seed=seed)
     wrong = np.abs(runs.estimates["rao_blackwell"] - exact.inclusion_probability).max(axis=1)

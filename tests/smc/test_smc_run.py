@@ -1,6 +1,7 @@
 """The loop over stages: reproducible, the same from its parts, correct in extreme cases."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def test_same_seed_same_result_with_any_number_of_threads():
     design, rows = random_rows(np.random.default_rng(1), 100, 7)
     model = SpinModel(SufficientStatistics.from_rows(design, rows))
     config = SMCConfig(particles=200, runs=4, final_passes=2)
-    serial, threaded = (run_all(model, config=config, seed=5, workers=w) for w in (1, 2))
+    serial, threaded = (run_all(model, config=replace(config, workers=w), seed=5) for w in (1, 2))
     for a, b in zip(serial, threaded, strict=True):
         if isinstance(a, dict):
             assert all(np.array_equal(a[k], b[k], equal_nan=True) for k in a)

@@ -1,5 +1,7 @@
 """Tempered Gibbs sampling: balance of its rates, its estimates against enumeration and sequential Monte Carlo."""
 
+from dataclasses import replace
+
 import compiled
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from oracles import codes, hard16, random_rows, table_target
 from bayespde.core.errors import ConfigError
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
+from bayespde.model.prior import Prior
 from bayespde.smc import SMCConfig, TemperedGibbsConfig, enumerate_exact, run_all, run_chains
 from bayespde.smc import tempered_gibbs as module
 from bayespde.smc.kernels.factorisation import build
@@ -44,7 +47,7 @@ def test_log_rates_are_in_detailed_balance(name):
     # the mean conditional probability under the posterior is the inclusion probability
     mass = np.exp(log_mass - np.logaddexp.reduce(log_mass))
     exact = np.empty(model.terms)
-    exact[:] = enumerate_exact(model).inclusion_probability[model.order]
+    exact[:] = enumerate_exact(model).inclusion_probability[model.regression.order]
     np.testing.assert_allclose(mass @ up, exact, rtol=0, atol=0.1 * compiled.rounding(name))
 
 
@@ -68,7 +71,7 @@ def test_same_seed_same_chains_with_any_number_of_workers():
     design, target = random_rows(np.random.default_rng(1), 100, 70, noise=2.0, mixing=0.1)
     model = SpinModel(SufficientStatistics.from_rows(design, target))
     config = TemperedGibbsConfig(steps=2500, runs=3, particles=100)
-    one, two = (run_chains(model, config=config, seed=5, workers=w) for w in (1, 2))
+    one, two = (run_chains(model, config=replace(config, workers=w), seed=5) for w in (1, 2))
     assert np.array_equal(one.spins, two.spins)
     assert np.array_equal(one.estimates["rao_blackwell"], two.estimates["rao_blackwell"])
     assert one.spins.shape == (3, 100, 70)
@@ -78,7 +81,9 @@ def test_same_seed_same_chains_with_any_number_of_workers():
 
 def test_arrays_that_are_too_small_change_nothing(monkeypatch):
     design, target = random_rows(np.random.default_rng(2), 200, 12, noise=0.5)
-    model = SpinModel(SufficientStatistics.from_rows(design, target + design.sum(axis=1)), expected_terms=2)
+    model = SpinModel(
+        SufficientStatistics.from_rows(design, target + design.sum(axis=1)), prior=Prior(expected_terms=2)
+    )
     config = TemperedGibbsConfig(steps=1500, runs=2, particles=50)
     wide = run_chains(model, config=config, seed=3)
     assert wide.spins.sum(axis=2).max() > 8
@@ -90,13 +95,15 @@ def test_arrays_that_are_too_small_change_nothing(monkeypatch):
 def test_chains_stuck_in_different_modes_disagree(seed):
     """With two separated modes, which are too hard for this engine, the chains disagree."""
     statistics, slab = hard16(np.random.default_rng(12), rows=30000)
-    runs = run_chains(SpinModel(statistics, slab=slab), config=TemperedGibbsConfig(steps=2000, runs=8), seed=seed)
+    runs = run_chains(
+        SpinModel(statistics, prior=Prior(slab=slab)), config=TemperedGibbsConfig(steps=2000, runs=8), seed=seed
+    )
     assert np.ptp(runs.estimates["rao_blackwell"], axis=0).max() > 0.05
 
 
 def test_many_expected_terms_and_no_possible_one(seed):
     design, target = random_rows(np.random.default_rng(3), 400, 150, mixing=0.02)
-    model = SpinModel(SufficientStatistics.from_rows(design, target), expected_terms=90)
+    model = SpinModel(SufficientStatistics.from_rows(design, target), prior=Prior(expected_terms=90))
     runs = run_chains(model, config=TemperedGibbsConfig(steps=50, runs=2, particles=20), seed=seed)
     assert runs.spins.sum(axis=2).max() > 64
     nothing = SpinModel(SufficientStatistics.from_rows(np.zeros((30, 3)), target[:30]))
@@ -109,7 +116,7 @@ def test_many_expected_terms_and_no_possible_one(seed):
 def test_two_engines_agree_on_fifty_terms(seed):
     """An independent check for too many terms to enumerate: SMC from the prior, chains from the empty set."""
     design, target = random_rows(np.random.default_rng(6), 150, 50, noise=3.0, mixing=0.15, truth=3)
-    model = SpinModel(SufficientStatistics.from_rows(design, target), expected_terms=5)
+    model = SpinModel(SufficientStatistics.from_rows(design, target), prior=Prior(expected_terms=5))
     chains = run_chains(model, config=TemperedGibbsConfig(steps=40000, runs=8), seed=seed)
     runs = run_all(model, config=SMCConfig(particles=4096, runs=8), seed=seed)
     first, second = (r.estimates["rao_blackwell"] for r in (chains, runs))

@@ -39,7 +39,7 @@ def test_the_sample_agrees_with_enumeration_on_what_each_term_weighs(rng):
     """Five standard errors of what 512 particles give, as if half of them were independent."""
     library, statistics = problem(ENUMERATE_UP_TO + 1, rng)
     spins, probability = ModelAverage(library, Prior(), int(rng.integers(2**31))).average(statistics)
-    model = bp.SpinModel(statistics, library, slab=GPriorSlab())
+    model = bp.SpinModel(statistics, library, prior=bp.Prior(slab=GPriorSlab()))
     exact = bp.sample(model, method="exact", enumerate_up_to=len(library), seed=0).inclusion_probability.values
     error = np.sqrt(np.maximum(exact * (1 - exact), 1 / 256) / 256)
     assert np.all(np.abs(probability @ spins - exact) < 5 * error)

@@ -11,6 +11,7 @@ from bayespde.core.rows import RowModel
 from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
+from bayespde.model.prior import Prior
 from bayespde.smc import GibbsFlips, SMCConfig, SMCState, init, make_kernel, run_all
 from bayespde.smc.kernels import gibbs
 
@@ -29,7 +30,7 @@ def check_evidence_formula():
     )
     spins = all_spins(4)
     for slab in (HyperGSlab(), HyperGSlab(nodes=7, shape=4.0), GPriorSlab(), GPriorSlab(50.0), IsotropicSlab(3.0)):
-        got = SpinModel(statistics, slab=slab).log_likelihood(torch.as_tensor(spins)).numpy()
+        got = SpinModel(statistics, prior=Prior(slab=slab)).log_likelihood(torch.as_tensor(spins)).numpy()
         wanted = [
             1.3 + student_log_density(design[:, s], target, slab, prior_rows=3.0, prior_variance=0.7) for s in spins
         ]

@@ -35,6 +35,7 @@ from bayespde.core.random import forked_torch_seed, torch_generator
 from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel, generative
+from bayespde.model.prior import Prior
 from bayespde.smc import SMCConfig, enumerate_exact, run
 
 COSTS = {"u": 2.0, "u_x": 1.0, "u*u_x": 3.0, "u_xx": 1.0, "u**2": 5.0, "u**3": 4.0}
@@ -76,7 +77,7 @@ def model_of(factor, *, prior_rows=6.0, rows=ROWS, library=LIBRARY, slab=SLAB, e
         prior_rows=prior_rows,
         prior_variance=1.2,
     )
-    return SpinModel(statistics, library, slab=slab, expected_terms=expected_terms)
+    return SpinModel(statistics, library, prior=Prior(slab=slab, expected_terms=expected_terms))
 
 
 def simulate(seed, slab=SLAB):
@@ -209,7 +210,7 @@ def half_of_the_likelihood(replicates, engine):
 def coefficients_in_another_order(replicates, engine):
     def wrong(model, spins, *, generator):
         coefficients, noise_scale = SpinModel.draw(model, spins, generator=generator)
-        return coefficients[:, model.order], noise_scale
+        return coefficients[:, model.regression.order], noise_scale
 
     return rank_all(replicates, engine, draw=wrong)
 

@@ -132,7 +132,7 @@ def test_the_mean_likelihood_is_that_of_the_original_algorithm(rng):
 
     spins = np.array([[a, b, c, d] for a in (0, 1) for b in (0, 1) for c in (0, 1) for d in (0, 1)], dtype=bool)
     order = [library.index(n) for n in ("u", "u_x", "u_xx", "u*u_x")]
-    model = bp.SpinModel(statistics, library, slab=ProfileLikelihood())
+    model = bp.SpinModel(statistics, library, prior=bp.Prior(slab=ProfileLikelihood()))
     ours = model.log_likelihood(torch.as_tensor(spins[:, np.argsort(order)]))
     theirs = np.array([mean_log_likelihood(s) for s in spins])
     assert ours.numpy() - ours.numpy()[0] == pytest.approx(theirs - theirs[0], abs=1e-4)
@@ -151,7 +151,7 @@ def test_the_mean_likelihood_gives_a_pareto_front_and_no_program():
     smooth = bp.fit_field(field, options=bp.SmoothingConfig(smoother="spline"))
     with pytest.warns(StrongFormWarning):
         statistics = bp.assemble(library, smooth, form=bp.StrongForm(power="mean"))
-    model = bp.SpinModel(statistics, library, slab=ProfileLikelihood())
+    model = bp.SpinModel(statistics, library, prior=bp.Prior(slab=ProfileLikelihood()))
     posterior = bp.sample(model, config=bp.SMCConfig(particles=256, runs=1), seed=0)
     assert posterior.slab_effect[0] == 1.0
     assert len(bp.pareto_front(posterior).complexity) > 1

@@ -29,37 +29,21 @@ TOO_HIGH = 600.0
 
 
 class Enumeration(NamedTuple):
-    """The masses of all configurations by branch, relative to `exp(reference)`; columns in the order of the factor.
+    """The masses of all configurations by branch; columns in the order of the factor.
 
     Attributes:
         order: Index of the spin that belongs to each column, `[K]`.
         problem: What was summed; None if every configuration was evaluated, as a branch of its own.
-        reference: Log mass that counts as 1.
-        mass: Mass of each branch, `[2^P]`, by the bits of the first P columns.
-        inclusion: Mass with each of the later columns included, `[K]`; 0 for the first P.
-        code: The top models as binary numbers, `[N]`, most probable first.
-        log_mass: Their log masses, `[N]`.
+        mass: Relative mass of each branch, `[2^P]`, by the bits of the first P columns.
+        log_mass: Log masses of the best configurations, `[N]`.
+        exact: Evidence, inclusion probabilities and those configurations.
     """
 
     order: np.ndarray
     problem: BranchProblem | None
-    reference: float
     mass: np.ndarray
-    inclusion: np.ndarray
-    code: np.ndarray
     log_mass: np.ndarray
-
-    def exact_table(self) -> ExactTable:
-        """Evidence, inclusion probabilities and the best configurations."""
-        terms, total = len(self.order), float(self.mass.sum())
-        inclusion = self.inclusion.copy()
-        for column in range(_decided(self.mass)):
-            inclusion[column] = self.mass.reshape(2**column, 2, -1)[:, 1].sum()
-        log_evidence = self.reference + math.log(total)
-        probability = np.empty(terms)
-        probability[self.order] = inclusion / total
-        kept = np.exp(self.log_mass - log_evidence)
-        return ExactTable(log_evidence, probability, _spins(self.code, self.order), kept, 2**terms)
+    exact: ExactTable
 
     def draw(self, draws: int, *, generator: torch.Generator) -> torch.Tensor:
         """Independent configurations, `[draws, K]`, bool; the branches that are drawn are summed a second time."""
@@ -103,7 +87,7 @@ def enumerate_exact(target: Target, *, keep: int = 2000, per_size: int = 20, pro
     Raises:
         ConfigError: If there are too many terms, or no configuration has a positive likelihood.
     """
-    return enumerate_branches(target, keep=keep, per_size=per_size, progress=progress).exact_table()
+    return enumerate_branches(target, keep=keep, per_size=per_size, progress=progress).exact
 
 
 def enumerate_branches(target: Target, *, keep: int = 2000, per_size: int = 20, progress: bool = False) -> Enumeration:
@@ -116,10 +100,39 @@ def enumerate_branches(target: Target, *, keep: int = 2000, per_size: int = 20, 
         _check_terms(MOST_TERMS, target.terms)
         return _evaluate(target, keep=keep, per_size=per_size, progress=progress)
     while True:
-        found = _sum_branches(problem, linear.order, decided, keep=keep, per_size=per_size, progress=progress)
-        if found.log_mass[0] <= found.reference + TOO_HIGH:
-            return found
+        found = _sum_branches(problem, decided, keep=keep, per_size=per_size, progress=progress)
+        if found.log_mass[0] <= problem.reference + TOO_HIGH:
+            return _enumeration(linear.regression.order, problem, problem.reference, found)
         problem = with_reference(problem, float(found.log_mass[0]))
+
+
+class _Masses(NamedTuple):
+    """What was summed, relative to a reference.
+
+    Attributes:
+        mass: Mass of each branch, `[2^P]`.
+        inclusion: Mass with each of the later columns included, `[K]`; 0 for the first P.
+        code: The top models as binary numbers, `[N]`, most probable first.
+        log_mass: Their log masses, `[N]`.
+    """
+
+    mass: np.ndarray
+    inclusion: np.ndarray
+    code: np.ndarray
+    log_mass: np.ndarray
+
+
+def _enumeration(order: np.ndarray, problem: BranchProblem | None, reference: float, found: _Masses) -> Enumeration:
+    """Probabilities from masses relative to `exp(reference)`."""
+    total, inclusion = float(found.mass.sum()), found.inclusion
+    for column in range(_decided(found.mass)):
+        inclusion[column] = found.mass.reshape(2**column, 2, -1)[:, 1].sum()
+    log_evidence = reference + math.log(total)
+    probability = np.empty(len(order))
+    probability[order] = inclusion / total
+    kept = np.exp(found.log_mass - log_evidence)
+    exact = ExactTable(log_evidence, probability, _spins(found.code, order), kept, 2 ** len(order))
+    return Enumeration(order, problem, found.mass, found.log_mass, exact)
 
 
 def _check_terms(limit: int, terms: int) -> None:
@@ -132,11 +145,9 @@ def _check_terms(limit: int, terms: int) -> None:
         )
 
 
-def _sum_branches(
-    problem: BranchProblem, order: np.ndarray, decided: int, *, keep: int, per_size: int, progress: bool
-) -> Enumeration:
+def _sum_branches(problem: BranchProblem, decided: int, *, keep: int, per_size: int, progress: bool) -> _Masses:
     """Sum branch by branch, in threads; results are added in the order of the branches."""
-    terms = len(order)
+    terms = len(problem.log_odds)
     leaves, unwanted = 2 ** (terms - decided), np.empty(0)
     free: SimpleQueue[TopModels] = SimpleQueue()
     for _ in range(torch.get_num_threads()):
@@ -153,8 +164,7 @@ def _sum_branches(
     # branches that include the first columns come first: the thresholds rise early
     masses, inclusions = zip(*_in_threads(work, range(2**decided - 1, -1, -1), progress=progress), strict=True)
     code, log_mass, _ = select(joined([free.get() for _ in range(free.qsize())]))
-    inclusion = np.array(inclusions[::-1]).sum(axis=0)
-    return Enumeration(order, problem, problem.reference, np.array(masses[::-1]), inclusion, code, log_mass)
+    return _Masses(np.array(masses[::-1]), np.array(inclusions[::-1]).sum(axis=0), code, log_mass)
 
 
 def _in_threads(work: Callable[[int], Any], items: Sequence[int], *, progress: bool) -> list[Any]:
@@ -184,8 +194,8 @@ def _evaluate(target: Target, *, keep: int, per_size: int, progress: bool) -> En
     top = empty(terms, keep=max(keep, 1), per_size=per_size, leaves=0)
     possible = top._replace(code=code, log_mass=log_mass[code], size=size[code], used=np.array([len(code)]))
     code, kept, _ = select(possible)
-    mass, inclusion = np.exp(log_mass - reference), np.zeros(terms)
-    return Enumeration(np.arange(terms), None, reference, mass, inclusion, code, kept)
+    masses = _Masses(np.exp(log_mass - reference), np.zeros(terms), code, kept)
+    return _enumeration(np.arange(terms), None, reference, masses)
 
 
 def _choose(mass: np.ndarray, uniform: np.ndarray) -> np.ndarray:

@@ -39,9 +39,10 @@ def branch_problem(target: LinearTarget, *, decided: int) -> BranchProblem | Non
     table = _falling_table(target) if prior else None
     if prior is None or table is None:
         return None
-    log_empty, log_odds = prior[0], prior[1][target.order]
-    couplings = prior[2][np.ix_(target.order, target.order)]
-    triangle = without_square_roots(ridged(target.factor, target.ridge))
+    rows = target.regression
+    log_empty, log_odds = prior[0], prior[1][rows.order]
+    couplings = prior[2][np.ix_(rows.order, rows.order)]
+    triangle = without_square_roots(ridged(rows.factor, rows.ridge))
     problem = BranchProblem(
         triangle=triangle,
         table=table,
@@ -49,7 +50,7 @@ def branch_problem(target: LinearTarget, *, decided: int) -> BranchProblem | Non
         couplings=compacted(couplings),
         max_gain=_max_gain(triangle, table.determinant, log_odds, couplings, decided),
         log_empty=log_empty,
-        tolerance=target.pivot_tolerance,
+        tolerance=rows.pivot_tolerance,
         reference=math.nan,
         negligible=math.nan,
     )

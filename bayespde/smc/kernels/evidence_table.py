@@ -55,16 +55,17 @@ def tabulate(target: LinearTarget, *, sizes: int, bits: int = 4) -> EvidenceTabl
     Raises:
         ConfigError: If the evidence is too rough to be tabulated.
     """
+    rows = target.regression
     # without a ridge the residual of the full configuration; with one all residuals are larger
-    smallest = max(float(target.factor[-1, -1]) ** 2 * (1 - 1e-9) + target.offset, np.finfo(np.float64).tiny)
-    largest = float(np.sum(target.factor[:, -1] ** 2)) * (1 + 1e-9) + target.offset
-    determinant = -0.5 if target.ridge > 0 else 0.0
+    smallest = max(float(rows.factor[-1, -1]) ** 2 * (1 - 1e-9) + rows.offset, np.finfo(np.float64).tiny)
+    largest = rows.energy * (1 + 1e-9) + rows.offset
+    determinant = -0.5 if rows.ridge > 0 else 0.0
     for precision in range(bits, MOST_BITS + 1):
         shift = 52 - precision
         first, last = (int(np.float64(s).view(np.int64)) >> shift for s in (smallest, largest))
         edges = (np.arange(first, last + 2, dtype=np.int64) << shift).view(np.float64)
         coefficients = _fit(target, edges, sizes)
-        table = EvidenceTable(coefficients, shift, first, target.offset, smallest, largest, determinant)
+        table = EvidenceTable(coefficients, shift, first, rows.offset, smallest, largest, determinant)
         if _error(target, table, edges) < TOLERANCE:
             return table
     raise ConfigError(
@@ -93,7 +94,7 @@ def read_table(table: EvidenceTable, size: int, s: float) -> float:
 
 def _evaluate(target: LinearTarget, s: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Log evidence without log determinant, `[sizes, N]`, at `s` `[N]`."""
-    sizes, points = np.repeat(size, len(s)), np.tile(s - target.offset, len(size))
+    sizes, points = np.repeat(size, len(s)), np.tile(s - target.regression.offset, len(size))
     logdet = np.zeros(len(points))
     return target.log_evidence_given(sizes, points, logdet).numpy().reshape(len(size), len(s))
 
@@ -108,14 +109,11 @@ def _fit(target: LinearTarget, edges: np.ndarray, sizes: int) -> np.ndarray:
     values = _evaluate(target, s.ravel(), every).reshape(sizes, *s.shape)
     # differences from the middle of the interval, so that large log evidences lose no digits
     centre = _evaluate(target, middle.ravel(), every)[..., None]
-    to_powers = np.stack([np.pad(chebyshev.cheb2poly(row), (0, DEGREE - i)) for i, row in enumerate(_unit_rows())])
+    unit = np.eye(DEGREE + 1)
+    to_powers = np.stack([np.pad(chebyshev.cheb2poly(row[: i + 1]), (0, DEGREE - i)) for i, row in enumerate(unit)])
     coefficients = (values - centre) @ np.linalg.inv(chebyshev.chebvander(points, DEGREE)).T @ to_powers
     coefficients[..., 0] += centre[..., 0]
     return np.ascontiguousarray(coefficients[..., ::-1])
-
-
-def _unit_rows() -> list[np.ndarray]:
-    return [np.eye(DEGREE + 1)[i, : i + 1] for i in range(DEGREE + 1)]
 
 
 def _error(target: LinearTarget, table: EvidenceTable, edges: np.ndarray) -> float:

@@ -102,17 +102,7 @@ class GibbsFlips:
     def __call__(
         self, state: SMCState, path: Target, *, sweeps: float, generator: torch.Generator
     ) -> tuple[SMCState, Moves]:
-        """Move every particle.
-
-        Args:
-            state: Particles at `state.inverse_temperature`.
-            path: What to sample, or a `GeometricPath` to it.
-            sweeps: Number of sweeps, rounded up.
-            generator: Source of randomness.
-
-        Returns:
-            The new state, and what happened.
-        """
+        """Move every particle, as `Kernel` says; the number of sweeps is rounded up."""
         (particles, terms), sweeps = state.spins.shape, math.ceil(sweeps)
         conditional = torch.zeros(terms, dtype=torch.float64)
         changed = 0.0

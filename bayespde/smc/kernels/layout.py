@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from bayespde.core.canonical_regression import CanonicalRegression
 from bayespde.core.triangular import ridged
-from bayespde.smc.base import LinearTarget
 
 
 class FactorisedRows(NamedTuple):
@@ -65,10 +65,10 @@ RSS, LOGDET, LOG_LIKELIHOOD, TOTAL_RATE = range(4)
 SIZE, OVERFLOW, HAS_BASIS = range(3)
 
 
-def factorised_rows(target: LinearTarget) -> FactorisedRows:
-    """The factor of a target, with its ridge, as the compiled kernels read it."""
-    upper = np.ascontiguousarray(np.triu(ridged(target.factor, target.ridge)), dtype=np.float64)
-    return FactorisedRows(upper, np.ascontiguousarray(upper.T), upper.T @ upper, float(target.pivot_tolerance))
+def factorised_rows(rows: CanonicalRegression) -> FactorisedRows:
+    """The factor of a regression, with its ridge, as the compiled kernels read it."""
+    upper = np.ascontiguousarray(np.triu(ridged(rows.factor, rows.ridge)), dtype=np.float64)
+    return FactorisedRows(upper, np.ascontiguousarray(upper.T), upper.T @ upper, float(rows.pivot_tolerance))
 
 
 def compacted(couplings: np.ndarray) -> np.ndarray:

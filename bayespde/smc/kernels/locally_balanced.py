@@ -50,8 +50,8 @@ class LocallyBalancedJumps:
             threads: Number of threads over particles.
         """
         self.target, self.swaps, self.threads = target, swaps, threads
-        self._order = np.asarray(target.order)
-        self._problem = factorised_rows(target)
+        self._order, self._couplings = target.regression.order, compact_couplings(target.regression)
+        self._problem = factorised_rows(target.regression)
         self._table = self._tabulate(FIRST_CAP)
         self._caches: list[ConfigurationCache] = []
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
@@ -64,20 +64,9 @@ class LocallyBalancedJumps:
     def __call__(
         self, state: SMCState, path: Target, *, sweeps: float, generator: torch.Generator
     ) -> tuple[SMCState, Moves]:
-        """Move every particle.
+        """Move every particle, as `Kernel` says; the generator is read once, for a key per particle.
 
-        Args:
-            state: Particles of positive likelihood at `state.inverse_temperature`.
-            path: The target, or a `GeometricPath` to it.
-            sweeps: How long the jump process runs: in one unit of time every clock rings once on average. The
-                swap moves follow.
-            generator: Source of randomness, read once for a key per particle.
-
-        Returns:
-            The new state, and what happened.
-
-        Raises:
-            ConfigError: If the path does not end at the target of these moves.
+        In one sweep of the jump process every clock rings once on average. The swap moves follow.
         """
         target = self._tempered(path, state.inverse_temperature)
         keys = torch.randint(-(2**63), 2**63 - 1, (len(state.spins),), generator=generator).numpy().view(np.uint64)
@@ -108,8 +97,8 @@ class LocallyBalancedJumps:
     def _tempered(self, path: Target, beta: float) -> TemperedTarget:
         """The target at an inverse temperature on a path."""
         logits, share = prior_on_path(path, self.target, float(beta))
-        couplings = share * compact_couplings(self.target)
-        return TemperedTarget(self._table, np.ascontiguousarray(logits.numpy()[self._order]), couplings, float(beta))
+        canonical = np.ascontiguousarray(logits.numpy()[self._order])
+        return TemperedTarget(self._table, canonical, share * self._couplings, float(beta))
 
     @property
     def _cached(self) -> bool:

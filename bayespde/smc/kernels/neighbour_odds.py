@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from bayespde.smc.base import LinearTarget
+from bayespde.core.canonical_regression import CanonicalRegression
 from bayespde.smc.kernels.evidence_table import EvidenceTable, read_table
 from bayespde.smc.kernels.factorisation import EXPLICIT_PIVOT, EXPLICIT_RESIDUAL, orthogonalise, store_basis
 from bayespde.smc.kernels.layout import (
@@ -50,9 +50,9 @@ class TemperedTarget(NamedTuple):
     beta: float
 
 
-def compact_couplings(target: LinearTarget) -> np.ndarray:
-    """Couplings of a target's prior in canonical order, `[K, K]`, float64; `[0, 0]` if there are none."""
-    return compacted(np.asarray(target.prior_couplings)[np.ix_(target.order, target.order)])
+def compact_couplings(rows: CanonicalRegression) -> np.ndarray:
+    """Couplings of the prior in canonical order, `[K, K]`, float64; `[0, 0]` if there are none."""
+    return compacted(rows.prior.couplings[np.ix_(rows.order, rows.order)])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -230,10 +230,7 @@ def integrate_draws(
         frames[draw, 1:][output_times[1:] >= ended] = np.nan
         return ended
 
-    with ThreadPoolExecutor(_threads()) as pool:
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
         every = tqdm(pool.map(one, range(draws)), "forecast", draws, unit="draw", disable=not progress)
         return EnsembleSolution(frames, np.array(list(every)))
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

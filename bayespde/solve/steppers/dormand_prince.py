@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple, final
+from typing import final
 
 import torch
 
 from bayespde.solve.right_hand_side import RightHandSide
 from bayespde.solve.steppers.stepper import State, Stepper
 
-
-class ButcherTableau(NamedTuple):
-    """Coefficients of an embedded explicit Runge-Kutta scheme whose last stage is the solution.
-
-    Attributes:
-        stages: Weights of the slopes in every stage after the first one.
-        error: Weights of the slopes, that at the solution included, in the error estimate.
-        error_order: Power of the step size with which the estimate falls.
-        stable: Step size times rate of decay up to which errors decay.
-    """
-
-    stages: tuple[tuple[float, ...], ...]
-    error: tuple[float, ...]
-    error_order: int
-    stable: float
-
-
-DORMAND_PRINCE = ButcherTableau(
-    stages=(
-        (1 / 5,),
-        (3 / 40, 9 / 40),
-        (44 / 45, -56 / 15, 32 / 9),
-        (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
-        (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
-        (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
-    ),
-    error=(71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40),
-    error_order=5,
-    # The region of stability ends at 3.3.
-    stable=3.0,
+# Weights of the slopes in every stage after the first one; the last stage is the solution.
+STAGES = (
+    (1 / 5,),
+    (3 / 40, 9 / 40),
+    (44 / 45, -56 / 15, 32 / 9),
+    (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+    (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+    (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
 )
+# Weights of the slopes, that at the solution included, in the error estimate.
+ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
+# Step size times rate of decay up to which errors decay; the region of stability ends at 3.3.
+STABLE = 3.0
 
 
 @final
@@ -50,14 +32,13 @@ class DormandPrince(Stepper):
     which needs half as many transforms; elsewhere values are.
     """
 
-    tableau: ClassVar[ButcherTableau] = DORMAND_PRINCE
-    error_order = DORMAND_PRINCE.error_order
+    error_order = 5
 
     def __init__(self, equation: RightHandSide) -> None:
         super().__init__(equation)
         decay = float(-equation.rates.detach().real.min())
         if decay > 0:
-            self.longest = self.tableau.stable / decay
+            self.longest = STABLE / decay
 
     def start(self, values: torch.Tensor) -> State:
         """The state of values `[..., *points]`, with its slope."""
@@ -77,10 +58,10 @@ class DormandPrince(Stepper):
         u, first = state
         slopes = [self._slope(u) if first is None else first]
         following = u
-        for weights in self.tableau.stages:
+        for weights in STAGES:
             following = torch.add(u, _combine(weights, slopes), alpha=size)
             slopes.append(self._slope(following))
-        return State(following, slopes[-1]), size * _combine(self.tableau.error, slopes)
+        return State(following, slopes[-1]), size * _combine(ERROR, slopes)
 
     def _slope(self, u: torch.Tensor) -> torch.Tensor:
         equation = self.equation

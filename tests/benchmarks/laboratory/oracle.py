@@ -17,7 +17,6 @@ import xarray as xr
 import bayespde as bp
 from bayespde.core.errors import BayespdeError
 from bayespde.core.noise import NoiseModel
-from bayespde.model.complexity_prior import complexity_prior
 from bayespde.results.equations import closed_form
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.stages.fit_trajectories import trajectory_data
@@ -112,7 +111,7 @@ def odds(name: str, noise: float, seed: int) -> dict[str, Any]:
     rows = bp.sample(bp.SpinModel(case.statistics, LIBRARY), config=SAMPLER, enumerate_up_to=len(LIBRARY), seed=0)
     refined = bp.fit_trajectories(rows, case.smooth, search=bp.TrajectorySearchConfig(sampler=SAMPLER))
     ours = refined.posterior if refined.is_trusted else rows
-    logits = complexity_prior(LIBRARY.complexities).fields
+    logits = bp.Prior().of_spins(LIBRARY.complexities).fields
     at_truth = case.trajectory(case.true)
     result = {}
     for k, term in enumerate(LIBRARY.names):

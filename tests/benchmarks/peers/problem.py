@@ -43,15 +43,15 @@ class Problem(NamedTuple):
 
 def write(path, model, *, rows=None):
     """Write a `SpinModel` with one value of g; `rows` (design `[n, K]`, target `[n]`) replace the compressed ones."""
-    form, order = model.closed_form, model.order
-    design, target = model.factor[:, :-1], model.factor[:, -1]
+    form, order = model.closed_form, model.regression.order
+    design, target = model.regression.factor[:, :-1], model.regression.factor[:, -1]
     if rows is not None:
         weight = np.sqrt(model.statistics.power)
         design = weight * rows[0][:, order] / model.statistics.column_scale[order]
         target = weight * rows[1]
     (g,) = form.mixture[0]
     problem = Problem(
-        design, target, form.rows, model.prior_logits.numpy()[order], float(g), form.ridge,
+        design, target, form.rows, model.spin_prior.fields[order], float(g), form.ridge,
         form.prior_rows, form.prior_variance, order,
     )  # fmt: skip
     np.savez(path, **problem._asdict())
