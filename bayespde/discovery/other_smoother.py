@@ -7,6 +7,8 @@ from pathlib import Path
 
 from bayespde.core.posterior import Posterior
 from bayespde.discovery.config import DiscoverConfig
+from bayespde.smooth.fit import fit_field
+from bayespde.smooth.scattered_observations import ScatteredObservations
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.stages.run_folder import RunFolder
 
@@ -27,4 +29,10 @@ def smoothed_by(
     if smoother == smooth.chosen:
         return smooth
     options = replace(DiscoverConfig.recorded_smoothing(posterior.provenance), smoother=smoother)
-    return RunFolder(folder).smoothed_by(options, smooth, seed=seed, progress=progress)
+    source = smooth.data.samples if isinstance(smooth.data, ScatteredObservations) else smooth.field
+    run = RunFolder(folder)
+    return run.smooth(
+        run.key(smooth.field, options, seed),
+        lambda: fit_field(source, options=options, seed=seed, progress=progress),
+        name=f"smooth_{smoother}.nc",
+    )
