@@ -17,7 +17,7 @@ import bayespde
 from bayespde import __version__
 from bayespde.core.errors import BayespdeError, FileError
 from bayespde.core.field import field_hash
-from bayespde.core.files import atomic_path, existing_file
+from bayespde.core.files import atomic_path, check_schema, existing_file
 from bayespde.core.posterior import Posterior
 from bayespde.core.scales import units_of
 from bayespde.core.statistics import SufficientStatistics
@@ -242,14 +242,7 @@ def _write(dataset: xr.Dataset, path: Path) -> None:
 
 def _read(path: Path) -> xr.Dataset:
     with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as dataset:
-        version = int(dataset.attrs.get("schema_version", SCHEMA))
-        if version > SCHEMA:
-            raise FileError(
-                "The file was written by a later version of bayespde.",
-                got=f"{path}, schema version {version}",
-                wanted=f"{SCHEMA} or earlier",
-                fix="pip install --upgrade bayespde",
-            )
+        check_schema(dataset.attrs.get("schema_version", SCHEMA), SCHEMA, path)
         return dataset.load()
 
 
