@@ -108,8 +108,8 @@ def derivatives(
     seed: Seed = 0,
 ) -> None:
     """Write derivative maps of the field of a discovery by another smoother, and a figure of them."""
+    from bayespde.discovery.discovery import smoothed_by
     from bayespde.discovery.files import write_derivatives
-    from bayespde.discovery.other_smoother import smoothed_by
     from bayespde.stages.run_folder import read_smooth
 
     smooth = read_smooth(run / "smooth.nc")
@@ -120,8 +120,7 @@ def derivatives(
 
 
 def _read(file: Path, variable: str | None, names: list[str] | None) -> xr.DataArray | xr.Dataset:
-    from bayespde.io.describe import describe_field
-    from bayespde.io.read import read_field
+    from bayespde.io.read import describe_field, read_field
 
     if names is None:
         one = read_field(file, variable)

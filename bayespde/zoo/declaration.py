@@ -60,11 +60,6 @@ class Declaration:
     references: Mapping[str, Reference]
 
     @property
-    def reference(self) -> Reference | None:
-        """The known answer of a model of one field, None if there is none."""
-        return self.references.get("")
-
-    @property
     def fields(self) -> tuple[str, ...]:
         """Names of the fields of a system; empty for one field."""
         section = self.settings.get("simulate", {})
