@@ -117,11 +117,14 @@ class Pipeline:
 
     def _statistics(self, draw: FieldDraw | None = None) -> SufficientStatistics:
         """The sufficient statistics of the smoothed field, or of one draw of it."""
-        smooth = self.smooths if self.library.coupled_variables else self.smooth
+        form, smooth = self.config.form, self.smooths if self.library.coupled_variables else self.smooth
+        if isinstance(form, StrongForm):
+            # Of one smoothed field: smoother and draws are those of the pipeline.
+            form = replace(form, smoother=None, field_draws=0)
         return assemble(
             self.library,
             smooth if draw is None else draw,
-            form=of_one_field(self.config.form),
+            form=form,
             prior=self.config.prior,
             seed=self.seeds.average,
             progress=self.progress,
@@ -172,8 +175,3 @@ class Pipeline:
         # The number of workers does not change the result.
         sampler = replace(config.sampler, workers=1)
         return statistics, run.key(statistics, config.prior.slab, sampler, config.enumerate_up_to, seeds.sample)
-
-
-def of_one_field(form: WeakForm | StrongForm) -> WeakForm | StrongForm:
-    """The form of one smoothed field: smoother and draws are those of the pipeline."""
-    return form if isinstance(form, WeakForm) else replace(form, smoother=None, field_draws=0)

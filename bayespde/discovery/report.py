@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -20,7 +19,7 @@ from bayespde.results.inference_data import load
 from bayespde.results.report.data import DataSummary, ForecastSummary, ReportData
 from bayespde.smooth.differentiate import derivative_frames
 from bayespde.smooth.smooth_field import SmoothField
-from bayespde.stages.run_folder import FORECAST, OBSERVED, RECORD, check_belong, read_dataset, read_smooth
+from bayespde.stages.run_folder import FORECAST, OBSERVED, check_belong, read_dataset, read_record, read_smooth
 
 if TYPE_CHECKING:
     from bayespde.discovery.discovery import Discovery
@@ -83,7 +82,7 @@ def _of_folder(folder: Path, title: str | None) -> ReportData:
     front = _front(posterior, smooth, None if own is None or posterior.library.coupled_variables else own.observed)
     absent = {"data": "The folder has no smooth.nc: maps need the smoothed field.", "forecasts": reason}
     data = None if smooth is None else _summary(smooth)
-    return ReportData(posterior, data, _flattened(forecasts.values()), _record(folder), front, absent, title)
+    return ReportData(posterior, data, _flattened(forecasts.values()), read_record(folder), front, absent, title)
 
 
 def _of_discovery(found: Discovery, title: str | None) -> ReportData:
@@ -94,7 +93,7 @@ def _of_discovery(found: Discovery, title: str | None) -> ReportData:
     if not is_coupled and found.holdout is not None and not any(f.scores is not None for f in forecasts):
         ahead, scores = found.forecast_holdout()
         forecasts = (ForecastSummary(ahead, found.holdout, scores), *forecasts)
-    record = {} if found.folder is None else _record(found.folder)
+    record = {} if found.folder is None else read_record(found.folder)
     front = _front(found.posterior, found.smooth, None if is_coupled else found.holdout)
     absent = {"forecasts": COUPLED if is_coupled else NO_FORECAST}
     data = _summary(found.smooth)
@@ -125,15 +124,6 @@ def _posterior_file(folder: Path) -> Path:
             fix=f"one folder for each of the coupled fields: {', '.join(fields)}" if fields else resume,
         )
     return file
-
-
-def _record(folder: Path) -> Mapping[str, Any]:
-    """When stages were finished; nothing where that cannot be read."""
-    try:
-        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _summary(smooth: SmoothField) -> DataSummary:

@@ -81,12 +81,8 @@ def forecast(
     if options.boundary_data is not None:
         begun = with_boundary_data(begun, options.boundary_data, float(clock[-1]))
     found = integrate_ensemble(begun, clock, times, options, progress)
-    return found.assign_attrs(
-        field=posterior.library.variable,
-        noise_scale=found.attrs["noise_scale"][0],
-        posterior=posterior.identity,
-        seed=int(seed),
-    )
+    field, noise_scale = posterior.library.variable, found.attrs["noise_scale"][0]
+    return found.assign_attrs(field=field, noise_scale=noise_scale, posterior=posterior.identity, seed=int(seed))
 
 
 def forecast_discovery(

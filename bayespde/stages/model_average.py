@@ -36,7 +36,7 @@ class ModelAverage:
 
     def average(self, statistics: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
         """Leading configurations `[N, K]`, the most probable first, and their probabilities `[N]`."""
-        model = self._model(statistics)
+        model = replace(self.prior, slab=GPriorSlab()).model(statistics, self.library)
         if len(self.library) <= ENUMERATE_UP_TO:
             table = enumerate_exact(model, keep=MODELS, per_size=1)
             return table.spins, table.probability
@@ -54,6 +54,3 @@ class ModelAverage:
         present = [self.library.index(name) for name in statistics.names]
         likelihood = SpinModel(statistics, slab=HyperGSlab()).log_likelihood(torch.as_tensor(spins[:, present]))
         return np.asarray(self.prior.spins(self.library).log_density(spins) + likelihood.numpy())
-
-    def _model(self, statistics: SufficientStatistics) -> SpinModel:
-        return replace(self.prior, slab=GPriorSlab()).model(statistics, self.library)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,10 +36,7 @@ TRAJECTORIES = "trajectories.nc"
 RECORD = "provenance.json"
 FORECAST, OBSERVED = "forecast.nc", "observed.nc"
 # What comes before the stages or after them, and changes the result of none.
-OTHER_CODE = (
-    *("cli/", "zoo/", "io/", "forecasting/", "discovery/files.py", "discovery/report.py"),
-    *("results/figures/", "results/report/"),
-)
+OTHER_CODE = re.compile(r"(cli|zoo|io|forecasting|results/(figures|report))/|discovery/(files|report)\.py$")
 
 
 class Matched(NamedTuple):
@@ -148,13 +146,9 @@ class RunFolder:
         return result
 
     def _finished(self) -> dict[str, str]:
-        file = Path(self.path or ".") / RECORD
-        if not file.is_file():
-            return {}
-        try:
-            return dict(json.loads(file.read_text(encoding="utf-8"))["stages"])
-        except (ValueError, KeyError, TypeError):
-            return {}  # a record that cannot be read proves nothing finished, so every stage is computed again
+        stages = read_record(Path(self.path or ".")).get("stages")
+        # A record that cannot be read proves nothing finished, so every stage is computed again.
+        return dict(stages) if isinstance(stages, dict) else {}
 
     def _record(self, path: Path, name: str, key: str) -> None:
         record = {
@@ -177,10 +171,19 @@ def source_hash() -> str:
     digest = sha256()
     for file in sorted(package.rglob("*.py")):
         name = file.relative_to(package).as_posix()
-        if not name.startswith(OTHER_CODE):
+        if not OTHER_CODE.match(name):
             digest.update(name.encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """When stages were finished, by which version, and under which keys; nothing where that cannot be read."""
+    try:
+        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_matched(file: Path) -> Matched:

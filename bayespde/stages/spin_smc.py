@@ -133,10 +133,8 @@ class SpinSMC:
 
     def get_weighted_samples(self) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """All particles, and their weights `[P]`, float64, sum 1: runs are weighted by their evidence."""
-        runs, particles = self._done().spins.shape[:2]
-        weights = torch.as_tensor(np.repeat(self._run_weights() / particles, particles))
-        assert weights.numel() == runs * particles
-        return self.get_samples(), weights
+        particles = self._done().spins.shape[1]
+        return self.get_samples(), torch.as_tensor(np.repeat(self._run_weights() / particles, particles))
 
     def get_empirical(self) -> dict[str, dist.Empirical]:
         """The weighted particles as a distribution by site, as `pyro.infer.SMCFilter` gives it."""

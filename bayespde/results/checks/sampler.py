@@ -59,15 +59,12 @@ def _agreement_checks(posterior: Posterior) -> Iterator[Check]:
     worst, widest = int(np.argmax(ratio)), int(np.argmax(error))
     value = ratio[worst] if table["disagreement"].any() else min(ratio[worst], 1.0)
     affects = f"whether {names[worst]} is in the equation, and what depends on it"
-    reason = f"{names[worst]} has probability {_by_run(inclusion[:, worst])} by run"
+    by_run = ", ".join(f"{v:.2f}" for v in inclusion[:LISTED, worst]) + (", ..." if len(inclusion) > LISTED else "")
+    reason = f"{names[worst]} has probability {by_run} by run"
     yield at_most("agreement", value, 1.0, affects, reason)
     affects = f"the probability of {names[widest]} to two digits"
     reason = f"its standard error between runs is {float(error[widest]):.2g}"
     yield at_most("precision", float(error[widest]), PRECISION, affects, reason)
-
-
-def _by_run(values: np.ndarray) -> str:
-    return ", ".join(f"{v:.2f}" for v in values[:LISTED]) + (", ..." if len(values) > LISTED else "")
 
 
 def _mixing_check(posterior: Posterior) -> Check:
