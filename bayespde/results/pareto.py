@@ -160,12 +160,8 @@ def _described(dataset: xr.Dataset) -> xr.Dataset:
     """Add the front and the texts."""
     names = np.array([str(n) for n in dataset["term"].values])
     spins, coefficients = dataset["spin"].values.astype(bool), dataset["coefficient"].values
-    target = dataset.attrs["target"]
-    pairs = list(zip(spins, coefficients, strict=True))
-    dataset["text"] = (
-        ("equation",),
-        [f"{target} = {format_sum(list(names[s]), list(c[s]))}" for s, c in pairs],
-    )
+    sums = [format_sum(list(names[s]), list(c[s])) for s, c in zip(spins, coefficients, strict=True)]
+    dataset["text"] = (("equation",), [f"{dataset.attrs['target']} = {text}" for text in sums])
     dataset["names"] = (("equation",), [", ".join(names[s]) for s in spins])
     front = non_dominated(dataset["complexity"].values, dataset["cross_validated_error"].values)
     dataset["on_front"] = (("equation",), front)
