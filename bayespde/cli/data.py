@@ -44,8 +44,7 @@ def smooth(
 ) -> None:
     """Smooth a field and write its derivatives, with their standard deviations if the spline is chosen."""
     from bayespde.core.files import atomic_path
-    from bayespde.io.describe import describe_field
-    from bayespde.io.read import read_field
+    from bayespde.io.read import describe_field, read_field
     from bayespde.smooth.config import SmoothingConfig
     from bayespde.smooth.differentiate import differentiate
     from bayespde.smooth.fit import fit_field

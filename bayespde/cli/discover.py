@@ -19,8 +19,6 @@ from bayespde.cli.options import (
 )
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from bayespde.core.equation import Library
     from bayespde.discovery.coupled import CoupledDiscovery
     from bayespde.discovery.discovery import Discovery
@@ -85,7 +83,7 @@ def discover(
     from bayespde.discovery.discover import discover as discover_field
 
     names = None if variables is None else split_names(variables)
-    data: Any = _read(field, variable, names)
+    data = _read(field, variable, names)
     settings = read_settings(config, smoother)
     library: Any = _library(data, library_section(settings.pop("library", {}), terms, add_terms), names)
     declared = DiscoverConfig.from_mapping(settings)
@@ -108,8 +106,8 @@ def derivatives(
     seed: Seed = 0,
 ) -> None:
     """Write derivative maps of the field of a discovery by another smoother, and a figure of them."""
+    from bayespde.discovery.discovery import smoothed_by
     from bayespde.discovery.files import write_derivatives
-    from bayespde.discovery.other_smoother import smoothed_by
     from bayespde.stages.run_folder import read_smooth
 
     smooth = read_smooth(run / "smooth.nc")
@@ -119,17 +117,12 @@ def derivatives(
         typer.echo(f"  {path}")
 
 
-def _read(file: Path, variable: str | None, names: list[str] | None) -> xr.DataArray | xr.Dataset:
-    from bayespde.io.describe import describe_field
-    from bayespde.io.read import read_field
+def _read(file: Path, variable: str | None, names: list[str] | None) -> Any:
+    from bayespde.io.read import describe_field, read_field
 
-    if names is None:
-        one = read_field(file, variable)
+    fields: Any = read_field(file, variable) if names is None else read_field(file, variables=names)
+    for one in (fields,) if names is None else fields.data_vars.values():
         typer.echo(f"read {describe_field(one)}")
-        return one
-    fields = read_field(file, variables=names)
-    for name in names:
-        typer.echo(f"read {describe_field(fields[name])}")
     return fields
 
 

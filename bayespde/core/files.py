@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EISDIR
 from pathlib import Path
+from typing import Any
 
 from bayespde.core.errors import FileError
 
@@ -59,3 +60,23 @@ def existing_file(path: str | os.PathLike[str]) -> Path:
     if not file.is_file() or not os.access(file, os.R_OK):
         raise FileError("The file cannot be read.", got=file, wanted="an existing, readable file", fix="check the path")
     return file
+
+
+def check_schema(version: Any, known: int, file: object) -> None:
+    """Check that the layout of a file is known.
+
+    Args:
+        version: That of the file.
+        known: The latest that this version of the package reads.
+        file: What was read, for the message.
+
+    Raises:
+        FileError: If it is a later one.
+    """
+    if int(version) > known:
+        raise FileError(
+            "The file was written by a later version of bayespde.",
+            got=f"{file}, schema version {version}",
+            wanted=f"{known} or earlier",
+            fix="pip install --upgrade bayespde",
+        )

@@ -23,6 +23,9 @@ from bayespde.core.sampling_record import SamplingRecord
 from bayespde.core.slabs import Slab, shrinkage
 from bayespde.core.statistics import SufficientStatistics
 
+# Arrays of a posterior whose first axis are its runs.
+BY_RUN = ("spins", "coefficients", "noise_scale", "log_prior", "log_likelihood", "log_evidence", "eve_index")
+
 
 @dataclass(frozen=True, eq=False)
 class ExactTable:
@@ -41,6 +44,13 @@ class ExactTable:
     spins: np.ndarray
     probability: np.ndarray
     models_enumerated: int
+
+
+def error_between_runs(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Standard error of values by run, `[R, N]`, pooled with weights `[R]`; `[N]`, NaN for one run."""
+    if len(values) < 2:
+        return np.full(values.shape[1], np.nan)
+    return np.asarray(values.std(axis=0, ddof=1) * np.sqrt(np.sum(weights**2)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,10 +173,9 @@ class Posterior:
 
     def _runs(self, here: np.ndarray) -> Posterior:
         """Some of the runs, `[R]` bool, without the exact table, which is of all."""
-        arrays = ("spins", "coefficients", "noise_scale", "log_prior", "log_likelihood", "log_evidence", "eve_index")
         return replace(
             self,
-            **{name: getattr(self, name)[here] for name in arrays},
+            **{name: getattr(self, name)[here] for name in BY_RUN},
             estimates={name: values[here] for name, values in self.estimates.items()},
             stages={name: values[here] for name, values in self.stages.items()},
             exact=None,
@@ -192,8 +201,7 @@ class Posterior:
 
         Where one run has all the weight, it is that of a single run.
         """
-        runs, share = self.estimates["rao_blackwell"], np.sqrt(np.sum(self.run_weights**2))
-        error = runs.std(axis=0, ddof=1) * share if len(runs) > 1 else np.full(runs.shape[1], np.nan)
+        error = error_between_runs(self.estimates["rao_blackwell"], self.run_weights)
         return self._over_terms(error, "between runs")
 
     @property

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+# What each run says of itself.
+OF_EACH_RUN = ("captured_mass", "captured_mass_lower", "likelihood_error")
+
 
 @dataclass(frozen=True)
 class SamplingRecord:
@@ -36,9 +39,8 @@ class SamplingRecord:
 
     def of_runs(self, here: np.ndarray) -> SamplingRecord:
         """The record of some of the runs, `[R]` bool."""
-        names = ("captured_mass", "captured_mass_lower", "likelihood_error")
         kept: dict[str, Any] = {
-            name: tuple(v for v, on in zip(getattr(self, name), here, strict=False) if on) for name in names
+            name: tuple(v for v, on in zip(getattr(self, name), here, strict=False) if on) for name in OF_EACH_RUN
         }
         return replace(self, **kept)
 

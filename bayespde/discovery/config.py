@@ -18,6 +18,8 @@ from bayespde.weak.config import WeakForm
 from bayespde.weak.strong_form import StrongForm
 
 MATCHING = ("auto", "always", "never")
+# Of a declaration, as `DiscoverConfig.from_mapping` reads them.
+SECTIONS = {"smooth", "form", "prior", "sample", "enumerate_up_to", "trajectory_matching"}
 FORMS = {"weak": WeakForm, "strong": StrongForm}
 # Set once for the smoother, so that candidates can be compared.
 OF_THE_WHOLE_STAGE = {"penalty.order", "penalty.weight", "networks.steps", "networks.penalty", "networks.hold_out"}
@@ -72,9 +74,7 @@ class DiscoverConfig:
         Raises:
             ConfigError: If a section or key is unknown, or a value is out of range.
         """
-        check_keys(
-            settings, {"smooth", "form", "prior", "sample", "enumerate_up_to", "trajectory_matching"}, "the declaration"
-        )
+        check_keys(settings, SECTIONS, "the declaration")
         prior = dict(as_table(settings.get("prior", {}), "prior"))
         prior["slab"] = build_kind(SLABS, prior.get("slab", {}), "prior.slab", default="hyper-g")
         return cls(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import spawn_seeds
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.discovery.other_smoother import smoothed_by
+from bayespde.discovery.config import DiscoverConfig
 from bayespde.discovery.report import report
 from bayespde.forecasting.forecast import forecast_discovery
 from bayespde.forecasting.skill import pareto_front_with_forecast_error
@@ -26,10 +26,13 @@ from bayespde.results.errors_in_variables import format_estimates
 from bayespde.results.forecast_verification import verify_forecast
 from bayespde.results.pareto import pareto_front
 from bayespde.smooth.differentiate import differentiate
+from bayespde.smooth.fit import fit_field
 from bayespde.smooth.frame_draws import mean_field
+from bayespde.smooth.scattered_observations import ScatteredObservations
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.smooth.spline.fit import fit_spline
 from bayespde.stages.fit_trajectories import TrajectoryPosterior
+from bayespde.stages.run_folder import RunFolder
 
 # Inclusion probability from which a term is shown.
 SHOWN = 0.01
@@ -188,3 +191,19 @@ class Discovery:
                 str(diagnose(self.posterior)),
             ]
         )
+
+
+def smoothed_by(
+    smoother: str, smooth: SmoothField, posterior: Posterior, *, folder: Path | None, seed: int, progress: bool
+) -> SmoothField:
+    """A field by another smoother, with the other settings that the posterior records; kept in the run folder."""
+    if smoother == smooth.chosen:
+        return smooth
+    options = replace(DiscoverConfig.recorded_smoothing(posterior.provenance), smoother=smoother)
+    source = smooth.data.samples if isinstance(smooth.data, ScatteredObservations) else smooth.field
+    run = RunFolder(folder)
+    return run.smooth(
+        run.key(smooth.field, options, seed),
+        lambda: fit_field(source, options=options, seed=seed, progress=progress),
+        name=f"smooth_{smoother}.nc",
+    )

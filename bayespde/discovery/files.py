@@ -13,6 +13,7 @@ from bayespde.core.files import atomic_path
 from bayespde.discovery.coupled import CoupledDiscovery
 from bayespde.discovery.discovery import Discovery
 from bayespde.forecasting.coupled import select_field
+from bayespde.results import figures
 from bayespde.results.diagnose import diagnose
 from bayespde.results.errors_in_variables import format_estimates
 from bayespde.results.forecast_verification import format_scores
@@ -22,52 +23,27 @@ from bayespde.stages.run_folder import FORECAST, OBSERVED
 
 
 def write_results(found: Discovery, folder: str | PathLike[str]) -> dict[str, Path]:
-    """Write equations, inclusion probabilities, the Pareto front, derivatives and three figures.
-
-    Args:
-        found: A discovery.
-        folder: Output folder; made if absent.
-
-    Returns:
-        Path by content.
+    """Write equations, inclusion probabilities, the Pareto front, derivatives and three figures: path by content.
 
     Raises:
         FileError: If the folder cannot be written.
     """
-    from bayespde.results.figures import middle_slice, plot_field, plot_inclusion, plot_pareto, save_figure
-
-    folder = Path(folder)
-    front = found.pareto_front()
-    derivatives = differentiate(found.smooth)
-    ranked = found.equations()
-    texts = {
-        "equations.txt": "\n\n".join(
-            [
-                format_estimates(found.posterior, ranked),
-                str(diagnose(found.posterior)),
-                found.smooth.summary() + "\n",
-            ]
-        ),
-        "inclusion.csv": found.posterior.inclusion_probability.to_series().rename("probability").to_csv(),
+    folder, posterior = Path(folder), found.posterior
+    front, derivatives = found.pareto_front(), differentiate(found.smooth)
+    texts = [format_estimates(posterior, found.equations()), str(diagnose(posterior)), found.smooth.summary() + "\n"]
+    contents = {
+        "equations.txt": "\n\n".join(texts),
+        "inclusion.csv": posterior.inclusion_probability.to_series().rename("probability").to_csv(),
         "pareto.csv": front.to_dataframe().to_csv(),
+        "derivatives.nc": derivatives,
     }
-    paths = {}
-    for name, text in texts.items():
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        paths[name] = folder / name
-    with atomic_path(folder / "derivatives.nc") as temporary:
-        derivatives.to_netcdf(temporary, engine="h5netcdf")
-    paths["derivatives.nc"] = folder / "derivatives.nc"
-    figures = {
-        "inclusion.png": plot_inclusion(found.posterior),
-        "pareto.png": plot_pareto(front),
-        "field.png": plot_field(middle_slice(found.smooth.field), middle_slice(derivatives)),
+    drawn = {
+        "inclusion.png": figures.plot_inclusion(posterior),
+        "pareto.png": figures.plot_pareto(front),
+        "field.png": figures.plot_field(figures.middle_slice(found.smooth.field), figures.middle_slice(derivatives)),
     }
-    for name, figure in figures.items():
-        save_figure(figure, folder / name)
-        paths[name] = folder / name
-    return paths
+    paths = {name: _write(content, folder / name) for name, content in contents.items()}
+    return paths | {name: figures.save_figure(figure, folder / name)[0] for name, figure in drawn.items()}
 
 
 def write_derivatives(smooth: SmoothField, file: Path, *, space: int = 2, time: int = 1) -> list[Path]:
@@ -76,14 +52,11 @@ def write_derivatives(smooth: SmoothField, file: Path, *, space: int = 2, time: 
     Raises:
         FileError: If a file cannot be written.
     """
-    from bayespde.results.figures import middle_slice, plot_derivatives, save_figure
-
     found = differentiate(smooth, space=space, time=time)
-    with atomic_path(file) as temporary:
-        found.to_netcdf(temporary, engine="h5netcdf")
-    shown = middle_slice(found[[str(n) for n in found.data_vars if not str(n).endswith("_sd")]])
-    figure = plot_derivatives(shown, middle_slice(smooth.field))
-    return [file, *save_figure(figure, file.with_suffix(".png"))]
+    _write(found, file)
+    shown = figures.middle_slice(found[[str(n) for n in found.data_vars if not str(n).endswith("_sd")]])
+    figure = figures.plot_derivatives(shown, figures.middle_slice(smooth.field))
+    return [file, *figures.save_figure(figure, file.with_suffix(".png"))]
 
 
 def forecast_times(until: float, frames: int, smooth: SmoothField, observed: xr.DataArray | None) -> np.ndarray:
@@ -130,38 +103,27 @@ def write_forecast(
     Raises:
         FileError: If a file cannot be written.
     """
-    from bayespde.results.figures import animate_forecast, plot_forecast, plot_scores, save_figure
-
     folder, shown = Path(folder), "z" not in ahead.dims
-    paths = [folder / FORECAST]
     for name in (OBSERVED, "scores.csv", "scores.png"):
         # Those of an earlier forecast would be taken for scores of this one.
         (folder / name).unlink(missing_ok=True)
-    with atomic_path(paths[0]) as temporary:
-        ahead.to_netcdf(temporary, engine="h5netcdf")
+    paths = [_write(ahead, folder / FORECAST)]
     shown = shown and bool((ahead["blow_up_time"] > ahead["time"][0]).any())
     if shown:
-        paths += save_figure(plot_forecast(ahead, observed), folder / "forecast.png")
+        paths += figures.save_figure(figures.plot_forecast(ahead, observed), folder / "forecast.png")
     if shown and animation != "none":
-        paths.append(animate_forecast(ahead, folder / f"forecast.{animation}", observed))
+        paths.append(figures.animate_forecast(ahead, folder / f"forecast.{animation}", observed))
     diverged = float(ahead.attrs["fraction_diverged"])
     text = f"{ahead.sizes['draw']} draws, boundary {ahead.attrs['boundary']}; {diverged:.0%} of them diverged"
     if scores is not None:
-        with atomic_path(folder / "scores.csv") as temporary:
-            temporary.write_text(scores.to_dataframe().to_csv(), encoding="utf-8")
-        paths += [folder / "scores.csv", *save_figure(plot_scores(scores), folder / "scores.png")]
+        paths.append(_write(scores.to_dataframe().to_csv(), folder / "scores.csv"))
+        paths += figures.save_figure(figures.plot_scores(scores), folder / "scores.png")
         text += "\n" + format_scores(scores)
     if observed is not None and scores is not None:
-        paths.append(_write_observed(ahead, observed, scores, folder / OBSERVED))
+        # With the scores, for later figures.
+        at_times = observed.reindex(time=ahead["time"], method="nearest").assign_coords(time=scores["time"])
+        paths.append(_write(scores.assign(observed=at_times), folder / OBSERVED))
     return paths, text
-
-
-def _write_observed(ahead: xr.Dataset, observed: xr.DataArray, scores: xr.Dataset, path: Path) -> Path:
-    """The observed frames at the forecast times, with the scores, for later figures."""
-    at_times = observed.reindex(time=ahead["time"], method="nearest").assign_coords(time=scores["time"])
-    with atomic_path(path) as temporary:
-        scores.assign(observed=at_times).to_netcdf(temporary, engine="h5netcdf")
-    return path
 
 
 def write_coupled_forecast(found: CoupledDiscovery, folder: Path, *, seed: int) -> str:
@@ -179,3 +141,13 @@ def write_coupled_forecast(found: CoupledDiscovery, folder: Path, *, seed: int) 
         _, text = write_forecast(select_field(ahead, name), folder / name, part.holdout, scores[name])
         lines.append(f"\nheld-out frames of {name}: {text}\n  {folder / name}")
     return "\n".join(lines)
+
+
+def _write(content: str | xr.Dataset, path: Path) -> Path:
+    """Write a text, or a dataset as netCDF, whole or not at all."""
+    with atomic_path(path) as temporary:
+        if isinstance(content, str):
+            temporary.write_text(content, encoding="utf-8")
+        else:
+            content.to_netcdf(temporary, engine="h5netcdf")
+    return path

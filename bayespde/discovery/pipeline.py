@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import xarray as xr
 
@@ -17,13 +18,14 @@ from bayespde.core.statistics import SufficientStatistics
 from bayespde.discovery.config import DiscoverConfig
 from bayespde.discovery.discovery import Discovery
 from bayespde.discovery.trajectory_matching import match_trajectories
+from bayespde.model.prior import Prior
 from bayespde.model.spin import SpinModel
 from bayespde.smooth.fit import fit_field
 from bayespde.smooth.smooth_field import FieldDraw, SmoothField
 from bayespde.stages.assemble import assemble
 from bayespde.stages.cut_posterior import cut_posterior
 from bayespde.stages.model_average import ENUMERATE_UP_TO
-from bayespde.stages.run_folder import Matched, RunFolder, data_key, stage_key
+from bayespde.stages.run_folder import Matched, RunFolder
 from bayespde.stages.sample import sample
 from bayespde.weak.config import WeakForm
 from bayespde.weak.strong_form import StrongForm
@@ -52,7 +54,7 @@ def smoothed(
     if isinstance(config.form, StrongForm) and config.form.smoother is not None:
         options = replace(options, smoother=config.form.smoother)
     return run.smooth(
-        stage_key(data_key(field), options, seed),
+        run.key(field, options, seed),
         lambda: fit_field(field, options=options, seed=seed, progress=progress),
     )
 
@@ -82,19 +84,18 @@ class Pipeline:
 
     def discovery(self, run: RunFolder, holdout: xr.DataArray | None) -> Discovery:
         """Assemble, sample, and compare by the observation likelihood where that can be done."""
-        config, keys = self.config, self._keys()
-        statistics = run.statistics(keys["statistics"], self._statistics)
+        config, origin = self.config, self._origin
+        statistics_key, weak_key = self._keys(run)
+        statistics = run.statistics(statistics_key, self._statistics)
         if config.trajectory_matching == "never":
-            weak = run.posterior(keys["weak"], lambda: self._sampled(statistics))
-            matched = Matched(weak, None)
+            matched = run.matched(weak_key, lambda: Matched(self._sampled(statistics), None), origin)
+            weak = matched.posterior
         else:
-            weak = run.weak_posterior(keys["weak"], lambda: self._sampled(statistics))
-            key = stage_key(keys["weak"], config.trajectory_matching, self.seeds.trajectories)
-            if weak.sampling.complete:
-                matched = run.matched(key, lambda: self._matched(weak))
-            else:
-                # What follows from an interrupted stage is not finished either.
-                matched = Matched(run.posterior(key, lambda: weak), None)
+            weak = run.weak_posterior(weak_key, lambda: self._sampled(statistics), origin)
+            # What follows from an interrupted stage is not finished either.
+            follow = self._matched if weak.sampling.complete else lambda weak: Matched(weak, None)
+            key = run.key(weak_key, config.trajectory_matching, self.seeds.trajectories)
+            matched = run.matched(key, lambda: follow(weak), origin)
         model = SpinModel(matched.posterior.statistics, self.library, prior=config.prior)
         return Discovery(
             smooth=self.smooth,
@@ -117,11 +118,14 @@ class Pipeline:
 
     def _statistics(self, draw: FieldDraw | None = None) -> SufficientStatistics:
         """The sufficient statistics of the smoothed field, or of one draw of it."""
-        smooth = self.smooths if self.library.coupled_variables else self.smooth
+        form, smooth = self.config.form, self.smooths if self.library.coupled_variables else self.smooth
+        if isinstance(form, StrongForm):
+            # Of one smoothed field: smoother and draws are those of the pipeline.
+            form = replace(form, smoother=None, field_draws=0)
         return assemble(
             self.library,
             smooth if draw is None else draw,
-            form=of_one_field(self.config.form),
+            form=form,
             prior=self.config.prior,
             seed=self.seeds.average,
             progress=self.progress,
@@ -136,15 +140,10 @@ class Pipeline:
             found = cut_posterior(statistics, draws, self._sample, spawn_seeds(sample_seed, len(draws)))
         else:
             found = self._sample(statistics, seed)
-        origin = {
-            "seed": int(self.seeds.user),
-            "data": field_hash(self.smooth.field),
-            "settings": json.loads(self.config.as_json()),
-        }
         return replace(
             found,
             units={k: v for s in self._ordered() for k, v in units_of(s.field).items()},
-            provenance=dict(found.provenance) | origin,
+            provenance=dict(found.provenance) | self._origin,
         )
 
     def _matched(self, weak: Posterior) -> Matched:
@@ -156,25 +155,24 @@ class Pipeline:
         """Coupled fields, then the equation's own."""
         return [*(self.smooths[name] for name in self.library.coupled_variables), self.smooth]
 
-    def _keys(self) -> dict[str, str]:
-        """Inputs of the stages after smoothing, hashed: a stage on disk is reused only if its key is the same."""
+    @cached_property
+    def _origin(self) -> dict[str, Any]:
+        """Seed, data and settings of this run, for the provenance of its posterior."""
+        settings = json.loads(self.config.as_json())
+        return {"seed": int(self.seeds.user), "data": field_hash(self.smooth.field), "settings": settings}
+
+    def _keys(self, run: RunFolder) -> tuple[str, str]:
+        """Keys of the statistics and of the posterior by the weak form, from the inputs of these stages only."""
         config, seeds, library = self.config, self.seeds, self.library
         # The weak form reads the spline only, so that training a network longer does not invalidate it.
         smoother = self.smooth.spline_config if isinstance(config.form, WeakForm) else (config.smoothing, seeds.smooth)
+        # Models are averaged under slabs of their own.
+        prior = replace(config.prior, slab=Prior().slab)
         terms = [(t.name, t.complexity) for t in library]
         drawn = seeds.average if len(library) > ENUMERATE_UP_TO else None
         *coupled, own = self._ordered()
-        others = [(data_key(s.field), s.spline_config) for s in coupled]
-        inputs = (data_key(own.field), smoother, config.form, config.prior, terms, library.target, drawn, *others)
-        statistics = stage_key(*inputs)
+        others = [part for s in coupled for part in (s.field, s.spline_config)]
+        statistics = run.key(own.field, smoother, config.form, prior, terms, library.target, drawn, *others)
         # The number of workers does not change the result.
         sampler = replace(config.sampler, workers=1)
-        return {
-            "statistics": statistics,
-            "weak": stage_key(statistics, sampler, config.enumerate_up_to, seeds.sample),
-        }
-
-
-def of_one_field(form: WeakForm | StrongForm) -> WeakForm | StrongForm:
-    """The form of one smoothed field: smoother and draws are those of the pipeline."""
-    return form if isinstance(form, WeakForm) else replace(form, smoother=None, field_draws=0)
+        return statistics, run.key(statistics, config.prior.slab, sampler, config.enumerate_up_to, seeds.sample)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -15,11 +14,15 @@ from bayespde.core.errors import ConfigError, FileError, StatisticsError
 from bayespde.core.files import atomic_path
 from bayespde.core.posterior import Posterior
 from bayespde.forecasting.skill import pareto_front_with_forecast_error
+from bayespde.results.figures import middle_slice
 from bayespde.results.inference_data import load
 from bayespde.results.report.data import DataSummary, ForecastSummary, ReportData
 from bayespde.smooth.differentiate import derivative_frames
 from bayespde.smooth.smooth_field import SmoothField
-from bayespde.stages.run_folder import FORECAST, OBSERVED, RECORD, check_belong, read_dataset, read_smooth
+from bayespde.stages.run_folder import FORECAST, OBSERVED, check_belong, read_dataset, read_record, read_smooth
+
+if TYPE_CHECKING:
+    from bayespde.discovery.discovery import Discovery
 
 PAGE = "report.html"
 # Where `bayespde forecast` writes by default, in the folder of a run.
@@ -31,31 +34,8 @@ NO_FORECAST = "No frames were held out or forecast: discover(..., holdout_frames
 COUPLED = "Coupled equations are forecast together: CoupledDiscovery.forecast_holdout()."
 
 
-class Found(Protocol):
-    """A discovery: what `discover` returns."""
-
-    @property
-    def smooth(self) -> SmoothField:
-        """The smoothed field."""
-
-    @property
-    def posterior(self) -> Posterior:
-        """Over equations."""
-
-    @property
-    def folder(self) -> Path | None:
-        """Where it is on disk, if anywhere."""
-
-    @property
-    def holdout(self) -> xr.DataArray | None:
-        """The held-out frames."""
-
-    def forecast_holdout(self) -> tuple[xr.Dataset, xr.Dataset]:
-        """A forecast of the held-out frames, and its scores."""
-
-
 def report(
-    found: Found | str | PathLike[str], path: str | PathLike[str] | None = None, *, title: str | None = None
+    found: Discovery | str | PathLike[str], path: str | PathLike[str] | None = None, *, title: str | None = None
 ) -> Path:
     """Write one HTML page about a discovery, with every picture inside: it can be sent around as it is.
 
@@ -87,14 +67,9 @@ def report(
         )
     file = Path(path) if path is not None else Path(folder or "") / PAGE
     with atomic_path(file) as temporary:
-        temporary.write_text(render(_material(found, title)), encoding="utf-8")
+        data = _of_folder(Path(found), title) if isinstance(found, str | PathLike) else _of_discovery(found, title)
+        temporary.write_text(render(data), encoding="utf-8")
     return file
-
-
-def _material(found: Found | str | PathLike[str], title: str | None) -> ReportData:
-    if isinstance(found, str | PathLike):
-        return _of_folder(Path(found), title)
-    return _of_discovery(found, title)
 
 
 def _of_folder(folder: Path, title: str | None) -> ReportData:
@@ -107,10 +82,10 @@ def _of_folder(folder: Path, title: str | None) -> ReportData:
     front = _front(posterior, smooth, None if own is None or posterior.library.coupled_variables else own.observed)
     absent = {"data": "The folder has no smooth.nc: maps need the smoothed field.", "forecasts": reason}
     data = None if smooth is None else _summary(smooth)
-    return ReportData(posterior, data, _flattened(forecasts.values()), _record(folder), front, absent, title)
+    return ReportData(posterior, data, _flattened(forecasts.values()), read_record(folder), front, absent, title)
 
 
-def _of_discovery(found: Found, title: str | None) -> ReportData:
+def _of_discovery(found: Discovery, title: str | None) -> ReportData:
     forecasts: tuple[ForecastSummary, ...] = ()
     if found.folder is not None:
         forecasts = tuple(_forecasts(found.folder, found.posterior, found.smooth)[0].values())
@@ -118,7 +93,7 @@ def _of_discovery(found: Found, title: str | None) -> ReportData:
     if not is_coupled and found.holdout is not None and not any(f.scores is not None for f in forecasts):
         ahead, scores = found.forecast_holdout()
         forecasts = (ForecastSummary(ahead, found.holdout, scores), *forecasts)
-    record = {} if found.folder is None else _record(found.folder)
+    record = {} if found.folder is None else read_record(found.folder)
     front = _front(found.posterior, found.smooth, None if is_coupled else found.holdout)
     absent = {"forecasts": COUPLED if is_coupled else NO_FORECAST}
     data = _summary(found.smooth)
@@ -151,23 +126,14 @@ def _posterior_file(folder: Path) -> Path:
     return file
 
 
-def _record(folder: Path) -> Mapping[str, Any]:
-    """When stages were finished; nothing where that cannot be read."""
-    try:
-        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _summary(smooth: SmoothField) -> DataSummary:
     field = smooth.field
     count = field.sizes["time"]
     frames = range(count) if field.ndim == 2 else np.unique(np.linspace(0, count - 1, FRAMES).round().astype(int))
     chosen = [int(f) for f in frames]
     return DataSummary(
-        observed=_flat(field.isel(time=chosen)),
-        derivatives=_flat(derivative_frames(smooth, chosen)),
+        observed=middle_slice(field.isel(time=chosen)),
+        derivatives=middle_slice(derivative_frames(smooth, chosen)),
         sizes={str(d): int(n) for d, n in field.sizes.items()},
         missing=float(np.isnan(field.values).mean()),
         noise_scale=smooth.noise_scale,
@@ -212,12 +178,6 @@ def _with_observed(ahead: xr.Dataset, file: Path) -> ForecastSummary:
 
 def _flattened(forecasts: Iterable[ForecastSummary]) -> tuple[ForecastSummary, ...]:
     return tuple(
-        ForecastSummary(_flat(f.forecast), None if f.observed is None else _flat(f.observed), f.scores)
+        ForecastSummary(middle_slice(f.forecast), None if f.observed is None else middle_slice(f.observed), f.scores)
         for f in forecasts
     )
-
-
-def _flat(values: Any) -> Any:
-    from bayespde.results.figures import middle_slice
-
-    return middle_slice(values)

@@ -63,15 +63,7 @@ class ForecastEnsemble:
 
 
 def occurring_terms(library: Library, coefficients: np.ndarray) -> tuple[Equation, np.ndarray]:
-    """The equation of the terms that any draw has, and their coefficients.
-
-    Args:
-        library: The candidate terms.
-        coefficients: Of all of them, `[draws, K]`.
-
-    Returns:
-        The equation, and coefficients `[draws, terms]`.
-    """
+    """The equation of the terms that any draw has, and their coefficients `[draws, terms]`, of all `[draws, K]`."""
     on = np.flatnonzero(coefficients.any(axis=0))
     # An equation needs a term: where no draw has one, the first is kept with coefficients 0.
     on = on if len(on) else np.array([0])

@@ -15,11 +15,10 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import checked_seed, spawn_seeds
 from bayespde.core.settings import override
-from bayespde.forecasting.boundary_data import with_boundary_data
 from bayespde.forecasting.config import ForecastConfig
 from bayespde.forecasting.coupled import couple, shared_boundary
 from bayespde.forecasting.ensemble import ForecastEnsemble
-from bayespde.forecasting.initial_conditions import InitialCondition, Sampler, Source
+from bayespde.forecasting.initial_conditions import InitialCondition, Sampler, Source, with_boundary_data
 from bayespde.forecasting.propagate import SAME, propagate
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.solve.integrate import checked_times
@@ -82,12 +81,8 @@ def forecast(
     if options.boundary_data is not None:
         begun = with_boundary_data(begun, options.boundary_data, float(clock[-1]))
     found = integrate_ensemble(begun, clock, times, options, progress)
-    return found.assign_attrs(
-        field=posterior.library.variable,
-        noise_scale=found.attrs["noise_scale"][0],
-        posterior=posterior.identity,
-        seed=int(seed),
-    )
+    field, noise_scale = posterior.library.variable, found.attrs["noise_scale"][0]
+    return found.assign_attrs(field=field, noise_scale=noise_scale, posterior=posterior.identity, seed=int(seed))
 
 
 def forecast_discovery(
@@ -97,17 +92,11 @@ def forecast_discovery(
     times: Any,
     **settings: Any,
 ) -> xr.Dataset:
-    """Forecast from the results of a discovery: along its trajectories, unless another boundary is asked for.
+    """Forecast from the results of a discovery, with further arguments of `forecast`.
 
-    Args:
-        posterior: That of a discovery.
-        smooth: Its smoothed field: the start where there are no trajectories, or boundary data are given.
-        trajectories: Its trajectories, if equations were compared by the observation likelihood.
-        times: Strictly increasing, in the unit of the field.
-        settings: Further arguments of `forecast`.
-
-    Returns:
-        The forecast; the attribute `probability_covered` is the posterior probability of the equations that are drawn.
+    It continues the trajectories, unless there are none, another boundary is asked for, or boundary data are given; it
+    then starts from the smoothed field. The attribute `probability_covered` is the posterior probability of the
+    equations that are drawn.
     """
     own = {name: settings[name] for name in settings if name not in ("options", "seed", "progress")}
     options = override(settings.get("options") or ForecastConfig(), own)

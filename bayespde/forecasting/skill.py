@@ -17,15 +17,7 @@ from bayespde.smooth.smooth_field import SmoothField
 
 
 def pareto_front_with_forecast_error(posterior: Posterior, smooth: SmoothField, holdout: xr.DataArray) -> xr.Dataset:
-    """The Pareto front with `forecast_error`: the error of its equations on held-out frames.
-
-    Args:
-        posterior: Over equations.
-        smooth: The initial state is its last frame.
-        holdout: The held-out frames.
-
-    Returns:
-        As `pareto_front`, and the error of `forecast_errors`; NaN off the front.
+    """The Pareto front with `forecast_error`: `forecast_errors` of its equations on held-out frames, NaN off the front.
 
     Raises:
         StatisticsError: As for `pareto_front`.

@@ -53,7 +53,6 @@ class Format:
         reads: Whether fields can be read.
         writes: Whether fields can be written.
         space: Numbers of space dimensions that it can hold.
-        lazy: Whether frames stay in the file until they are used.
     """
 
     name: str
@@ -63,7 +62,6 @@ class Format:
     reads: bool = True
     writes: bool = False
     space: tuple[int, ...] = (1, 2, 3)
-    lazy: bool = False
 
     def load(self) -> FormatModule:
         """Import the module that reads and writes this format."""

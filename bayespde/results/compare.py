@@ -17,6 +17,14 @@ from bayespde.results.elpd import leave_block_out_elpd
 
 # Difference of predictive densities, in nats, that is worth a remark.
 LEAST = 1.0
+COLUMNS = (
+    "elpd",
+    "elpd_difference",
+    "elpd_difference_se",
+    "elpd_monte_carlo_se",
+    "unreliable_blocks",
+    "stacking_weight",
+)
 
 
 def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
@@ -117,23 +125,23 @@ def _same_blocks(first: SufficientStatistics, second: SufficientStatistics) -> b
 def _predictive(posteriors: Mapping[str, Posterior]) -> dict[str, np.ndarray]:
     """Predictive densities of blocks, their differences and weights; NaN where they are not defined."""
     first = next(iter(posteriors.values())).statistics
-    names = ("elpd", "elpd_difference", "elpd_difference_se", "elpd_monte_carlo_se", "unreliable_blocks")
     if first.power < 1 or first.blocks < 2 or not all(_same_blocks(first, p.statistics) for p in posteriors.values()):
-        return {name: np.full(len(posteriors), np.nan) for name in (*names, "stacking_weight")}
+        return {name: np.full(len(posteriors), np.nan) for name in COLUMNS}
     found = [leave_block_out_elpd(p) for p in posteriors.values()]
     blocks = np.stack([f["elpd"].values for f in found])
     apart = blocks - blocks[int(np.argmax(blocks.sum(axis=1)))]
+    weights = dict.fromkeys(posteriors, 1.0)
+    if len(posteriors) > 1:
+        weights = stacking_weights({n: block_log_likelihood(p) for n, p in posteriors.items()})
     columns = (
         blocks.sum(axis=1),
         apart.sum(axis=1),
         apart.std(axis=1, ddof=1) * np.sqrt(blocks.shape[1]),
         np.array([float(f["monte_carlo_se"]) for f in found]),
         np.array([float(f["unreliable"]) for f in found]),
+        np.array([weights[n] for n in posteriors]),
     )
-    weights = dict.fromkeys(posteriors, 1.0)
-    if len(posteriors) > 1:
-        weights = stacking_weights({n: block_log_likelihood(p) for n, p in posteriors.items()})
-    return dict(zip(names, columns, strict=True)) | {"stacking_weight": np.array([weights[n] for n in posteriors])}
+    return dict(zip(COLUMNS, columns, strict=True))
 
 
 def log_evidence_error(posterior: Posterior, *, sampled: bool = False) -> float:

@@ -15,7 +15,6 @@ from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 from bayespde.core.scales import coefficient_unit
-from bayespde.core.statistics import SufficientStatistics
 from bayespde.core.terms import Term
 
 MINIMUM_DRAWS = 100
@@ -77,7 +76,7 @@ def equations(posterior: Posterior, *, top: int = 10, level: float = 0.9) -> tup
 
     Coefficients come from the particles that hold the configuration, runs weighted by their evidence. A
     configuration with fewer than 100 effective particles gets the closed form of its conditional posterior
-    instead (`closed_form`), so that rare and enumerated configurations have errors too.
+    instead (`CoefficientPosterior`), so that rare and enumerated configurations have errors too.
 
     Args:
         posterior: What sampling or enumeration returned.
@@ -174,30 +173,6 @@ def group_masses(posterior: Posterior) -> list[tuple[Group, float]]:
     return sorted(found, key=lambda pair: -pair[1])
 
 
-def closed_form(
-    statistics: SufficientStatistics,
-    spins: np.ndarray,
-    *,
-    level: float = 0.9,
-    shrinkage: float = 1.0,
-    ridge: float = 0.0,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Conditional posterior of the coefficients of one configuration, as `CoefficientPosterior` describes it.
-
-    Args:
-        statistics: The compressed rows.
-        spins: Configuration, `[K]`, bool.
-        level: Mass of the equal-tailed interval.
-        shrinkage: Factor g / (1 + g) of a g-prior; 1 for large g.
-        ridge: Added to the squared norm of unit columns; 0 for a g-prior.
-
-    Returns:
-        Mean, standard deviation, lower and upper end, each `[k]` for the k terms that are on, physical units.
-    """
-    conditional = CoefficientPosterior.of(statistics, spins, shrinkage=shrinkage, ridge=ridge)
-    return conditional.mean, conditional.sd, *conditional.interval(level)
-
-
 def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds: float, level: float) -> RankedEquation:
     library, on = posterior.library, np.flatnonzero(spins)
     draws, weights = _draws(posterior, spins)
@@ -207,7 +182,8 @@ def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds:
     else:
         count = 0.0
         shrink, ridge = posterior.slab_effect
-        mean, sd, lower, upper = closed_form(posterior.statistics, spins, level=level, shrinkage=shrink, ridge=ridge)
+        conditional = CoefficientPosterior.of(posterior.statistics, spins, shrinkage=shrink, ridge=ridge)
+        mean, sd, (lower, upper) = conditional.mean, conditional.sd, conditional.interval(level)
     return RankedEquation(
         names=tuple(library.names[i] for i in on),
         probability=probability,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayespde.core.conjugate import CoefficientPosterior
 from bayespde.core.posterior import Posterior
-from bayespde.results.equations import RankedEquation, closed_form, format_equations, format_value
+from bayespde.results.equations import RankedEquation, format_equations, format_value
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +58,13 @@ def errors_in_variables_estimate(posterior: Posterior) -> ErrorsInVariablesEstim
     on = posterior.configurations()[0][0]
     if found is None or {n for n, s in zip(posterior.statistics.names, on, strict=True) if s} != set(found["terms"]):
         return None
-    weak_form, weak_form_sd, _, _ = closed_form(posterior.statistics, on)
+    weak_form = CoefficientPosterior.of(posterior.statistics, on)
     return ErrorsInVariablesEstimate(
         tuple(found["terms"]),
         np.array(found["coefficients"]),
         np.array(found["sd"]),
-        weak_form,
-        weak_form_sd,
+        weak_form.mean,
+        weak_form.sd,
         bool(found["is_corrected"]),
     )
 

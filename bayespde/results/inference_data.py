@@ -10,7 +10,7 @@ import xarray as xr
 
 from bayespde.core.equation import Library
 from bayespde.core.errors import BayespdeError, FileError
-from bayespde.core.files import atomic_path, existing_file
+from bayespde.core.files import atomic_path, check_schema, existing_file
 from bayespde.core.likelihood import Likelihood
 from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.posterior import ExactTable, Posterior
@@ -116,14 +116,7 @@ def _read(tree: xr.DataTree) -> Posterior:
 
 def _described(attributes: dict[str, Any]) -> dict[str, Any]:
     """What is not an array, from the attributes of `constant_data`."""
-    version = attributes.get("schema_version")
-    if version is not None and int(version) > SCHEMA:
-        raise FileError(
-            "The inference data were written by a later version of bayespde.",
-            got=f"schema version {version}",
-            wanted=f"{SCHEMA} or earlier",
-            fix="pip install --upgrade bayespde",
-        )
+    check_schema(attributes.get("schema_version", SCHEMA), SCHEMA, "inference data")
     names = ("library", "prior", "slab", "likelihood", "sampling", "units", "settings")
     return {name: json.loads(attributes[name]) for name in names}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from bayespde.core.distinct import distinct
 from bayespde.core.equation import format_sum
 from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.posterior import Posterior
@@ -131,28 +132,19 @@ def _candidates(posterior: Posterior, maximum_terms: int) -> tuple[np.ndarray, n
     """Distinct configurations `[N, K]` and probabilities `[N]`, NaN where the posterior lists none."""
     spins, probability = posterior.configurations()
     terms = spins.shape[1]
-    chosen: dict[bytes, tuple[np.ndarray, float]] = {}
-    per_size = np.zeros(terms + 1, dtype=int)
-    known = {s.tobytes(): float(p) for s, p in zip(spins, probability, strict=True)}
     # The most probable one is a candidate whatever its number of terms.
     within = spins[(spins.sum(axis=1) <= maximum_terms) | (np.arange(len(spins)) == 0)]
-    extra = np.vstack([np.zeros((1, terms), dtype=bool), np.eye(terms, dtype=bool), _submodels(within)])
-    for configuration in within:
-        size = int(configuration.sum())
-        per_size[size] += 1
-        if per_size[size] <= MAXIMUM_PER_SIZE:
-            chosen.setdefault(configuration.tobytes(), (configuration, known[configuration.tobytes()]))
-    for configuration in extra:
-        key = configuration.tobytes()
-        chosen.setdefault(key, (configuration, known.get(key, np.nan)))
-    return np.stack([c for c, _ in chosen.values()]), np.array([p for _, p in chosen.values()])
+    sizes = within.sum(axis=1)
+    first = np.sort(np.concatenate([np.flatnonzero(sizes == n)[:MAXIMUM_PER_SIZE] for n in np.unique(sizes)]))
+    simple = [np.zeros((1, terms), dtype=bool), np.eye(terms, dtype=bool), _submodels(within[0])]
+    found = np.concatenate([within[first], *simple])
+    found = found[np.sort(distinct(found).first)]
+    known = {s.tobytes(): float(p) for s, p in zip(spins, probability, strict=True)}
+    return found, np.array([known.get(s.tobytes(), np.nan) for s in found])
 
 
-def _submodels(within: np.ndarray) -> np.ndarray:
-    """Every submodel of the first configuration, `[2^k, K]`; of more than ten terms, those that lack one term."""
-    if not len(within):
-        return np.zeros((0, within.shape[1]), dtype=bool)
-    best = within[0]
+def _submodels(best: np.ndarray) -> np.ndarray:
+    """Every submodel of a configuration, `[2^k, K]`; of more than ten terms, those that lack one term."""
     on = np.flatnonzero(best)
     if on.size > 10:
         nested = np.repeat(best[None], on.size, axis=0)
@@ -168,12 +160,8 @@ def _described(dataset: xr.Dataset) -> xr.Dataset:
     """Add the front and the texts."""
     names = np.array([str(n) for n in dataset["term"].values])
     spins, coefficients = dataset["spin"].values.astype(bool), dataset["coefficient"].values
-    target = dataset.attrs["target"]
-    pairs = list(zip(spins, coefficients, strict=True))
-    dataset["text"] = (
-        ("equation",),
-        [f"{target} = {format_sum(list(names[s]), list(c[s]))}" for s, c in pairs],
-    )
+    sums = [format_sum(list(names[s]), list(c[s])) for s, c in zip(spins, coefficients, strict=True)]
+    dataset["text"] = (("equation",), [f"{dataset.attrs['target']} = {text}" for text in sums])
     dataset["names"] = (("equation",), [", ".join(names[s]) for s in spins])
     front = non_dominated(dataset["complexity"].values, dataset["cross_validated_error"].values)
     dataset["on_front"] = (("equation",), front)

@@ -40,7 +40,8 @@ def power_scaling_sensitivity(posterior: Posterior, *, powers: Sequence[float] =
     held = probability > 0
     share = float(probability.sum())
     spins, probability = spins[held], probability[held] / share
-    parts = _log_parts(posterior, spins, probability)
+    prior = posterior.known_prior().log_density(spins)
+    parts = {"prior": prior, "likelihood": np.log(probability) - prior}
     scaled = np.array([[_scaled(spins, probability, part, power) for power in powers] for part in parts.values()])
     inclusion = probability @ spins
     slopes = {name: np.log(2) * (probability * (part - probability @ part)) @ spins for name, part in parts.items()}
@@ -53,12 +54,6 @@ def power_scaling_sensitivity(posterior: Posterior, *, powers: Sequence[float] =
         },
         coords={"term": list(posterior.library.names), "part": list(parts), "power": list(powers)},
     )
-
-
-def _log_parts(posterior: Posterior, spins: np.ndarray, probability: np.ndarray) -> dict[str, np.ndarray]:
-    """Log prior and log likelihood of configurations up to constants, `[N]` each."""
-    prior = posterior.known_prior().log_density(spins)
-    return {"prior": prior, "likelihood": np.log(probability) - prior}
 
 
 def _scaled(spins: np.ndarray, probability: np.ndarray, part: np.ndarray, power: float) -> np.ndarray:

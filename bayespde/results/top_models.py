@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.posterior import Posterior
+from bayespde.core.posterior import Posterior, error_between_runs
 
 # Standard deviation of a spin below which it is a rounding error.
 CERTAIN = 1e-6
@@ -36,7 +36,7 @@ def top_models(posterior: Posterior, *, top: int = 10) -> xr.Dataset:
     spins, probability = spins[order], probability[order]
     # [N, R, P]: which particles hold which configuration.
     held = np.stack([(posterior.spins == s).all(axis=-1) for s in spins])
-    shares, weights = held.mean(axis=2).T, posterior.run_weights
+    shares = held.mean(axis=2).T
     ancestors = [sum(len(np.unique(a[h])) for a, h in zip(posterior.eve_index, runs, strict=True)) for runs in held]
     names = np.array(posterior.library.names)
     return xr.Dataset(
@@ -45,7 +45,7 @@ def top_models(posterior: Posterior, *, top: int = 10) -> xr.Dataset:
             "size": (("configuration",), spins.sum(axis=1)),
             "probability": (("configuration",), probability),
             "cumulated": (("configuration",), np.cumsum(probability)),
-            "standard_error": (("configuration",), _error(shares, weights)),
+            "standard_error": (("configuration",), error_between_runs(shares, posterior.run_weights)),
             "distinct_ancestors": (("configuration",), ancestors),
             "spin": (("configuration", "term"), spins.astype(np.int8)),
             "share": (("run", "configuration"), shares),
@@ -79,11 +79,3 @@ def joint_inclusion(posterior: Posterior) -> xr.Dataset:
         {"probability": (("term", "other"), both), "correlation": (("term", "other"), np.clip(correlation, -1, 1))},
         coords={"term": list(posterior.library.names), "other": list(posterior.library.names)},
     )
-
-
-def _error(shares: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Standard error of shares `[R, N]` pooled with weights `[R]`; NaN for one run."""
-    runs = len(shares)
-    if runs < 2:
-        return np.full(shares.shape[1], np.nan)
-    return np.asarray(shares.std(axis=0, ddof=1) * np.sqrt(np.sum(weights**2)))

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from bayespde.core.distinct import distinct
-from bayespde.core.posterior import ExactTable, Posterior
-from bayespde.core.sampling_record import SamplingRecord
+from bayespde.core.posterior import BY_RUN, ExactTable, Posterior
+from bayespde.core.sampling_record import OF_EACH_RUN, SamplingRecord
 from bayespde.core.statistics import SufficientStatistics
 
 
@@ -36,22 +37,12 @@ def cut_posterior(
         Runs of all draws, with `field_draw`. Evidence is not defined for it: that of the exact table is NaN.
     """
     parts = [sample(one, seed) for one, seed in zip(draws, seeds, strict=True)]
-    runs = [len(part.spins) for part in parts]
-
-    def joined(name: str) -> np.ndarray:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    first = parts[0]
+    runs, first = [len(part.spins) for part in parts], parts[0]
+    joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in BY_RUN}
     return replace(
         first,
+        **joined,
         statistics=statistics,
-        spins=joined("spins"),
-        coefficients=joined("coefficients"),
-        noise_scale=joined("noise_scale"),
-        log_prior=joined("log_prior"),
-        log_likelihood=joined("log_likelihood"),
-        log_evidence=joined("log_evidence"),
-        eve_index=joined("eve_index"),
         estimates={name: np.concatenate([p.estimates[name] for p in parts]) for name in first.estimates},
         stages=_stages(parts),
         exact=_mixture([part.exact for part in parts if part.exact is not None]),
@@ -91,11 +82,10 @@ def _mixture(tables: Sequence[ExactTable]) -> ExactTable | None:
 
 def _record(parts: Sequence[SamplingRecord]) -> SamplingRecord:
     seconds = [part.seconds for part in parts if part.seconds is not None]
+    joined: dict[str, Any] = {name: tuple(v for part in parts for v in getattr(part, name)) for name in OF_EACH_RUN}
     return replace(
         parts[0],
+        **joined,
         seconds=sum(seconds) if seconds else None,
         complete=all(part.complete for part in parts),
-        captured_mass=tuple(v for part in parts for v in part.captured_mass),
-        captured_mass_lower=tuple(v for part in parts for v in part.captured_mass_lower),
-        likelihood_error=tuple(v for part in parts for v in part.likelihood_error),
     )

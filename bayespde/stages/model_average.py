@@ -36,7 +36,7 @@ class ModelAverage:
 
     def average(self, statistics: SufficientStatistics) -> tuple[np.ndarray, np.ndarray]:
         """Leading configurations `[N, K]`, the most probable first, and their probabilities `[N]`."""
-        model = self._model(statistics)
+        model = SpinModel(statistics, self.library, prior=replace(self.prior, slab=GPriorSlab()))
         if len(self.library) <= ENUMERATE_UP_TO:
             table = enumerate_exact(model, keep=MODELS, per_size=1)
             return table.spins, table.probability
@@ -52,12 +52,7 @@ class ModelAverage:
         sensitive.
         """
         present = [self.library.index(name) for name in statistics.names]
-        likelihood = SpinModel(statistics, prior=Prior(slab=HyperGSlab())).log_likelihood(
-            torch.as_tensor(spins[:, present])
-        )
-        return np.asarray(
-            self.prior.of_spins(self.library.complexities, self.library.names).log_density(spins) + likelihood.numpy()
-        )
-
-    def _model(self, statistics: SufficientStatistics) -> SpinModel:
-        return SpinModel(statistics, self.library, prior=replace(self.prior, slab=GPriorSlab()))
+        mixture = SpinModel(statistics, prior=Prior(slab=HyperGSlab()))
+        likelihood = mixture.log_likelihood(torch.as_tensor(spins[:, present]))
+        prior = self.prior.of_spins(self.library.complexities, self.library.names)
+        return np.asarray(prior.log_density(spins) + likelihood.numpy())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -17,15 +18,12 @@ import bayespde
 from bayespde import __version__
 from bayespde.core.errors import BayespdeError, FileError
 from bayespde.core.field import field_hash
-from bayespde.core.files import atomic_path, existing_file
+from bayespde.core.files import atomic_path, check_schema, existing_file
 from bayespde.core.posterior import Posterior
 from bayespde.core.scales import units_of
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.results.inference_data import load, save
-from bayespde.smooth.config import SmoothingConfig
 from bayespde.smooth.files import from_dataset, to_dataset
-from bayespde.smooth.fit import fit_field
-from bayespde.smooth.scattered_observations import ScatteredObservations
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.stages.fit_trajectories import TrajectoryPosterior
 from bayespde.stages.trajectory_files import read_trajectories, write_trajectories
@@ -37,6 +35,8 @@ INCOMPLETE = "incomplete"
 TRAJECTORIES = "trajectories.nc"
 RECORD = "provenance.json"
 FORECAST, OBSERVED = "forecast.nc", "observed.nc"
+# What comes before the stages or after them, and changes the result of none.
+OTHER_CODE = re.compile(r"(cli|zoo|io|forecasting|results/(figures|report))/|discovery/(files|report)\.py$")
 
 
 class Matched(NamedTuple):
@@ -56,6 +56,19 @@ class RunFolder:
 
     path: Path | None
 
+    def key(self, *parts: Any) -> str:
+        """Sixteen hexadecimal digits that identify the inputs of a stage, the code included; "" if nothing is kept.
+
+        A field is identified by its values, name and units, anything else by its text.
+        """
+        if self.path is None:
+            return ""
+        texts = [
+            f"{field_hash(part)} {part.name} {units_of(part)}" if isinstance(part, xr.DataArray) else str(part)
+            for part in parts
+        ]
+        return sha256("\n".join([source_hash(), *texts]).encode()).hexdigest()[:16]
+
     def smooth(self, key: str, compute: Callable[[], SmoothField], name: str = "smooth.nc") -> SmoothField:
         """The smoothed field, from the file of this name if that was made under `key`."""
         return self._stage(name, key, compute, lambda r, p: _write(to_dataset(r), p), lambda p: from_dataset(_read(p)))
@@ -70,32 +83,32 @@ class RunFolder:
             lambda p: SufficientStatistics.from_dataset(_read(p)),
         )
 
-    def weak_posterior(self, key: str, compute: Callable[[], Posterior]) -> Posterior:
-        """The posterior by the weak form, from `weak_posterior.nc` if made under `key`; redone if interrupted."""
-        return self._stage("weak_posterior.nc", key, compute, save, load, finished=_is_complete)
+    def weak_posterior(self, key: str, compute: Callable[[], Posterior], origin: Mapping[str, Any]) -> Posterior:
+        """The posterior by the weak form, from `weak_posterior.nc` if made under `key`; redone if interrupted.
 
-    def posterior(self, key: str, compute: Callable[[], Posterior]) -> Posterior:
-        """The posterior, from `posterior.nc` if made under `key`; redone if interrupted."""
-        return self._stage("posterior.nc", key, compute, save, load, finished=_is_complete)
+        `origin` is its provenance in this run: settings of other stages may differ from those it was made with.
+        """
+        name = "weak_posterior.nc"
+        return self._with_origin(self._stage(name, key, compute, save, load, _is_complete), origin, name)
 
-    def matched(self, key: str, compute: Callable[[], Matched]) -> Matched:
-        """Posterior and trajectories, from `posterior.nc` and `trajectories.nc` if made under `key`."""
-        return self._stage(
-            "posterior.nc",
-            key,
-            compute,
-            self._write_matched,
-            read_matched,
-            finished=lambda m: _is_complete(m.posterior),
+    def matched(self, key: str, compute: Callable[[], Matched], origin: Mapping[str, Any]) -> Matched:
+        """The posterior and its trajectories, kept as `weak_posterior` is, in `posterior.nc` and `trajectories.nc`."""
+        name = "posterior.nc"
+        found = self._stage(
+            name, key, compute, self._write_matched, read_matched, lambda matched: _is_complete(matched.posterior)
         )
+        posterior, trajectories = self._with_origin(found.posterior, origin, name), found.trajectories
+        return Matched(posterior, None if trajectories is None else replace(trajectories, posterior=posterior))
 
-    def smoothed_by(self, options: SmoothingConfig, smooth: SmoothField, *, seed: int, progress: bool) -> SmoothField:
-        """The same field by another smoother, from `smooth_<smoother>.nc` if it is there."""
-        return self.smooth(
-            stage_key(data_key(smooth.field), options, seed),
-            lambda: fit_field(_source(smooth), options=options, seed=seed, progress=progress),
-            name=f"smooth_{options.smoother}.nc",
-        )
+    def _with_origin(self, found: Posterior, origin: Mapping[str, Any], name: str) -> Posterior:
+        """With the provenance of this run, in the file too."""
+        provenance = dict(found.provenance) | dict(origin)
+        if provenance == found.provenance:
+            return found
+        renewed = replace(found, provenance=provenance)
+        if self.path is not None:
+            save(renewed, self.path / name)
+        return renewed
 
     @staticmethod
     def _write_matched(matched: Matched, path: Path) -> None:
@@ -133,13 +146,9 @@ class RunFolder:
         return result
 
     def _finished(self) -> dict[str, str]:
-        file = Path(self.path or ".") / RECORD
-        if not file.is_file():
-            return {}
-        try:
-            return dict(json.loads(file.read_text(encoding="utf-8"))["stages"])
-        except (ValueError, KeyError, TypeError):
-            return {}  # a record that cannot be read proves nothing finished, so every stage is computed again
+        stages = read_record(Path(self.path or ".")).get("stages")
+        # A record that cannot be read proves nothing finished, so every stage is computed again.
+        return dict(stages) if isinstance(stages, dict) else {}
 
     def _record(self, path: Path, name: str, key: str) -> None:
         record = {
@@ -151,34 +160,30 @@ class RunFolder:
             temporary.write_text(json.dumps(record, indent=2), encoding="utf-8")
 
 
-def _source(smooth: SmoothField) -> xr.DataArray:
-    """The field, or the scattered samples, that was smoothed."""
-    return smooth.data.samples if isinstance(smooth.data, ScatteredObservations) else smooth.field
-
-
 def _is_complete(found: Posterior) -> bool:
     return found.sampling.complete
 
 
 @cache
 def source_hash() -> str:
-    """Hash of the source of the package: results of other code are not those of this code."""
+    """Hash of the source that stages run: results of other code are not those of this code."""
     package = Path(bayespde.__file__).parent
     digest = sha256()
     for file in sorted(package.rglob("*.py")):
-        digest.update(file.relative_to(package).as_posix().encode())
-        digest.update(file.read_bytes())
+        name = file.relative_to(package).as_posix()
+        if not OTHER_CODE.match(name):
+            digest.update(name.encode())
+            digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
-def stage_key(*parts: Any) -> str:
-    """Sixteen hexadecimal digits that identify the inputs of a stage, the code included."""
-    return sha256("\n".join(map(str, (source_hash(), *parts))).encode()).hexdigest()[:16]
-
-
-def data_key(field: xr.DataArray) -> str:
-    """What identifies a field: its values, name and units."""
-    return stage_key(field_hash(field), field.name, units_of(field))
+def read_record(folder: Path) -> dict[str, Any]:
+    """When stages were finished, by which version, and under which keys; nothing where that cannot be read."""
+    try:
+        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def read_matched(file: Path) -> Matched:
@@ -240,14 +245,7 @@ def _write(dataset: xr.Dataset, path: Path) -> None:
 
 def _read(path: Path) -> xr.Dataset:
     with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as dataset:
-        version = int(dataset.attrs.get("schema_version", SCHEMA))
-        if version > SCHEMA:
-            raise FileError(
-                "The file was written by a later version of bayespde.",
-                got=f"{path}, schema version {version}",
-                wanted=f"{SCHEMA} or earlier",
-                fix="pip install --upgrade bayespde",
-            )
+        check_schema(dataset.attrs.get("schema_version", SCHEMA), SCHEMA, path)
         return dataset.load()
 
 

@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.posterior import error_between_runs
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.model.pyro_target import PyroTarget
 from bayespde.results.diagnostics import convergence, evidence_error
@@ -119,11 +120,11 @@ class SpinSMC:
         spins = torch.as_tensor(self._done().spins).to(self.target.blank)
         if not group_by_chain:
             spins = spins.reshape(-1, spins.shape[-1])
-        if num_samples is not None and (type(num_samples) is not int or num_samples < 1):
-            raise ConfigError(
-                "The number of samples is out of range.", got=num_samples, wanted="an int >= 1", fix="100"
-            )
         if num_samples is not None:
+            if type(num_samples) is not int or num_samples < 1:
+                raise ConfigError(
+                    "The number of samples is out of range.", got=num_samples, wanted="an int >= 1", fix="100"
+                )
             axis = spins.dim() - 2
             chosen = torch.randint(spins.shape[axis], (num_samples,), generator=torch_generator(self._draw_seed))
             spins = spins.index_select(axis, chosen)
@@ -131,10 +132,8 @@ class SpinSMC:
 
     def get_weighted_samples(self) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """All particles, and their weights `[P]`, float64, sum 1: runs are weighted by their evidence."""
-        runs, particles = self._done().spins.shape[:2]
-        weights = torch.as_tensor(np.repeat(self._run_weights() / particles, particles))
-        assert weights.numel() == runs * particles
-        return self.get_samples(), weights
+        particles = self._done().spins.shape[1]
+        return self.get_samples(), torch.as_tensor(np.repeat(self._run_weights() / particles, particles))
 
     def get_empirical(self) -> dict[str, dist.Empirical]:
         """The weighted particles as a distribution by site, as `pyro.infer.SMCFilter` gives it."""
@@ -151,12 +150,10 @@ class SpinSMC:
             are `complete`.
         """
         runs = self._done()
-        inclusion, count = runs.estimates["rao_blackwell"], len(runs.spins)
-        share = np.sqrt(np.sum(self._run_weights() ** 2))
-        missing = np.full(inclusion.shape[1], np.nan)
+        inclusion = runs.estimates["rao_blackwell"]
         return {
             "inclusion": inclusion,
-            "standard_error": inclusion.std(axis=0, ddof=1) * share if count > 1 else missing,
+            "standard_error": error_between_runs(inclusion, self._run_weights()),
             "log_evidence": runs.log_evidence,
             "log_evidence_error": evidence_error(runs.log_evidence),
             "r_hat_size": convergence(runs.spins.sum(axis=-1).astype(np.float64))[0],

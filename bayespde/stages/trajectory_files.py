@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import FileError
+from bayespde.core.files import check_schema
 from bayespde.core.noise import NoiseModel
 from bayespde.core.posterior import Posterior
 from bayespde.stages.fit_trajectories import TrajectoryPosterior
@@ -44,13 +45,7 @@ def read_trajectories(path: Path, posterior: Posterior) -> TrajectoryPosterior:
     with xr.open_datatree(path, engine="h5netcdf", decode_times=False) as tree:
         tree.load()
         root = tree.to_dataset()
-        if int(root.attrs["schema_version"]) > SCHEMA:
-            raise FileError(
-                "The trajectories were written by a later version of bayespde.",
-                got=f"{path}, schema version {root.attrs['schema_version']}",
-                wanted=f"{SCHEMA} or earlier",
-                fix="pip install --upgrade bayespde",
-            )
+        check_schema(root.attrs["schema_version"], SCHEMA, path)
         if root.attrs["posterior"] != posterior.identity:
             raise FileError(
                 "The trajectories do not belong to the posterior.",
@@ -58,12 +53,11 @@ def read_trajectories(path: Path, posterior: Posterior) -> TrajectoryPosterior:
                 wanted="those that were written with it",
                 fix="delete posterior.nc and run the discovery again; that stage is then computed again",
             )
-        count = root.sizes["equation"]
         return TrajectoryPosterior(
             posterior=posterior,
             trajectories=tuple(
                 Trajectory.from_dataset(tree.children[f"{TRAJECTORY}{k}"].to_dataset(inherit=False))
-                for k in range(count)
+                for k in range(root.sizes["equation"])
             ),
             probability=root["probability"].values,
             failed=tuple((tuple(names), reason) for names, reason in json.loads(root.attrs["failed"])),

@@ -62,9 +62,7 @@ class Search:
         """
         few = replace(self.config, iterations=min(FIRST_STEPS, self.config.iterations))
         for on in tqdm(spins, desc="trajectories", leave=False, disable=not self.progress):
-            start = self._start(on, statistics)
-            if start.names not in self.found and start.names not in self.failed:
-                self._fit(start, few)
+            self._try(on, statistics, few)
             if any(t.known_mode().whiteness_score < SLOW for t in self.found.values()):
                 break
         best = self.ranked()[0][0] if self.found else None
@@ -85,17 +83,20 @@ class Search:
             rows = linearised_rows(best.known_mode(), self.library, variance=best.variance)
             if best.known_mode().whiteness_score >= REJECT_SCORE:
                 break
-            for on in _leading(*models.average(rows)):
-                start = self._start(on, rows)
-                if start.names not in self.found and start.names not in self.failed:
-                    self._fit(start, self.config, near=best)
+            spins, probability = models.average(rows)
+            for on in spins[(probability > LIKELY) & spins.any(axis=1)][:FEW]:
+                self._try(on, rows, self.config, near=best)
             if self.ranked()[0][0] is best:
                 break
         return replace(rows, provenance=dict(rows.provenance) | {"trajectory": self._record(best, rows)})
 
-    def _start(self, on: np.ndarray, rows: SufficientStatistics) -> Equation:
-        """The equation of a configuration, with least-squares coefficients."""
-        return Equation.from_library(self.library, rows.least_squares(on))
+    def _try(
+        self, on: np.ndarray, rows: SufficientStatistics, config: TrajectoryConfig, near: Trajectory | None = None
+    ) -> None:
+        """Fit the equation of a configuration, from its least-squares coefficients, unless that has been tried."""
+        start = Equation.from_library(self.library, rows.least_squares(on))
+        if start.names not in self.found and start.names not in self.failed:
+            self._fit(start, config, near)
 
     def _fit(self, start: Equation, config: TrajectoryConfig, near: Trajectory | None = None) -> None:
         try:
@@ -122,18 +123,13 @@ class Search:
                 wanted="an equation that can be integrated from the first to the last frame",
                 fix="fewer frames, field.isel(time=slice(0, 40)), or a method whose boundary is that of the field",
             )
-        log_mass = np.array([t.log_evidence + self._log_prior(t) for t in self.found.values()])
-        trajectories, order = list(self.found.values()), np.argsort(-log_mass, kind="stable")
+        trajectories = list(self.found.values())
+        prior = self.prior.of_spins(self.library.complexities, self.library.names)
+        log_prior = [float(prior.log_density(self.library.spins(t.equation.names))) for t in trajectories]
+        log_mass = np.array([t.log_evidence + log for t, log in zip(trajectories, log_prior, strict=True)])
+        order = np.argsort(-log_mass, kind="stable")
         probability = np.exp(log_mass[order] - log_mass[order[0]])
         return tuple(trajectories[k] for k in order), probability / probability.sum()
-
-    def _log_prior(self, one: Trajectory) -> float:
-        """Log prior of the terms of a trajectory."""
-        return float(
-            self.prior.of_spins(self.library.complexities, self.library.names).log_density(
-                self.library.spins(one.equation.names)
-            )
-        )
 
     def _record(self, best: Trajectory, rows: SufficientStatistics) -> dict[str, Any]:
         """How well the trajectory fits, and how well the linearisation along it holds for other equations."""
@@ -174,11 +170,6 @@ def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: Suf
             # State further away has not been observed; larger paddings cost more.
             break
     return best
-
-
-def _leading(spins: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Configurations that may be better than the one whose trajectory was linearised."""
-    return np.asarray(spins[(probability > LIKELY) & spins.any(axis=1)][:FEW])
 
 
 def _loss(one: Trajectory, best: Trajectory) -> float:

@@ -17,7 +17,7 @@ from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, FileError
 from bayespde.core.files import existing_file
 from bayespde.core.settings import as_table, check_keys, read_toml
-from bayespde.discovery.config import DiscoverConfig
+from bayespde.discovery.config import SECTIONS, DiscoverConfig
 from bayespde.discovery.coupled import CoupledDiscovery
 from bayespde.discovery.discover import discover
 from bayespde.discovery.discovery import Discovery
@@ -25,20 +25,6 @@ from bayespde.io.read import read_field
 from bayespde.library.declared import libraries_from_mapping, library_from_mapping
 from bayespde.solve.simulate import SimulationSpec, simulate
 from bayespde.zoo.reference import Reference, read_reference
-
-SECTIONS = {
-    "title",
-    "seed",
-    "simulate",
-    "data",
-    "library",
-    "smooth",
-    "form",
-    "prior",
-    "sample",
-    "enumerate_up_to",
-    "trajectory_matching",
-}
 
 
 @dataclass(frozen=True)
@@ -58,11 +44,6 @@ class Declaration:
     folder: Path
     settings: Mapping[str, Any]
     references: Mapping[str, Reference]
-
-    @property
-    def reference(self) -> Reference | None:
-        """The known answer of a model of one field, None if there is none."""
-        return self.references.get("")
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -124,8 +105,7 @@ class Declaration:
     @property
     def config(self) -> DiscoverConfig:
         """Settings of all stages."""
-        keys = SECTIONS - {"title", "seed", "simulate", "data", "library"}
-        return DiscoverConfig.from_mapping({k: self.settings[k] for k in keys if k in self.settings})
+        return DiscoverConfig.from_mapping({k: v for k, v in self.settings.items() if k in SECTIONS})
 
     def libraries(self, fields: xr.Dataset) -> dict[str, Library]:
         """The declared libraries of coupled fields, by variable; those that are absent are the default."""
@@ -182,7 +162,7 @@ def read_declaration(name_or_path: str | PathLike[str]) -> Declaration:
             fix="bayespde models list",
         )
     settings = read_toml(file)
-    check_keys(settings, SECTIONS, str(file.name))
+    check_keys(settings, SECTIONS | {"title", "seed", "simulate", "data", "library"}, str(file.name))
     bare = Declaration(file.parent.name, str(settings.get("title", file.parent.name)), file.parent, settings, {})
     files = {name: bare.reference_file(name) for name in bare.fields or ("",)}
     return replace(bare, references={name: read_reference(f) for name, f in files.items() if f.is_file()})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import bayespde as bp
-from bayespde.results.equations import closed_form
+from bayespde.core.conjugate import CoefficientPosterior
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,8 @@ def test_the_speed_is_covered_as_often_as_it_says(request, seed):
         field = twin(np.random.default_rng([seed, draw]))
         statistics = bp.assemble(library, bp.fit_field(field, options=SPLINE))
         assert statistics.provenance["noise"] == "front_jitter"
-        fit, sd, lower, upper = closed_form(statistics, np.ones(1, dtype=bool), level=0.95)
+        found = CoefficientPosterior.of(statistics, np.ones(1, dtype=bool))
+        fit, sd, (lower, upper) = found.mean, found.sd, found.interval(0.95)
         covered.append(bool(lower[0] <= -SPEED <= upper[0]))
         scores.append(float((fit[0] + SPEED) / sd[0]))
     share, error = np.mean(covered), np.sqrt(0.95 * 0.05 / len(covered))

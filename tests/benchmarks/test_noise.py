@@ -14,8 +14,8 @@ from result_table import Table
 from scipy.ndimage import gaussian_filter1d
 
 import bayespde as bp
+from bayespde.core.conjugate import CoefficientPosterior
 from bayespde.core.slabs import GPriorSlab
-from bayespde.results.equations import closed_form
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,8 @@ def run(field, truth, **extra):
     library = bp.polynomial_library("u", space=1)
     statistics = bp.assemble(library, bp.fit_field(field, options=SPLINE))
     true, wanted = library.spins(list(truth)), np.array([truth[n] for n in library.names if n in truth])
-    fit, sd, lower, upper = closed_form(statistics, true)
+    found = CoefficientPosterior.of(statistics, true)
+    fit, sd, (lower, upper) = found.mean, found.sd, found.interval(0.9)
     model = bp.SpinModel(statistics, library)
     answer = selected(model, true)
     posterior = bp.sample(model, config=bp.SMCConfig(particles=256, runs=1), enumerate_up_to=len(library), seed=0)

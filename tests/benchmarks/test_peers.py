@@ -16,7 +16,7 @@ from data_sets import TRUTH, load
 from result_table import Table
 
 import bayespde as bp
-from bayespde.results.equations import closed_form
+from bayespde.core.conjugate import CoefficientPosterior
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +60,7 @@ def by_bayespde(field):
     exact = bp.enumerate_models(bp.SpinModel(statistics, library))
     best = exact.spins[np.argmax(exact.probability)]
     names = [name for name, on in zip(library.names, best, strict=True) if on]
-    return dict(zip(names, map(float, closed_form(statistics, best)[0]), strict=True))
+    return dict(zip(names, map(float, CoefficientPosterior.of(statistics, best).mean), strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -294,7 +294,7 @@ def test_networks_are_fitted_on_request_only(field, tmp_path, monkeypatch):
     derivatives = found.derivatives(smoother="network")
     assert derivatives.attrs["smoother"] == "network"
     assert {"u", "u_t", "u_x", "u_xx"} <= set(derivatives)
-    monkeypatch.setattr("bayespde.stages.run_folder.fit_field", lambda *_, **__: pytest.fail("fitted again"))
+    monkeypatch.setattr("bayespde.discovery.discovery.fit_field", lambda *_, **__: pytest.fail("fitted again"))
     assert found.derivatives(smoother="network").identical(derivatives)
     with pytest.raises(ConfigError, match="smoother"):
         found.derivatives(smoother="kalman")

@@ -9,8 +9,7 @@ import xarray as xr
 import bayespde as bp
 from bayespde.core.errors import ConfigError, FieldError, FileError
 from bayespde.core.field import field_hash, make_field
-from bayespde.io.describe import describe_field
-from bayespde.io.read import read_field
+from bayespde.io.read import describe_field, read_field
 
 T, X, Y = np.linspace(0, 0.7, 8), np.linspace(-1, 2, 12), np.linspace(0, 5, 6)
 UNITS = {"u": "K", "time": "s", "x": "nm"}

@@ -3,10 +3,10 @@ import pytest
 from scipy import stats
 
 from bayespde.core.collinear import collinear_groups
+from bayespde.core.conjugate import CoefficientPosterior
 from bayespde.core.errors import ConfigError
 from bayespde.results.equations import (
     RankedEquation,
-    closed_form,
     equations,
     format_equations,
     format_value,
@@ -87,7 +87,8 @@ def test_closed_form_is_the_textbook_regression_posterior(burgers_rows, burgers)
     shape = (statistics.prior_rows + len(target)) / 2
     scale = (statistics.prior_rows * statistics.prior_variance + residual) / 2
     marginal = stats.t(2 * shape, fit, np.sqrt(scale / shape * np.diag(covariance)))
-    mean, sd, lower, upper = closed_form(statistics, on, level=0.9)
+    found = CoefficientPosterior.of(statistics, on)
+    mean, sd, (lower, upper) = found.mean, found.sd, found.interval(0.9)
     np.testing.assert_allclose(mean, fit, rtol=1e-9)
     np.testing.assert_allclose(sd, marginal.std(), rtol=1e-9)
     np.testing.assert_allclose([lower, upper], marginal.ppf([[0.05], [0.95]]), rtol=1e-9)
@@ -97,14 +98,16 @@ def test_closed_form_is_the_textbook_regression_posterior(burgers_rows, burgers)
 
 def test_particles_and_closed_form_agree_within_monte_carlo_error(sampled):
     best = equations(sampled, top=1)[0]
-    mean, sd, _, _ = closed_form(sampled.statistics, sampled.library.spins(best.names))
+    found = CoefficientPosterior.of(sampled.statistics, sampled.library.spins(best.names))
+    mean, sd = found.mean, found.sd
     assert np.all(np.abs(np.array(best.coefficients) - mean) < 5 * sd / np.sqrt(best.draws))
     assert np.all(np.abs(np.array(best.sd) / sd - 1) < 5 / np.sqrt(2 * best.draws))
 
 
 def test_a_rare_configuration_gets_the_closed_form(burgers):
     last = equations(burgers, top=32)[-1]
-    mean, sd, lower, upper = closed_form(burgers.statistics, burgers.library.spins(last.names))
+    found = CoefficientPosterior.of(burgers.statistics, burgers.library.spins(last.names))
+    mean, sd, (lower, upper) = found.mean, found.sd, found.interval(0.9)
     assert last.draws == 0
     np.testing.assert_array_equal([last.coefficients, last.sd, last.lower, last.upper], [mean, sd, lower, upper])
 

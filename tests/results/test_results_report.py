@@ -15,10 +15,10 @@ from bayespde.core.likelihood import Likelihood
 from bayespde.core.sampling_record import SamplingRecord
 from bayespde.core.terms import parse_term
 from bayespde.results.equations import format_probability
-from bayespde.results.mathml import equation_mathml, number_html, number_mathml, term_mathml, unit_html
-from bayespde.results.report.citation import citation
 from bayespde.results.report.data import DataSummary, ForecastSummary, ReportData
 from bayespde.results.report.page import render
+from bayespde.results.report.provenance import citation
+from bayespde.results.typeset import equation_mathml, number_html, number_mathml, term_mathml, unit_html
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<script>alert('x')</script> & \"quoted\" $\\frac{$ {{ 7*7 }} {% raw %}"

@@ -175,9 +175,9 @@ def test_an_interrupted_posterior_is_not_taken_for_a_finished_one(tmp_path, monk
 
     monkeypatch.setattr(module, "run", interrupted)
     folder = RunFolder(tmp_path / "run")
-    first = folder.posterior("key", lambda: bp.sample(model, particles=50, runs=3, seed=0))
+    first = folder.weak_posterior("key", lambda: bp.sample(model, particles=50, runs=3, seed=0), {})
     assert len(first.log_evidence) == 1
-    second = folder.posterior("key", lambda: bp.sample(model, particles=50, runs=3, seed=0))
+    second = folder.weak_posterior("key", lambda: bp.sample(model, particles=50, runs=3, seed=0), {})
     assert len(second.log_evidence) == 3
-    third = folder.posterior("key", lambda: pytest.fail("finished work is not done again"))
+    third = folder.weak_posterior("key", lambda: pytest.fail("finished work is not done again"), {})
     assert np.array_equal(third.spins, second.spins)

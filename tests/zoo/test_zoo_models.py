@@ -54,7 +54,7 @@ def test_declaration_has_card_and_title(name):
 
 
 def test_reference_is_the_simulated_equation(declaration):
-    reference = declaration.reference
+    reference = declaration.references[""]
     stored = json.loads((declaration.folder / "reference.json").read_text(encoding="utf-8"))
     assert set(stored) == {"coefficients", "relative_tolerance", "sd_tolerance", "source", "posterior"}
     assert 0 < reference.relative_tolerance <= 0.05
@@ -64,7 +64,7 @@ def test_reference_is_the_simulated_equation(declaration):
 
 
 def test_reference_posterior_holds_the_truth(declaration, clean):
-    reference, known = declaration.reference, declaration.reference.posterior
+    reference, known = declaration.references[""], declaration.references[""].posterior
     library = declaration.library(clean)
     truth = {library[library.index(n)].name: v for n, v in reference.coefficients.items()}
     assert set(known.inclusion_probability) == set(library.names)
@@ -79,8 +79,8 @@ def test_reference_posterior_holds_the_truth(declaration, clean):
 def test_settings_parse_and_library_holds_the_truth(declaration, clean):
     config, library = declaration.config, declaration.library(clean)
     assert len(library) <= config.enumerate_up_to
-    assert len(library) > len(declaration.reference.coefficients)
-    assert all(library.index(n) >= 0 for n in declaration.reference.coefficients)
+    assert len(library) > len(declaration.references[""].coefficients)
+    assert all(library.index(n) >= 0 for n in declaration.references[""].coefficients)
 
 
 def test_field_is_the_clean_one_with_the_declared_noise(declaration, clean):
@@ -99,14 +99,14 @@ def test_field_is_the_clean_one_with_the_declared_noise(declaration, clean):
 def test_the_whole_way_meets_the_reference(name):
     declaration = read_declaration(name)
     found = declaration.run()
-    assert compare_with_truth(found, declaration.reference) == []
-    assert compare_with_posterior(found, declaration.reference.posterior) == []
+    assert compare_with_truth(found, declaration.references[""]) == []
+    assert compare_with_posterior(found, declaration.references[""].posterior) == []
 
 
 def test_other_noise_leaves_the_truth_of_a_reference_alone():
     declaration = read_declaration("burgers")
     other = declaration.with_noise(7)
-    assert other.references == {"": dataclasses.replace(declaration.reference, posterior=None)}
+    assert other.references == {"": dataclasses.replace(declaration.references[""], posterior=None)}
     assert other.simulation == dict(declaration.simulation) | {"seed": 7}
     with pytest.raises(ConfigError, match="does not simulate"):
         dataclasses.replace(declaration, settings={"data": {"file": "a.nc"}}).with_noise(7)

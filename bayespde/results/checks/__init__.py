@@ -5,8 +5,7 @@ the trajectory if there is one (`trajectory`), and the most probable equation (`
 `REMEDIES` maps their names to what to do where one fails.
 """
 
-from bayespde.results.checks.check import Check, format_checks
+from bayespde.results.checks.check import REMEDIES, Check, format_checks
 from bayespde.results.checks.model_checks import model_checks
-from bayespde.results.checks.remedies import REMEDIES
 
 __all__ = ["REMEDIES", "Check", "format_checks", "model_checks"]

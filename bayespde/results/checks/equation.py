@@ -25,14 +25,7 @@ G_RESOLUTION = 3.0
 
 
 def equation_checks(posterior: Posterior) -> Iterator[Check]:
-    """Checks of the most probable equation.
-
-    Args:
-        posterior: What sampling or enumeration returned.
-
-    Yields:
-        The checks that the rows allow.
-    """
+    """The checks of the most probable equation that the rows allow."""
     statistics, best = posterior.statistics, posterior.configurations()[0][0]
     yield _condition_check(statistics, best)
     if all(is_noise_dominated(part) for part in parts_of(statistics.provenance)):

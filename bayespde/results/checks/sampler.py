@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bayespde.core.posterior import Posterior
-from bayespde.results.checks.check import Check, at_most
+from bayespde.results.checks.check import Check, at_most, worst_of_each
 from bayespde.results.compare import log_evidence_error
 from bayespde.results.diagnostics import between_run_diagnostics, scalar_diagnostics
 
@@ -27,16 +27,10 @@ MISSING_RUNS = frozenset({"complete", "runs"})
 
 
 def sampler_checks(posterior: Posterior) -> Iterator[Check]:
-    """Checks of convergence.
-
-    Args:
-        posterior: What sampling or enumeration returned.
-
-    Yields:
-        The checks that the method of sampling and the number of runs allow.
-    """
+    """The checks of convergence that the method of sampling and the number of runs allow."""
     if posterior.field_draw is not None:
-        yield from _worst_of_draws(posterior)
+        # Runs are compared within a draw of the field only.
+        yield from worst_of_each(check for part in posterior.by_field_draw() for check in sampler_checks(part))
         return
     sampling, runs = posterior.sampling, len(posterior.spins)
     reason = f"interrupted: {runs} of {sampling.settings.get('runs', 'more')} runs"
@@ -58,15 +52,6 @@ def sampler_checks(posterior: Posterior) -> Iterator[Check]:
     yield at_most("likelihood error", error, LIKELIHOOD_ERROR, "the kernel", reason)
 
 
-def _worst_of_draws(posterior: Posterior) -> list[Check]:
-    """The worst check of each kind over the draws of the field: runs are compared within a draw only."""
-    worst = dict[str, Check]()
-    for part in posterior.by_field_draw():
-        for check in sampler_checks(part):
-            worst[check.name] = max(worst.get(check.name, check), check, key=lambda c: (not c.passed, c.value))
-    return list(worst.values())
-
-
 def _agreement_checks(posterior: Posterior) -> Iterator[Check]:
     table, names = between_run_diagnostics(posterior), posterior.library.names
     inclusion, error = table["inclusion"].values, table["standard_error"].values
@@ -74,15 +59,12 @@ def _agreement_checks(posterior: Posterior) -> Iterator[Check]:
     worst, widest = int(np.argmax(ratio)), int(np.argmax(error))
     value = ratio[worst] if table["disagreement"].any() else min(ratio[worst], 1.0)
     affects = f"whether {names[worst]} is in the equation, and what depends on it"
-    reason = f"{names[worst]} has probability {_by_run(inclusion[:, worst])} by run"
+    by_run = ", ".join(f"{v:.2f}" for v in inclusion[:LISTED, worst]) + (", ..." if len(inclusion) > LISTED else "")
+    reason = f"{names[worst]} has probability {by_run} by run"
     yield at_most("agreement", value, 1.0, affects, reason)
     affects = f"the probability of {names[widest]} to two digits"
     reason = f"its standard error between runs is {float(error[widest]):.2g}"
     yield at_most("precision", float(error[widest]), PRECISION, affects, reason)
-
-
-def _by_run(values: np.ndarray) -> str:
-    return ", ".join(f"{v:.2f}" for v in values[:LISTED]) + (", ..." if len(values) > LISTED else "")
 
 
 def _mixing_check(posterior: Posterior) -> Check:

@@ -18,14 +18,7 @@ LOG_ODDS_CHANGE = 1.0
 
 
 def trajectory_checks(found: Mapping[str, Any]) -> Iterator[Check]:
-    """Checks of the trajectory around which the equations are linearised.
-
-    Args:
-        found: Its record in the provenance of the statistics.
-
-    Yields:
-        One check for each entry of the record.
-    """
+    """Checks of the trajectory around which equations are linearised, one for each entry of its record."""
     coefficients = "coefficients and odds along this trajectory"
     equation = "the equation, or its boundary"
     share, excess, kurtosis = found["cycle_skipping"], found["excess_noise"], found["excess_kurtosis"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayespde.results.checks.check import Check, at_most
+from bayespde.results.checks.check import Check, at_most, worst_of_each
 
 RESIDUAL_SCORE = 5.0
 CORRELATION = 0.1
@@ -23,21 +23,15 @@ INTERVALS = "intervals and probabilities"
 
 
 def weak_form_checks(provenance: Mapping[str, Any]) -> list[Check]:
-    """Checks of how rows were formed; where statistics of several videos were added, the worst of each kind.
-
-    Args:
-        provenance: That of the statistics.
-
-    Returns:
-        Those checks whose measurements were recorded.
-    """
-    parts, worst = list(parts_of(provenance)), dict[str, Check]()
-    for number, part in enumerate(parts, start=1):
-        for check in _checks(part):
-            if len(parts) > 1:
-                check = replace(check, reason=f"in video {number} of {len(parts)} {check.reason}")
-            worst[check.name] = max(worst.get(check.name, check), check, key=lambda c: (not c.passed, c.value))
-    return list(worst.values())
+    """The recorded checks of how rows were formed; where statistics of several videos were added, the worst of each."""
+    parts = list(parts_of(provenance))
+    if len(parts) == 1:
+        return list(_checks(parts[0]))
+    return worst_of_each(
+        replace(check, reason=f"in video {number} of {len(parts)} {check.reason}")
+        for number, part in enumerate(parts, start=1)
+        for check in _checks(part)
+    )
 
 
 def parts_of(provenance: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -19,20 +19,8 @@ from bayespde.results.equations import (
     format_probability,
     unit_of,
 )
-from bayespde.results.figures.style import (
-    BLUE,
-    GREY,
-    LARGEST,
-    NORMAL,
-    ORANGE,
-    PAGE,
-    SMALL,
-    columns_within,
-    label_axes,
-    legend_above,
-    new_figure,
-)
-from bayespde.results.typeset import math_text, unit_text
+from bayespde.results.figures import style
+from bayespde.results.typeset import math_text, unit_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +36,7 @@ def plot_coefficients(
     at_least: float = MAJORITY,
     level: float = 0.9,
     known: Mapping[str, float] | None = None,
-    width: float = PAGE,
+    width: float = style.PAGE,
 ) -> Figure:
     """Draw the posterior of the coefficient of each probable term.
 
@@ -73,22 +61,18 @@ def plot_coefficients(
     _check(posterior, at_least, known or {})
     best = equations(posterior, top=1, level=level)[0]
     asked = (inclusion >= at_least) | np.isin(names, list(known or {}))
-    shown = np.sort(np.argsort(-(inclusion + asked), kind="stable")[: min(LARGEST, int(asked.sum()))])
-    rows = -(-len(shown) // columns_within(width, 4))
+    shown = np.sort(np.argsort(-(inclusion + asked), kind="stable")[: min(style.LARGEST, int(asked.sum()))])
+    rows = -(-len(shown) // style.columns_within(width, 4))
     columns = -(-len(shown) // rows)
-    figure = new_figure(width, 1.75 * rows + 0.3)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, k in zip(grid, shown, strict=False):
+    figure = style.new_figure(width, 1.75 * rows + 0.3)
+    for axes, k in zip(style.new_panels(figure, len(shown), columns), shown, strict=True):
         _density(axes, posterior, k)
         _interval(axes, best, names[k])
         if known and names[k] in known:
-            axes.axvline(known[names[k]], color=ORANGE, lw=1.2, ls="--", label="known")
-        axes.set_title(f"{math_text(names[k])}  ({format_probability(inclusion[k])})", fontsize=NORMAL)
-        unit = unit_text(unit_of(posterior, posterior.library.terms[k])).strip() or "dimensionless"
-        _only_below(axes, f"coefficient ({unit})")
-    for axes in grid[len(shown) :]:
-        axes.set_axis_off()
-    legend_above(figure)
+            axes.axvline(known[names[k]], color=style.ORANGE, lw=1.2, ls="--", label="known")
+        axes.set_title(f"{math_text(names[k])}  ({format_probability(inclusion[k])})", fontsize=style.NORMAL)
+        _only_below(axes, f"coefficient ({unit_name(unit_of(posterior, posterior.library.terms[k]))})")
+    style.legend_above(figure)
     return figure
 
 
@@ -117,7 +101,7 @@ def _only_below(axes: Axes, label: str) -> None:
     axes.set_yticks([])
     axes.locator_params(axis="x", nbins=3)
     axes.ticklabel_format(axis="x", useOffset=False)
-    label_axes(axes, x=label, y="")
+    style.label_axes(axes, x=label, y="")
     axes.spines["left"].set_visible(False)
 
 
@@ -127,7 +111,8 @@ def _density(axes: Axes, posterior: Posterior, k: int) -> None:
     weights = np.broadcast_to(posterior.run_weights[:, None], on.shape)[on]
     draws = posterior.coefficients[..., k][on]
     if effective_draws(weights) < MINIMUM_DRAWS or not np.ptp(draws):
-        axes.text(0.5, 0.6, "too few draws", transform=axes.transAxes, ha="center", fontsize=SMALL, color=GREY)
+        text = axes.text(0.5, 0.6, "too few draws", transform=axes.transAxes, ha="center")
+        text.set(fontsize=style.SMALL, color=style.GREY)
         return
     middle, spread = np.average(draws, weights=weights), np.ptp(draws)
     scaled = (draws - middle) / spread
@@ -138,7 +123,7 @@ def _density(axes: Axes, posterior: Posterior, k: int) -> None:
     heights = gaussian_kde(scaled, weights=weights)(places)
     heights /= heights.max()
     places = middle + spread * places
-    axes.fill_between(places, heights, color=BLUE, alpha=0.35, lw=0, label="given that the term is included")
+    axes.fill_between(places, heights, color=style.BLUE, alpha=0.35, lw=0, label="given that the term is included")
 
 
 def _interval(axes: Axes, best: RankedEquation, name: str) -> None:

@@ -11,17 +11,8 @@ import xarray as xr
 
 from bayespde.core.errors import ConfigError, FileError
 from bayespde.core.files import atomic_path
+from bayespde.results.figures import style
 from bayespde.results.figures.panels import Panel, around_zero, at_time, draw_map, rows_of_frames
-from bayespde.results.figures.style import (
-    BLUE,
-    ORANGE,
-    PAGE,
-    SMALL,
-    columns_within,
-    label_axes,
-    legend_above,
-    new_figure,
-)
 from bayespde.results.forecast_verification import band, observed_at
 from bayespde.results.typeset import axis_title, math_text, unit_text
 
@@ -38,7 +29,7 @@ def plot_forecast(
     *,
     frames: int = 4,
     level: float = 0.9,
-    width: float = PAGE,
+    width: float = style.PAGE,
 ) -> Figure:
     """Draw a forecast at some times, and the observed frames.
 
@@ -63,16 +54,13 @@ def plot_forecast(
     times = drawn["time"].values
     observed = None if observed is None else observed_at(observed, drawn)
     if drawn.ndim == 3:
-        columns = columns_within(width, 2)
-        rows = -(-len(times) // columns)
-        figure = new_figure(width, 2.3 * rows)
-        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for axes, time in zip(panels, times, strict=False):
+        columns = style.columns_within(width, 2)
+        figure = style.new_figure(width, 2.3 * -(-len(times) // columns))
+        panels = style.new_panels(figure, len(times), columns, shared=True)
+        for axes, time in zip(panels, times, strict=True):
             _line(axes, drawn.sel(time=time), _at(observed, time), noise, level)
             axes.label_outer()
-        for axes in panels[len(times) :]:
-            axes.set_axis_off()
-        legend_above(figure)
+        style.legend_above(figure)
         return figure
     _check_flat(drawn)
     return rows_of_frames(_rows(drawn, observed), drawn.isel(draw=0, drop=True), width=width)
@@ -121,7 +109,7 @@ def animate_forecast(
         )
     drawn, noise = _reached(forecast), float(forecast.attrs["noise_scale"])
     observed = None if observed is None else observed_at(observed, drawn)
-    figure = new_figure(PAGE, 3.2)
+    figure = style.new_figure(style.PAGE, 3.2)
     draw = _moving_line(figure, drawn, observed, noise) if drawn.ndim == 3 else _moving_maps(figure, drawn, observed)
     film = FuncAnimation(figure, draw, frames=drawn.sizes["time"], blit=False)
     with atomic_path(file) as temporary:
@@ -137,7 +125,7 @@ def _moving_line(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | N
         time = float(drawn["time"][k])
         _line(axes, drawn.isel(time=k), _at(observed, time), noise, 0.9)
         axes.set_ylim(limits)
-        axes.legend(fontsize=SMALL, frameon=False, loc="upper right")
+        axes.legend(fontsize=style.SMALL, frameon=False, loc="upper right")
         return []
 
     return draw
@@ -157,9 +145,9 @@ def _moving_maps(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | N
             frame = values.sel(time=time, method="nearest")
             draw_map(axes, Panel(frame, name, limits=limits), drawn.isel(draw=0))
             axes.set_aspect("equal")
-            axes.set_title(f"{name}, {at_time(drawn.isel(time=k))}", fontsize=SMALL)
-            axes.set_xlabel(axis_title(drawn, "x"), fontsize=SMALL)
-            axes.set_ylabel(axis_title(drawn, "y"), fontsize=SMALL)
+            axes.set_title(f"{name}, {at_time(drawn.isel(time=k))}", fontsize=style.SMALL)
+            axes.set_xlabel(axis_title(drawn, "x"), fontsize=style.SMALL)
+            axes.set_ylabel(axis_title(drawn, "y"), fontsize=style.SMALL)
         return []
 
     return draw
@@ -172,14 +160,14 @@ def _line(axes: Axes, draws: xr.DataArray, observed: xr.DataArray | None, noise:
     if noise:
         blurred = draws + noise * np.random.default_rng(0).standard_normal(draws.shape)
         low, high = band(blurred, level)
-        axes.fill_between(x, low, high, color=BLUE, alpha=0.12, lw=0, label="with the noise of a pixel")
+        axes.fill_between(x, low, high, color=style.BLUE, alpha=0.12, lw=0, label="with the noise of a pixel")
     low, high = band(draws, level)
-    axes.fill_between(x, low, high, color=BLUE, alpha=0.4, lw=0, label=f"{level:.0%} of the draws")
-    axes.plot(x, draws.mean("draw").values, color=BLUE, lw=1.0, label="mean")
+    axes.fill_between(x, low, high, color=style.BLUE, alpha=0.4, lw=0, label=f"{level:.0%} of the draws")
+    axes.plot(x, draws.mean("draw").values, color=style.BLUE, lw=1.0, label="mean")
     if observed is not None:
-        axes.plot(x, observed.values, ".", ms=2.5, color=ORANGE, label="observed")
-    axes.set_title(at_time(draws), fontsize=SMALL)
-    label_axes(axes, x=axis_title(draws, place), y=f"{math_text(str(draws.name))}{unit}")
+        axes.plot(x, observed.values, ".", ms=2.5, color=style.ORANGE, label="observed")
+    axes.set_title(at_time(draws), fontsize=style.SMALL)
+    style.label_axes(axes, x=axis_title(draws, place), y=f"{math_text(str(draws.name))}{unit}")
 
 
 def _at(observed: xr.DataArray | None, time: float) -> xr.DataArray | None:

@@ -9,18 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.posterior import Posterior
-from bayespde.results.figures.style import (
-    BLUE,
-    GREY,
-    LARGEST,
-    ORANGE,
-    PAGE,
-    SMALL,
-    checked_width,
-    label_axes,
-    legend_above,
-    new_figure,
-)
+from bayespde.results.figures import style
 from bayespde.results.typeset import math_text
 
 if TYPE_CHECKING:
@@ -31,7 +20,7 @@ if TYPE_CHECKING:
 LETTERS = 13
 
 
-def plot_inclusion(posterior: Posterior, *, at_least: float = 0.0, width: float = 0.7 * PAGE) -> Figure:
+def plot_inclusion(posterior: Posterior, *, at_least: float = 0.0, width: float = 0.7 * style.PAGE) -> Figure:
     """Draw the inclusion probability of each term, exact and sampled where both exist.
 
     Args:
@@ -46,33 +35,33 @@ def plot_inclusion(posterior: Posterior, *, at_least: float = 0.0, width: float 
     """
     probability = posterior.inclusion_probability
     order = np.argsort(-probability.values, kind="stable")
-    count = min(LARGEST, max(1, int(np.sum(probability.values >= at_least))))
+    count = min(style.LARGEST, max(1, int(np.sum(probability.values >= at_least))))
     order, rest = order[:count], order[count:]
-    figure = new_figure(width, 1.0 + 0.24 * count)
+    figure = style.new_figure(width, 1.0 + 0.24 * count)
     axes, rows = figure.add_subplot(), np.arange(len(order))
     sampled = posterior.inclusion_estimate("rao_blackwell")[order]
     error = posterior.inclusion_error.values[order]
     whisker = error if np.isfinite(error).all() else None
     exact = posterior.exact is not None
     label = "exact (enumeration)" if exact else "sequential Monte Carlo"
-    axes.barh(rows, probability.values[order], height=0.66, color=BLUE, label=label)
-    style: dict[str, Any] = {"fmt": "none", "color": "black", "label": "standard error"}
+    axes.barh(rows, probability.values[order], height=0.66, color=style.BLUE, label=label)
+    marks: dict[str, Any] = {"fmt": "none", "color": "black", "label": "standard error"}
     if exact:
-        style = {"fmt": "o", "ms": 4.5, "mfc": "white", "color": ORANGE, "label": "sequential Monte Carlo"}
+        marks = {"fmt": "o", "ms": 4.5, "mfc": "white", "color": style.ORANGE, "label": "sequential Monte Carlo"}
     if exact or whisker is not None:
-        axes.errorbar(sampled, rows, xerr=whisker, capsize=2.5, **style)
-    axes.axvline(0.5, color=GREY, lw=0.8, ls="--", zorder=0)
+        axes.errorbar(sampled, rows, xerr=whisker, capsize=2.5, **marks)
+    axes.axvline(0.5, color=style.GREY, lw=0.8, ls="--", zorder=0)
     axes.set_yticks(rows, [math_text(str(probability["term"].values[i])) for i in order])
     axes.set(xlim=(0, 1.03), ylim=(len(order) - 0.4, -0.6))
-    label_axes(axes, x="inclusion probability (dimensionless)", y="term")
+    style.label_axes(axes, x="inclusion probability (dimensionless)", y="term")
     if len(rest):
         left_out = f"{len(rest)} other{'s' if len(rest) > 1 else ''}, at most {float(probability[rest[0]]):.2g}"
-        axes.set_title(left_out, fontsize=SMALL, color=GREY)
-    legend_above(figure)
+        axes.set_title(left_out, fontsize=style.SMALL, color=style.GREY)
+    style.legend_above(figure)
     return figure
 
 
-def plot_pareto(front: xr.Dataset, *, width: float = PAGE) -> Figure:
+def plot_pareto(front: xr.Dataset, *, width: float = style.PAGE) -> Figure:
     """Draw complexity against cross-validated error, with the front connected and its equations listed below.
 
     Args:
@@ -85,29 +74,29 @@ def plot_pareto(front: xr.Dataset, *, width: float = PAGE) -> Figure:
     """
     best = front.isel(equation=np.flatnonzero(front["on_front"].values))
     chosen = front.isel(equation=np.flatnonzero(front["selected"].values))
-    listed = [_wrapped(str(text), checked_width(width)) for text in best["text"].values]
+    listed = [_wrapped(str(text), style.checked_width(width)) for text in best["text"].values]
     lines = 0.05 + 0.21 * sum(map(len, listed))
-    figure = new_figure(width, 3.35 + lines)
+    figure = style.new_figure(width, 3.35 + lines)
     axes, key = figure.subplots(2, 1, height_ratios=[3.2, lines])
     axes.plot(
         front["complexity"],
         front["cross_validated_error"],
         "o",
         ms=3.5,
-        color=GREY,
+        color=style.GREY,
         alpha=0.5,
         label="candidate",
     )
     label = f"front ({front.attrs['probability_on_front']:.2f} of the posterior)"
-    line = {"fmt": "o-", "ms": 5, "lw": 1.4, "capsize": 2.5, "color": BLUE, "label": label}
+    line = {"fmt": "o-", "ms": 5, "lw": 1.4, "capsize": 2.5, "color": style.BLUE, "label": label}
     axes.errorbar(best["complexity"], best["cross_validated_error"], yerr=_log_whiskers(best), **line)
-    ring = {"ms": 12, "mfc": "none", "mec": ORANGE, "mew": 1.8, "ls": "none"}
+    ring = {"ms": 12, "mfc": "none", "mec": style.ORANGE, "mew": 1.8, "ls": "none"}
     axes.plot(chosen["complexity"], chosen["cross_validated_error"], marker="o", label="most probable", **ring)
     axes.set_yscale("log")
     axes.margins(x=0.06, y=0.14)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    label_axes(axes, x="complexity (dimensionless)", y="cross-validated error\n(rms relative to the target)")
-    legend_above(figure)
+    style.label_axes(axes, x="complexity (dimensionless)", y="cross-validated error\n(rms relative to the target)")
+    style.legend_above(figure)
     _number_points(axes, best)
     _list_equations(key, listed, best["selected"].values)
     _shrink_to_fit(figure, key)
@@ -123,9 +112,9 @@ def _log_whiskers(front: xr.Dataset) -> np.ndarray:
 def _number_points(axes: Axes, best: xr.Dataset) -> None:
     for i in range(best.sizes["equation"]):
         point = best.isel(equation=i)
-        colour = ORANGE if bool(point["selected"]) else "black"
+        colour = style.ORANGE if bool(point["selected"]) else "black"
         where = (float(point["complexity"]), float(point["cross_validated_error"]))
-        axes.annotate(str(i + 1), where, xytext=(7, 6), textcoords="offset points", fontsize=SMALL, color=colour)
+        axes.annotate(str(i + 1), where, xytext=(7, 6), textcoords="offset points", fontsize=style.SMALL, color=colour)
 
 
 def _wrapped(equation: str, width: float) -> list[str]:
@@ -144,11 +133,12 @@ def _list_equations(key: Axes, listed: list[list[str]], selected: np.ndarray) ->
     key.set_axis_off()
     count, row = sum(map(len, listed)), 0
     for number, (lines, chosen) in enumerate(zip(listed, selected, strict=True), start=1):
-        colour = ORANGE if chosen else "black"
+        colour = style.ORANGE if chosen else "black"
         for i, line in enumerate(lines):
             written = (f"{number}:  " if i == 0 else "       ") + math_text(line)
             height = 1 - (row + 0.5) / count
-            text = key.text(0, height, written, transform=key.transAxes, fontsize=SMALL, va="center", color=colour)
+            look: dict[str, Any] = {"fontsize": style.SMALL, "va": "center", "color": colour}
+            text = key.text(0, height, written, transform=key.transAxes, **look)
             text.set_in_layout(False)
             row += 1
 

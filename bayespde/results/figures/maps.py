@@ -41,7 +41,7 @@ def plot_field(
             scattered.
     """
     field = validate_field(field)
-    names = [str(n) for n in derivatives.data_vars if not str(n).endswith("_sd") and str(n) != field.name]
+    names = _drawn(derivatives, field)
     if field.ndim > 3 or any(set(derivatives[n].dims) != set(field.dims) for n in names):
         raise FieldError(
             "Maps need one or two space dimensions and derivatives on a grid.",
@@ -101,7 +101,7 @@ def plot_derivatives(derivatives: xr.Dataset, field: xr.DataArray, *, width: flo
     Returns:
         Maps over x and time, or over x and y at the middle one of the frames.
     """
-    names = [str(n) for n in derivatives.data_vars if not str(n).endswith("_sd") and str(n) != field.name]
+    names = _drawn(derivatives, field)
     if field.ndim == 2:
         panels = [Panel(derivatives[n], math_text(n), signed=True) for n in names]
     else:
@@ -113,6 +113,11 @@ def plot_derivatives(derivatives: xr.Dataset, field: xr.DataArray, *, width: flo
 def middle_slice(values: Slice) -> Slice:
     """The middle slice along z, as maps have two dimensions; values without z are returned as they are."""
     return values.isel(z=values.sizes["z"] // 2, drop=True) if "z" in values.dims else values
+
+
+def _drawn(derivatives: xr.Dataset, field: xr.DataArray) -> list[str]:
+    """Names of the derivatives, without the field and standard deviations."""
+    return [str(n) for n in derivatives.data_vars if not str(n).endswith("_sd") and str(n) != field.name]
 
 
 def _frames(field: xr.DataArray, frames: Sequence[int] | None) -> list[int]:

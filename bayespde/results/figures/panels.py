@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from bayespde.results.figures.style import SMALL, new_figure
+from bayespde.results.figures.style import SMALL, new_figure, new_panels
 from bayespde.results.typeset import axis_title, map_unit, math_text, unit_text
 
 if TYPE_CHECKING:
@@ -41,11 +41,7 @@ def grid_of_maps(panels: Sequence[Panel], field: xr.DataArray, *, width: float, 
     extent = edges(field, horizontal) + edges(field, vertical)
     shape = 0.85 if field.ndim == 2 else (extent[3] - extent[2]) / (extent[1] - extent[0])
     figure = new_figure(width, rows * (max(0.6, width / columns - TICKS_AND_BAR) * min(1.6, max(0.4, shape)) + 0.6))
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.ravel()[len(panels) :]:
-        axes.set_axis_off()
-    for i, panel in enumerate(panels):
-        axes = grid.flat[i]
+    for i, (axes, panel) in enumerate(zip(new_panels(figure, len(panels), columns), panels, strict=True)):
         drawn = draw_map(axes, panel, field)
         axes.set(xlim=extent[:2], ylim=extent[2:], aspect="auto" if field.ndim == 2 else "equal")
         bar = figure.colorbar(

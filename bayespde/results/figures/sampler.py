@@ -8,19 +8,7 @@ import numpy as np
 
 from bayespde.core.posterior import Posterior
 from bayespde.results.diagnostics import between_run_diagnostics
-from bayespde.results.figures.style import (
-    BLUE,
-    BY_RUN,
-    GREY,
-    LARGEST,
-    ORANGE,
-    PAGE,
-    SMALL,
-    columns_within,
-    label_axes,
-    legend_above,
-    new_figure,
-)
+from bayespde.results.figures import style
 from bayespde.results.tempering_history import genealogy, tempering_history
 from bayespde.results.typeset import math_text
 
@@ -38,7 +26,7 @@ HISTORIES = {
 }
 
 
-def plot_runs(posterior: Posterior, *, width: float = 0.7 * PAGE) -> Figure:
+def plot_runs(posterior: Posterior, *, width: float = 0.7 * style.PAGE) -> Figure:
     """Draw the inclusion probabilities of every run, so that runs that disagree can be seen.
 
     Args:
@@ -50,18 +38,18 @@ def plot_runs(posterior: Posterior, *, width: float = 0.7 * PAGE) -> Figure:
         around the mean, and rows in which the runs differ by more are marked. A cross is the enumerated value.
     """
     table = between_run_diagnostics(posterior)
-    order = np.argsort(-table["inclusion"].values.mean(axis=0), kind="stable")[:LARGEST]
-    figure = new_figure(width, 1.3 + 0.24 * len(order))
+    order = np.argsort(-table["inclusion"].values.mean(axis=0), kind="stable")[: style.LARGEST]
+    figure = style.new_figure(width, 1.3 + 0.24 * len(order))
     axes, rows = figure.add_subplot(), np.arange(len(order))
     inclusion, disagree = table["inclusion"].values[:, order], table["disagreement"].values[order]
     half = table["tolerance"].values[order] / 2
     low, high = np.clip(inclusion.mean(axis=0) - half, 0, 1), np.clip(inclusion.mean(axis=0) + half, 0, 1)
-    colours = np.where(disagree, ORANGE, GREY)
+    colours = np.where(disagree, style.ORANGE, style.GREY)
     axes.barh(rows, high - low, left=low, height=0.6, color=colours, alpha=0.35, label="expected by chance")
     runs, count = len(inclusion), len(rows)
     for run, values in enumerate(inclusion):
         shift = 0.4 * ((run + 0.5) / runs - 0.5)
-        colour = BY_RUN[run % len(BY_RUN)]
+        colour = style.colour_of(run)
         axes.plot(values, rows + shift, "o", ms=3.5, color=colour, label=f"run {run + 1}" if runs <= 8 else None)
     if posterior.exact is not None:
         exact = posterior.exact.inclusion_probability[order]
@@ -69,12 +57,12 @@ def plot_runs(posterior: Posterior, *, width: float = 0.7 * PAGE) -> Figure:
     names = [math_text(str(table["term"].values[i])) for i in order]
     axes.set_yticks(rows, [f"{n}  differs" if d else n for n, d in zip(names, disagree, strict=True)])
     axes.set(xlim=(-0.02, 1.02), ylim=(count - 0.4, -0.6))
-    label_axes(axes, x="inclusion probability by run (dimensionless)", y="term")
-    legend_above(figure)
+    style.label_axes(axes, x="inclusion probability by run (dimensionless)", y="term")
+    style.legend_above(figure)
     return figure
 
 
-def plot_tempering_history(posterior: Posterior, *, width: float = PAGE) -> Figure:
+def plot_tempering_history(posterior: Posterior, *, width: float = style.PAGE) -> Figure:
     """Draw the tempering history of every run, from its initial distribution to the posterior.
 
     Args:
@@ -89,31 +77,27 @@ def plot_tempering_history(posterior: Posterior, *, width: float = PAGE) -> Figu
     """
     history = tempering_history(posterior)
     shown = [name for name in HISTORIES if name in history]
-    columns = columns_within(width, 3)
-    figure = new_figure(width, 2.3 * -(-len(shown) // columns) + 0.2)
-    grid = figure.subplots(-(-len(shown) // columns), columns, squeeze=False)
-    for axes in grid.ravel()[len(shown) :]:
-        axes.set_axis_off()
-    for axes, name in zip(grid.flat, shown, strict=False):
+    columns = style.columns_within(width, 3)
+    figure = style.new_figure(width, 2.3 * -(-len(shown) // columns) + 0.2)
+    for axes, name in zip(style.new_panels(figure, len(shown), columns), shown, strict=True):
         for run, values in enumerate(history[name].values):
-            axes.plot(
-                history["stage"], values, "o-", ms=3, lw=1, color=BY_RUN[run % len(BY_RUN)], label=f"run {run + 1}"
-            )
+            label = f"run {run + 1}"
+            axes.plot(history["stage"], values, "o-", ms=3, lw=1, color=style.colour_of(run), label=label)
         axes.set_xlim(0.5, history.sizes["stage"] + 0.5)
         if name == "inverse_temperature":
             axes.set_yscale("log")
             axes.set_ylim(min(0.1, float(history[name].min()) / 2), 1.5)
         elif name != "flip_rate":
-            axes.axhline(history.attrs["particles"], color=GREY, lw=0.8, ls="--")
+            axes.axhline(history.attrs["particles"], color=style.GREY, lw=0.8, ls="--")
             axes.set_ylim(bottom=0)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        label_axes(axes, x="stage", y=HISTORIES[name])
+        axes.locator_params(axis="x", integer=True)
+        style.label_axes(axes, x="stage", y=HISTORIES[name])
     if history.sizes["run"] <= 8:
-        legend_above(figure)
+        style.legend_above(figure)
     return figure
 
 
-def plot_genealogy(posterior: Posterior, *, width: float = 0.75 * PAGE) -> Figure:
+def plot_genealogy(posterior: Posterior, *, width: float = 0.75 * style.PAGE) -> Figure:
     """Draw the number of final particles that descend from each initial one.
 
     Args:
@@ -125,15 +109,15 @@ def plot_genealogy(posterior: Posterior, *, width: float = 0.75 * PAGE) -> Figur
         of independent draws that the run is worth if its particles never moved.
     """
     tree = genealogy(posterior)
-    figure = new_figure(width, 3.0)
+    figure = style.new_figure(width, 3.0)
     axes: Axes = figure.add_subplot()
     for run in range(tree.sizes["run"]):
         families, least = int(tree["distinct_ancestors"][run]), float(tree["least_draws"][run])
         share = tree["share"].values[run, :families][:ANCESTORS]
         text = f"run {run + 1}: {families} ancestors, at least {least:.0f} draws"
-        colour = BY_RUN[run % len(BY_RUN)] if tree.sizes["run"] <= 8 else BLUE
+        colour = style.colour_of(run) if tree.sizes["run"] <= 8 else style.BLUE
         axes.plot(np.arange(1, len(share) + 1), share, "o-", ms=3, lw=1, color=colour, label=text if run < 8 else None)
     axes.set_ylim(bottom=0)
-    label_axes(axes, x="ancestor, by size of its family", y="share of the run's particles")
-    axes.legend(fontsize=SMALL, frameon=False)
+    style.label_axes(axes, x="ancestor, by size of its family", y="share of the run's particles")
+    axes.legend(fontsize=style.SMALL, frameon=False)
     return figure

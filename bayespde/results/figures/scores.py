@@ -6,30 +6,20 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from bayespde.results.figures.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PAGE,
-    columns_within,
-    label_axes,
-    legend_above,
-    new_figure,
-)
-from bayespde.results.typeset import unit_text
+from bayespde.results.figures import style
+from bayespde.results.typeset import unit_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LINES = {
-    "rmse": ("forecast", BLUE),
-    "persistence": ("persistence", GREY),
-    "constant_velocity": ("constant velocity", GREEN),
+    "rmse": ("forecast", style.BLUE),
+    "persistence": ("persistence", style.GREY),
+    "constant_velocity": ("constant velocity", style.GREEN),
 }
 
 
-def plot_scores(scores: xr.Dataset, *, width: float = PAGE) -> Figure:
+def plot_scores(scores: xr.Dataset, *, width: float = style.PAGE) -> Figure:
     """Draw errors and coverage by horizon.
 
     Args:
@@ -40,20 +30,19 @@ def plot_scores(scores: xr.Dataset, *, width: float = PAGE) -> Figure:
         Two panels: root mean square errors of the forecast and of reference forecasts; coverage of pixels, and its
         nominal value.
     """
-    columns = columns_within(width, 2)
-    figure = new_figure(width, 0.5 + 2.4 * (2 // columns))
+    columns = style.columns_within(width, 2)
+    figure = style.new_figure(width, 0.5 + 2.4 * (2 // columns))
     errors, cover = figure.subplots(2 // columns, columns, squeeze=False).ravel()
     horizon = scores["horizon"].values
     for name, (label, colour) in LINES.items():
         if name in scores:
             errors.plot(horizon, scores[name], color=colour, label=label, lw=1.4)
     errors.set_yscale("log")
-    legend_above(figure)
-    units = (unit_text(str(a.get("units", "1"))).strip() for a in (scores["time"].attrs, scores.attrs))
-    clock, unit = (text or "dimensionless" for text in units)
-    label_axes(errors, x=f"horizon ({clock})", y=f"root mean square error ({unit})")
-    cover.plot(horizon, scores["coverage"], color=BLUE, lw=1.4)
-    cover.axhline(scores.attrs["level"], color=ORANGE, lw=1.0, ls="--")
+    style.legend_above(figure)
+    clock, unit = (unit_name(str(a.get("units", "1"))) for a in (scores["time"].attrs, scores.attrs))
+    style.label_axes(errors, x=f"horizon ({clock})", y=f"root mean square error ({unit})")
+    cover.plot(horizon, scores["coverage"], color=style.BLUE, lw=1.4)
+    cover.axhline(scores.attrs["level"], color=style.ORANGE, lw=1.0, ls="--")
     cover.set_ylim(0, 1.02)
-    label_axes(cover, x=f"horizon ({clock})", y=f"pixels inside their {scores.attrs['level']:.0%} bands")
+    style.label_axes(cover, x=f"horizon ({clock})", y=f"pixels inside their {scores.attrs['level']:.0%} bands")
     return figure

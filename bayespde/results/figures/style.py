@@ -105,6 +105,19 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(checked_width(width), height), layout="constrained")
 
 
+def colour_of(run: int) -> str:
+    """Colour of a run of the sampler."""
+    return BY_RUN[run % len(BY_RUN)]
+
+
+def new_panels(figure: Figure, count: int, columns: int, *, shared: bool = False) -> list[Axes]:
+    """Axes for a number of panels in rows of `columns`; the rest of the last row stays empty."""
+    grid = figure.subplots(-(-count // columns), columns, sharex=shared, sharey=shared, squeeze=False).ravel()
+    for axes in grid[count:]:
+        axes.set_axis_off()
+    return list(grid[:count])
+
+
 def legend_above(figure: Figure) -> None:
     """One legend above all panels, each label once, in as many columns as fit."""
     drawn = {label: h for axes in figure.axes for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}

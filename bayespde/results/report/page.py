@@ -13,9 +13,8 @@ from bayespde.results.diagnose import diagnose
 from bayespde.results.forecast_verification import format_scores
 from bayespde.results.pareto import pareto_front
 from bayespde.results.report import pictures, sections
-from bayespde.results.report.citation import citation
 from bayespde.results.report.data import ForecastSummary, ReportData
-from bayespde.results.report.provenance import provenance
+from bayespde.results.report.provenance import citation, provenance
 
 LINES = "Blue: the mean over draws, and 90 % bands without and with the noise of a pixel."
 MAPS = "Mean over draws; where frames were observed, these and the difference; standard deviation (sd) between draws."

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.posterior import Posterior
+from bayespde.results import figures
 from bayespde.results.equations import MAJORITY
 from bayespde.results.forecast_verification import format_scores
 from bayespde.results.report.data import DataSummary, ForecastSummary
@@ -43,19 +44,15 @@ class Picture:
 
 def picture(figure: Figure, alt: str, *, is_map: bool = False) -> Picture:
     """Encode a figure in an address: lines as SVG, maps and drawings of very many lines as PNG."""
-    from bayespde.results.figures import figure_bytes
-
-    kind, content = "svg+xml", b"" if is_map else figure_bytes(figure, "svg")
+    kind, content = "svg+xml", b"" if is_map else figures.figure_bytes(figure, "svg")
     if is_map or len(content) > LARGEST_DRAWING:
-        kind, content = "png", figure_bytes(figure, "png")
+        kind, content = "png", figures.figure_bytes(figure, "png")
     width, height = (round(PIXELS * float(side)) for side in figure.get_size_inches())
     return Picture(f"data:image/{kind};base64,{b64encode(content).decode('ascii')}", alt, width, height)
 
 
 def pareto_picture(front: xr.Dataset) -> Picture:
     """Complexity against error."""
-    from bayespde.results.figures import plot_pareto
-
     best = front.isel(equation=np.flatnonzero(front["on_front"].values))
     chosen = front.isel(equation=int(np.flatnonzero(front["selected"].values)[0]))
     first, last = best.isel(equation=0), best.isel(equation=-1)
@@ -65,25 +62,21 @@ def pareto_picture(front: xr.Dataset) -> Picture:
         f"The most probable equation has complexity {float(chosen['complexity']):g} and error {_error(chosen)}, and is "
         f"{'on' if bool(chosen['on_front']) else 'not on'} the front."
     )
-    return picture(plot_pareto(front), alt)
+    return picture(figures.plot_pareto(front), alt)
 
 
 def coefficients_picture(posterior: Posterior) -> Picture | None:
     """Densities of the coefficients of terms with a probability of at least 0.5; None where there are none."""
-    from bayespde.results.figures import plot_coefficients
-
     names, inclusion = posterior.library.names, posterior.inclusion_probability.values
     shown = [n for n, p in zip(names, inclusion, strict=True) if p >= MAJORITY]
     if not shown:
         return None
     alt = f"The posterior density of the coefficient of {', '.join(shown)}."
-    return picture(plot_coefficients(posterior), alt)
+    return picture(figures.plot_coefficients(posterior), alt)
 
 
 def tempering_picture(posterior: Posterior) -> Picture:
     """The tempering history of every run."""
-    from bayespde.results.figures import plot_tempering_history
-
     history = tempering_history(posterior)
     stages, least = history["stages"].values, float(np.nanmin(history["ess"].values)) if "ess" in history else np.nan
     between = f"{stages.min()} to {stages.max()}" if np.ptp(stages) else f"{stages.max()}"
@@ -92,13 +85,11 @@ def tempering_picture(posterior: Posterior) -> Picture:
         f"{len(stages)} runs, each from inverse temperature 0 to 1 in {between} {word}. "
         f"The smallest effective sample size after a step was {least:.0f} of {history.attrs['particles']} particles."
     )
-    return picture(plot_tempering_history(posterior), alt)
+    return picture(figures.plot_tempering_history(posterior), alt)
 
 
 def smoothing_picture(data: DataSummary) -> Picture:
     """Observed field, smoothed field, and residual."""
-    from bayespde.results.figures import plot_smoothing
-
     smooth = data.derivatives[str(data.observed.name)]
     residual = float(np.nanstd((data.observed - smooth).values))
     kind = "the whole video" if data.observed.ndim == 2 else f"{data.observed.sizes['time']} frames"
@@ -106,13 +97,11 @@ def smoothing_picture(data: DataSummary) -> Picture:
         f"Maps of {kind}: observed, smoothed, and the residual, whose standard deviation is {residual:.3g}; "
         f"that of the noise of a pixel is {data.noise_scale:.3g}."
     )
-    return picture(plot_smoothing(data.observed, smooth), alt, is_map=True)
+    return picture(figures.plot_smoothing(data.observed, smooth), alt, is_map=True)
 
 
 def derivatives_picture(data: DataSummary) -> Picture:
     """Derivatives of the smoothed field."""
-    from bayespde.results.figures import plot_derivatives
-
     middle = data.derivatives.sizes["time"] // 2
     shown = data.derivatives if data.observed.ndim == 2 else data.derivatives.isel(time=[middle])
     parts = [
@@ -121,25 +110,21 @@ def derivatives_picture(data: DataSummary) -> Picture:
         if name != data.observed.name
     ]
     alt = f"Maps of the derivatives of the smoothed field; largest absolute values shown: {', '.join(parts)}."
-    return picture(plot_derivatives(shown, data.observed), alt, is_map=True)
+    return picture(figures.plot_derivatives(shown, data.observed), alt, is_map=True)
 
 
 def forecast_picture(summary: ForecastSummary) -> Picture:
     """Forecast frames, with the observed ones where they are known."""
-    from bayespde.results.figures import plot_forecast
-
     drawn = summary.forecast[summary.forecast.attrs["field"]]
     compared = "with" if summary.observed is not None else "without"
     alt = f"Mean and spread of {drawn.sizes['draw']} draws of the forecast, {compared} the observed frames."
     if summary.scores is not None:
         alt += f" {capital(format_scores(summary.scores))}."
-    return picture(plot_forecast(summary.forecast, summary.observed), alt, is_map=drawn.ndim > 3)
+    return picture(figures.plot_forecast(summary.forecast, summary.observed), alt, is_map=drawn.ndim > 3)
 
 
 def scores_picture(scores: xr.Dataset) -> Picture:
     """Errors and coverage by horizon."""
-    from bayespde.results.figures import plot_scores
-
     last = scores.isel(time=-1)
     alt = (
         f"Errors by horizon, and the share of pixels inside their {scores.attrs['level']:.0%} bands, which goes from "
@@ -148,7 +133,7 @@ def scores_picture(scores: xr.Dataset) -> Picture:
     )
     if "persistence" in scores:
         alt += f", that of persistence {float(last['persistence']):.3g}"
-    return picture(plot_scores(scores), f"{alt}.")
+    return picture(figures.plot_scores(scores), f"{alt}.")
 
 
 def _error(equation: xr.Dataset) -> str:

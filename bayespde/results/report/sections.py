@@ -23,8 +23,8 @@ from bayespde.results.equations import (
     group_masses,
 )
 from bayespde.results.errors_in_variables import errors_in_variables_estimate
-from bayespde.results.mathml import equation_mathml, number_html, term_mathml, unit_html
 from bayespde.results.tempering_history import tempering_history
+from bayespde.results.typeset import equation_mathml, number_html, term_mathml, unit_html
 
 # Rows of a table of terms, and of one of equations.
 LARGEST, TOP = 40, 6

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 
 import bayespde as bp
+from bayespde.core.conjugate import CoefficientPosterior
 from bayespde.core.errors import BayespdeError
 from bayespde.results.diagnostics import squared_residual_per_row
-from bayespde.results.equations import closed_form
 from laboratory.experiments import LIBRARY, draw, observed
 from laboratory.store import Store
 
@@ -61,7 +61,8 @@ def failed(posterior: bp.Posterior) -> list[str]:
 
 def given_true_terms(statistics: bp.SufficientStatistics, true: np.ndarray) -> dict[str, Any]:
     """Coefficients of the true terms, their 90 % intervals, and errors by the scatter between blocks over theirs."""
-    mean, sd, lower, upper = closed_form(statistics, true)
+    found = CoefficientPosterior.of(statistics, true)
+    mean, sd, (lower, upper) = found.mean, found.sd, found.interval(0.9)
     return {
         "coefficients": mean.tolist(),
         "sd": sd.tolist(),

@@ -15,9 +15,9 @@ import numpy as np
 import xarray as xr
 
 import bayespde as bp
+from bayespde.core.conjugate import CoefficientPosterior
 from bayespde.core.errors import BayespdeError
 from bayespde.core.noise import NoiseModel
-from bayespde.results.equations import closed_form
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.stages.fit_trajectories import trajectory_data
 from bayespde.trajectory.config import TrajectoryConfig
@@ -79,7 +79,8 @@ class Case:
 def coefficients(name: str, noise: float, seed: int) -> dict[str, Any]:
     """Errors of rows and trajectory given the true terms, and the bound."""
     case = Case(name, noise, seed)
-    rows, rows_sd, *_ = closed_form(case.statistics, case.true)
+    by_rows = CoefficientPosterior.of(case.statistics, case.true)
+    rows, rows_sd = by_rows.mean, by_rows.sd
     start = time.process_time()
     found = case.trajectory(case.true)
     seconds = time.process_time() - start

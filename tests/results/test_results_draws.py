@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import bayespde as bp
-from bayespde.results.equation_draws import draw_equations
+from bayespde.results.draws import draw_equations
 
 
 @pytest.fixture(scope="module")
