@@ -67,8 +67,7 @@ def _video(data: DataSummary | None, units: Mapping[str, str]) -> dict[str, str]
 
 def _rows(posterior: Posterior) -> str:
     statistics = posterior.statistics
-    form = statistics.provenance.get("form", "given")
-    return f"{statistics.rows:.0f} effective rows in {statistics.blocks} blocks; form: {form}"
+    return f"{statistics.rows:.0f} effective rows in {statistics.blocks} blocks; form: {statistics.record.form}"
 
 
 def _sampler(posterior: Posterior) -> str:
