@@ -72,9 +72,8 @@ class NoiseFamily:
             detector = cls(family, scale, math.inf, *_fit_linear_variance(residual, mean))
             counts = cls(family, scale, slope=1.0, counts=True)
             # Grey values of a camera are integers as well, but their variance is not their mean.
-            is_whole = (observed == np.round(observed)).all() and observed.min() >= 0
             is_better = (
-                is_whole
+                _are_counts(observed)
                 and np.mean(counts.log_density(observed, mean) - detector.log_density(observed, mean)) > -MIN_GAIN
             )
             return counts if is_better else detector
@@ -178,6 +177,10 @@ def _cross_scores(family: str, observed: np.ndarray, mean: np.ndarray, halves: S
 
 def _inside(mean: np.ndarray | float) -> np.ndarray:
     return np.clip(mean, FRACTION_MARGIN, 1 - FRACTION_MARGIN)
+
+
+def _are_counts(observed: np.ndarray) -> bool:
+    return bool((observed == np.round(observed)).all() and observed.min() >= 0)
 
 
 def _fit_student(residual: np.ndarray) -> tuple[float, float]:

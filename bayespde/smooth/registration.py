@@ -19,9 +19,8 @@ import xarray as xr
 
 from bayespde.core.neighbours import neighbour_correlation
 from bayespde.noise.frame_jitter import first_orders, regression, residual_and_gradient
-from bayespde.noise.front_jitter import CORRELATED, NEGLIGIBLE_NOISE
 from bayespde.smooth.spline.basis import SplineConfig
-from bayespde.smooth.spline.fit import fit_spline
+from bayespde.smooth.spline.fit import CORRELATED, NEGLIGIBLE_NOISE, fit_spline
 from bayespde.smooth.spline.fitted import SplineFit
 
 # Share of the squared residuals that displacements must explain, and its ratio to the share of a shifted gradient.

@@ -13,13 +13,15 @@ import xarray as xr
 
 from bayespde.core.scales import Scales
 from bayespde.noise.families import MAX_RESIDUALS, NoiseFamily, thinned
-from bayespde.noise.front_jitter import CORRELATED, NEGLIGIBLE_NOISE
 from bayespde.smooth.spline.basis import AxisBasis, SplineConfig, apply_per_axis
 from bayespde.smooth.spline.blocks import checked_block, correlation_range, first_block, widened
 from bayespde.smooth.spline.cross_validation import block_score, shrinkage
 from bayespde.smooth.spline.fitted import SplineFit
 from bayespde.smooth.spline.regression import SplineRegression
 
+# Correlation of neighbouring residuals, and size of the noise relative to the field, that count.
+CORRELATED = 0.3
+NEGLIGIBLE_NOISE = 1e-3
 # Factors on the weights chosen by held-out pixels; gain in log rms at held-out blocks by which weights follow noise.
 STIFFER = (10.0, 100.0, 1000.0)
 BETTER = 0.1
