@@ -133,12 +133,11 @@ def check_number(
     """
     right_kind = isinstance(value, int if integer else int | float) and not isinstance(value, bool)
     if not right_kind or not (lowest <= value < below and above < value):
-        bounds = (">=", lowest, -math.inf), (">", above, -math.inf), ("<", below, math.inf)
-        limits = " and ".join(f"{sign} {limit:g}" for sign, limit, none in bounds if limit != none)
+        bounds = " and ".join(f"{s} {b:g}" for s, b in ((">=", lowest), (">", above), ("<", below)) if math.isfinite(b))
         raise ConfigError(
-            f"The setting {name!r} is out of its range.",
+            f"The setting {name!r} is out of range.",
             got=repr(value)[:60],
-            wanted=("an integer " if integer else "a finite number ") + limits,
+            wanted=f"{'an integer' if integer else 'a finite number'} {bounds}".rstrip(),
             fix=f"change {name!r}",
         )
 
