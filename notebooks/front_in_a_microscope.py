@@ -136,14 +136,14 @@ print(bp.diagnose(naive.posterior))
 found = found_with("auto")
 for equation in found.equations(top=3):
     print(f"{equation.probability:.3f}  {equation}")
-made = found.weak_posterior.statistics.provenance
+statistics = found.weak_posterior.statistics
 print(
     "noise:",
-    made["noise"],
+    statistics.record.noise,
     "| displacements, rms:",
-    np.round(made["jitter"], 2),
+    np.round(statistics.provenance["jitter"], 2),
     "| rows:",
-    made["rows"],
+    statistics.provenance["rows"],
 )
 print(bp.diagnose(found.posterior))
 

@@ -122,13 +122,10 @@ bp.figures.plot_pareto(front)
 # at which the rows were linearised and whitened.
 
 # %%
-provenance = found.weak_posterior.statistics.provenance
-print(
-    {
-        k: provenance[k]
-        for k in ("rows", "support_radius", "capped", "noise", "noise_scale")
-    }
-)
+statistics = found.weak_posterior.statistics
+provenance = statistics.provenance
+print("noise:", statistics.record.noise)
+print({k: provenance[k] for k in ("rows", "support_radius", "capped", "noise_scale")})
 print(
     "linearisation point:",
     {

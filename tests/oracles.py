@@ -212,3 +212,12 @@ def _parents(wanted):
             parents.add(best)
             level -= children[best]
     return sorted(parents, key=lambda index: (sum(index), index))
+
+
+def laplace_deviation(posterior, points, multi_indices):
+    """Standard deviations `[n, M]` of one linearised network: directions without data keep the prior variance."""
+    gradients = posterior.gradients(points, multi_indices)
+    along = (gradients @ posterior.eigenvectors) ** 2
+    outside = np.maximum((gradients**2).sum(axis=-1) - along.sum(axis=-1), 0)
+    variances = 1 / (posterior.eigenvalues / posterior.noise_scale**2 + posterior.prior_precision)
+    return np.sqrt(along @ variances + outside / posterior.prior_precision)

@@ -36,8 +36,7 @@ class Likelihood:
     @classmethod
     def of(cls, statistics: SufficientStatistics) -> Likelihood:
         """The likelihood that sufficient statistics hold."""
-        provenance = statistics.provenance
-        return cls(KINDS.get(str(provenance.get("form")), "rows"), along=tuple(provenance.get("along", ())))
+        return cls(KINDS.get(statistics.record.form, "rows"), along=statistics.record.along)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Likelihood:

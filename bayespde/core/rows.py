@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayespde.core.assembly_record import AssemblyRecord
 from bayespde.core.errors import StatisticsError
 
 
@@ -22,6 +23,7 @@ class RowModel:
         prior_rows: Weight of that expectation, in rows.
         floor: Smallest relative residual amplitude assumed possible; bounds the expected variance from below.
         provenance: How the rows were made (JSON-able).
+        record: What was measured while they were made.
     """
 
     power: float = 1.0
@@ -30,6 +32,7 @@ class RowModel:
     prior_rows: float = 1.0
     floor: float = 1e-6
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    record: AssemblyRecord = field(default_factory=AssemblyRecord)
 
     def __post_init__(self) -> None:
         if not 0 < self.power <= 1:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 import xarray as xr
 
+from bayespde.core.assembly_record import AssemblyRecord
 from bayespde.core.errors import StatisticsError
 from bayespde.core.rows import RowModel, checked_names, checked_rows
 from bayespde.core.triangular import triangular_factor
@@ -33,7 +35,8 @@ class SufficientStatistics:
         target_hash: Identifies the rows; evidence is comparable only at equal hash.
         prior_variance: Residual variance expected before the fit: 1 on whitened rows.
         prior_rows: Weight of that expectation, in rows, in the inverse-gamma prior of the noise variance.
-        provenance: How the rows were made: form, support radius, floor, noise (JSON-able).
+        provenance: How the rows were made: support radius, floor, noise, linearisation point (JSON-able).
+        records: What was measured while they were made, one record per video whose rows were joined.
     """
 
     factors: np.ndarray
@@ -46,6 +49,7 @@ class SufficientStatistics:
     prior_variance: float = 1.0
     prior_rows: float = 1.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    records: tuple[AssemblyRecord, ...] = field(default_factory=lambda: (AssemblyRecord(),))
 
     @classmethod
     def from_rows(
@@ -92,6 +96,7 @@ class SufficientStatistics:
             prior_variance=model.expected_variance(factors, counts.sum()),
             prior_rows=float(model.prior_rows),
             provenance=dict(model.provenance) | {"floor": model.floor},
+            records=(model.record,),
         )
 
     def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
@@ -120,7 +125,13 @@ class SufficientStatistics:
             prior_variance=float(weights @ variances / weights.sum()),
             prior_rows=float(weights.sum()),
             provenance={"parts": [dict(self.provenance), dict(other.provenance)]},
+            records=self.records + other.records,
         )
+
+    @property
+    def record(self) -> AssemblyRecord:
+        """What was measured while the rows of one video were made; an empty record for joined rows."""
+        return self.records[0] if len(self.records) == 1 else AssemblyRecord()
 
     @property
     def blocks(self) -> int:
@@ -205,6 +216,7 @@ class SufficientStatistics:
                 "prior_variance": self.prior_variance,
                 "prior_rows": self.prior_rows,
                 "provenance": json.dumps(dict(self.provenance)),
+                "records": json.dumps([asdict(r) for r in self.records]),
             },
         )
 
@@ -224,6 +236,7 @@ class SufficientStatistics:
             prior_variance=float(a["prior_variance"]),
             prior_rows=float(a["prior_rows"]),
             provenance=json.loads(a["provenance"]),
+            records=msgspec.convert(json.loads(a["records"]), tuple[AssemblyRecord, ...]),
         )
 
 

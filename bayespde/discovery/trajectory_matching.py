@@ -89,10 +89,10 @@ def _by_weak_form(weak: Posterior, reason: str) -> Matched:
 
 def _not_tried(weak: Posterior, smooth: SmoothField) -> str:
     """Why trajectories are not fitted automatically; empty if they are."""
-    field, provenance = smooth.field, weak.statistics.provenance
+    field, made = smooth.field, weak.statistics.record
     if weak.library.coupled_variables:
         return "trajectories of coupled equations are not fitted"
-    if provenance.get("form") != "weak" or provenance.get("noise") == "front_jitter":
+    if made.form != "weak" or made.noise == "front_jitter":
         return "trajectories are fitted only after the weak form, and not where a front jitters"
     if field.ndim > 2:
         return "trajectories in two dimensions take long; trajectory_matching='always' tries them"

@@ -132,6 +132,6 @@ def squared_residual_per_row(posterior: Posterior) -> tuple[float, float]:
     best = posterior.configurations()[0][0]
     residual = float(statistics.block_residuals(statistics.least_squares(best)).sum())
     found = residual / max(statistics.rows - int(best.sum()), 1.0)
-    if "expected_residual" in statistics.provenance:
-        return found, float(statistics.provenance["expected_residual"])
+    if statistics.record.expected_residual is not None:
+        return found, statistics.record.expected_residual
     return found / statistics.prior_variance, 1.0

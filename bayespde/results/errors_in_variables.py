@@ -54,18 +54,19 @@ def errors_in_variables_estimate(posterior: Posterior) -> ErrorsInVariablesEstim
         Both estimates; None where there is none: for the strong form, noise that is not white, an empty equation,
         statistics that were added, and an equation other than the one at which the weak form was linearised.
     """
-    found = posterior.statistics.provenance.get("fit", {}).get("errors_in_variables")
+    fit = posterior.statistics.record.fit
+    found = fit.errors_in_variables if fit else None
     on = posterior.configurations()[0][0]
-    if found is None or {n for n, s in zip(posterior.statistics.names, on, strict=True) if s} != set(found["terms"]):
+    if found is None or {n for n, s in zip(posterior.statistics.names, on, strict=True) if s} != set(found.terms):
         return None
     weak_form = CoefficientPosterior.of(posterior.statistics, on)
     return ErrorsInVariablesEstimate(
-        tuple(found["terms"]),
-        np.array(found["coefficients"]),
-        np.array(found["sd"]),
+        found.terms,
+        np.array(found.coefficients),
+        np.array(found.sd),
         weak_form.mean,
         weak_form.sd,
-        bool(found["is_corrected"]),
+        found.is_corrected,
     )
 
 

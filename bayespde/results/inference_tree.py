@@ -20,7 +20,7 @@ from bayespde.core.slabs import slab_record
 from bayespde.results.draws import block_log_likelihood, prior_spins, replicated_energy
 from bayespde.results.equations import unit_of
 
-SCHEMA = 1
+SCHEMA = 2
 SAMPLE = ("chain", "draw")
 ESTIMATOR = "inclusion_"
 

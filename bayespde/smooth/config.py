@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from bayespde.core.errors import ConfigError
+from bayespde.core.settings import check_choice, check_number
 from bayespde.noise.families import FAMILIES
 from bayespde.smooth.network.config import NetworkConfig
 from bayespde.smooth.network.penalty import Penalty
@@ -52,24 +52,19 @@ class SmoothingConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        is_weight = self.weight == "auto" or (isinstance(self.weight, int | float) and self.weight >= 0)
-        if (
-            self.smoother not in SMOOTHERS
-            or self.hold_out not in HOLD_OUT
-            or self.noise not in ("auto", *FAMILIES)
-            or self.order not in (1, 2, 3)
-            or not is_weight
-            or not isinstance(self.uncertainty, bool)
-            or not (self.steps is None or (type(self.steps) is int and self.steps >= 1))
-        ):
-            raise ConfigError(
-                "The settings of the smoother are not understood.",
-                got=f"smoother {self.smoother}, order {self.order}, weight {self.weight}, hold_out {self.hold_out}, "
-                f"noise {self.noise}, uncertainty {self.uncertainty}, steps {self.steps}",
-                wanted=f"smoother {', '.join(SMOOTHERS)}; order 1-3; weight >= 0 or auto; hold_out "
-                f"{', '.join(HOLD_OUT)}; noise auto, {', '.join(FAMILIES)}; uncertainty true or false; steps >= 1",
-                fix="change the one that is not in the list, or leave it out",
-            )
+        choices = {
+            "smoother": SMOOTHERS,
+            "order": (1, 2, 3),
+            "hold_out": HOLD_OUT,
+            "noise": ("auto", *FAMILIES),
+            "uncertainty": (True, False),
+        }
+        for name, allowed in choices.items():
+            check_choice(name, getattr(self, name), allowed)
+        if self.weight != "auto":
+            check_number("weight", self.weight, lowest=0)
+        if self.steps is not None:
+            check_number("steps", self.steps, lowest=1, integer=True)
 
     def total_variation(self, weight: float | tuple[float, ...] = 0.0) -> Penalty:
         """The penalty of neural fields, with this weight."""

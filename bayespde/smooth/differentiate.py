@@ -40,20 +40,10 @@ def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1, deviati
             wanted="0 to 6",
             fix="differentiate(smooth, space=2, time=1)",
         )
-    dims, variable = smooth.dims, str(smooth.field.name)
-    wanted = _wanted(space, time, len(dims) - 1)
+    wanted = _wanted(space, time, len(smooth.dims) - 1)
     has_deviations = smooth.chosen == "spline" if deviations is None else deviations
-    means = smooth.evaluate_all(wanted)
     spreads = smooth.standard_deviation(wanted) if has_deviations else None
-    missing = np.isnan(smooth.field.values)
-    dataset = xr.Dataset(coords={d: smooth.field[d] for d in dims}, attrs={"smoother": smooth.chosen})
-    for k, orders in enumerate(wanted):
-        name = derivative_name(variable, orders, dims)
-        unit = {"units": derivative_unit(name, smooth.field)}
-        dataset[name] = (dims, means[k], unit)
-        if spreads is not None:
-            dataset[f"{name}_sd"] = (dims, np.where(missing, np.nan, spreads[k]), unit)
-    return dataset
+    return _dataset(smooth, smooth.field, wanted, smooth.evaluate_all(wanted), spreads)
 
 
 def derivative_frames(smooth: SmoothField, frames: Sequence[int], *, space: int = 2, time: int = 1) -> xr.Dataset:
@@ -68,12 +58,22 @@ def derivative_frames(smooth: SmoothField, frames: Sequence[int], *, space: int 
     Returns:
         As `differentiate`, without standard deviations.
     """
-    dims, variable = smooth.dims, str(smooth.field.name)
-    wanted, chosen = _wanted(space, time, len(dims) - 1), smooth.field.isel(time=list(frames))
-    dataset = xr.Dataset(coords={d: chosen[d] for d in dims}, attrs={"smoother": smooth.chosen})
-    for orders, means in zip(wanted, smooth.evaluate_frames(wanted, frames), strict=True):
-        name = derivative_name(variable, orders, dims)
-        dataset[name] = (dims, means, {"units": derivative_unit(name, smooth.field)})
+    wanted = _wanted(space, time, len(smooth.dims) - 1)
+    return _dataset(smooth, smooth.field.isel(time=list(frames)), wanted, smooth.evaluate_frames(wanted, frames))
+
+
+def _dataset(
+    smooth: SmoothField, field: xr.DataArray, wanted: list[Orders], means: np.ndarray, spreads: np.ndarray | None = None
+) -> xr.Dataset:
+    """Derivatives on the grid of a field, with names and units; standard deviations are NaN at missing pixels."""
+    dims = smooth.dims
+    dataset = xr.Dataset(coords={d: field[d] for d in dims}, attrs={"smoother": smooth.chosen})
+    for k, orders in enumerate(wanted):
+        name = derivative_name(str(field.name), orders, dims)
+        unit = {"units": derivative_unit(name, field)}
+        dataset[name] = (dims, means[k], unit)
+        if spreads is not None:
+            dataset[f"{name}_sd"] = (dims, np.where(np.isnan(field.values), np.nan, spreads[k]), unit)
     return dataset
 
 

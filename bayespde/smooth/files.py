@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +11,12 @@ import xarray as xr
 
 from bayespde.core.field import validate_field
 from bayespde.core.scattered import validate_scattered
+from bayespde.core.settings import build
 from bayespde.noise.pixel_noise import PixelNoise
 from bayespde.smooth.choice import SmoothingChoice
 from bayespde.smooth.network.config import NetworkConfig
 from bayespde.smooth.network.ensemble import NetworkEnsemble
 from bayespde.smooth.network.fitted import NetworkFit, TrainingHistory
-from bayespde.smooth.network.penalty import Penalty
 from bayespde.smooth.network.smoother import NetworkSmoother
 from bayespde.smooth.observations import GridObservations, Observations
 from bayespde.smooth.scattered_observations import ScatteredObservations
@@ -40,7 +39,7 @@ def to_dataset(smooth: SmoothField) -> xr.Dataset:
 def from_dataset(dataset: xr.Dataset) -> SmoothField:
     """Read back what `to_dataset` wrote; the spline is fitted again, which gives the same numbers."""
     data = _read_observations(dataset)
-    config = SplineConfig(**json.loads(dataset.attrs["spline_config"]))
+    config = build(SplineConfig, json.loads(dataset.attrs["spline_config"]), "spline_config")
     spline = data.fit(_as_found(dataset, config))
     network = None
     if "networks" in dataset.attrs:
@@ -95,7 +94,7 @@ def _read_observations(dataset: xr.Dataset) -> Observations:
     positions = {str(d): dataset[f"sample_{d}"].variable for d in field.dims}
     samples = validate_scattered(dataset["sample_values"].rename(field.name).assign_coords(positions))
     nodes, moved = (dataset[f"sample_{name}"].values for name in ("node", "moved"))
-    return ScatteredObservations(samples, field, nodes, moved, float(dataset.attrs["left_out"]))
+    return ScatteredObservations(field, samples, nodes, moved, float(dataset.attrs["left_out"]))
 
 
 def _read_networks(dataset: xr.Dataset, dimensions: int) -> NetworkEnsemble:
@@ -108,7 +107,7 @@ def _read_networks(dataset: xr.Dataset, dimensions: int) -> NetworkEnsemble:
         fits.append(
             NetworkFit(
                 parameters={k[len(learnt) :]: torch.as_tensor(v) for k, v in arrays.items() if k.startswith(learnt)},
-                config=_read_config(settings),
+                config=build(NetworkConfig, settings, "networks"),
                 dimensions=dimensions,
                 noise=noise,
                 history=TrainingHistory(*(arrays[f"history_{name}"] for name in TrainingHistory._fields)),
@@ -118,10 +117,3 @@ def _read_networks(dataset: xr.Dataset, dimensions: int) -> NetworkEnsemble:
             )
         )
     return NetworkEnsemble(tuple(fits))
-
-
-def _read_config(settings: dict[str, Any]) -> NetworkConfig:
-    def plain(values: dict[str, Any]) -> dict[str, Any]:
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-    return NetworkConfig(**{**plain(settings), "penalty": Penalty(**plain(settings["penalty"]))})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import xarray as xr
@@ -18,53 +18,48 @@ from bayespde.smooth.spline.fitted import SplineFit
 LEAVE_ONE_OUT = 3_000_000
 
 
-class Observations(Protocol):
-    """The data to which a smoother is fitted."""
-
-    @property
-    def field(self) -> xr.DataArray:
-        """The data on the grid of the spline; NaN where nothing was observed."""
-        ...
-
-    @property
-    def values(self) -> np.ndarray:
-        """Every observed value, `[n]`, float64, physical units."""
-        ...
-
-    def standardised(self, scales: Scales) -> tuple[np.ndarray, np.ndarray]:
-        """The data for networks: coordinates `[n, d]` in [-1, 1], values `[n]`, both float32."""
-        ...
-
-    def fit(self, config: SplineConfig) -> SplineFit:
-        """The spline, fitted on its grid."""
-        ...
-
-    def residual(self, spline: SplineFit) -> np.ndarray:
-        """Observed minus spline, `[n]`."""
-        ...
-
-    def held_out_residual(self, spline: SplineFit, config: SplineConfig, mask: np.ndarray) -> np.ndarray:
-        """Observed minus spline at the values that the mask `[n]` hides from it."""
-        ...
-
-    def noise_scale(self, spline: SplineFit) -> float:
-        """Standard deviation of the noise of one value, physical units."""
-        ...
-
-    def describe(self) -> list[str]:
-        """Lines of a summary."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
-class GridObservations:
-    """A checked field.
+class Observations(ABC):
+    """The data to which a smoother is fitted.
 
     Attributes:
-        field: The field.
+        field: The data on the grid of the spline; NaN where nothing was observed.
     """
 
     field: xr.DataArray
+
+    @property
+    @abstractmethod
+    def values(self) -> np.ndarray:
+        """Every observed value, `[n]`, float64, physical units."""
+
+    @abstractmethod
+    def standardised(self, scales: Scales) -> tuple[np.ndarray, np.ndarray]:
+        """The data for networks: coordinates `[n, d]` in [-1, 1], values `[n]`, both float32."""
+
+    def fit(self, config: SplineConfig) -> SplineFit:
+        """The spline, fitted on its grid."""
+        return fit_spline(self.field, config=config)
+
+    @abstractmethod
+    def residual(self, spline: SplineFit) -> np.ndarray:
+        """Observed minus spline, `[n]`."""
+
+    @abstractmethod
+    def held_out_residual(self, spline: SplineFit, config: SplineConfig, mask: np.ndarray) -> np.ndarray:
+        """Observed minus spline at the values that the mask `[n]` hides from it."""
+
+    def noise_scale(self, spline: SplineFit) -> float:
+        """Standard deviation of the noise of one value, physical units."""
+        return spline.noise_scale
+
+    def describe(self) -> list[str]:
+        """Lines of a summary."""
+        return []
+
+
+class GridObservations(Observations):
+    """A checked field."""
 
     @property
     def values(self) -> np.ndarray:
@@ -77,10 +72,6 @@ class GridObservations:
         axes = np.ix_(*(2 * scales.to_unit(str(d), field[d].values) - 1 for d in field.dims))
         columns = [np.broadcast_to(axis.astype(np.float32), field.shape)[observed] for axis in axes]
         return np.stack(columns, axis=1), standardise(field.values[observed], scales)
-
-    def fit(self, config: SplineConfig) -> SplineFit:
-        """As `Observations`."""
-        return fit_spline(self.field, config=config)
 
     def residual(self, spline: SplineFit) -> np.ndarray:
         """As `Observations`."""
@@ -98,14 +89,6 @@ class GridObservations:
         gappy = field.copy(data=np.where(hidden, np.nan, field.values))
         fit = fit_spline(gappy, config=replace(config, hold_out=spline.hold_out, block=spline.block))
         return np.asarray((field.values - fit.evaluate(values))[hidden])
-
-    def noise_scale(self, spline: SplineFit) -> float:
-        """As `Observations`."""
-        return spline.noise_scale
-
-    def describe(self) -> list[str]:
-        """As `Observations`."""
-        return []
 
 
 def standardise(values: np.ndarray, scales: Scales) -> np.ndarray:

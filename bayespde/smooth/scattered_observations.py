@@ -12,7 +12,7 @@ from bayespde.core.errors import FieldError
 from bayespde.core.field import MINIMUM_SAMPLES, validate_field
 from bayespde.core.scales import Scales
 from bayespde.core.scattered import FEWEST_SAMPLES, validate_scattered
-from bayespde.smooth.observations import standardise
+from bayespde.smooth.observations import Observations, standardise
 from bayespde.smooth.spline.basis import SplineConfig
 from bayespde.smooth.spline.fit import fit_spline
 from bayespde.smooth.spline.fitted import SplineFit
@@ -29,21 +29,19 @@ ITERATIONS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class ScatteredObservations:
+class ScatteredObservations(Observations):
     """Samples, each moved to the nearest node of a grid by the change of a preliminary spline between the two places.
 
     Networks are fitted to the samples at their places, the spline to the means at the nodes.
 
     Attributes:
-        samples: Checked samples.
-        field: Means of the moved values at the nodes; NaN where there is none.
+        samples: Checked samples; the field holds the means of the moved values at the nodes.
         nodes: Nearest node of every sample, `[n]`, position in the flat grid.
         moved: Value of every sample at that node, `[n]`.
         left_out: Share of the samples that were left out, in margins that only some frames observe.
     """
 
     samples: xr.DataArray
-    field: xr.DataArray
     nodes: np.ndarray
     moved: np.ndarray
     left_out: float
@@ -57,10 +55,6 @@ class ScatteredObservations:
         """As `Observations`."""
         columns = [2 * scales.to_unit(d, self.samples[d].values) - 1 for d in scales.dims]
         return np.stack(columns, axis=1).astype(np.float32), standardise(self.values, scales)
-
-    def fit(self, config: SplineConfig) -> SplineFit:
-        """As `Observations`."""
-        return fit_spline(self.field, config=config)
 
     def residual(self, spline: SplineFit) -> np.ndarray:
         """As `Observations`."""
@@ -122,7 +116,7 @@ def scattered(samples: xr.DataArray) -> ScatteredObservations:
     gaps = [a - axis[k] for a, axis, k in zip(arrays, axes, grid.nearest, strict=True)]
     nodes = grid.nodes
     field, moved = _moved_to_nodes(samples, empty, nodes, gaps)
-    return ScatteredObservations(samples, validate_field(field), nodes, moved, 1 - samples.size / given)
+    return ScatteredObservations(validate_field(field), samples, nodes, moved, 1 - samples.size / given)
 
 
 def _fitting_grid(samples: xr.DataArray, dims: list[str]) -> tuple[xr.DataArray, _Grid]:

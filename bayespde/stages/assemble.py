@@ -91,7 +91,7 @@ def _weak_statistics(
     rows = weak_statistics(library, (registered,), models, options=form, progress=progress)
     if not rest.jitter:
         return rows
-    return replace(rows, provenance=dict(rows.provenance) | {"frames_settled": int(rest.settled)})
+    return replace(rows, records=(replace(rows.record, frames_settled=rest.settled),))
 
 
 def _check_form(

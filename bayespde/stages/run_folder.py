@@ -30,7 +30,7 @@ from bayespde.stages.trajectory_files import read_trajectories, write_trajectori
 
 Result = TypeVar("Result")
 # Layout of the datasets of a run folder; a change of it is a new number.
-SCHEMA = 1
+SCHEMA = 2
 INCOMPLETE = "incomplete"
 TRAJECTORIES = "trajectories.nc"
 RECORD = "provenance.json"

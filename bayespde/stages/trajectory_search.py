@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from scipy.stats import kurtosis
 from tqdm import tqdm
 
+from bayespde.core.assembly_record import TrajectoryRecord
 from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import ConfigError, FitError, IntegrationError
 from bayespde.core.statistics import SufficientStatistics
@@ -88,7 +88,7 @@ class Search:
                 self._try(on, rows, self.config, near=best)
             if self.ranked()[0][0] is best:
                 break
-        return replace(rows, provenance=dict(rows.provenance) | {"trajectory": self._record(best, rows)})
+        return replace(rows, records=(replace(rows.record, trajectory=self._record(best, rows)),))
 
     def _try(
         self, on: np.ndarray, rows: SufficientStatistics, config: TrajectoryConfig, near: Trajectory | None = None
@@ -131,19 +131,19 @@ class Search:
         probability = np.exp(log_mass[order] - log_mass[order[0]])
         return tuple(trajectories[k] for k in order), probability / probability.sum()
 
-    def _record(self, best: Trajectory, rows: SufficientStatistics) -> dict[str, Any]:
+    def _record(self, best: Trajectory, rows: SufficientStatistics) -> TrajectoryRecord:
         """How well the trajectory fits, and how well the linearisation along it holds for other equations."""
         (ranked, probability), mode = self.ranked(), best.known_mode()
         near = [t for t, p in zip(ranked, probability, strict=True) if p > probability[0] * np.exp(-CLOSE)]
         change = max(abs(_linearised_loss(t, best, rows) - _loss(t, best)) for t in near)
-        return {
-            "converged": best.converged,
-            "cycle_skipping": best.cycle_skipping,
-            "excess_noise": best.noise_scale / self.data.noise.rms,
-            "whiteness_score": best.known_mode().whiteness_score,
-            "excess_kurtosis": float(kurtosis(mode.residual[mode.problem.seen])),
-            "log_odds_change_left": change,
-        }
+        return TrajectoryRecord(
+            converged=best.converged,
+            cycle_skipping=best.cycle_skipping,
+            excess_noise=best.noise_scale / self.data.noise.rms,
+            whiteness_score=mode.whiteness_score,
+            excess_kurtosis=float(kurtosis(mode.residual[mode.problem.seen])),
+            log_odds_change_left=change,
+        )
 
 
 def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: SufficientStatistics) -> Search:

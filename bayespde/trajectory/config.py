@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.settings import build
 from bayespde.solve.config import SolverConfig
 
 # Steps that one trajectory may take: a fit integrates hundreds.
@@ -38,7 +39,7 @@ class TrajectoryConfig:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> TrajectoryConfig:
         """The settings that `dataclasses.asdict` wrote out."""
-        return cls(**{**record, "method": SolverConfig(**record["method"])})
+        return build(cls, record, "config")
 
     def __post_init__(self) -> None:
         is_padding = 0 <= self.padding <= MAXIMUM_PADDING

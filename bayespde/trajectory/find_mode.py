@@ -73,8 +73,10 @@ def find_mode(
 
 def _is_resolved(mode: Mode, finer: TrajectoryProblem, allowed: float) -> bool:
     """Whether more points make no difference, or cannot be tried away from a mode."""
+    # One trajectory takes a small part of the time of a step of a fit.
+    patient = replace(finer, method=replace(finer.method, maximum_steps=MORE_STEPS * finer.method.maximum_steps))
     try:
-        return _difference(mode.residual, _with_more_steps(finer), mode.parameters) < allowed
+        return _difference(mode.residual, patient, mode.parameters) < allowed
     except IntegrationError:
         if mode.converged:
             raise
@@ -92,11 +94,6 @@ def _resolved(problem: TrajectoryProblem, start: np.ndarray) -> TrajectoryProble
             break
         problem = finer
     return problem
-
-
-def _with_more_steps(problem: TrajectoryProblem) -> TrajectoryProblem:
-    """The same, for one trajectory, which takes a small part of the time of a step of a fit."""
-    return replace(problem, method=replace(problem.method, maximum_steps=MORE_STEPS * problem.method.maximum_steps))
 
 
 def _difference(residual: np.ndarray, finer: TrajectoryProblem, parameters: np.ndarray) -> float:

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from bayespde.core.assembly_record import AssemblyRecord
 from bayespde.core.equation import Equation, Library
 from bayespde.core.rows import RowModel
 from bayespde.core.statistics import SufficientStatistics
@@ -65,7 +66,7 @@ def linearised_rows(mode: Mode, library: Library, *, variance: float = 1.0) -> S
             prior_variance=variance,
             prior_rows=float(len(design)),
             floor=0.0,
-            provenance={"form": "trajectory", "along": list(mode.problem.equation.names)},
+            record=AssemblyRecord("trajectory", along=mode.problem.equation.names),
         ),
     )
 

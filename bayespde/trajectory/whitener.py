@@ -58,7 +58,8 @@ class Whitener:
         volume = sum(np.linalg.slogdet(r)[1] * np.prod(shape) / len(r) for r in roots if r is not None)
         flat = seen.reshape(len(seen), -1)
         gappy = np.flatnonzero(~flat.all(axis=1))
-        masked = tuple(_masked([_or_one(c, n) for c, n in zip(covariances, shape, strict=True)], flat, gappy))
+        known = [np.eye(n) if c is None else c for c, n in zip(covariances, shape, strict=True)]
+        masked = tuple(_masked(known, flat, gappy))
         volume *= len(seen) - len(gappy)
         volume += sum(len(frames) * float(np.log(np.diag(root)).sum()) for frames, _, root in masked)
         return cls(shape, roots, masked, float(volume))
@@ -90,10 +91,6 @@ def _covariance(lags: np.ndarray, points: int) -> np.ndarray | None:
 def _inverse_root(covariance: np.ndarray) -> np.ndarray:
     values, vectors = eigh(covariance)
     return np.asarray((vectors / np.sqrt(values)) @ vectors.T)
-
-
-def _or_one(covariance: np.ndarray | None, points: int) -> np.ndarray:
-    return np.eye(points) if covariance is None else covariance
 
 
 def _masked(

@@ -8,10 +8,9 @@ estimate, and is the less precise of the two: where they disagree, one of the tw
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from bayespde.core.assembly_record import ErrorsInVariables
 from bayespde.weak.assembler import Assembler
 from bayespde.weak.condition import moment_slope
 from bayespde.weak.smoother import GaussianSmoother, influential_modes
@@ -19,7 +18,7 @@ from bayespde.weak.test_functions import target_moments
 from bayespde.weak.whitening import WhitenedRows
 
 
-def errors_in_variables(assembler: Assembler, point: np.ndarray, on: np.ndarray) -> dict[str, Any]:
+def errors_in_variables(assembler: Assembler, point: np.ndarray, on: np.ndarray) -> ErrorsInVariables:
     """Estimate the coefficients of one model from the smoothed field.
 
     Args:
@@ -28,8 +27,7 @@ def errors_in_variables(assembler: Assembler, point: np.ndarray, on: np.ndarray)
         on: The model, `[K]`, bool, not empty.
 
     Returns:
-        `terms`, `coefficients` and `sd` in physical units, and `is_corrected`: whether the normal equations without
-        the noise are positive definite; if not, the noise is left in.
+        The estimate.
     """
     problem = assembler.first.restricted(on)
     smooth = problem.fields[0].smooth
@@ -47,12 +45,12 @@ def errors_in_variables(assembler: Assembler, point: np.ndarray, on: np.ndarray)
     residual = slopes[-1] / scale[-1] - sum(f * s / c for f, s, c in zip(fit, slopes, scale, strict=False))
     gain = np.linalg.solve(used[:-1, :-1], (both[:, :-1] / scale[:-1]).T @ residual)
     to_units = scale[-1] / scale[:-1]
-    return {
-        "terms": list(problem.library.names),
-        "coefficients": (fit * to_units).tolist(),
-        "sd": (np.sqrt(np.sum(gain**2 * variance[free], axis=1)) * to_units).tolist(),
-        "is_corrected": is_corrected,
-    }
+    return ErrorsInVariables(
+        terms=problem.library.names,
+        coefficients=tuple((fit * to_units).tolist()),
+        sd=tuple((np.sqrt(np.sum(gain**2 * variance[free], axis=1)) * to_units).tolist()),
+        is_corrected=is_corrected,
+    )
 
 
 def _sides(smooth: GaussianSmoother, rows: WhitenedRows) -> np.ndarray:

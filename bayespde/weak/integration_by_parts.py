@@ -7,7 +7,6 @@ field, by parts, is int sum_q (d^q phi) H_q(v) e: the kernels H_q say how noise 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
 from math import comb, prod
@@ -49,16 +48,12 @@ def noise_kernels(term: Term, variable: str, dims: tuple[str, ...]) -> Kernels:
             slope = sympy.diff(expression, inner)
             moved = derivative_orders(inner.name, dims)
             sign = (-1) ** (sum(orders) + sum(moved))
-            for split in _below(moved):
+            for split in product(*(range(m + 1) for m in moved)):
                 weight = prod(comb(m, s) for m, s in zip(moved, split, strict=True))
                 rest = tuple(m - s for m, s in zip(moved, split, strict=True))
                 q = tuple(o + s for o, s in zip(orders, split, strict=True))
                 kernels[q] = kernels.get(q, sympy.Integer(0)) + sign * weight * _differentiated(slope, rest, dims)
     return {q: sympy.expand(h) for q, h in kernels.items() if sympy.expand(h) != 0}
-
-
-def _below(orders: Orders) -> Iterator[Orders]:
-    return product(*(range(o + 1) for o in orders))
 
 
 def _differentiated(expression: sympy.Expr, orders: Orders, dims: tuple[str, ...]) -> sympy.Expr:

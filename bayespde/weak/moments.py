@@ -16,7 +16,7 @@ from bayespde.weak.integration_by_parts import Kernels, Orders, integrate_by_par
 from bayespde.weak.observed_field import NoiseTransfer, ObservedField, Values
 from bayespde.weak.placement import choose_test_functions
 from bayespde.weak.problem import WeakProblem, target_order
-from bayespde.weak.smoother import Smoother
+from bayespde.weak.smoother import GaussianSmoother
 from bayespde.weak.test_functions import TestFunctions, project, target_moments
 
 ROUNDING = 1e-12
@@ -84,7 +84,7 @@ def weak_problem(
     )
 
 
-def _cached_values(smooths: Mapping[str, Smoother], dims: tuple[str, ...]) -> Values:
+def _cached_values(smooths: Mapping[str, GaussianSmoother], dims: tuple[str, ...]) -> Values:
     """Derivatives of the smoothed fields by name, each computed once."""
     cache: dict[str, np.ndarray] = {}
 

@@ -11,8 +11,9 @@ import xarray as xr
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import spacings
 from bayespde.core.noise import NoiseModel
+from bayespde.core.settings import check_keys
 from bayespde.weak.config import WeakForm
-from bayespde.weak.smoother import Smoother
+from bayespde.weak.smoother import GaussianSmoother
 from bayespde.weak.test_functions import TestFunctions
 
 MINIMUM_RADIUS = {"time": 6, "space": 8}
@@ -51,7 +52,7 @@ def place(samples: tuple[int, ...], radii: tuple[int, ...], rows: int, *, closes
 
 
 def choose_test_functions(
-    field: xr.DataArray, smooths: Sequence[Smoother], options: WeakForm, noise: NoiseModel
+    field: xr.DataArray, smooths: Sequence[GaussianSmoother], options: WeakForm, noise: NoiseModel
 ) -> tuple[tuple[TestFunctions, ...], tuple[str, ...]]:
     """Support radius from Taylor lengths sd(v)/rms(v_x), capped by the size of the field; centres spread evenly.
 
@@ -70,14 +71,7 @@ def choose_test_functions(
         ConfigError: If settings name a dimension that the field lacks, or a test function does not fit.
     """
     dims = tuple(map(str, field.dims))
-    unknown = set(options.support_radius) - set(dims)
-    if unknown:
-        raise ConfigError(
-            "The support radius names an unknown dimension.",
-            got=sorted(unknown),
-            wanted=", ".join(dims),
-            fix="WeakForm(support_radius={'time': 20, 'x': 20})",
-        )
+    check_keys(options.support_radius, dims, "WeakForm.support_radius")
     spreads, steps = [float(np.std(s.evaluate((0,) * len(dims)))) for s in smooths], spacings(field)
     radii, capped = [], []
     for axis, dim in enumerate(dims):

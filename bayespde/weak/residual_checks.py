@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from bayespde.core.assembly_record import FitRecord, OtherSupports, ResidualMap
 from bayespde.core.errors import ConfigError
 from bayespde.core.neighbours import neighbour_correlation
 from bayespde.weak.assembler import Assembler
@@ -21,7 +21,7 @@ SUPPORT_FACTORS = (0.75, 1.33)
 MOSTLY_NOISE = 1.2
 
 
-def residual_checks(rows: WhitenedRows, on: np.ndarray, assembler: Assembler) -> dict[str, Any]:
+def residual_checks(rows: WhitenedRows, on: np.ndarray, assembler: Assembler) -> FitRecord:
     """Measure how well the rows fit one model.
 
     Args:
@@ -30,27 +30,24 @@ def residual_checks(rows: WhitenedRows, on: np.ndarray, assembler: Assembler) ->
         assembler: Forms rows with other test functions.
 
     Returns:
-        `residual_map` and, where they can be computed, `residual_correlation`, `errors_in_variables` and
-        `other_supports`; numbers, lists and names.
+        The measurements that can be made.
     """
-    record = {"residual_map": residual_map(rows, on), "residual_correlation": _residual_correlation(assembler)}
-    if on.any() and rows.problem.noise.kind == "white" and len(rows.problem.fields) == 1:
-        record["errors_in_variables"] = errors_in_variables(assembler, rows.point, on)
+    record = FitRecord(residual_map(rows, on), _residual_correlation(assembler))
+    if not on.any():
+        return record
+    if rows.problem.noise.kind == "white" and len(rows.problem.fields) == 1:
+        record = replace(record, errors_in_variables=errors_in_variables(assembler, rows.point, on))
     try:
-        return record | ({"other_supports": _other_supports(assembler, rows, on)} if on.any() else {})
+        return replace(record, other_supports=_other_supports(assembler, rows, on))
     except ConfigError:  # a small video with gaps may have no room for a wider support; its rows are valid all the same
         return record
 
 
-def residual_map(rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
+def residual_map(rows: WhitenedRows, on: np.ndarray) -> ResidualMap:
     """Squared whitened residuals, summed over boxes of neighbouring test functions, as standard scores.
 
     A part of the rows' variance is allowance (floor and scheme error), which need not be used: more than noise and
     allowance together counts as too much, less than the noise alone as too little, and what is between as 0.
-
-    Returns:
-        `shape` (boxes per dimension), `score` (one per box, flat, time slowest; standard normal at the true equation
-        where all variance is noise) and `overall` (the score of all rows together).
     """
     problem, statistics = rows.problem, rows.statistics
     z = problem.target - problem.correction @ rows.point - problem.design @ statistics.least_squares(on)
@@ -70,8 +67,8 @@ def residual_map(rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
             return (found - most) / np.sqrt(2 * most)
         return min(found - least, 0.0) / max(spread, 1e-300) if most else 0.0
 
-    scores = [score(np.flatnonzero(box == i)) for i in range(int(np.prod(boxes)))]
-    return {"shape": boxes, "score": scores, "overall": score(np.arange(len(square)))}
+    scores = (score(np.flatnonzero(box == i)) for i in range(int(np.prod(boxes))))
+    return ResidualMap(tuple(boxes), tuple(scores), overall=score(np.arange(len(square))))
 
 
 def _residual_correlation(assembler: Assembler) -> dict[str, float]:
@@ -86,12 +83,8 @@ def _residual_correlation(assembler: Assembler) -> dict[str, float]:
     return {str(dim): neighbour_correlation(residual, axis) for axis, dim in enumerate(field.raw.dims)}
 
 
-def _other_supports(assembler: Assembler, rows: WhitenedRows, on: np.ndarray) -> dict[str, Any]:
-    """Refit a model with test functions of smaller and larger support.
-
-    Returns:
-        `terms`, and per factor of `factors` a list of `coefficients` and one of `sd`, physical units.
-    """
+def _other_supports(assembler: Assembler, rows: WhitenedRows, on: np.ndarray) -> OtherSupports:
+    """Refit a model with test functions of smaller and larger support."""
     point = rows.instrumental_fits(on[None])[0][on]
     few, fits, sds = assembler.restricted(on), [], []
     for factor in SUPPORT_FACTORS:
@@ -101,12 +94,11 @@ def _other_supports(assembler: Assembler, rows: WhitenedRows, on: np.ndarray) ->
         scale = np.linalg.norm(design, axis=0)
         fits.append(again.least_squares(np.ones(len(point), dtype=bool)))
         sds.append(np.linalg.norm(np.linalg.pinv(design / scale), axis=1) / scale)
-    return {
-        "terms": list(few.library.names),
-        "factors": list(SUPPORT_FACTORS),
-        "coefficients": [f.tolist() for f in fits],
-        "sd": [s.tolist() for s in sds],
-    }
+    return OtherSupports(few.library.names, SUPPORT_FACTORS, _nested(fits), _nested(sds))
+
+
+def _nested(arrays: list[np.ndarray]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(a.tolist()) for a in arrays)
 
 
 def _rescaled(assembler: Assembler, factor: float) -> Assembler:

@@ -14,8 +14,8 @@ from bayespde.weak.test_functions import TestFunctions
 NEGLIGIBLE = 1e-5
 
 
-class Smoother(Protocol):
-    """A smoothed field on the grid of the data."""
+class GaussianSmoother(Protocol):
+    """A smoothed field that can be conditioned: a tensor basis and independent Gaussian coefficients."""
 
     @property
     def noise_scale(self) -> float:
@@ -23,12 +23,8 @@ class Smoother(Protocol):
         ...
 
     def evaluate(self, orders: tuple[int, ...]) -> np.ndarray:
-        """Derivative of the given orders on the grid, physical units."""
+        """Derivative of the given orders on the grid of the data, physical units."""
         ...
-
-
-class GaussianSmoother(Smoother, Protocol):
-    """A smoother that can be conditioned: a tensor basis and independent Gaussian coefficients."""
 
     @property
     def grids(self) -> tuple[np.ndarray, ...]:

@@ -94,17 +94,21 @@ def _relinearised(
             again = compared(point, weights)
             record["linearisation_moved"] = 1
             break
-    record |= {"log_odds_change_left": again.change, "relinearised": again.table(assembler.library.names)}
+    record["relinearised"] = again.table(assembler.library.names)
     statistics = _recorded(point, weights, assembler)
-    return replace(statistics, provenance=dict(statistics.provenance) | record)
+    return replace(
+        statistics,
+        provenance=dict(statistics.provenance) | record,
+        records=(replace(statistics.record, log_odds_change_left=again.change),),
+    )
 
 
 def _recorded(point: LinearisationPoint, weights: ModelWeights, assembler: Assembler) -> SufficientStatistics:
-    rows = point.final_rows
-    record = {
-        "linearisation_iterations": point.iterations,
-        "linearisation_change": point.change,
-        "linearisation_converged": int(point.converged),
-        "fit": residual_checks(rows, weights.best, assembler),
-    }
-    return replace(rows.statistics, provenance=dict(rows.statistics.provenance) | record)
+    rows, made = point.final_rows, point.final_rows.statistics
+    record = {"linearisation_iterations": point.iterations, "linearisation_converged": int(point.converged)}
+    fit = residual_checks(rows, weights.best, assembler)
+    return replace(
+        made,
+        provenance=dict(made.provenance) | record,
+        records=(replace(made.record, linearisation_change=point.change, fit=fit),),
+    )

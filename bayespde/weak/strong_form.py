@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from bayespde.core.assembly_record import AssemblyRecord
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.rows import RowModel
@@ -107,7 +108,8 @@ def strong_statistics(
             floor=options.floor,
             prior_rows=prior_rows,
             prior_variance=prior_variance,
-            provenance={"form": "strong", "rows": len(rows), "power": float(power), "autocorrelation_times": times},
+            provenance={"rows": len(rows), "power": float(power), "autocorrelation_times": times},
+            record=AssemblyRecord("strong"),
         ),
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 
@@ -37,7 +36,7 @@ class TestFunctions:
 
     def _matrix(self, order: int) -> np.ndarray:
         s = (np.arange(self.samples) - self.centres[:, None]) / self.radius
-        polynomial = np.polynomial.Polynomial(_bump(self.power)).deriv(order)
+        polynomial = (np.polynomial.Polynomial([1.0, 0.0, -1.0]) ** self.power).deriv(order)
         values = np.where(np.abs(s) < 1, polynomial(np.clip(s, -1, 1)), 0.0)
         return values / (self.radius * self.spacing) ** order * self.spacing
 
@@ -45,11 +44,6 @@ class TestFunctions:
         """The nonzero part of `matrix`: sample indices and weights, `[c, 2 radius - 1]` each."""
         index = self.centres[:, None] + np.arange(1 - self.radius, self.radius)
         return index, np.take_along_axis(self.matrix(order), index, axis=1)
-
-
-@lru_cache(maxsize=16)
-def _bump(power: int) -> tuple[float, ...]:
-    return tuple((np.polynomial.Polynomial([1.0, 0.0, -1.0]) ** power).coef)
 
 
 def project(values: np.ndarray, test_functions: Sequence[TestFunctions], orders: Sequence[int]) -> np.ndarray:

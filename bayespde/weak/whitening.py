@@ -10,6 +10,7 @@ import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
 
+from bayespde.core.assembly_record import AssemblyRecord
 from bayespde.core.rows import RowModel
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.weak.problem import WeakProblem
@@ -58,7 +59,8 @@ class WhitenedRows:
                 prior_variance=2.0 - expected,
                 prior_rows=float(len(white)),
                 floor=0.0,
-                provenance=self._provenance() | {"expected_residual": expected},
+                provenance=self._provenance(),
+                record=self._record(expected),
             ),
         )
 
@@ -98,22 +100,23 @@ class WhitenedRows:
         """Rows `[m, ...]` of any kind, whitened."""
         return np.asarray(solve_triangular(self.root, rows, lower=True))
 
+    def _record(self, expected_residual: float) -> AssemblyRecord:
+        noise = self.problem.noise
+        # By dimension; frames are independent.
+        correlation = ((1.0,), *(tuple(c.tolist()) for c in noise.correlation)) if noise.correlation else ()
+        return AssemblyRecord("weak", noise.kind, correlation, expected_residual)
+
     def _provenance(self) -> dict[str, Any]:
         problem, noise = self.problem, self.problem.noise
-        # By dimension; frames are independent.
-        correlation = [[1.0], *(c.tolist() for c in noise.correlation)] if noise.correlation else []
         return {
-            "form": "weak",
             "rows": len(problem.target),
             "support_radius": [f.radius for f in problem.test_functions],
             "centres": [len(f.centres) for f in problem.test_functions],
             "capped": list(problem.capped),
-            "noise": noise.kind,
             "noise_scale": float(np.max(noise.sd)),
             "jitter": list(noise.jitter),
             "walk": noise.walk,
             "gain": noise.gain,
-            "correlation": correlation,
             "misfit_floor": problem.options.floor,
             "scheme_error": float(np.sqrt(np.mean(problem.scheme**2) / np.mean(problem.target**2))),
             "dropped_for_gaps": int((~problem.kept).sum()),

@@ -33,7 +33,7 @@ def test_the_speed_is_covered_as_often_as_it_says(request, seed):
     for draw in range(200 if full else 12):
         field = twin(np.random.default_rng([seed, draw]))
         statistics = bp.assemble(library, bp.fit_field(field, options=SPLINE))
-        assert statistics.provenance["noise"] == "front_jitter"
+        assert statistics.record.noise == "front_jitter"
         found = CoefficientPosterior.of(statistics, np.ones(1, dtype=bool))
         fit, sd, (lower, upper) = found.mean, found.sd, found.interval(0.95)
         covered.append(bool(lower[0] <= -SPEED <= upper[0]))

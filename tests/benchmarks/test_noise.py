@@ -86,7 +86,7 @@ def run(field, truth, **extra):
         "failed": [c.name for c in bp.model_checks(posterior) if not c.passed],
         "warnings": statistics.provenance["capped"],
         "redone": statistics.provenance.get("linearisation_moved", 0),
-        "kind": statistics.provenance["noise"],
+        "kind": statistics.record.noise,
     }
 
 

@@ -92,7 +92,7 @@ def test_the_real_profile_moves_and_says_what_it_cannot_tell(data_folder, table)
     found = bp.discover(load(data_folder, "stem_profile"), library=library, config=SPLINE)
     statistics, posterior = found.statistics, found.posterior
     assert found.smooth.spline.hold_out == "frames"
-    assert statistics.provenance["noise"] == "front_jitter"
+    assert statistics.record.noise == "front_jitter"
     spins, probability = posterior.configurations()
     group = next(g for g in collinear_groups(statistics) if g.single == "u_x")
     assert ("u", "u**2") in group.replacements

@@ -6,11 +6,23 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from bayespde.core.assembly_record import AssemblyRecord, FitRecord, ResidualMap, TrajectoryRecord
 from bayespde.core.errors import StatisticsError
 from bayespde.core.rows import RowModel
 from bayespde.core.statistics import SufficientStatistics
 
 ROWS, TERMS, BLOCKS = 203, 5, 7
+
+
+RECORD = AssemblyRecord(
+    "weak",
+    noise="correlated",
+    correlation=((1.0,), (1.0, 0.2)),
+    expected_residual=0.9,
+    fit=FitRecord(ResidualMap((1, 2), (0.3, -1.0), 0.1), {"x": 0.01}),
+    along=("u", "u_xx"),
+    trajectory=TrajectoryRecord(True, 0.1, 1.0, 0.2, 0.0, float("inf")),
+)
 
 
 @pytest.fixture
@@ -160,14 +172,14 @@ def test_statistics_are_the_same_after_netcdf(tmp_path, rows):
     given = SufficientStatistics.from_rows(
         *rows,
         names=["u", "u_x", "u*u_x", "u**2", "1"],
-        model=RowModel(power=0.3, log_jacobian=2.0, provenance={"form": "weak", "n": [1]}),
+        model=RowModel(power=0.3, log_jacobian=2.0, provenance={"n": [1]}, record=RECORD),
     )
     given.to_dataset().to_netcdf(tmp_path / "s.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "s.nc", engine="h5netcdf") as dataset:
         back = SufficientStatistics.from_dataset(dataset.load())
     for name in ("factors", "effective_rows", "log_jacobian"):
         assert np.array_equal(getattr(back, name), getattr(given, name))
-    for name in ("names", "target", "power", "target_hash", "prior_variance", "prior_rows", "provenance"):
+    for name in ("names", "target", "power", "target_hash", "prior_variance", "prior_rows", "provenance", "records"):
         assert getattr(back, name) == getattr(given, name)
 
 

@@ -1,5 +1,6 @@
 """Checks of fit: a correct discovery passes them all, and every planted fault fails its own check."""
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -93,7 +94,7 @@ def test_noise_correlated_in_space_is_detected_where_it_was_taken_as_white():
 def test_noise_correlated_in_space_is_modelled_unless_told_otherwise():
     """Five pixels that share their noise carry up to five times its variance into a sum over many."""
     posteriors = [posterior_of(with_smeared_noise(1), form=f) for f in (None, bp.WeakForm(noise="white"))]
-    assert posteriors[0].statistics.provenance["noise"] == "correlated"
+    assert posteriors[0].statistics.record.noise == "correlated"
     assert not failed(posteriors[0]), format_checks(bp.model_checks(posteriors[0]))
     true = np.isin(TERMS, ["u_xx", "u*u_x"])
     known, white = (np.linalg.norm(np.linalg.pinv(p.statistics.factor[:-1, :-1][:, true]), axis=1) for p in posteriors)
@@ -104,17 +105,17 @@ def test_noise_correlated_over_more_than_is_modelled_is_detected():
     clean = simulated(noise=0, points=256)
     wide = gaussian_filter1d(np.random.default_rng(0).standard_normal(clean.shape), 15.0, axis=1)
     posterior = posterior_of(clean + 0.2 * float(clean.std()) * wide / wide.std())
-    assert posterior.statistics.provenance["noise"] == "correlated"
+    assert posterior.statistics.record.noise == "correlated"
     flags = failed(posterior)
     assert "over more than the 24 samples modelled" in flags["noise"].reason
 
 
 def test_a_value_that_is_not_a_number_is_the_worst():
     """In any order of the added statistics."""
-    provenance = posterior_of(simulated()).statistics.provenance
-    broken = dict(provenance) | {"linearisation_change": float("nan")}
-    for parts in ([provenance, broken], [broken, provenance]):
-        assert not {c.name: c for c in weak_form_checks({"parts": parts})}["linearisation"].passed
+    record = posterior_of(simulated()).statistics.record
+    broken = dataclasses.replace(record, linearisation_change=float("nan"))
+    for records in ([record, broken], [broken, record]):
+        assert not {c.name: c for c in weak_form_checks(records)}["linearisation"].passed
 
 
 def test_noise_correlated_in_time_is_detected():

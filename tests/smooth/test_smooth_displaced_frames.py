@@ -36,10 +36,10 @@ def test_the_equation_is_found(found):
 
 def test_the_noise_is_named(found):
     provenance = found.statistics.provenance
-    assert provenance["noise"] == "frame_jitter"
+    assert found.statistics.record.noise == "frame_jitter"
     assert provenance["jitter"] == pytest.approx([JITTER], rel=0.35)
     assert provenance["noise_scale"] == pytest.approx(0.01, rel=0.1)
-    assert provenance["frames_settled"] == 1
+    assert found.statistics.record.frames_settled
 
 
 def test_the_sd_of_a_speed_includes_the_jitter(found):

@@ -283,7 +283,7 @@ def test_settings_out_of_range_are_refused_before_any_fit(noisy, settings):
 
 
 def test_arguments_override_options_and_are_checked_too(noisy):
-    with pytest.raises(ConfigError, match="not understood"):
+    with pytest.raises(ConfigError, match="setting 'smoother'"):
         fit_field(noisy, smoother="magic")
     with pytest.raises(ConfigError, match="seed"):
         fit_field(noisy, options=replace(QUICK, steps=2), seed=-1)

@@ -6,16 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from oracles import nested_derivatives
+from oracles import laplace_deviation
+from torch.func import functional_call
 from training import trained
 
-from bayespde.core.errors import ConfigError
 from bayespde.smooth.network.config import NetworkConfig
-from bayespde.smooth.network.laplace import LaplaceConfig, laplace
+from bayespde.smooth.network.laplace import laplace
 
 SMALL = NetworkConfig(members=1, width=10, depth=2, steps=500, batch=512, learning_rate=1e-2, input_scale=2.0)
 INDICES = [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1)]
-LAST = ("last",)
 
 
 def noisy_front(rng, pixels=1500, noise=0.1):
@@ -39,45 +38,39 @@ def fitted():
     return fit, coordinates, values
 
 
-def last_layer_features(fit, coordinates, index=(0, 0)):
-    """Derivatives of the hidden units (and of the constant), `[n, width + 1]`: the network is linear in the rest."""
-    network = fit.network(0).requires_grad_(False)
+def features(fit, coordinates, indices):
+    """Gradients of derivatives in the weights, `[n, M, p]`, by automatic differentiation."""
+    network, names = fit.network(0), list(dict(fit.network(0).named_parameters()))
 
-    def unit(points, position):
-        hidden = points * points.new_tensor(network.input_scale)
-        for layer in network.layers[:-1]:
-            hidden = torch.tanh(hidden @ layer.weight.mT + layer.bias)
-        return hidden[:, position]
+    def derivatives(*weights):
+        return functional_call(network, dict(zip(names, weights, strict=True)), (points, indices))
 
     points = torch.as_tensor(coordinates)
-    columns = [nested_derivatives(lambda p, j=j: unit(p, j), points, [index])[:, 0].detach() for j in range(10)]
-    return np.stack([*columns, np.full(len(points), float(sum(index) == 0))], axis=1)
+    found = torch.autograd.functional.jacobian(derivatives, tuple(p.detach() for p in network.parameters()))
+    return torch.cat([f.flatten(2) for f in found], dim=-1).numpy()
 
 
 def regression_covariance(fit, coordinates, precision, noise):
-    design = last_layer_features(fit, coordinates[~fit.held_out])
+    design = features(fit, coordinates[~fit.held_out], INDICES[:1])[:, 0]
     return np.linalg.inv(design.T @ design / noise**2 + precision * np.eye(design.shape[1]))
 
 
-def test_linear_last_layer_gives_exact_bayesian_regression(fitted):
+def test_the_linearised_network_gives_exact_bayesian_regression(fitted):
     fit, coordinates, _values = fitted
-    config = LaplaceConfig(iterations=0, parameters=LAST)
-    posterior = laplace(fit, coordinates, config=config)
+    posterior = laplace(fit, coordinates, iterations=0)
     covariance = regression_covariance(fit, coordinates, 1.0, 0.1)
     points = np.random.default_rng(1).uniform(-1, 1, (30, 2))
-    expected = []
-    for index in INDICES:
-        features = last_layer_features(fit, points, index)
-        expected.append(np.sqrt(np.einsum("ni,ij,nj->n", features, covariance, features)))
-    np.testing.assert_allclose(posterior.standard_deviation(points, INDICES), np.stack(expected, axis=1), rtol=1e-6)
+    slopes = features(fit, points, INDICES)
+    expected = np.sqrt(np.einsum("nmi,ij,nmj->nm", slopes, covariance, slopes))
+    np.testing.assert_allclose(laplace_deviation(posterior, points, INDICES), expected, rtol=1e-5)
 
 
 def test_evidence_iterations_stop_where_the_evidence_of_the_linear_model_is_largest(fitted):
     """The data of that model are the fitted values of the linearised network, without noise."""
     fit, coordinates, values = fitted
-    posterior = laplace(fit, coordinates, config=LaplaceConfig(parameters=LAST))
-    design = last_layer_features(fit, coordinates[~fit.held_out])
-    weights = fit.parameters["last"][0].double().numpy().ravel()
+    posterior = laplace(fit, coordinates)
+    design = features(fit, coordinates[~fit.held_out], INDICES[:1])[:, 0]
+    weights = torch.cat([p.detach().flatten() for p in fit.network(0).parameters()]).numpy()
     residuals = values - fit.evaluate(coordinates)[:, 0]
     square = np.sum(residuals[~fit.held_out] ** 2)
 
@@ -99,7 +92,7 @@ def test_evidence_iterations_stop_where_the_evidence_of_the_linear_model_is_larg
 @pytest.mark.parametrize("pixels", [5000, 60], ids=["more pixels than weights", "fewer"])
 def test_curvature_is_the_scaled_gram_matrix_of_the_gradients(fitted, pixels):
     fit, coordinates, _values = fitted
-    posterior = laplace(fit, coordinates, config=LaplaceConfig(pixels=pixels, iterations=0), seed=2)
+    posterior = laplace(fit, coordinates, pixels=pixels, iterations=0, seed=2)
     seen = np.flatnonzero(~fit.held_out)
     rows = seen
     if pixels < len(seen):
@@ -118,32 +111,8 @@ def test_curvature_is_the_scaled_gram_matrix_of_the_gradients(fitted, pixels):
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(vectors.shape[1]), atol=1e-4)
     precision = curvature / 0.1**2 + torch.eye(len(curvature))
     variance = torch.einsum("ni,in->n", jacobian, torch.linalg.solve(precision, jacobian.T))
-    found = posterior.standard_deviation(coordinates[rows])[:, 0]
+    found = laplace_deviation(posterior, coordinates[rows], [(0, 0)])[:, 0]
     np.testing.assert_allclose(found, variance.sqrt(), rtol=1e-4)
-
-
-def test_draws_have_the_mean_and_the_deviations_of_the_posterior(fitted, seed):
-    fit, coordinates, _values = fitted
-    posterior = laplace(fit, coordinates)
-    points, count = np.random.default_rng(1).uniform(-1, 1, (7, 2)), 400
-    draws = posterior.draws(points, INDICES, count=count, seed=seed)
-    deviation = posterior.standard_deviation(points, INDICES)
-    assert draws.shape == (count, 7, 5)
-    score = (draws.mean(axis=0) - fit.evaluate(points, INDICES)) / deviation * math.sqrt(count)
-    assert np.abs(score).max() < 5
-    ratio = draws.var(axis=0, ddof=1) / deviation**2
-    assert np.abs(ratio - 1).max() < 5 * math.sqrt(2 / count)
-
-
-def test_derivatives_of_a_draw_are_those_of_its_field(fitted):
-    fit, coordinates, _values = fitted
-    posterior = laplace(fit, coordinates)
-    step, points = 1e-4, np.array([[0.1, -0.3], [-0.5, 0.6]])
-    shifted = [posterior.draws(points + np.array([0, s]), count=3, seed=5)[..., 0] for s in (-step, 0.0, step)]
-    slopes, curvatures = np.moveaxis(posterior.draws(points, [(0, 1), (0, 2)], count=3, seed=5), -1, 0)
-    np.testing.assert_allclose((shifted[2] - shifted[0]) / (2 * step), slopes, rtol=1e-5, atol=1e-5)
-    second = (shifted[2] - 2 * shifted[1] + shifted[0]) / step**2
-    np.testing.assert_allclose(second, curvatures, rtol=1e-3, atol=1e-3)
 
 
 def test_intervals_cover_the_true_field_and_its_derivatives(seed):
@@ -154,7 +123,7 @@ def test_intervals_cover_the_true_field_and_its_derivatives(seed):
         fit = trained(coordinates, values, config=SMALL, seed=replicate)
         posterior = laplace(fit, coordinates)
         error = fit.evaluate(points, INDICES) - front(points)
-        scores.append(error / posterior.standard_deviation(points, INDICES))
+        scores.append(error / laplace_deviation(posterior, points, INDICES))
         noises.append(posterior.noise_scale)
     # Errors at the points are as many independent numbers as there are effective parameters, about 20 per fit:
     # five standard errors of a share of 0.9 are 0.17.
@@ -168,18 +137,6 @@ def test_intervals_cover_the_true_field_and_its_derivatives(seed):
 
 def test_a_new_seed_draws_other_pixels_and_the_same_seed_the_same(fitted):
     fit, coordinates, _values = fitted
-    config = LaplaceConfig(pixels=50)
-    first, again, other = (laplace(fit, coordinates, config=config, seed=s) for s in (1, 1, 2))
+    first, again, other = (laplace(fit, coordinates, pixels=50, seed=s) for s in (1, 1, 2))
     assert np.array_equal(first.eigenvalues, again.eigenvalues)
     assert not np.array_equal(first.eigenvalues[:1], other.eigenvalues[:1])
-
-
-@pytest.mark.parametrize("change", [{"pixels": 1}, {"iterations": -1}, {"parameters": ()}])
-def test_impossible_settings_are_refused(change):
-    with pytest.raises(ConfigError):
-        LaplaceConfig(**change)
-
-
-def test_weights_that_do_not_exist_are_refused(fitted):
-    with pytest.raises(ConfigError, match="no such weights"):
-        laplace(*fitted[:2], config=LaplaceConfig(parameters=("nothing",)))

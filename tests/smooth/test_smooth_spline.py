@@ -309,5 +309,5 @@ def test_units_and_offsets_do_not_matter(rng):
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(settings):
-    with pytest.raises(ConfigError, match="do not fit together"):
+    with pytest.raises(ConfigError, match="setting"):
         SplineConfig(**settings)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import nested_derivatives
-from training import trained, training_data
+from training import trained
 
 from bayespde.core.errors import ConfigError, FieldError
 from bayespde.smooth.network.config import NetworkConfig
@@ -252,19 +252,7 @@ def test_impossible_arguments_are_refused():
         trained(coordinates, values, config=SMALL, mask=held_out_mask(coordinates, config=SMALL, seed=0), seed=-1)
 
 
-def test_impossible_pixels_are_refused():
-    coordinates, values, _ = noisy_front(0)
-    everything = np.ones(len(values), dtype=bool)
-    some = held_out_mask(coordinates, config=SMALL, seed=0)
-    for bad, match in (
-        ((coordinates[:-1], values, some), "do not fit together"),
-        ((coordinates, np.where(values > 1, np.nan, values), some), "not finite"),
-        ((coordinates * 2, values, some), "unit range"),
-        ((coordinates, values, everything), "held-out mask"),
-        ((coordinates, values, some.astype(float)), "held-out mask"),
-    ):
-        with pytest.raises(FieldError, match=match):
-            training_data(*bad)
+def test_too_few_frames_to_hold_some_out_are_refused():
     with pytest.raises(FieldError, match="frames"):
         held_out_mask(grid(3, 5), config=replace(SMALL, hold_out="frames"), seed=0)
 

@@ -58,7 +58,7 @@ def test_all_terms_are_compared_along_the_trajectory(found, refined):
     assert refined.posterior.exact.models_enumerated == 2 ** len(inclusion)
     assert "u*u_x" in str(refined)
     assert "checks of fit passed" in str(refined)
-    assert set(refined.posterior.statistics.provenance["along"]) == set(TRUTH)
+    assert set(refined.posterior.statistics.record.along) == set(TRUTH)
 
 
 def test_a_missing_term_is_seen(found):

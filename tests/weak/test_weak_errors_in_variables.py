@@ -66,8 +66,8 @@ def test_the_estimate_is_unbiased_where_plain_least_squares_are_not(seed):
     for draw in range(64):
         field = waves(np.random.default_rng([seed, draw]), 1.0, numbers=np.arange(1, 8) * 0.3)
         found, plain = both(field, {"time": 6, "x": 6})
-        assert found["is_corrected"]
-        scores.append((np.stack([found["coefficients"], plain]) - truth) / np.array(found["sd"]))
+        assert found.is_corrected
+        scores.append((np.stack([found.coefficients, plain]) - truth) / np.array(found.sd))
     scores = np.array(scores)
     corrected, plain = np.abs(scores.mean(axis=0)[:, 1])
     assert corrected < 4 / np.sqrt(len(scores)) < plain + 1 / np.sqrt(len(scores))
@@ -77,8 +77,8 @@ def test_the_estimate_is_unbiased_where_plain_least_squares_are_not(seed):
 
 def test_without_noise_it_is_plain_least_squares():
     found, plain = both(waves(np.random.default_rng(0), 1e-6), {"time": 10, "x": 14})
-    assert found["coefficients"] == pytest.approx(plain, rel=1e-4)
-    assert found["coefficients"] == pytest.approx(list(TRUTH.values()), rel=2e-3)
+    assert found.coefficients == pytest.approx(plain, rel=1e-4)
+    assert found.coefficients == pytest.approx(list(TRUTH.values()), rel=2e-3)
 
 
 def test_noise_that_cannot_be_subtracted_is_left_in_and_recorded():
@@ -86,8 +86,8 @@ def test_noise_that_cannot_be_subtracted_is_left_in_and_recorded():
     field = waves(np.random.default_rng(1), 0.5)
     field = field.copy(data=np.random.default_rng(2).standard_normal(field.shape))
     found, plain = both(field, {"time": 6, "x": 8})
-    assert not found["is_corrected"]
-    assert found["coefficients"] == pytest.approx(plain)
+    assert not found.is_corrected
+    assert found.coefficients == pytest.approx(plain)
 
 
 @pytest.mark.slow  # a whole discovery

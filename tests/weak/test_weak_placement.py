@@ -46,7 +46,7 @@ def test_a_test_function_that_does_not_fit_is_refused(samples, radii):
 
 def test_radiuss_are_checked_against_the_field():
     run = partial(problem, ONE, ["u_x"])
-    with pytest.raises(ConfigError, match="unknown dimension"):
+    with pytest.raises(ConfigError, match="Unknown keys"):
         run(options=replace(CLEAN, support_radius={"y": 5}))
     with pytest.raises(ConfigError, match="does not fit"):
         run(options=replace(CLEAN, support_radius={"x": 13}))

@@ -118,9 +118,8 @@ def test_assembly_finds_the_true_equation_or_reports_that_the_odds_depend_on_the
         statistics = bp.assemble(library, smooth)
         exact = bp.enumerate_models(bp.SpinModel(statistics, library))
         escaped.append(bool((exact.spins[np.argmax(exact.probability)] == library.spins(["u_xx"])).all()))
-        record = statistics.provenance
-        assert escaped[-1] or record["log_odds_change_left"] > 1.0
-        assert ["u_xx"] in [r["terms"] for r in record["relinearised"]]
+        assert escaped[-1] or statistics.record.log_odds_change_left > 1.0
+        assert ["u_xx"] in [r["terms"] for r in statistics.provenance["relinearised"]]
     # Without relinearisation most of these end with a fourth derivative.
     assert sum(escaped) >= 3
 
@@ -151,4 +150,4 @@ def test_terms_that_are_equal_on_this_video_are_left_out():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         statistics = bp.assemble(library, bp.fit_field(field, options=bp.SmoothingConfig(smoother="spline")))
-    assert np.isfinite(statistics.provenance["log_odds_change_left"])
+    assert np.isfinite(statistics.record.log_odds_change_left)

@@ -80,7 +80,7 @@ def test_assemble_takes_the_strong_form_too():
     with pytest.warns(StrongFormWarning):
         found = bp.assemble(bp.Library.from_strings(["u*u_x", "u_xx"]), smooth, form=bp.StrongForm())
     assert found.least_squares(np.ones(2, bool)) == pytest.approx([-1, 0.1], rel=0.02)
-    assert found.provenance["form"] == "strong"
+    assert found.record.form == "strong"
 
 
 def test_a_term_along_a_missing_axis_is_refused():

@@ -34,7 +34,7 @@ def test_the_expected_residual_is_the_share_of_noise_in_the_rows():
     wanted = np.trace(np.linalg.solve(weak.covariance(beta), plain.covariance(beta))) / len(weak.target)
     statistics = WhitenedRows(weak, beta).statistics
     assert 0.1 < wanted < 0.99
-    assert statistics.provenance["expected_residual"] == pytest.approx(wanted, rel=1e-4)
+    assert statistics.record.expected_residual == pytest.approx(wanted, rel=1e-4)
     assert statistics.prior_variance == pytest.approx(2 - wanted, rel=1e-4)
     assert statistics.prior_rows == len(weak.target)
 

@@ -10,7 +10,7 @@ from bayespde.core.posterior import Posterior
 from bayespde.core.slabs import fixed_g
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.results.checks.check import Check, at_most
-from bayespde.results.checks.weak_form import is_noise_dominated, parts_of
+from bayespde.results.checks.weak_form import is_noise_dominated
 from bayespde.results.equations import group_masses
 from bayespde.results.errors_in_variables import errors_in_variables_estimate
 from bayespde.results.information_matrix import information_matrix_test
@@ -28,7 +28,7 @@ def equation_checks(posterior: Posterior) -> Iterator[Check]:
     """The checks of the most probable equation that the rows allow."""
     statistics, best = posterior.statistics, posterior.configurations()[0][0]
     yield _condition_check(statistics, best)
-    if all(is_noise_dominated(part) for part in parts_of(statistics.provenance)):
+    if all(map(is_noise_dominated, statistics.records)):
         yield _information_matrix_check(statistics, best)
     yield _group_check(posterior, best)
     yield from _errors_in_variables_check(posterior)

@@ -24,17 +24,17 @@ def model_checks(posterior: Posterior) -> tuple[Check, ...]:
         All checks that the rows allow, the failed ones first.
     """
     statistics = posterior.statistics
-    found = [*_row_checks(statistics), *weak_form_checks(statistics.provenance), *equation_checks(posterior)]
+    found = [*_row_checks(statistics), *weak_form_checks(statistics.records), *equation_checks(posterior)]
     return tuple(sorted(found, key=lambda c: c.passed))
 
 
 def _row_checks(statistics: SufficientStatistics) -> Iterator[Check]:
     """The kind and the number of the rows, and the trajectory around which they are linearised."""
-    if statistics.provenance.get("form") == "strong":
+    if statistics.record.form == "strong":
         reason = "rows of the strong form inherit the bias of the smoother, and with noise they select wrong terms"
         yield Check("form", 1.0, 0.0, False, "which terms are in", reason)
-    if "trajectory" in statistics.provenance:
-        yield from trajectory_checks(statistics.provenance["trajectory"])
+    if statistics.record.trajectory is not None:
+        yield from trajectory_checks(statistics.record.trajectory)
     terms = len(statistics.names)
     share = terms * ROWS_PER_TERM / max(statistics.rows, 1e-300)
     reason = f"{statistics.rows:.0f} effective rows are few for {terms} candidate terms"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from bayespde.core.assembly_record import TrajectoryRecord
 from bayespde.results.checks.check import Check, at_most
 
 # Share of the information that comes from waves of the initial state that are lost in noise.
@@ -17,14 +17,14 @@ TAILS = 1.0
 LOG_ODDS_CHANGE = 1.0
 
 
-def trajectory_checks(found: Mapping[str, Any]) -> Iterator[Check]:
+def trajectory_checks(found: TrajectoryRecord) -> Iterator[Check]:
     """Checks of the trajectory around which equations are linearised, one for each entry of its record."""
     coefficients = "coefficients and odds along this trajectory"
     equation = "the equation, or its boundary"
-    share, excess, kurtosis = found["cycle_skipping"], found["excess_noise"], found["excess_kurtosis"]
-    score, change = found["whiteness_score"], found["log_odds_change_left"]
+    share, excess, kurtosis = found.cycle_skipping, found.excess_noise, found.excess_kurtosis
+    score, change = found.whiteness_score, found.log_odds_change_left
     reason = "its fit did not converge"
-    yield at_most("trajectory", 1 - found["converged"], 0, "anything along this trajectory", reason)
+    yield at_most("trajectory", 1 - found.converged, 0, "anything along this trajectory", reason)
     reason = (
         f"{share:.0%} of the information comes from waves of the initial state that are lost in noise: "
         "the likelihood has many local maxima"

@@ -23,7 +23,7 @@ def provenance(report: ReportData) -> dict[str, Any]:
     """Versions, seed, data, likelihood and sampler as `rows`; `settings` and `stages` as JSON; candidate `terms`."""
     posterior, record = report.posterior, report.record
     known, sampling, statistics = posterior.provenance, posterior.sampling, posterior.statistics
-    form, took = statistics.provenance.get("form", "given"), f"; {sampling.seconds:.0f} s" if sampling.seconds else ""
+    form, took = statistics.record.form, f"; {sampling.seconds:.0f} s" if sampling.seconds else ""
     expected = "not recorded" if posterior.prior is None else f"{posterior.prior.inclusion.sum():.3g}"
     runs, particles, _ = posterior.spins.shape
     rows = {

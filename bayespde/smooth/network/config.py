@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.settings import check_choice, check_number
 from bayespde.smooth.network.network import Activation, Architecture
 from bayespde.smooth.network.penalty import Penalty
 
@@ -67,7 +68,11 @@ class NetworkConfig:
         if isinstance(self.input_scale, list):
             object.__setattr__(self, "input_scale", tuple(self.input_scale))
         self.architecture  # noqa: B018  raises if no network can be built
-        self._check_numbers()
+        for name in ("members", "steps", "batch", "collocation", "patience", "check_every"):
+            check_number(name, getattr(self, name), lowest=1, integer=True)
+        for name, below in (("learning_rate", math.inf), ("prior_scale", math.inf), ("hold_out_fraction", 0.5)):
+            check_number(name, getattr(self, name), above=0, below=below)
+        check_choice("hold_out", self.hold_out, ("pixels", "frames"))
         if len(self.penalty.weights) not in (1, self.members):
             raise ConfigError(
                 "The weights of the penalty do not fit the networks side by side.",
@@ -75,29 +80,3 @@ class NetworkConfig:
                 wanted="one weight, or one per member",
                 fix=f"members={len(self.penalty.weights)}",
             )
-        if self.hold_out not in ("pixels", "frames"):
-            raise ConfigError(
-                "The unit to hold out is unknown.",
-                got=repr(self.hold_out),
-                wanted="'pixels' or 'frames'",
-                fix="hold_out='pixels'",
-            )
-
-    def _check_numbers(self) -> None:
-        for name in ("members", "steps", "batch", "collocation", "patience", "check_every"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(
-                    f"The setting {name!r} must be a positive integer.",
-                    got=repr(value),
-                    wanted="an int >= 1",
-                    fix=f"{name}={type(self).__dataclass_fields__[name].default}",
-                )
-        for name, top in (("learning_rate", math.inf), ("prior_scale", math.inf), ("hold_out_fraction", 0.5)):
-            if not 0 < getattr(self, name) < top:
-                raise ConfigError(
-                    f"The setting {name!r} is out of range.",
-                    got=getattr(self, name),
-                    wanted=f"above 0 and below {top}",
-                    fix=f"{name}={type(self).__dataclass_fields__[name].default}",
-                )

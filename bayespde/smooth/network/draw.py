@@ -32,12 +32,10 @@ class NetworkDraw:
         noise = np.random.default_rng(checked_seed(seed)).standard_normal((len(posterior.parts[0].rows), 1))
         self._sides: list[tuple[float, NeuralField, NeuralField]] = []
         for part, along in zip(posterior.parts, posterior.response_along(noise), strict=True):
-            network = part.fit.network(part.member)
-            weights = torch.nn.utils.parameters_to_vector(network.parameters()).detach()
-            change = torch.zeros_like(weights)
-            change[torch.from_numpy(part.columns)] = torch.from_numpy(part.eigenvectors @ along[:, 0])
+            weights = torch.nn.utils.parameters_to_vector(part.fit.network(0).parameters()).detach()
+            change = torch.from_numpy(part.eigenvectors @ along[:, 0])
             step = STEP * float(weights.norm() / change.norm())
-            before, after = (_with_weights(part.fit.network(part.member), weights + s * change) for s in (-step, step))
+            before, after = (_with_weights(part.fit.network(0), weights + s * change) for s in (-step, step))
             self._sides.append((step, before, after))
 
     def __call__(self, coordinates: np.ndarray, multi_indices: Sequence[MultiIndex]) -> np.ndarray:

@@ -11,7 +11,7 @@ from bayespde.core.random import checked_seed
 from bayespde.noise.pixel_noise import PixelNoise
 from bayespde.smooth.network.fitted import NetworkFit
 from bayespde.smooth.network.jets import MultiIndex
-from bayespde.smooth.network.laplace import LaplaceConfig, LaplacePosterior, chunks, laplace
+from bayespde.smooth.network.laplace import PIXELS, LaplacePosterior, chunks, laplace
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +149,8 @@ def _applied(along: list[np.ndarray], changes: list[np.ndarray]) -> np.ndarray:
 
 
 def ensemble_posterior(
-    ensemble: NetworkEnsemble, coordinates: np.ndarray, *, config: LaplaceConfig | None = None, seed: int = 0
+    ensemble: NetworkEnsemble, coordinates: np.ndarray, *, pixels: int = PIXELS, seed: int = 0
 ) -> EnsemblePosterior:
     """Linearise every architecture around its first member; arguments as for `laplace`."""
-    parts = [laplace(fit, coordinates, config=config, seed=seed) for fit in ensemble.fits]
+    parts = [laplace(fit, coordinates, pixels=pixels, seed=seed) for fit in ensemble.fits]
     return EnsemblePosterior(ensemble, tuple(parts))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.settings import check_choice, check_number
 from bayespde.smooth.network.jets import MultiIndex, index_factors, jet_table
 from bayespde.smooth.network.taylor import taylor_derivatives
 
@@ -37,21 +38,11 @@ class Architecture:
     input_scale: float | tuple[float, ...] = 1.0
 
     def __post_init__(self) -> None:
-        if self.activation not in ("tanh", "sine"):
-            raise ConfigError(
-                "The activation is unknown.",
-                got=repr(self.activation),
-                wanted="'tanh' or 'sine'",
-                fix="activation='tanh'",
-            )
-        scales = self.input_scale if isinstance(self.input_scale, tuple) else (self.input_scale,)
-        if self.width < 1 or self.depth < 1 or not all(0 < scale < math.inf for scale in scales):
-            raise ConfigError(
-                "The size of the network is not usable.",
-                got=f"width {self.width}, depth {self.depth}, input_scale {self.input_scale}",
-                wanted="width and depth of at least 1, a positive and finite input_scale",
-                fix="width=20, depth=6, input_scale=2.0",
-            )
+        check_choice("activation", self.activation, ("tanh", "sine"))
+        for name in ("width", "depth"):
+            check_number(name, getattr(self, name), lowest=1, integer=True)
+        for scale in self.input_scale if isinstance(self.input_scale, tuple) else (self.input_scale,):
+            check_number("input_scale", scale, above=0)
 
     def scales(self, dimensions: int) -> tuple[float, ...]:
         """The input scale of every axis.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.settings import check_choice, check_number
 from bayespde.smooth.network.jets import MultiIndex, checked_index
 
 MAXIMUM_ORDER = 3
@@ -49,31 +50,18 @@ class Penalty:
         if self.chosen is not None:
             self._check_chosen()
             object.__setattr__(self, "chosen", tuple(map(tuple, self.chosen)))
-        if self.order not in range(1, MAXIMUM_ORDER + 1):
+        check_choice("order", self.order, range(1, MAXIMUM_ORDER + 1))
+        check_number("number of weights", len(self.weights), lowest=1, integer=True)
+        for weight in self.weights:
+            check_number("weight", weight, lowest=0)
+        check_choice("kind", self.kind, ("l1", "l2"))
+        for weight in self.axis_weights or ():
+            check_number("axis_weights", weight, lowest=0)
+        if self.axis_weights is not None and not any(self.axis_weights):
             raise ConfigError(
-                "The order of the penalty is out of range.",
-                got=self.order,
-                wanted=f"1 to {MAXIMUM_ORDER}",
-                fix="order=3",
-            )
-        if not self.weights or not all(0 <= weight < math.inf for weight in self.weights):
-            raise ConfigError(
-                "The weight of the penalty is out of range.",
-                got=self.weight,
-                wanted="a finite number, at least 0, or one per network",
-                fix="weight=1e-4",
-            )
-        if self.kind not in ("l1", "l2"):
-            raise ConfigError(
-                "The kind of penalty is unknown.", got=repr(self.kind), wanted="'l1' or 'l2'", fix="kind='l1'"
-            )
-        if self.axis_weights is not None and (
-            any(not 0 <= w < math.inf for w in self.axis_weights) or not any(self.axis_weights)
-        ):
-            raise ConfigError(
-                "The axis weights of the penalty are not usable.",
+                "All axis weights of the penalty are 0.",
                 got=self.axis_weights,
-                wanted="finite numbers, at least 0, not all 0",
+                wanted="one of them above 0",
                 fix="axis_weights=None",
             )
 

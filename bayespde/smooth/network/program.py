@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.settings import check_number
 from bayespde.noise.pixel_noise import student_scale
 from bayespde.smooth.network.network import NeuralField
 from bayespde.smooth.network.penalty import Penalty, penalty_value
@@ -55,20 +56,9 @@ class DensityConfig:
 
     def __post_init__(self) -> None:
         for name in ("pixels", "noise_scale", "prior_scale"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(
-                    f"The {name} of the density is not usable.",
-                    got=getattr(self, name),
-                    wanted="a positive, finite number",
-                    fix=f"{name}=1",
-                )
-        if not self.freedom > 0:
-            raise ConfigError(
-                "The degrees of freedom of the noise are not usable.",
-                got=self.freedom,
-                wanted="a positive number, or infinity for normal noise",
-                fix="freedom=math.inf",
-            )
+            check_number(name, getattr(self, name), above=0)
+        if self.freedom != math.inf:
+            check_number("freedom", self.freedom, above=0)
         is_scaled = self.penalty_scales and all(0 < scale < math.inf for scale in self.penalty_scales)
         if any(self.penalty.weights) and not is_scaled:
             raise ConfigError(

@@ -13,7 +13,6 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.scales import Scales
 from bayespde.smooth.network.draw import NetworkDraw
 from bayespde.smooth.network.ensemble import EnsemblePosterior, NetworkEnsemble, ensemble_posterior
-from bayespde.smooth.network.laplace import LaplaceConfig
 
 if TYPE_CHECKING:
     from bayespde.smooth.observations import Observations
@@ -63,7 +62,7 @@ class NetworkSmoother:
     def linearise(self) -> EnsemblePosterior:
         """The networks linearised, with the shrinkage 1."""
         coordinates, _ = self.data.standardised(self.scales)
-        return ensemble_posterior(self.ensemble, coordinates, config=LaplaceConfig(), seed=0)
+        return ensemble_posterior(self.ensemble, coordinates)
 
     def evaluate(self, orders: Sequence[Orders], axes: Axes) -> np.ndarray:
         """Derivatives of the mean on a tensor grid, `[len(orders), *grid]`; all in one pass over the grid."""

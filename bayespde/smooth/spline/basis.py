@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import BSpline
 
-from bayespde.core.errors import ConfigError
+from bayespde.core.settings import check_choice, check_number
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,12 @@ class SplineConfig:
     noise: str = "gaussian"
 
     def __post_init__(self) -> None:
-        if (
-            not 1 <= self.penalty_order <= self.degree
-            or self.samples_per_knot < 1
-            or self.maximum_knots < 1
-            or self.hold_out not in ("auto", "pixels", "frames", "blocks")
-            or self.noise not in ("gaussian", "student_t")
-        ):
-            raise ConfigError(
-                "The spline's settings do not fit together.",
-                got=self,
-                wanted="1 <= penalty_order <= degree, samples_per_knot >= 1, hold_out auto, pixels, frames or blocks, "
-                "noise gaussian or student_t",
-                fix="SplineConfig()",
-            )
+        for name in ("degree", "penalty_order", "maximum_knots"):
+            check_number(name, getattr(self, name), lowest=1, integer=True)
+        check_number("samples_per_knot", self.samples_per_knot, lowest=1)
+        check_number("penalty_order", self.penalty_order, below=self.degree + 1)
+        check_choice("hold_out", self.hold_out, ("auto", "pixels", "frames", "blocks"))
+        check_choice("noise", self.noise, ("gaussian", "student_t"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def rows(seed: int, store: Store) -> dict[str, Any]:
         "best": best_of(posterior),
         "chi2": found / expected,
         "failed": failed(posterior),
-        "noise": statistics.provenance["noise"],
+        "noise": statistics.record.noise,
         "seconds": seconds,
     } | given_true_terms(statistics, true)
 
@@ -101,14 +102,14 @@ def refined(seed: int, store: Store) -> dict[str, Any]:
         found = bp.fit_trajectories(posterior, smooth, search=bp.TrajectorySearchConfig(sampler=SAMPLER))
     except BayespdeError as error:
         return earlier | {"kept": str(error).splitlines()[0], "seconds": time.process_time() - start}
-    true, provenance = draw(seed).true, found.posterior.statistics.provenance
+    true, record = draw(seed).true, found.posterior.statistics.record
     of_pixels = {
         "inclusion": found.inclusion_probability.values.tolist(),
         "best": best_of(found.posterior),
         "failed": failed(found.posterior),
     }
     about = {
-        "trajectory": provenance["trajectory"] | {"along": provenance["along"]},
+        "trajectory": asdict(record.trajectory) | {"along": record.along},
         "trajectories": len(found.trajectories),
         "without": len(found.failed),
         "pixels": of_pixels,
