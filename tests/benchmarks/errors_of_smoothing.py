@@ -56,9 +56,8 @@ def causes(field, clean, library, strong, weak):
     second = (np.roll(u, 1, axis=1) - 2 * u + np.roll(u, -1, axis=1)) / dx**2
     true = dict(zip(NAMES, (u, ahead, np.gradient(u, dx, axis=1), second), strict=True))
     central = np.gradient(u, dt, axis=0)
-    mean, *drawn = (
-        dict(zip(NAMES, f.evaluate_all(ORDERS), strict=True))
-        for f in (strong.smooth, strong.smooth.draw(0), strong.smooth.draw(1))
+    mean, drawn = (
+        dict(zip(NAMES, f.evaluate_all(ORDERS), strict=True)) for f in (strong.smooth, strong.smooth.draw(0))
     )
     spline = {n: strong.smooth.spline.evaluate(o) for n, o in zip(NAMES, ORDERS, strict=True)}
 
@@ -70,20 +69,29 @@ def causes(field, clean, library, strong, weak):
         return exact(field, library, derivatives, **options)
 
     return {
-        "errors": {"networks, mean": error(mean), "networks, one draw": error(drawn[0]), "spline": error(spline)},
+        "errors": {"networks, mean": error(mean), "networks, one draw": error(drawn), "spline": error(spline)},
         "rows": {
-            "u_t of the scheme, exact terms": rows(true),
-            "u_t by central differences, exact terms": rows(true | {"u_t": central}),
-            "smoothed u_t, exact terms": rows(true | {"u_t": mean["u_t"]}),
-            "u_t of the scheme, smoothed terms": rows(mean | {"u_t": true["u_t"]}),
-            "both smoothed, mean": rows(mean),
-            "both smoothed, one draw": rows(drawn[0]),
-            "both smoothed, another draw": rows(drawn[1]),
-            "both smoothed, mean, rows as independent": rows(mean, power=1.0),
+            "exact": rows(true),
+            "u_t by central differences": rows(true | {"u_t": central}),
+            "u_t smoothed": rows(true | {"u_t": mean["u_t"]}),
+            "u_t with the same errors, shuffled": rows(true | {"u_t": shuffled(mean["u_t"], ahead)}),
+            "terms smoothed": rows(mean | {"u_t": ahead}),
+            "both smoothed, without the error of the step": rows(mean | {"u_t": mean["u_t"] + ahead - central}),
+            "both smoothed": rows(mean),
+            "both of one draw": rows(drawn),
+            "both smoothed, independent rows": rows(mean, power=1.0),
             "spline": rows(spline),
             "weak form": against_truth(weak.statistics, library),
         },
     }
+
+
+def shuffled(smoothed, true):
+    """The true derivative with the errors of the smoothed one, moved to random places."""
+    errors = (smoothed - true)[INNER]
+    found = true.copy()
+    found[INNER] += np.random.default_rng(0).permutation(errors.ravel()).reshape(errors.shape)
+    return found
 
 
 def scatter(folder, library):
