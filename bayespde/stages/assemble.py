@@ -62,7 +62,7 @@ def assemble(
     check_library(library, field, [s.field for s in coupled_fields])
     _check_form(form, own, coupled_fields)
     if isinstance(form, StrongForm):
-        return strong_statistics(library, field, own.evaluate, options=form)
+        return strong_statistics(library, field, own.evaluate_all, options=form)
     assert isinstance(own, SmoothField)
     models = ModelAverage(library, prior, seed)
     if coupled_fields:

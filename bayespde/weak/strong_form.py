@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +68,7 @@ class StrongFormWarning(UserWarning):
 def strong_statistics(
     library: Library,
     field: xr.DataArray,
-    evaluate: Callable[[tuple[int, ...]], np.ndarray],
+    evaluate_all: Callable[[Sequence[tuple[int, ...]]], np.ndarray],
     *,
     options: StrongForm,
 ) -> SufficientStatistics:
@@ -77,7 +77,8 @@ def strong_statistics(
     Args:
         library: The candidate terms.
         field: The checked field, for its dims.
-        evaluate: Derivative of the smoothed field on its grid, by orders.
+        evaluate_all: Several derivatives of the smoothed field on its grid, by orders, `[len(orders), *field shape]`.
+            It is called once: a pass over networks is expensive, whatever it evaluates.
         options: Settings.
 
     Returns:
@@ -89,7 +90,7 @@ def strong_statistics(
         StrongFormWarning,
         stacklevel=3,
     )
-    rows, target, shape = _rows(library, field, evaluate, options.trim)
+    rows, target, shape = _rows(library, field, evaluate_all, options.trim)
     scale = np.linalg.norm(rows, axis=0)
     scale[scale == 0] = 1.0
     left = target - rows / scale @ np.linalg.lstsq(rows / scale, target, rcond=1e-10)[0]
@@ -115,18 +116,21 @@ def strong_statistics(
 
 
 def _rows(
-    library: Library, field: xr.DataArray, evaluate: Callable[[tuple[int, ...]], np.ndarray], trim: float
+    library: Library,
+    field: xr.DataArray,
+    evaluate_all: Callable[[Sequence[tuple[int, ...]]], np.ndarray],
+    trim: float,
 ) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
     """Terms `[n, K]` and target `[n]` at the points that are not trimmed, and the shape of their grid."""
     dims = tuple(map(str, field.dims))
     inner = tuple(slice(int(trim * n), n - int(trim * n)) for n in field.shape)
-
-    def values(name: str) -> np.ndarray:
-        return evaluate(derivative_orders(name, dims))[inner]
-
-    target = values(library.target)
+    names = sorted({library.target, *(name for term in library for name in term.symbols)})
+    derivatives = evaluate_all([derivative_orders(name, dims) for name in names])
+    values = {name: derivative[inner] for name, derivative in zip(names, derivatives, strict=True)}
+    target = values[library.target]
     design = np.stack(
-        [np.broadcast_to(evaluate_expression(t.expression, values), target.shape) for t in library], axis=-1
+        [np.broadcast_to(evaluate_expression(t.expression, values.__getitem__), target.shape) for t in library],
+        axis=-1,
     )
     return design.reshape(-1, len(library)), target.ravel(), target.shape
 

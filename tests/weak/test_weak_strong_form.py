@@ -18,12 +18,16 @@ from bayespde.weak.strong_form import StrongFormWarning, autocorrelation_time, s
 FORMULA = Formula(BURGERS, (np.linspace(0, 3, 41), np.linspace(0, 2 * np.pi, 61)))
 
 
+def all_of(evaluate):
+    return lambda orders: np.stack([evaluate(o) for o in orders])
+
+
 def statistics_of(names, formula=FORMULA, evaluate=None, **options):
     with pytest.warns(StrongFormWarning, match="prefer WeakForm"):
         return strong_statistics(
             bp.Library.from_strings(names),
             formula.field(),
-            evaluate or formula.evaluate,
+            all_of(evaluate or formula.evaluate),
             options=bp.StrongForm(**options),
         )
 
@@ -35,6 +39,19 @@ def test_the_rows_are_the_terms_at_the_inner_points():
     assert found.rows == len(rows)
     assert np.allclose(found.factor.T @ found.factor, rows.T @ rows, rtol=1e-10, atol=1e-10)
     assert found.target == "u_t"
+
+
+def test_every_derivative_is_evaluated_once_and_all_in_one_pass():
+    asked = []
+
+    def evaluate_all(orders):
+        asked.append(list(orders))
+        return all_of(FORMULA.evaluate)(orders)
+
+    library = bp.Library.from_strings(["u", "u**2", "u*u_x", "u_x**2", "u_xx", "1"])
+    with pytest.warns(StrongFormWarning):
+        strong_statistics(library, FORMULA.field(), evaluate_all, options=bp.StrongForm())
+    assert [sorted(orders) for orders in asked] == [[(0, 0), (0, 1), (0, 2), (1, 0)]]
 
 
 def test_clean_derivatives_give_the_equation():
@@ -88,7 +105,7 @@ def test_a_term_along_a_missing_axis_is_refused():
         warnings.simplefilter("ignore", StrongFormWarning)
         with pytest.raises(TermError, match="axis that the field lacks"):
             strong_statistics(
-                bp.Library.from_strings(["u_y"]), FORMULA.field(), FORMULA.evaluate, options=bp.StrongForm()
+                bp.Library.from_strings(["u_y"]), FORMULA.field(), all_of(FORMULA.evaluate), options=bp.StrongForm()
             )
 
 
