@@ -12,7 +12,11 @@ import numpy as np
 from bayespde.core.errors import ConfigError
 from bayespde.smc.resampling import SCHEMES
 
-KERNELS = ("auto", "barker", "gibbs")
+# Names of kernels -> the modules that make them, imported on first use: each a `KernelModule` of `smc.kernels`.
+KERNELS = {
+    "barker": "bayespde.smc.kernels.locally_balanced",
+    "gibbs": "bayespde.smc.kernels.gibbs",
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class SMCConfig:
             reference distribution from which the run itself starts; 0 starts it from the prior.
         ess_fraction: Effective sample size at which the next inverse temperature is placed, as a fraction of the
             particles with positive likelihood.
-        kernel: `barker` (compiled, linear targets only), `gibbs` (the plain reference, any target), or `auto`.
+        kernel: A name in `KERNELS`, such as `barker` (compiled, linear targets only) or `gibbs` (the plain reference,
+            any target); or `auto`: `barker` where the target is linear, else `gibbs`.
         flips: Flips per particle that a pass aims at, added to half its number of terms, as far as its number of sweeps
             can be chosen.
         sweeps: Sweeps per pass, whatever the flips; None to follow `flips`.
@@ -85,9 +90,10 @@ class SMCConfig:
                 )
 
     def _check_choices(self) -> None:
-        if self.kernel not in KERNELS:
+        kernels = ("auto", *KERNELS)
+        if self.kernel not in kernels:
             raise ConfigError(
-                "The kernel is not known.", got=self.kernel, wanted=", ".join(KERNELS), fix="kernel='auto'"
+                "The kernel is not known.", got=self.kernel, wanted=", ".join(kernels), fix="kernel='auto'"
             )
         if self.resampling not in SCHEMES:
             raise ConfigError(
