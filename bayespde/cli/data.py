@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayespde.cli.options import Output, Seed, Variable
+from bayespde.cli.options import FieldFile, Output, Seed, Variable
 
 
 def simulate(
@@ -31,7 +31,7 @@ def simulate(
 
 
 def smooth(
-    field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u as (t, y, x).")],
+    field: FieldFile,
     output: Output = Path("derivatives.nc"),
     smoother: Annotated[str, typer.Option(help="spline, network or auto.")] = "spline",
     noise: Annotated[str, typer.Option(help="auto, gaussian, student_t, poisson or logit.")] = "auto",
