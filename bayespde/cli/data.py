@@ -34,7 +34,7 @@ def smooth(
     field: FieldFile,
     output: Output = Path("derivatives.nc"),
     smoother: Annotated[str, typer.Option(help="spline, network or auto.")] = "spline",
-    noise: Annotated[str, typer.Option(help="auto, gaussian, student_t, poisson or logit.")] = "auto",
+    noise: Annotated[str, typer.Option(help="auto, or a family such as gaussian, student_t, poisson, logit.")] = "auto",
     device: Annotated[str, typer.Option(help="Where networks are trained: cpu or cuda.")] = "cpu",
     deviations: Annotated[bool, typer.Option("--std", help="Those of networks too: minutes.")] = False,
     space: Annotated[int, typer.Option(help="Highest order of space derivatives.")] = 2,
