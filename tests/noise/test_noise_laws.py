@@ -31,7 +31,9 @@ def fit(residual, value, *, redundancy=1.0):
 
 @pytest.fixture
 def relative(tmp_path, monkeypatch):
-    """The table of laws with one more line."""
+    """The table of laws: shot noise, and one more line."""
+    for name in set(LAWS) - {"shot"}:
+        monkeypatch.delitem(LAWS, name)
     (tmp_path / "bayespde_toy_law.py").write_text(TOY)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(LAWS, "relative", "bayespde_toy_law")
@@ -82,5 +84,5 @@ def test_a_new_law_is_one_module_and_one_line(relative, rng):
     rows = bp.assemble(library, smooth, form=bp.WeakForm(noise="relative"))
     assert rows.provenance["noise"] == "relative"
     assert set(rows.provenance["noise_parameters"]) == {"relative deviation"}
-    with pytest.raises(ConfigError, match="noise one of auto, white, shot, relative, correlated"):
+    with pytest.raises(ConfigError, match=f"noise one of auto, white, {', '.join(LAWS)}, correlated"):
         bp.WeakForm(noise="unknown")

@@ -68,4 +68,4 @@ def test_a_new_kernel_is_one_module_and_one_line(tmp_path, monkeypatch, seed):
     assert type(make_kernel(table, SMCConfig(kernel="one_spin"))).__name__ == "OneSpin"
     with pytest.raises(ConfigError, match="not known") as caught:
         SMCConfig(kernel="two_spins")
-    assert caught.value.wanted == "auto, barker, gibbs, one_spin"
+    assert caught.value.wanted == ", ".join(["auto", *KERNELS])
