@@ -22,8 +22,8 @@ class NoiseModel:
         jitter: Standard deviation of the displacement of a frame, per axis of space, physical lengths; empty if frames
             do not jitter.
         walk: Standard deviation of the step of a front's random walk per frame, physical length; 0 if there is none.
-        law: Name of the law by which `sd` differs between pixels, such as `shot`; empty if it does not.
-        parameters: Of that law, by name.
+        variance_function: Name of the one by which `sd` differs between pixels, such as `shot`; empty if there is none.
+        parameters: Of that function, by name.
         seen_share: Share of observed pixels around each pixel, field shape, in (0, 1]; None if none is missing.
 
     Raises:
@@ -34,7 +34,7 @@ class NoiseModel:
     correlation: tuple[np.ndarray, ...] = ()
     jitter: tuple[float, ...] = ()
     walk: float = 0.0
-    law: str = ""
+    variance_function: str = ""
     parameters: Mapping[str, float] = field(default_factory=dict)
     seen_share: np.ndarray | None = None
 
@@ -51,12 +51,12 @@ class NoiseModel:
 
     @property
     def kind(self) -> str:
-        """`white`, the name of the law, `correlated`, `frame_jitter` or `front_jitter`."""
+        """`white`, the name of the variance function, `correlated`, `frame_jitter` or `front_jitter`."""
         if self.jitter:
             return "front_jitter" if self.walk else "frame_jitter"
         if self.is_correlated:
             return "correlated"
-        return self.law or "white"
+        return self.variance_function or "white"
 
     @property
     def is_correlated(self) -> bool:
@@ -69,7 +69,7 @@ class NoiseModel:
         return float(np.sqrt(np.mean(np.square(self.sd))))
 
     def __str__(self) -> str:
-        names = ["correlated"] * self.is_correlated + [self.law] * bool(self.law)
+        names = ["correlated"] * self.is_correlated + [self.variance_function] * bool(self.variance_function)
         parts = [
             f"{' '.join(names) or 'white'} noise, sd {self.rms:.4g}{' (root mean square)' * bool(np.ptp(self.sd))}"
         ]

@@ -13,7 +13,7 @@ from bayespde.core.neighbours import neighbour_correlation
 from bayespde.core.noise import NoiseModel
 from bayespde.noise.correlated import correlated_noise, rough_scale
 from bayespde.noise.front_jitter import CORRELATED, NEGLIGIBLE_NOISE, estimate_front_jitter, has_net_step, is_front
-from bayespde.noise.laws import LAWS, choose_law
+from bayespde.noise.variance_functions import VARIANCE_FUNCTIONS, choose_variance
 
 # Width of the box over which the share of seen pixels is taken, samples.
 NEIGHBOURHOOD = 7
@@ -35,11 +35,11 @@ def estimate_noise(
         raw: The field, NaN where missing, `[time, (z, y,) x]`.
         evaluate: A derivative of the smoothed field on its grid, by orders.
         noise_scale: Pixel noise of the smoother.
-        kind: `white`; a name in `LAWS`, such as `shot`, a variance that grows linearly with the value; `correlated`,
-            neighbours in space are correlated, frames are independent; `frame_jitter`, as `auto` with `jitter`;
-            `front_jitter`; or `auto`: front jitter where displacing each frame explains the correlation of its
-            residuals, correlated where neighbours are correlated otherwise, the law by which the variance visibly
-            differs between pixels if there is one, else white.
+        kind: `white`; a name in `VARIANCE_FUNCTIONS`, such as `shot`, a variance that grows linearly with the value;
+            `correlated`, neighbours in space are correlated, frames are independent; `frame_jitter`, as `auto` with
+            `jitter`; `front_jitter`; or `auto`: front jitter where displacing each frame explains the correlation of
+            its residuals, correlated where neighbours are correlated otherwise, the function that the variance of a
+            pixel visibly follows if there is one, else white.
         jitter: Standard deviations of displacements of single frames that registration has removed, per axis of space,
             physical lengths. Their slow part stayed, and is noise of the motion.
 
@@ -80,13 +80,13 @@ def _pixel_noise(residual: np.ndarray, smooth: np.ndarray, noise_scale: float, k
             noise_scale, correlation = scale, lags
             redundancy = float(np.prod([2 * np.sum(c**2) - 1 for c in lags]))
     noise = NoiseModel(np.where(seen, noise_scale, 0.0), correlation)
-    may_differ = kind in LAWS or (kind == "auto" and is_noise)
-    if may_differ and (chosen := choose_law(residual, smooth, kind=kind, redundancy=redundancy)):
-        name, law = chosen
-        mean = max(float(law.variance[seen].mean()), 1e-300)
+    may_differ = kind in VARIANCE_FUNCTIONS or (kind == "auto" and is_noise)
+    if may_differ and (chosen := choose_variance(residual, smooth, kind=kind, redundancy=redundancy)):
+        name, fitted = chosen
+        mean = max(float(fitted.variance[seen].mean()), 1e-300)
         # The smoother removes a little of every residual; its own noise level accounts for that.
-        sd = np.where(seen, noise_scale * np.sqrt(law.variance / mean), 0.0)
-        noise = replace(noise, sd=sd, law=name, parameters=law.parameters)
+        sd = np.where(seen, noise_scale * np.sqrt(fitted.variance / mean), 0.0)
+        noise = replace(noise, sd=sd, variance_function=name, parameters=fitted.parameters)
     return _with_gaps(noise, seen)
 
 

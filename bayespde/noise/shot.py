@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayespde.noise.laws import FittedLaw
+from bayespde.noise.variance_functions import FittedVariance
 
 # Least variance of a pixel as a share of the mean, and number of reweighted fits.
 SMALLEST_SHARE = 0.05
 REWEIGHTINGS = 5
 
 
-def fit(residual: np.ndarray, value: np.ndarray, *, redundancy: float = 1.0) -> FittedLaw:
+def fit(residual: np.ndarray, value: np.ndarray, *, redundancy: float = 1.0) -> FittedVariance:
     """Fit the variance a + b v to squared residuals, whose error is proportional to it, by reweighted least squares.
 
     Args:
@@ -27,7 +27,7 @@ def fit(residual: np.ndarray, value: np.ndarray, *, redundancy: float = 1.0) -> 
     mean, gain, error = float(square.mean()), 0.0, np.inf
     variance = np.full(value.shape, mean)
     if not mean > 0 or not np.ptp(centred[seen]) > 0:
-        return FittedLaw(variance, {"gain": 0.0}, 0.0)
+        return FittedVariance(variance, {"gain": 0.0}, 0.0)
     for _ in range(REWEIGHTINGS):
         weight = 1.0 / variance[seen] ** 2
         middle = np.average(centred[seen], weights=weight)
@@ -36,4 +36,4 @@ def fit(residual: np.ndarray, value: np.ndarray, *, redundancy: float = 1.0) -> 
         gain = float(np.sum(weight * (centred[seen] - middle) * square)) / spread
         error = float(np.sqrt(2.0 * redundancy / spread))
         variance = np.maximum(offset + gain * (centred - middle), SMALLEST_SHARE * mean)
-    return FittedLaw(variance, {"gain": gain}, gain / error)
+    return FittedVariance(variance, {"gain": gain}, gain / error)

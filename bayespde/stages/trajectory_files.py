@@ -80,7 +80,7 @@ def noise_dataset(noise: NoiseModel) -> xr.Dataset:
         arrays["seen_share"] = noise.seen_share
     variables = {name: (tuple(f"{name}_{i}" for i in range(a.ndim)), a) for name, a in arrays.items()}
     numbers = {"jitter": json.dumps(noise.jitter), "walk": noise.walk}
-    numbers |= {"law": noise.law, "parameters": json.dumps(dict(noise.parameters))}
+    numbers |= {"variance_function": noise.variance_function, "parameters": json.dumps(dict(noise.parameters))}
     return xr.Dataset(variables, attrs=numbers | {"axes": len(noise.correlation)})
 
 
@@ -92,7 +92,7 @@ def read_noise(dataset: xr.Dataset) -> NoiseModel:
         correlation=tuple(dataset[f"correlation_{axis}"].values for axis in range(int(dataset.attrs["axes"]))),
         jitter=tuple(json.loads(dataset.attrs["jitter"])),
         walk=float(dataset.attrs["walk"]),
-        law=str(dataset.attrs["law"]),
+        variance_function=str(dataset.attrs["variance_function"]),
         parameters=json.loads(dataset.attrs["parameters"]),
         seen_share=dataset["seen_share"].values if "seen_share" in dataset else None,
     )

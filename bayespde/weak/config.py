@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bayespde.core.errors import ConfigError
-from bayespde.noise.laws import noise_kinds
+from bayespde.noise.variance_functions import noise_kinds
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class WeakForm:
         max_iterations: Most iterations to the linearisation point.
         relinearised_models: Number of leading models that are compared once more at linearisation points of their own;
             0 for none. Not done where the field is not conditioned.
-        noise: Kind of noise: "white", a name in `bayespde.noise.laws.LAWS` such as "shot" (a variance that grows with
-            the value), "correlated" (pixels that are correlated in space), "frame_jitter" (frames that are displaced
-            as a whole, next to one of these, which is estimated), "front_jitter" (a front that jitters and follows a
-            random walk), or "auto", which chooses by the residuals.
+        noise: Kind of noise: "white", a name in `bayespde.noise.variance_functions.VARIANCE_FUNCTIONS` such as "shot"
+            (a variance that grows with the value), "correlated" (pixels that are correlated in space), "frame_jitter"
+            (frames that are displaced as a whole, next to one of these, which is estimated), "front_jitter" (a front
+            that jitters and follows a random walk), or "auto", which chooses by the residuals.
     """
 
     support_radius: Mapping[str, int] = field(default_factory=dict)
