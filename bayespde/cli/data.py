@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayespde.cli.options import Output, Seed, Variable
+from bayespde.cli.options import FieldFile, Output, Seed, Variable
 
 
 def simulate(
@@ -31,10 +31,10 @@ def simulate(
 
 
 def smooth(
-    field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u as (t, y, x).")],
+    field: FieldFile,
     output: Output = Path("derivatives.nc"),
     smoother: Annotated[str, typer.Option(help="spline, network or auto.")] = "spline",
-    noise: Annotated[str, typer.Option(help="auto, gaussian, student_t, poisson or logit.")] = "auto",
+    noise: Annotated[str, typer.Option(help="auto, or a family such as gaussian, student_t, poisson, logit.")] = "auto",
     device: Annotated[str, typer.Option(help="Where networks are trained: cpu or cuda.")] = "cpu",
     deviations: Annotated[bool, typer.Option("--std", help="Those of networks too: minutes.")] = False,
     space: Annotated[int, typer.Option(help="Highest order of space derivatives.")] = 2,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayespde.cli.options import (
+    FieldFile,
     Output,
     Seed,
     Smoother,
@@ -58,7 +59,7 @@ def run(
 
 
 def discover(
-    field: Annotated[Path, typer.Argument(help="netCDF, or .npz with t, x (y, z) and u as (t, y, x).")],
+    field: FieldFile,
     output: Output = Path("runs/discovery"),
     terms: Annotated[str | None, typer.Option(help="Candidate terms in place of the default, comma-separated.")] = None,
     add_terms: Annotated[

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayespde.core.errors import ConfigError
+from bayespde.io.formats import readable
 
 if TYPE_CHECKING:
     from bayespde.core.posterior import Posterior
 
+FieldFile = Annotated[Path, typer.Argument(help=f"{readable()}; values over t, (z, y,) x.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 Variable = Annotated[str | None, typer.Option(help="Variable to read from the file.")]

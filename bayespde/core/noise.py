@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from bayespde.core.errors import ConfigError
-
-NOISE_KINDS = ("auto", "white", "shot", "correlated", "frame_jitter", "front_jitter")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +22,8 @@ class NoiseModel:
         jitter: Standard deviation of the displacement of a frame, per axis of space, physical lengths; empty if frames
             do not jitter.
         walk: Standard deviation of the step of a front's random walk per frame, physical length; 0 if there is none.
-        gain: Increase of a pixel's noise variance with its value, units of the field; 0 unless there is shot noise.
+        variance_function: Name of the one by which `sd` differs between pixels, such as `shot`; empty if there is none.
+        parameters: Of that function, by name.
         seen_share: Share of observed pixels around each pixel, field shape, in (0, 1]; None if none is missing.
 
     Raises:
@@ -34,7 +34,8 @@ class NoiseModel:
     correlation: tuple[np.ndarray, ...] = ()
     jitter: tuple[float, ...] = ()
     walk: float = 0.0
-    gain: float = 0.0
+    variance_function: str = ""
+    parameters: Mapping[str, float] = field(default_factory=dict)
     seen_share: np.ndarray | None = None
 
     def __post_init__(self) -> None:
@@ -50,12 +51,12 @@ class NoiseModel:
 
     @property
     def kind(self) -> str:
-        """`white`, `shot`, `correlated`, `frame_jitter` or `front_jitter`."""
+        """`white`, the name of the variance function, `correlated`, `frame_jitter` or `front_jitter`."""
         if self.jitter:
             return "front_jitter" if self.walk else "frame_jitter"
         if self.is_correlated:
             return "correlated"
-        return "shot" if self.gain else "white"
+        return self.variance_function or "white"
 
     @property
     def is_correlated(self) -> bool:
@@ -68,15 +69,14 @@ class NoiseModel:
         return float(np.sqrt(np.mean(np.square(self.sd))))
 
     def __str__(self) -> str:
-        names = ["correlated"] * self.is_correlated + ["shot"] * bool(self.gain)
+        names = ["correlated"] * self.is_correlated + [self.variance_function] * bool(self.variance_function)
         parts = [
             f"{' '.join(names) or 'white'} noise, sd {self.rms:.4g}{' (root mean square)' * bool(np.ptp(self.sd))}"
         ]
         if self.is_correlated:
             nearest = ", ".join(f"{lags[1] if len(lags) > 1 else 0.0:.2f}" for lags in self.correlation)
             parts.append(f"correlation of neighbours {nearest}")
-        if self.gain:
-            parts.append(f"variance grows by {self.gain:.3g} per unit of the field")
+        parts += [f"{name} {value:.3g}" for name, value in self.parameters.items()]
         if self.jitter:
             moving = "front" if self.walk else "frame"
             parts.append(f"{moving} jitter, sd {', '.join(f'{j:.3g}' for j in self.jitter)}")

@@ -13,16 +13,11 @@ import sympy
 
 from bayespde.core.errors import TermError
 from bayespde.core.field import AXIS_LETTER
+from bayespde.core.functions import FUNCTIONS
 from bayespde.core.limits import MAXIMUM_POWER, check_argument, check_number, check_size, check_width, not_finite
 
 MAXIMUM_LENGTH = 200
 MAXIMUM_ORDER = 6
-FUNCTIONS: dict[str, Callable[..., sympy.Expr]] = {
-    "sin": sympy.sin,
-    "cos": sympy.cos,
-    "exp": sympy.exp,
-    "tanh": sympy.tanh,
-}
 _OPERATORS: dict[type, Callable[[sympy.Expr, sympy.Expr], sympy.Expr]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,
@@ -106,7 +101,7 @@ def parse_term(
     axes: str = "xyz",
     complexity: float = 1.0,
 ) -> Term:
-    """Parse a term such as `u**2*u_x`: numbers, `+ - * / **`, variables, their derivatives, `sin cos exp tanh`.
+    """Parse a term such as `u**2*u_x`: numbers, `+ - * / **`, variables, their derivatives, and `FUNCTIONS`.
 
     The text is parsed by the grammar of Python into a tree, of which only these kinds of node are accepted; nothing is
     evaluated.

@@ -6,9 +6,10 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-import xarray as xr
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class Contents(Protocol):
@@ -49,7 +50,7 @@ class Format:
         name: As messages call it.
         module: Imported on first use; a `FormatModule`.
         suffixes: Lower case, with the dot; they decide first.
-        magic: First bytes of such files; they decide where the suffix is unknown.
+        magic: First bytes of such files; they decide where the suffix is unknown. Text files may have none.
         reads: Whether fields can be read.
         writes: Whether fields can be written.
         space: Numbers of space dimensions that it can hold.
@@ -58,7 +59,7 @@ class Format:
     name: str
     module: str
     suffixes: tuple[str, ...]
-    magic: tuple[bytes, ...]
+    magic: tuple[bytes, ...] = ()
     reads: bool = True
     writes: bool = False
     space: tuple[int, ...] = (1, 2, 3)

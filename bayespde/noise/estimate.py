@@ -1,4 +1,4 @@
-"""Residuals of a smoothed field -> its `NoiseModel`: white, shot or correlated pixel noise, frame or front jitter."""
+"""Residuals of a smoothed field -> its `NoiseModel`: pixel noise, white or not, and frame or front jitter."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from scipy.ndimage import uniform_filter
 from bayespde.core.errors import ConfigError
 from bayespde.core.neighbours import neighbour_correlation
 from bayespde.core.noise import NoiseModel
+from bayespde.noise.correlated import correlated_noise, rough_scale
 from bayespde.noise.front_jitter import CORRELATED, NEGLIGIBLE_NOISE, estimate_front_jitter, has_net_step, is_front
-from bayespde.noise.shot_and_correlated import correlated_noise, rough_scale, shot_noise
+from bayespde.noise.variance_functions import VARIANCE_FUNCTIONS, choose_variance
 
 # Width of the box over which the share of seen pixels is taken, samples.
 NEIGHBOURHOOD = 7
@@ -34,10 +35,11 @@ def estimate_noise(
         raw: The field, NaN where missing, `[time, (z, y,) x]`.
         evaluate: A derivative of the smoothed field on its grid, by orders.
         noise_scale: Pixel noise of the smoother.
-        kind: `white`; `shot`, a variance that grows linearly with the value; `correlated`, neighbours in space are
-            correlated, frames are independent; `frame_jitter`, as `auto` with `jitter`; `front_jitter`; or `auto`:
-            front jitter where displacing each frame explains the correlation of its residuals, correlated where
-            neighbours are correlated otherwise, shot noise where the variance visibly grows, else white.
+        kind: `white`; a name in `VARIANCE_FUNCTIONS`, such as `shot`, a variance that grows linearly with the value;
+            `correlated`, neighbours in space are correlated, frames are independent; `frame_jitter`, as `auto` with
+            `jitter`; `front_jitter`; or `auto`: front jitter where displacing each frame explains the correlation of
+            its residuals, correlated where neighbours are correlated otherwise, the function that the variance of a
+            pixel visibly follows if there is one, else white.
         jitter: Standard deviations of displacements of single frames that registration has removed, per axis of space,
             physical lengths. Their slow part stayed, and is noise of the motion.
 
@@ -62,7 +64,7 @@ def estimate_noise(
 
 
 def _pixel_noise(residual: np.ndarray, smooth: np.ndarray, noise_scale: float, kind: str) -> NoiseModel:
-    """Noise of the pixels themselves; it may be correlated in space and grow with the value at once.
+    """Noise of the pixels themselves; it may be correlated in space and differ between pixels at once.
 
     Small residuals that are correlated in time are mostly the error of the smoother: the noise is then what changes
     quickly in them, and its kind cannot be told.
@@ -77,13 +79,15 @@ def _pixel_noise(residual: np.ndarray, smooth: np.ndarray, noise_scale: float, k
         if any(len(c) > 1 for c in lags):
             noise_scale, correlation = scale, lags
             redundancy = float(np.prod([2 * np.sum(c**2) - 1 for c in lags]))
-    sd, gain = np.where(seen, noise_scale, 0.0), 0.0
-    if kind == "shot" or (kind == "auto" and is_noise):
-        variance, growth, is_visible = shot_noise(residual[seen], smooth[seen], redundancy=redundancy)
-        if kind == "shot" or is_visible:
-            # The smoother removes a little of every residual; its own noise level accounts for that.
-            sd[seen], gain = noise_scale * np.sqrt(variance / max(float(variance.mean()), 1e-300)), growth
-    return _with_gaps(NoiseModel(sd, correlation, gain=gain), seen)
+    noise = NoiseModel(np.where(seen, noise_scale, 0.0), correlation)
+    may_differ = kind in VARIANCE_FUNCTIONS or (kind == "auto" and is_noise)
+    if may_differ and (chosen := choose_variance(residual, smooth, kind=kind, redundancy=redundancy)):
+        name, fitted = chosen
+        mean = max(float(fitted.variance[seen].mean()), 1e-300)
+        # The smoother removes a little of every residual; its own noise level accounts for that.
+        sd = np.where(seen, noise_scale * np.sqrt(fitted.variance / mean), 0.0)
+        noise = replace(noise, sd=sd, variance_function=name, parameters=fitted.parameters)
+    return _with_gaps(noise, seen)
 
 
 def _with_gaps(noise: NoiseModel, seen: np.ndarray) -> NoiseModel:

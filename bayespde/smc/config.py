@@ -10,7 +10,11 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.settings import check_choice, check_number
 from bayespde.smc.resampling import SCHEMES
 
-KERNELS = ("auto", "barker", "gibbs")
+# Names of kernels -> the modules that make them, imported on first use: each a `KernelModule` of `smc.kernels`.
+KERNELS = {
+    "barker": "bayespde.smc.kernels.locally_balanced",
+    "gibbs": "bayespde.smc.kernels.gibbs",
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class SMCConfig:
             reference distribution from which the run itself starts; 0 starts it from the prior.
         ess_fraction: Effective sample size at which the next inverse temperature is placed, as a fraction of the
             particles with positive likelihood.
-        kernel: `barker` (compiled, linear targets only), `gibbs` (the plain reference, any target), or `auto`.
+        kernel: A name in `KERNELS`, such as `barker` (compiled, linear targets only) or `gibbs` (the plain reference,
+            any target); or `auto`: `barker` where the target is linear, else `gibbs`.
         flips: Flips per particle that a pass aims at, added to half its number of terms, as far as its number of sweeps
             can be chosen.
         sweeps: Sweeps per pass, whatever the flips; None to follow `flips`.
@@ -66,7 +71,7 @@ class SMCConfig:
         for name in ("ess_fraction", "decorrelation_target"):
             check_number(name, getattr(self, name), above=0, below=1)
         check_number("pilot_fraction", self.pilot_fraction, lowest=0, below=1)
-        check_choice("kernel", self.kernel, KERNELS)
+        check_choice("kernel", self.kernel, ("auto", *KERNELS))
         check_choice("resampling", self.resampling, SCHEMES)
         steps = np.diff((0.0, *self.schedule))
         if self.schedule and not (self.schedule[-1] == 1 and (steps > 0).all()):

@@ -27,10 +27,10 @@ class SmoothingConfig:
         penalty: Kind, axis weights, mixed derivatives and isotropy of that penalty; order and weight are those above.
         hold_out: `pixels`, `frames`, `blocks`, or `auto`: frames where the residuals of a frame are correlated in
             space, blocks of space and time where noise is correlated otherwise, pixels elsewhere.
-        noise: Family of the noise (`bayespde.noise.families.NoiseFamily`): `gaussian`, `student_t`, `poisson`, `logit`,
-            or `auto`: the one under which held-out pixels have the highest density, `gaussian` if in doubt or if
-            frames or blocks are held out. The mean depends on it for `student_t` only, the others change intervals of
-            networks. With the smoother `spline`, `auto` is `gaussian`.
+        noise: Family of the noise, a name in `bayespde.noise.families.FAMILIES` (`gaussian`, `student_t`, `poisson`,
+            `logit`), or `auto`: the one under which held-out pixels have the highest density, `gaussian` if in doubt or
+            if frames or blocks are held out. The mean depends on it for `student_t` only, the others change intervals
+            of networks. With the smoother `spline`, `auto` is `gaussian`.
         uncertainty: Whether networks, if they are used, get standard deviations and draws. The networks are then
             trained a second time, on data simulated from their mean, which takes one to three times as long as the fit.
         steps: Most optimiser steps per network; those of the networks' settings if absent.

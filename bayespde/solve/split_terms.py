@@ -9,11 +9,10 @@ import sympy
 import torch
 
 from bayespde.core.equation import Equation
+from bayespde.core.functions import FUNCTIONS
 from bayespde.core.terms import derivative_orders
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid, symbol_of
-
-_FUNCTIONS = {"sin": torch.sin, "cos": torch.cos, "exp": torch.exp, "tanh": torch.tanh}
 
 
 class SplitEquation(NamedTuple):
@@ -82,5 +81,6 @@ def compiled_sum(
     weights = [sympy.Symbol(f"coefficient_{k}", real=True) for k in range(len(expressions))]
     inputs = [sympy.Symbol(n, real=True) for n in names]
     total = sympy.Add(*(w * e.evalf(17) for w, e in zip(weights, expressions, strict=True)))
-    function = sympy.lambdify([*weights, *inputs], total, modules=[_FUNCTIONS], cse=True)
+    counterparts = {name: getattr(torch, name) for name in FUNCTIONS if hasattr(torch, name)}
+    function = sympy.lambdify([*weights, *inputs], total, modules=[counterparts], cse=True)
     return lambda values, zero: zero + function(*coefficients, *values)

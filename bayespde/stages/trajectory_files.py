@@ -31,7 +31,7 @@ def write_trajectories(found: TrajectoryPosterior, path: Path) -> None:
         "posterior": found.posterior.identity,
     }
     root = xr.Dataset({"probability": ("equation", found.probability)}, attrs=attrs)
-    tree = xr.DataTree.from_dict({"/": root, NOISE: _noise_dataset(found.noise), **groups})
+    tree = xr.DataTree.from_dict({"/": root, NOISE: noise_dataset(found.noise), **groups})
     tree.to_netcdf(path, engine="h5netcdf")
 
 
@@ -61,28 +61,32 @@ def read_trajectories(path: Path, posterior: Posterior) -> TrajectoryPosterior:
             ),
             probability=root["probability"].values,
             failed=tuple((tuple(names), reason) for names, reason in json.loads(root.attrs["failed"])),
-            noise=_noise(tree.children[NOISE].to_dataset(inherit=False)),
+            noise=read_noise(tree.children[NOISE].to_dataset(inherit=False)),
             config=TrajectoryConfig.from_record(json.loads(root.attrs["config"])),
         )
 
 
-def _noise_dataset(noise: NoiseModel) -> xr.Dataset:
+def noise_dataset(noise: NoiseModel) -> xr.Dataset:
+    """All parts of a noise model, with numbers and names as attributes."""
     arrays = {"sd": np.asarray(noise.sd, dtype=np.float64)}
     arrays |= {f"correlation_{axis}": lags for axis, lags in enumerate(noise.correlation)}
     if noise.seen_share is not None:
         arrays["seen_share"] = noise.seen_share
     variables = {name: (tuple(f"{name}_{i}" for i in range(a.ndim)), a) for name, a in arrays.items()}
-    numbers = {"jitter": json.dumps(noise.jitter), "walk": noise.walk, "gain": noise.gain}
+    numbers = {"jitter": json.dumps(noise.jitter), "walk": noise.walk}
+    numbers |= {"variance_function": noise.variance_function, "parameters": json.dumps(dict(noise.parameters))}
     return xr.Dataset(variables, attrs=numbers | {"axes": len(noise.correlation)})
 
 
-def _noise(dataset: xr.Dataset) -> NoiseModel:
+def read_noise(dataset: xr.Dataset) -> NoiseModel:
+    """Read back what `noise_dataset` made."""
     sd = dataset["sd"].values
     return NoiseModel(
         sd=sd if sd.ndim else float(sd),
         correlation=tuple(dataset[f"correlation_{axis}"].values for axis in range(int(dataset.attrs["axes"]))),
         jitter=tuple(json.loads(dataset.attrs["jitter"])),
         walk=float(dataset.attrs["walk"]),
-        gain=float(dataset.attrs["gain"]),
+        variance_function=str(dataset.attrs["variance_function"]),
+        parameters=json.loads(dataset.attrs["parameters"]),
         seen_share=dataset["seen_share"].values if "seen_share" in dataset else None,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.noise import NOISE_KINDS
+from bayespde.noise.variance_functions import noise_kinds
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class WeakForm:
         max_iterations: Most iterations to the linearisation point.
         relinearised_models: Number of leading models that are compared once more at linearisation points of their own;
             0 for none. Not done where the field is not conditioned.
-        noise: Kind of noise: "white", "shot" (a variance that grows with the value), "correlated" (pixels that are
-            correlated in space), "frame_jitter" (frames that are displaced as a whole, next to one of these, which is
-            estimated), "front_jitter" (a front that jitters and follows a random walk), or "auto", which chooses by
-            the residuals.
+        noise: Kind of noise: "white", a name in `bayespde.noise.variance_functions.VARIANCE_FUNCTIONS` such as "shot"
+            (a variance that grows with the value), "correlated" (pixels that are correlated in space), "frame_jitter"
+            (frames that are displaced as a whole, next to one of these, which is estimated), "front_jitter" (a front
+            that jitters and follows a random walk), or "auto", which chooses by the residuals.
     """
 
     support_radius: Mapping[str, int] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class WeakForm:
                 got=self,
                 wanted="support_factor > 0, caps in (0, 0.5], rows >= 20, floor >= 0, max_iterations >= 1, "
                 "relinearised_models >= 0, powers >= 3 (counts are whole numbers), condition_on_equation true or "
-                f"false, noise one of {', '.join(NOISE_KINDS)}",
+                f"false, noise one of {', '.join(noise_kinds())}",
                 fix="WeakForm()",
             )
 
@@ -87,5 +87,5 @@ class WeakForm:
             and self.max_iterations >= 1
             and self.relinearised_models >= 0
             and min(powers) >= 3
-            and self.noise in NOISE_KINDS
+            and self.noise in noise_kinds()
         )

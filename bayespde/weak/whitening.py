@@ -116,7 +116,7 @@ class WhitenedRows:
             "noise_scale": float(np.max(noise.sd)),
             "jitter": list(noise.jitter),
             "walk": noise.walk,
-            "gain": noise.gain,
+            "noise_parameters": dict(noise.parameters),
             "misfit_floor": problem.options.floor,
             "scheme_error": float(np.sqrt(np.mean(problem.scheme**2) / np.mean(problem.target**2))),
             "dropped_for_gaps": int((~problem.kept).sum()),

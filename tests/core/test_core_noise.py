@@ -16,9 +16,9 @@ LAGS = np.array([1.0, 0.4, 0.0])
         (NoiseModel(np.full((3, 4), 0.1)), "white", "white noise, sd 0.1"),
         (NoiseModel(0.1, (np.ones(1), np.ones(1))), "white", "white noise, sd 0.1"),
         (
-            NoiseModel(np.array([3.0, 4.0]), gain=0.5),
+            NoiseModel(np.array([3.0, 4.0]), variance_function="shot", parameters={"gain": 0.5}),
             "shot",
-            "shot noise, sd 3.536 (root mean square); variance grows by 0.5 per unit of the field",
+            "shot noise, sd 3.536 (root mean square); gain 0.5",
         ),
         (
             NoiseModel(0.1, (np.ones(1), LAGS)),

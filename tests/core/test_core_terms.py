@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bayespde.core.errors import TermError
+from bayespde.core.functions import FUNCTIONS
 from bayespde.core.terms import (
     derivative_name,
     derivative_orders,
@@ -203,7 +204,7 @@ def test_an_accepted_term_has_the_value_of_its_text_and_a_name_that_parses_back(
     except TermError:
         return
     point = {"u": 0.7, "u_x": -0.3, "u_xx": 1.3, "u_xy": 0.4}
-    functions = {"sin": math.sin, "cos": math.cos, "exp": math.exp, "tanh": math.tanh}
+    functions = {name: getattr(math, name) for name in FUNCTIONS if hasattr(math, name)}
     try:
         wanted = eval(compile(ast.parse(text, mode="eval"), "", "eval"), functions | point)
     except (ZeroDivisionError, OverflowError):
@@ -274,6 +275,21 @@ def test_expressions_are_evaluated_elementwise(rng):
     found = evaluate_expression(parse_term("u**2*u_x - sin(u)/2").expression, table.__getitem__)
     assert np.allclose(found, table["u"] ** 2 * table["u_x"] - np.sin(table["u"]) / 2, rtol=1e-13)
     assert evaluate_expression(parse_term("2").expression, table.__getitem__) == 2
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_is_read_back_evaluated_and_smooth(name):
+    """Values of the term equal those of sympy, and two derivatives the differences of what is derived once less."""
+    term = parse_term(f"{name}(u)")
+    assert parse_term(term.name) == term
+    points = np.array([-1.3, -0.2, 0.4, 1.1])
+    wanted = [float(FUNCTIONS[name](sympy.Float(p, 30))) for p in points]
+    assert np.allclose(evaluate_expression(term.expression, lambda _: points), wanted, rtol=1e-14)
+    expression = term.expression
+    for _ in range(2):
+        up, down = (evaluate_expression(expression, lambda _, s=s: points + s) for s in (1e-5, -1e-5))
+        expression = sympy.diff(expression, u)
+        assert np.allclose(evaluate_expression(expression, lambda _: points), (up - down) / 2e-5, rtol=1e-7, atol=1e-7)
 
 
 def test_the_total_derivative_obeys_the_chain_rule():

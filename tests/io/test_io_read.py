@@ -9,6 +9,7 @@ import xarray as xr
 import bayespde as bp
 from bayespde.core.errors import ConfigError, FieldError, FileError
 from bayespde.core.field import field_hash, make_field
+from bayespde.io.formats import readable
 from bayespde.io.read import describe_field, read_field
 
 T, X, Y = np.linspace(0, 0.7, 8), np.linspace(-1, 2, 12), np.linspace(0, 5, 6)
@@ -205,7 +206,7 @@ def test_a_file_of_anything_else_is_a_file_error(tmp_path, name):
     with pytest.raises(FileError, match="could not be read") as caught:
         read_field(tmp_path / name)
     assert name in str(caught.value)
-    assert caught.value.wanted == "netCDF, or .npz with t, x (y, z) and u"
+    assert caught.value.wanted == readable()
 
 
 @pytest.mark.parametrize("content", [GOOD, PACKED])

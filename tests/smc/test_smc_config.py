@@ -16,7 +16,7 @@ from bayespde.smc import SMCConfig
         {"min_passes": 0},
         {"max_passes": 0},
         {"decorrelation_target": 1.5},
-        {"kernel": "metropolis"},
+        {"kernel": "unknown"},
         {"swaps": -1},
         {"final_passes": 1.5},
         {"ess_fraction": 1.0},

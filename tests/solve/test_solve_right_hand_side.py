@@ -7,6 +7,8 @@ import torch
 
 from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import ConfigError, TermError
+from bayespde.core.functions import FUNCTIONS
+from bayespde.core.terms import evaluate_expression, parse_term
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.right_hand_side import right_hand_side
@@ -36,6 +38,25 @@ def test_every_kind_of_term_equals_the_formula_by_hand():
     truth += np.tanh(np.cos(u)) + np.sin(1) / 3
     found = compiled(text, SolverConfig(dealias=False)).full(torch.as_tensor(u))
     np.testing.assert_allclose(found, truth, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_of_terms_has_its_value(name):
+    u = torch.as_tensor(0.5 + 0.4 * np.sin(K * X))
+    wanted = evaluate_expression(parse_term(f"{name}(u)").expression, lambda _: u.numpy())
+    found = compiled(f"u_t = {name}(u)", SolverConfig(dealias=False)).full(u)
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def test_a_new_function_is_one_line(monkeypatch):
+    monkeypatch.setitem(FUNCTIONS, "atan", sympy.atan)
+    monkeypatch.setitem(FUNCTIONS, "hill", lambda a: a**2 / (1 + a**2))
+    library = Library.from_strings(["atan(u)*u_x", "hill(u)"])
+    assert library.names == ("u_x*atan(u)", "u**2/(u**2 + 1)")
+    u = 0.5 + 0.4 * np.sin(K * X)
+    wanted = np.arctan(u) * 0.4 * K * np.cos(K * X) - 2 * u**2 / (1 + u**2)
+    found = compiled("u_t = atan(u)*u_x - 2*hill(u)", SolverConfig(dealias=False)).full(torch.as_tensor(u))
+    np.testing.assert_allclose(found, wanted, atol=1e-11)
 
 
 @pytest.mark.parametrize("method", METHODS)

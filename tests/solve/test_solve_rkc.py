@@ -10,6 +10,7 @@ import xarray as xr
 import bayespde as bp
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, IntegrationError
+from bayespde.core.functions import FUNCTIONS
 from bayespde.solve.compiled.compiled_rhs import compiled_rhs
 from bayespde.solve.compiled.ghost_grid import GhostGrid, fill_ghost_cells
 from bayespde.solve.compiled.rkc import integrate_draws, is_diffusive
@@ -45,7 +46,8 @@ def frame_of(values, length=1.0):
 @pytest.mark.parametrize("order", [2, 4])
 @pytest.mark.parametrize("boundary", ["periodic", "neumann", "dirichlet"])
 def test_the_compiled_right_hand_side_equals_the_one_of_tensors(rng, dims, order, boundary):
-    equation, grid = Equation.from_string(EQUATIONS[dims]), grid_of(dims)
+    calls = " + ".join(f"{name}(u)" for name in FUNCTIONS)
+    equation, grid = Equation.from_string(f"{EQUATIONS[dims]} + {calls}"), grid_of(dims)
     compiled = compiled_rhs(equation.terms, grid.dims, order)
     layout = GhostGrid.of(grid, boundary, compiled.width, compiled.derivatives)
     values, weights = rng.standard_normal(grid.points), np.array(equation.coefficients)

@@ -1,6 +1,6 @@
 """From rows to pixels: leading equations fitted as trajectories, and their odds."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,7 +8,9 @@ import xarray as xr
 
 import bayespde as bp
 from bayespde.core.errors import ConfigError
+from bayespde.core.noise import NoiseModel
 from bayespde.solve.config import SolverConfig
+from bayespde.stages import trajectory_files
 from bayespde.trajectory.fit import TrajectoryConfig
 
 T, X = np.linspace(0, 4, 60), 2 * np.pi * np.arange(64) / 64
@@ -48,6 +50,18 @@ def test_the_true_equation_gains_by_its_trajectory(found, refined):
     assert all(sd[n] < wide for n, wide in zip(first.names, first.sd, strict=True))
     # One posterior by two ways: of the one equation, and of all of them along its trajectory.
     assert dict(zip(best.equation.names, best.sd, strict=True)) == pytest.approx(sd, rel=0.2)
+
+
+def test_every_part_of_the_noise_is_kept_in_a_file(tmp_path):
+    sd = np.linspace(0.1, 0.2, 12).reshape(3, 4)
+    noise = NoiseModel(sd, (np.array([1.0, 0.4, 0.0]),), (0.2,), 0.05, "shot", {"gain": 0.3}, sd / sd.max())
+    trajectory_files.noise_dataset(noise).to_netcdf(tmp_path / "noise.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "noise.nc", engine="h5netcdf") as dataset:
+        again = trajectory_files.read_noise(dataset)
+    defaults = NoiseModel(0.1)
+    for one in fields(NoiseModel):
+        np.testing.assert_equal(getattr(again, one.name), getattr(noise, one.name))
+        assert np.any(getattr(noise, one.name) != getattr(defaults, one.name)), f"{one.name} is not tested"
 
 
 def test_all_terms_are_compared_along_the_trajectory(found, refined):

@@ -6,6 +6,7 @@ import numpy as np
 from manufactured import SMOOTH, SMOOTH_2D, Formula
 
 import bayespde as bp
+from bayespde.core.functions import FUNCTIONS
 from bayespde.weak.moments import weak_problem
 from bayespde.weak.observed_field import ObservedField
 
@@ -19,6 +20,7 @@ CASES = {
     "1-D": (ONE, SMALL, {"u": 0.5, "u*u_x": -1.0, "u_xx": 0.3, "u_x**2": 0.2}, "u_t"),
     "1-D, second time derivative": (ONE, SMALL, {"u": 0.5, "u**2*u_xx": -0.4}, "u_tt"),
     "1-D, constant": (ONE, SMALL, {"1": 2.0}, "u_t"),
+    "1-D, functions": (ONE, SMALL, {"u": 0.5} | {f"{name}(u)*u_xx": 0.3 for name in FUNCTIONS}, "u_t"),
     "2-D": (TWO, SMALL_2D, {"u_x": 0.7, "u*u_xy": -1.0, "u_yy": 0.4, "sin(u)*u_x": 1.0}, "u_t"),
 }
 

@@ -1,23 +1,33 @@
 """Markov moves of the particles: single-spin flips and swaps of two spins, compiled for linear targets.
 
-`make_kernel` chooses one of two `Kernel`s: `GibbsFlips` (gibbs) needs a log density only, `LocallyBalancedJumps`
-(locally_balanced) a `LinearTarget`. The latter tabulates the evidence once (evidence_table: `EvidenceTable`), keeps the
-orthogonal factorisation of a configuration current (layout: `FactorisedRows`, `ActiveSet`; factorisation), reads the
-odds of all flips and swaps from it (neighbour_odds: `Tempered`; pivot_rule) and runs the moves with them (jumps). With
-at most 20 terms it caches every configuration that it has factored (cached_jumps: `ConfigurationCache`). Each particle
-draws from a random stream of its own (stream).
+`make_kernel` makes the `Kernel` that a configuration names, by the table `KERNELS` of `smc.config`. `GibbsFlips`
+(gibbs) needs a log density only, `LocallyBalancedJumps` (locally_balanced) a `LinearTarget`. The latter tabulates the
+evidence once (evidence_table: `EvidenceTable`), keeps the orthogonal factorisation of a configuration current (layout:
+`FactorisedRows`, `ActiveSet`; factorisation), reads the odds of all flips and swaps from it (neighbour_odds:
+`Tempered`; pivot_rule) and runs the moves with them (jumps). With at most 20 terms it caches every configuration that
+it has factored (cached_jumps: `ConfigurationCache`). Each particle draws from a random stream of its own (stream).
 """
 
 from __future__ import annotations
 
-from bayespde.core.errors import ConfigError
+import importlib
+from typing import Protocol, cast
+
 from bayespde.smc.base import Kernel, LinearTarget, Target
-from bayespde.smc.config import SMCConfig
+from bayespde.smc.config import KERNELS, SMCConfig
 from bayespde.smc.geometric_path import endpoint
 from bayespde.smc.kernels.gibbs import GibbsFlips
 from bayespde.smc.kernels.locally_balanced import LocallyBalancedJumps
 
-__all__ = ["GibbsFlips", "LocallyBalancedJumps", "make_kernel"]
+__all__ = ["GibbsFlips", "KernelModule", "LocallyBalancedJumps", "make_kernel"]
+
+
+class KernelModule(Protocol):
+    """What the module of a kernel offers."""
+
+    def make(self, target: Target, config: SMCConfig, *, threads: int = 1) -> Kernel:
+        """Prepare the kernel for a target and all paths to it; a `ConfigError` if it does not serve the target."""
+        ...
 
 
 def make_kernel(target: Target, config: SMCConfig, *, threads: int = 1) -> Kernel:
@@ -29,16 +39,9 @@ def make_kernel(target: Target, config: SMCConfig, *, threads: int = 1) -> Kerne
         threads: Number of threads over particles; the result does not depend on it.
 
     Raises:
-        ConfigError: If the compiled kernel is asked for and the target is not linear.
+        ConfigError: If the kernel that is asked for does not serve the target.
     """
     end = endpoint(target)
-    if isinstance(end, LinearTarget) and config.kernel != "gibbs":
-        return LocallyBalancedJumps(end, swaps=config.swaps, threads=threads)
-    if config.kernel == "barker":
-        raise ConfigError(
-            "The compiled kernel serves linear models only.",
-            got=type(end).__name__,
-            wanted="a LinearTarget",
-            fix="kernel='gibbs'",
-        )
-    return GibbsFlips(swaps=config.swaps)
+    automatic = "barker" if isinstance(end, LinearTarget) else "gibbs"
+    module = importlib.import_module(KERNELS[automatic if config.kernel == "auto" else config.kernel])
+    return cast(KernelModule, module).make(end, config, threads=threads)

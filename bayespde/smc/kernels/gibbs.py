@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from bayespde.smc.base import Moves, SMCState, Target
+from bayespde.smc.config import SMCConfig
 
 
 def tempered_log_ratio(log_prior: torch.Tensor, log_likelihood: torch.Tensor, beta: float) -> torch.Tensor:
@@ -34,10 +35,10 @@ def update_site(state: SMCState, target: Target, *, site: int, uniforms: torch.T
     """
     flipped = state.spins.clone()
     flipped[:, site] = ~flipped[:, site]
-    proposed, log_odds = _propose(state, target, flipped)
+    proposed, log_odds = propose(state, target, flipped)
     # the probability is never formed as 1 - p: that would be exactly 0 for log odds above 37
     up = torch.sigmoid(torch.where(state.spins[:, site], -log_odds, log_odds))
-    return _accept(state, proposed, torch.logit(uniforms) < log_odds), up
+    return accept(state, proposed, torch.logit(uniforms) < log_odds), up
 
 
 def swap(
@@ -56,12 +57,12 @@ def swap(
     """
     possible = (pair >= 0).all(dim=1)
     change = torch.zeros_like(state.spins).scatter_(1, pair.clamp(min=0), possible[:, None].expand(-1, 2))
-    proposed, log_ratio = _propose(state, target, state.spins ^ change)
+    proposed, log_ratio = propose(state, target, state.spins ^ change)
     accepted = possible & (torch.log(uniforms) < log_ratio)
-    return _accept(state, proposed, accepted), possible * torch.exp(log_ratio.clamp(max=0))
+    return accept(state, proposed, accepted), possible * torch.exp(log_ratio.clamp(max=0))
 
 
-def _propose(state: SMCState, target: Target, spins: torch.Tensor) -> tuple[SMCState, torch.Tensor]:
+def propose(state: SMCState, target: Target, spins: torch.Tensor) -> tuple[SMCState, torch.Tensor]:
     """The state with other spins (`[P, K]`, bool), and its log density minus that of the present one, `[P]`."""
     log_prior, log_likelihood = target.log_prior(spins), target.log_likelihood(spins)
     proposed = state._replace(spins=spins, log_prior=log_prior, log_likelihood=log_likelihood)
@@ -69,7 +70,7 @@ def _propose(state: SMCState, target: Target, spins: torch.Tensor) -> tuple[SMCS
     return proposed, tempered_log_ratio(prior_ratio, likelihood_ratio, state.inverse_temperature)
 
 
-def _accept(state: SMCState, proposed: SMCState, accepted: torch.Tensor) -> SMCState:
+def accept(state: SMCState, proposed: SMCState, accepted: torch.Tensor) -> SMCState:
     """Replace the particles that are accepted (`[P]`, bool)."""
     return state._replace(
         spins=torch.where(accepted[:, None], proposed.spins, state.spins),
@@ -122,3 +123,8 @@ class GibbsFlips:
     def sweeps_for(self, state: SMCState, path: Target, *, flips: float) -> float:
         """One: the cost of a sweep does not depend on how many spins it flips."""
         return 1.0
+
+
+def make(target: Target, config: SMCConfig, *, threads: int = 1) -> GibbsFlips:
+    """The plain kernel serves any target, in one thread."""
+    return GibbsFlips(swaps=config.swaps)

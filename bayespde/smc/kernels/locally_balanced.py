@@ -20,7 +20,9 @@ import numpy as np
 import torch
 
 from bayespde.core.distinct import distinct
+from bayespde.core.errors import ConfigError
 from bayespde.smc.base import LinearTarget, Moves, SMCState, Target
+from bayespde.smc.config import SMCConfig
 from bayespde.smc.geometric_path import prior_on_path
 from bayespde.smc.kernels import cached_jumps, jumps
 from bayespde.smc.kernels.cached_jumps import CodedParticles, ConfigurationCache, make_cache
@@ -192,3 +194,19 @@ class LocallyBalancedJumps:
 def _codes(spins: np.ndarray) -> np.ndarray:
     """Configurations (`[P, K]`, bool) as integers, first column in the lowest bit: `[P]`, int64."""
     return spins @ (1 << np.arange(spins.shape[1], dtype=np.int64))
+
+
+def make(target: Target, config: SMCConfig, *, threads: int = 1) -> LocallyBalancedJumps:
+    """The compiled kernel of a linear target.
+
+    Raises:
+        ConfigError: If the target is not linear.
+    """
+    if not isinstance(target, LinearTarget):
+        raise ConfigError(
+            "The compiled kernel serves linear models only.",
+            got=type(target).__name__,
+            wanted="a LinearTarget",
+            fix="kernel='gibbs'",
+        )
+    return LocallyBalancedJumps(target, swaps=config.swaps, threads=threads)

@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from bayespde.noise.families import MAX_RESIDUALS, NoiseFamily, choose_noise, thinned
+from bayespde.noise.families import MAX_RESIDUALS, NoiseFamily, choose_noise, fit_family, thinned
+from bayespde.noise.families.gaussian import Gaussian
 from bayespde.smooth.config import SmoothingConfig
 from bayespde.smooth.network.architectures import candidate_configs, wave_numbers
 from bayespde.smooth.network.config import NetworkConfig
@@ -89,15 +90,15 @@ class NetworkFitter:
 
     def _initial_noise(self, spline: SplineFit) -> NoiseFamily:
         if self.options.noise != "student_t":
-            return NoiseFamily("gaussian", self.data.noise_scale(spline))
+            return Gaussian(self.data.noise_scale(spline))
         arrays = self.data.values, self.data.residual(spline)
         observed, residual = (thinned(values, MAX_RESIDUALS) for values in arrays)
-        return NoiseFamily.fit("student_t", observed, observed - residual)
+        return fit_family("student_t", observed, observed - residual)
 
     def _family(self, fitted: FittedNetworks) -> tuple[NoiseFamily, dict[str, float]]:
         """The noise family of the held-out pixels, and the log densities that were compared."""
         if self.options.noise != "auto":
-            return NoiseFamily.fit(self.options.noise, fitted.observed, fitted.mean), {}
+            return fit_family(self.options.noise, fitted.observed, fitted.mean), {}
         if fitted.spline.hold_out != "pixels":
             # All families are of independent pixels; frames that are displaced would be taken for heavy tails.
             return fitted.noise, {}

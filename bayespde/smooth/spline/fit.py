@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.scales import Scales
-from bayespde.noise.families import MAX_RESIDUALS, NoiseFamily, thinned
+from bayespde.noise.families import MAX_RESIDUALS, student_t, thinned
 from bayespde.smooth.spline.basis import AxisBasis, SplineConfig, apply_per_axis
 from bayespde.smooth.spline.blocks import checked_block, correlation_range, first_block, widened
 from bayespde.smooth.spline.cross_validation import block_score, shrinkage
@@ -57,7 +57,7 @@ def _robust(field: xr.DataArray, config: SplineConfig, fit: SplineFit) -> Spline
     mean = fit.evaluate((0,) * len(shape))
     for _ in range(ROBUST_ROUNDS):
         residual = (field.values - mean)[observed]
-        noise = NoiseFamily.fit("student_t", *(thinned(v[observed], MAX_RESIDUALS) for v in (field.values, mean)))
+        noise = student_t.fit(*(thinned(v[observed], MAX_RESIDUALS) for v in (field.values, mean)))
         pseudo = np.full(shape, np.nan)
         pseudo[observed] = mean[observed] + noise.pixel_noise(None, 1.0).whitened(residual)
         fit, before = _fit_normal(field.copy(data=pseudo), config), mean

@@ -1,4 +1,4 @@
-"""Residuals of a smoothed field -> pixel noise: shot noise, or noise that is correlated in space."""
+"""Residuals of a smoothed field -> the correlation of neighbouring pixels in space."""
 
 from __future__ import annotations
 
@@ -6,12 +6,6 @@ import numpy as np
 
 from bayespde.core.neighbours import neighbour_correlation
 
-# Shot noise counts as visible above this many standard errors of its growth, and this ratio of bright to dark.
-STANDARD_ERRORS = 5.0
-NOTICEABLE_RATIO = 1.5
-# Least variance of a pixel as a share of the mean, and number of reweighted fits.
-SMALLEST_SHARE = 0.05
-REWEIGHTINGS = 5
 # Correlation of neighbours below which noise counts as white, and the lags at which it is measured.
 NOTICEABLE_CORRELATION = 0.05
 NEGLIGIBLE_CORRELATION = 0.01
@@ -56,34 +50,3 @@ def correlated_noise(residual: np.ndarray) -> tuple[float, tuple[np.ndarray, ...
         known = np.append(found[: small[0] + 1], 0.0) if len(small) else found
         correlations.append(np.ones(1) if is_white else known)
     return float(np.sqrt(np.nanmean(steps**2))), tuple(correlations)
-
-
-def shot_noise(residual: np.ndarray, value: np.ndarray, *, redundancy: float = 1.0) -> tuple[np.ndarray, float, bool]:
-    """Fit a noise variance that is linear in the value: counts of electrons on top of a constant.
-
-    The variance a + b v is fitted to squared residuals, whose error is proportional to it, by reweighted least squares.
-
-    Args:
-        residual: `[n]`.
-        value: Of the smoothed field at the same pixels, `[n]`.
-        redundancy: Number of pixels per independent one, where the noise of neighbours is correlated.
-
-    Returns:
-        The variance at every pixel `[n]`, at least 5 % of its mean; the gain b; and whether the growth is visible: five
-        standard errors, and a ratio of at least 1.5 between the brighter and the darker parts.
-    """
-    square, centred = residual**2, value - value.mean()
-    mean = float(square.mean())
-    variance, gain, error = np.full(len(square), mean), 0.0, np.inf
-    if not mean > 0 or not np.ptp(value) > 0:
-        return variance, 0.0, False
-    for _ in range(REWEIGHTINGS):
-        weight = 1.0 / variance**2
-        middle = np.average(centred, weights=weight)
-        offset = np.average(square, weights=weight)
-        spread = float(np.sum(weight * (centred - middle) ** 2))
-        gain = float(np.sum(weight * (centred - middle) * square)) / spread
-        error = float(np.sqrt(2.0 * redundancy / spread))
-        variance = np.maximum(offset + gain * (centred - middle), SMALLEST_SHARE * mean)
-    dark, bright = np.quantile(variance, [0.05, 0.95])
-    return variance, gain, bool(gain > STANDARD_ERRORS * error and bright > NOTICEABLE_RATIO * dark)

@@ -1,28 +1,11 @@
-"""Shot noise and correlated noise, estimated from simulated residuals."""
+"""Correlated noise, estimated from simulated residuals."""
 
 import numpy as np
 import pytest
-from residual_noise import counts, filtered
+from residual_noise import filtered
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
-from bayespde.noise.shot_and_correlated import correlated_noise, shot_noise
-
-
-def test_the_gain_of_counted_electrons_is_one_over_the_electrons(seed):
-    found = []
-    for s in range(20):
-        raw, clean = counts(np.random.default_rng([seed, s]), 50.0, read=0.05)
-        variance, gain, is_visible = shot_noise((raw - clean).ravel(), clean.ravel())
-        assert is_visible
-        assert np.allclose(variance, clean.ravel() / 50 + 0.05**2, rtol=0.15)
-        found.append(gain)
-    assert abs(np.mean(found) - 1 / 50) < 5 * np.std(found, ddof=1) / np.sqrt(20)
-
-
-def test_a_constant_field_has_no_gain():
-    variance, gain, is_visible = shot_noise(np.ones(10), np.ones(10))
-    assert (gain, is_visible) == (0.0, False)
-    assert np.all(variance == 1)
+from bayespde.noise.correlated import correlated_noise
 
 
 @pytest.mark.parametrize("shape", [(160, 120), (60, 40, 50)])
