@@ -442,7 +442,8 @@ def test_the_first_line_says_how_the_file_was_read_and_a_wrong_smoother_is_named
     assert out.splitlines()[0] == "read height over time 0 to 2 (24), x 0 to 6 (30); no units"
     code, _, err = command("discover", "own.npz", "--smoother", "splines", "--terms", "height,height_x")
     assert code == 2
-    assert "smoother splines," in err
+    assert "The setting 'smoother' has an unknown value." in err
+    assert "got:    'splines'" in err
     assert "SplineConfig" not in err
 
 

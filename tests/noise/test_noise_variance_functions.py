@@ -82,7 +82,7 @@ def test_a_new_variance_function_is_one_module_and_one_line(relative, rng):
     assert choose_variance(raw - clean, clean)[0] == "shot"
     library = bp.Library.from_strings(["u_xx", "u_x"])
     rows = bp.assemble(library, smooth, form=bp.WeakForm(noise="relative"))
-    assert rows.provenance["noise"] == "relative"
+    assert rows.record.noise == "relative"
     assert set(rows.provenance["noise_parameters"]) == {"relative deviation"}
     with pytest.raises(ConfigError, match=f"noise one of auto, white, {', '.join(VARIANCE_FUNCTIONS)}, correlated"):
         bp.WeakForm(noise="unknown")

@@ -66,6 +66,6 @@ def test_a_new_kernel_is_one_module_and_one_line(tmp_path, monkeypatch, seed):
     check_against_enumeration("one_spin", seed)
     table = table_target(np.random.default_rng(0), 4)
     assert type(make_kernel(table, SMCConfig(kernel="one_spin"))).__name__ == "OneSpin"
-    with pytest.raises(ConfigError, match="not known") as caught:
+    with pytest.raises(ConfigError, match="unknown value") as caught:
         SMCConfig(kernel="two_spins")
-    assert caught.value.wanted == ", ".join(["auto", *KERNELS])
+    assert all(repr(name) in caught.value.wanted for name in ("auto", *KERNELS))
