@@ -110,9 +110,9 @@ plt.show()
 
 # %% [markdown]
 # The terms on grey are the true ones. The weak form includes these and no other. The strong form has the true equation
-# first, with probability .41, and shares the rest among false ones; it depends on the draw. The inclusion probability of
-# `u_x**2` is .1 in one draw and 1 in another, that of `u_xx` is down to .55. `diagnose` fails the strong form whatever it
-# finds, because the checks of a fit cannot see the errors that follow.
+# first, with probability .41, and shares the rest among false ones; it depends on the draw. The inclusion probability
+# of `u_x**2` is .1 in one draw and 1 in another, that of `u_xx` is down to .55. `diagnose` fails the strong form
+# whatever it finds, because the checks of a fit cannot see the errors that follow.
 #
 # ## First cause: errors of the derivatives
 #
@@ -276,8 +276,9 @@ pd.DataFrame(
 ).round(3)
 
 # %% [markdown]
-# Both parts are ten times the standard deviations of the weak form, mostly because equations differ. The draws show that
-# the answer depends on smoothing. They cannot repair it: they scatter about the smoothed field, and so share its bias.
+# Both parts are ten times the standard deviations of the weak form, mostly because equations differ. The draws show
+# that the answer depends on smoothing. They cannot repair it: they scatter about the smoothed field, and so share its
+# bias.
 #
 # ## A front that jitters
 #
@@ -340,13 +341,13 @@ pd.DataFrame(lines).T.round(3)
 
 # %% [markdown]
 # Both find the drift. In this video it is .469 by a straight line, because the random walk has undone a part of it. The
-# strong form takes that for the law, .465(3), which is twelve standard deviations from 0.5. The weak form has the walk in
-# its covariance: .472(17) is compatible with 0.5.
+# strong form takes that for the law, .465(3), which is twelve standard deviations from 0.5. The weak form has the walk
+# in its covariance: .472(17) is compatible with 0.5.
 #
-# Smoothing over frames that jitter widens the front, from 1.40 to 1.79. The drift does not depend on that, but a reaction
-# does: a front of width `w` that moves at the speed `c` has `u_t = c/w (u - u**2)`. Neither form gives that description
-# any probability here, so that its coefficients mean little. On the recorded front both forms keep it, and the strong
-# form finds half of `c/w`.
+# Smoothing over frames that jitter widens the front, from 1.40 to 1.79. The drift does not depend on that, but a
+# reaction does: a front of width `w` that moves at the speed `c` has `u_t = c/w (u - u**2)`. Neither form gives that
+# description any probability here, so that its coefficients mean little. On the recorded front both forms keep it, and
+# the strong form finds half of `c/w`.
 #
 # ## To take home
 #
