@@ -341,8 +341,8 @@ pd.DataFrame(lines).T.round(3)
 
 # %% [markdown]
 # Both find the drift. In this video it is .469 by a straight line, because the random walk has undone a part of it. The
-# strong form takes it for the speed, .465(3), which is twelve standard deviations from 0.5. The weak form has the walk
-# in its covariance: .472(17) is compatible with 0.5.
+# strong form takes that for the drift, .465(3), which is twelve standard deviations from 0.5. The weak form has the
+# walk in its covariance: .472(17) is compatible with 0.5.
 #
 # Smoothing over frames that jitter widens the front, from 1.40 to 1.79. The drift does not depend on that, but a
 # reaction does: a front of width `w` that moves at the speed `c` has `u_t = c/w (u - u**2)`. Neither form gives that

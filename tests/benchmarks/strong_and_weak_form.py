@@ -2,7 +2,7 @@
 
     BAYESPDE_DATA=folder python tests/benchmarks/strong_and_weak_form.py [FIELD ...]
 
-writes the tables of docs/original_method.md to .benchmarks/strong_and_weak_form.md. It takes eight processor
+writes the tables of docs/original_method.md to .benchmarks/strong_and_weak_form.md. It takes ten processor
 minutes, and resumes: a field whose JSON file is in .benchmarks/strong_and_weak_form is not measured again.
 """
 
