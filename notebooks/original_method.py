@@ -306,7 +306,7 @@ for label, found in {"strong": strong_front, "weak": weak_front}.items():
     print(label)
     for equation in found.equations(top=2):
         print(f"  {equation.probability:.3f}  {equation}")
-print("noise in the weak form:", weak_front.statistics.provenance["noise"])
+print("noise in the weak form:", weak_front.statistics.record.noise)
 line = np.polyfit(np.arange(frames), place, 1)[0]
 print(f"straight line through the positions: {line:.3f}")
 
