@@ -38,6 +38,21 @@ def posterior_of(field, *, terms=TERMS, form=None, slab=None):
     return bp.sample(model, config=SMC, enumerate_up_to=19, seed=0)
 
 
+@pytest.fixture(scope="module")
+def correct():
+    return posterior_of(simulated())
+
+
+@pytest.fixture(scope="module")
+def smeared_in_time():
+    return posterior_of(with_smeared_noise(0))
+
+
+@pytest.fixture(scope="module")
+def smeared_in_space_taken_as_white():
+    return posterior_of(with_smeared_noise(1), form=bp.WeakForm(noise="white"))
+
+
 def failed(posterior):
     checks = bp.model_checks(posterior)
     assert all(c.passed == (c.value <= c.limit) for c in checks)
@@ -45,10 +60,9 @@ def failed(posterior):
     return {c.name: c for c in checks if not c.passed}
 
 
-def test_a_correct_discovery_passes_every_check():
-    posterior = posterior_of(simulated())
-    checks = bp.model_checks(posterior)
-    assert not failed(posterior), format_checks(checks)
+def test_a_correct_discovery_passes_every_check(correct):
+    checks = bp.model_checks(correct)
+    assert not failed(correct), format_checks(checks)
     names = {"residual", "residual map", "noise", "test functions", "linearisation", "relinearisation"}
     assert names | {"condition", "groups"} <= {c.name for c in checks}
     assert format_checks(checks) == f"all {len(checks)} checks of fit passed"
@@ -71,9 +85,8 @@ def test_a_clean_video_is_right_and_passes_every_check(equation):
     assert not failed(posterior), format_checks(bp.model_checks(posterior))
 
 
-def test_the_checks_of_added_statistics_are_the_worst_of_the_parts():
-    correct, faulty = (posterior_of(f) for f in (simulated(), with_smeared_noise(0)))
-    together = bp.SpinModel(correct.statistics + faulty.statistics, bp.Library.from_strings(TERMS))
+def test_the_checks_of_added_statistics_are_the_worst_of_the_parts(correct, smeared_in_time):
+    together = bp.SpinModel(correct.statistics + smeared_in_time.statistics, bp.Library.from_strings(TERMS))
     flags = failed(bp.sample(together, config=SMC, enumerate_up_to=19, seed=0))
     assert "in video 2 of 2" in flags["noise"].reason
 
@@ -85,15 +98,15 @@ def with_smeared_noise(axis):
     return field + 0.1 * float(field.std()) * smeared
 
 
-def test_noise_correlated_in_space_is_detected_where_it_was_taken_as_white():
-    flags = failed(posterior_of(with_smeared_noise(1), form=bp.WeakForm(noise="white")))
+def test_noise_correlated_in_space_is_detected_where_it_was_taken_as_white(smeared_in_space_taken_as_white):
+    flags = failed(smeared_in_space_taken_as_white)
     assert "along x" in flags["noise"].reason
     assert str(flags["noise"]).startswith("do not trust intervals")
 
 
-def test_noise_correlated_in_space_is_modelled_unless_told_otherwise():
+def test_noise_correlated_in_space_is_modelled_unless_told_otherwise(smeared_in_space_taken_as_white):
     """Five pixels that share their noise carry up to five times its variance into a sum over many."""
-    posteriors = [posterior_of(with_smeared_noise(1), form=f) for f in (None, bp.WeakForm(noise="white"))]
+    posteriors = [posterior_of(with_smeared_noise(1)), smeared_in_space_taken_as_white]
     assert posteriors[0].statistics.record.noise == "correlated"
     assert not failed(posteriors[0]), format_checks(bp.model_checks(posteriors[0]))
     true = np.isin(TERMS, ["u_xx", "u*u_x"])
@@ -110,16 +123,16 @@ def test_noise_correlated_over_more_than_is_modelled_is_detected():
     assert "over more than the 24 samples modelled" in flags["noise"].reason
 
 
-def test_a_value_that_is_not_a_number_is_the_worst():
+def test_a_value_that_is_not_a_number_is_the_worst(correct):
     """In any order of the added statistics."""
-    record = posterior_of(simulated()).statistics.record
+    record = correct.statistics.record
     broken = dataclasses.replace(record, linearisation_change=float("nan"))
     for records in ([record, broken], [broken, record]):
         assert not {c.name: c for c in weak_form_checks(records)}["linearisation"].passed
 
 
-def test_noise_correlated_in_time_is_detected():
-    flags = failed(posterior_of(with_smeared_noise(0)))
+def test_noise_correlated_in_time_is_detected(smeared_in_time):
+    flags = failed(smeared_in_time)
     assert "along time" in flags["noise"].reason
 
 
