@@ -96,6 +96,18 @@ def test_every_room_opens_with_its_key_types(room):
     assert 3 <= len(lines) <= 12, lines
 
 
+@pytest.mark.parametrize("path", [p for p in MODULES if p.name == "__init__.py"], ids=short)
+def test_types_that_a_room_names_exist(path):
+    """A renamed class must not live on in the docstring that explains its room."""
+    named = set(re.findall(r"`([A-Z][a-z]\w+)`", ast.get_docstring(TREES[path]) or ""))
+    classes = {node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    aliases = {
+        t.id for tree in TREES.values() for n in tree.body for t in getattr(n, "targets", ()) if hasattr(t, "id")
+    }
+    of_libraries = {"DataTree", "Figure"}
+    assert not named - classes - aliases - of_libraries
+
+
 def _size(function):
     """Lines of a function, decorators and docstring not counted."""
     size = function.end_lineno - function.lineno + 1

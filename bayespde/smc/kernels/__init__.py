@@ -4,8 +4,8 @@
 (gibbs) needs a log density only, `LocallyBalancedJumps` (locally_balanced) a `LinearTarget`. The latter tabulates the
 evidence once (evidence_table: `EvidenceTable`), keeps the orthogonal factorisation of a configuration current (layout:
 `FactorisedRows`, `ActiveSet`; factorisation), reads the odds of all flips and swaps from it (neighbour_odds:
-`Tempered`; pivot_rule) and runs the moves with them (jumps). With at most 20 terms it caches every configuration that
-it has factored (cached_jumps: `ConfigurationCache`). Each particle draws from a random stream of its own (stream).
+`TemperedTarget`; pivot_rule) and runs the moves with them (jumps). With at most 20 terms it caches every configuration
+that it has factored (cached_jumps: `ConfigurationCache`). Each particle draws from a random stream of its own (stream).
 """
 
 from __future__ import annotations
