@@ -18,6 +18,7 @@ from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import StatisticsError
 from bayespde.core.likelihood import Likelihood
+from bayespde.core.one_line import one_line
 from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.sampling_record import SamplingRecord
 from bayespde.core.slabs import Slab, shrinkage
@@ -44,6 +45,10 @@ class ExactTable:
     spins: np.ndarray
     probability: np.ndarray
     models_enumerated: int
+
+    def __repr__(self) -> str:
+        kept, terms = self.spins.shape
+        return one_line(self, terms=terms, kept=kept, log_evidence=float(self.log_evidence))
 
 
 def error_between_runs(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -115,6 +120,13 @@ class Posterior:
                 wanted=f"[R, P, {len(self.library)}]",
                 fix="build it with bayespde.sample",
             )
+
+    def __repr__(self) -> str:
+        runs, draws, terms = self.spins.shape
+        kind, incomplete = self.likelihood.kind, None if self.sampling.complete else False
+        return one_line(
+            self, target=self.library.target, terms=terms, runs=runs, draws=draws, likelihood=kind, complete=incomplete
+        )
 
     def known_prior(self) -> PairwiseSpins:
         """The distribution of the spins before the data.

@@ -16,6 +16,7 @@ import xarray as xr
 
 from bayespde.core.assembly_record import AssemblyRecord
 from bayespde.core.errors import StatisticsError
+from bayespde.core.one_line import one_line
 from bayespde.core.rows import RowModel, checked_names, checked_rows
 from bayespde.core.triangular import triangular_factor
 
@@ -98,6 +99,9 @@ class SufficientStatistics:
             provenance=dict(model.provenance) | {"floor": model.floor},
             records=(model.record,),
         )
+
+    def __repr__(self) -> str:
+        return one_line(self, target=self.target, terms=len(self.names), rows=self.rows, blocks=self.blocks)
 
     def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
         """Join the blocks of two sets of rows (two videos of one equation).

@@ -11,6 +11,7 @@ import xarray as xr
 
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
+from bayespde.core.one_line import one_line
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import spawn_seeds
 from bayespde.core.statistics import SufficientStatistics
@@ -173,9 +174,9 @@ class Discovery:
 
     def __repr__(self) -> str:
         runs, draws, terms = self.posterior.spins.shape
-        place = "" if self.folder is None else f", folder={str(self.folder)!r}"
         target, kind = self.posterior.library.target, self.posterior.likelihood.kind
-        return f"Discovery({target!r}, terms={terms}, runs={runs}, draws={draws}, likelihood={kind!r}{place})"
+        folder = None if self.folder is None else str(self.folder)
+        return one_line(self, target=target, terms=terms, runs=runs, draws=draws, likelihood=kind, folder=folder)
 
     def __str__(self) -> str:
         inclusion = self.posterior.inclusion_probability.to_series().round(9)

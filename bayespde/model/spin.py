@@ -15,6 +15,7 @@ from bayespde.core.canonical_regression import CanonicalRegression
 from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import StatisticsError
+from bayespde.core.one_line import one_line
 from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.core.triangular import ridged, triangular_factor
@@ -60,6 +61,9 @@ class SpinModel:
             )
         object.__setattr__(self, "terms", len(self.statistics.names))
         self.spin_prior  # noqa: B018  an impossible prior fails here, not in the sampler
+
+    def __repr__(self) -> str:
+        return one_line(self, statistics=self.statistics, prior=self.prior)
 
     @cached_property
     def spin_prior(self) -> PairwiseSpins:

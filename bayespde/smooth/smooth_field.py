@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.one_line import one_line
 from bayespde.core.random import checked_seed
 from bayespde.smooth.choice import SmoothingChoice
 from bayespde.smooth.network.ensemble import EnsemblePosterior
@@ -55,6 +56,10 @@ class SmoothField:
     spline_config: SplineConfig
     network: NetworkSmoother | None
     choice: SmoothingChoice
+
+    def __repr__(self) -> str:
+        sizes = {str(d): n for d, n in self.field.sizes.items()}
+        return one_line(self, field=str(self.field.name), sizes=sizes, smoother=self.chosen)
 
     @property
     def chosen(self) -> str:

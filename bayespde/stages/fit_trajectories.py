@@ -12,6 +12,7 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.field import validate_field
 from bayespde.core.likelihood import Likelihood
 from bayespde.core.noise import NoiseModel
+from bayespde.core.one_line import one_line
 from bayespde.core.posterior import Posterior
 from bayespde.core.random import checked_seed, spawn_seeds
 from bayespde.model.prior import Prior
@@ -78,6 +79,10 @@ class TrajectoryPosterior:
     failed: tuple[tuple[tuple[str, ...], str], ...]
     noise: NoiseModel
     config: TrajectoryConfig
+
+    def __repr__(self) -> str:
+        best = str(self.trajectories[0].equation) if self.trajectories else None
+        return one_line(self, best=best, trajectories=len(self.trajectories), failed=len(self.failed))
 
     @property
     def is_trusted(self) -> bool:

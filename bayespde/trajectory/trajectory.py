@@ -9,6 +9,7 @@ import xarray as xr
 
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
+from bayespde.core.one_line import one_line
 from bayespde.trajectory.config import TrajectoryConfig
 from bayespde.trajectory.files import read_parts, write_parts
 from bayespde.trajectory.mode import Mode
@@ -54,6 +55,11 @@ class Trajectory:
     steps: int
     config: TrajectoryConfig
     mode: Mode | None = None
+
+    def __repr__(self) -> str:
+        return one_line(
+            self, equation=str(self.equation), noise_scale=float(self.noise_scale), converged=self.converged
+        )
 
     @property
     def covariance(self) -> np.ndarray:

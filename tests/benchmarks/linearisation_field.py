@@ -32,6 +32,7 @@ LINES = (*known.SETS, "random 33", "random 41", "random 22", "random 199")
 PLANES = {
     "allen_cahn": ("u_t = u - u**3 + 0.3*u_xx + 0.3*u_yy", {"offset": 0.0, "amplitude": 1.0}),
     "fisher_kpp": ("u_t = u - u**2 + 0.5*u_xx + 0.15*u_yy", {"offset": 0.5, "amplitude": 0.2}),
+    "burgers": ("u_t = 0.3*u_xx + 0.2*u_yy - u*u_x - 0.5*u*u_y", {"offset": 0.0, "amplitude": 1.0}),
 }
 PLANE_TERMS = ["u", "u**2", "u**3", "u_x", "u_y", "u_xx", "u_xy", "u_yy", "u*u_x", "u*u_y", "u*u_xx", "u*u_yy"]
 FORMS = {"conditioned": bp.WeakForm(), "unconditioned": bp.WeakForm(condition_on_equation=False)}
@@ -192,7 +193,7 @@ def main():
         rows = [json.loads(line) for line in options.file.read_text().splitlines()]
         print(*table(rows), sep="\n")
         return
-    for name, noise, draw in product(options.data, options.noise, range(options.draws)):
+    for draw, name, noise in product(range(options.draws), options.data, options.noise):
         print(json.dumps(row(name, noise, draw, options)), flush=True)
 
 

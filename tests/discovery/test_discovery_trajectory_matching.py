@@ -91,7 +91,12 @@ def test_never_means_the_weak_form(field):
 def test_a_repr_computes_nothing(found, monkeypatch):
     monkeypatch.setattr(discovery, "equations", lambda *_, **__: pytest.fail("equations were computed"))
     monkeypatch.setattr(discovery, "diagnose", lambda *_, **__: pytest.fail("checks were computed"))
-    assert repr(found) == "Discovery('u_t', terms=6, runs=4, draws=256, likelihood='observation')"
+    assert repr(found) == "Discovery(target='u_t', terms=6, runs=4, draws=256, likelihood='observation')"
+    assert repr(found.posterior) == "Posterior(target='u_t', terms=6, runs=4, draws=256, likelihood='observation')"
+    fitted = found.trajectories.trajectories
+    for part in (found.smooth, found.smooth.spline, found.statistics, found.model, found.trajectories, fitted[0]):
+        assert len(repr(part)) < 300
+        assert "\n" not in repr(part)
 
 
 @pytest.mark.parametrize("looks", [(), pytest.param(("neumann",), marks=pytest.mark.slow)])

@@ -112,9 +112,9 @@ def _has_correlated_noise(fit: SplineFit, values: np.ndarray) -> bool:
 def _with_blocks(regression: SplineRegression) -> SplineFit:
     """Leave out ever larger blocks, until residuals beyond them are uncorrelated with the one at their centre."""
     values = regression.values
-    half = first_block(values.shape)
+    half, fit = first_block(values.shape), None
     while True:
-        fit = regression.fit("blocks", half)
+        fit = regression.fit("blocks", half, near=fit.weights if fit else None)
         wider = widened(half, correlation_range(fit.residual(values)), values.shape)
         if wider == half:
             return fit

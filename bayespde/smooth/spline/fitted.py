@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayespde.core.one_line import one_line
 from bayespde.core.scales import Scales
 from bayespde.smooth.spline.basis import AxisBasis, apply_per_axis, sum_at_points
 
@@ -39,6 +40,15 @@ class SplineFit:
     hold_out: str = "pixels"
     block: tuple[int, ...] = ()
     correlation: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        return one_line(
+            self,
+            shape=tuple(len(grid) for grid in self.grids),
+            noise_scale=self.noise_scale,
+            degrees_of_freedom=self.degrees_of_freedom,
+            hold_out=self.hold_out,
+        )
 
     @property
     def grids(self) -> tuple[np.ndarray, ...]:

@@ -24,6 +24,9 @@ from bayespde.smooth.spline.fitted import SplineFit
 
 WEIGHT_ROUNDS = 8
 WEIGHT_TOLERANCE = 0.05
+# Of log weights. Held-out blocks are few and costly: their score is not known to a tenth.
+PIXEL_TOLERANCE = 0.02
+BLOCK_TOLERANCE = 0.2
 IMPUTATION_STEPS = 2000
 IMPUTATION_TOLERANCE = 1e-8
 
@@ -42,21 +45,26 @@ class SplineRegression:
     scales: Scales
     bases: tuple[AxisBasis, ...]
 
-    def fit(self, hold_out: str, block: tuple[int, ...] = ()) -> SplineFit:
+    def fit(self, hold_out: str, block: tuple[int, ...] = (), near: tuple[float, ...] | None = None) -> SplineFit:
         """Fit with weights chosen by leaving out `pixels`, `frames` or `blocks`; missing pixels are imputed.
+
+        Args:
+            hold_out: What is left out.
+            block: Samples to either side of the centre of a block, per axis.
+            near: Weights from which the search begins, where some are known to be nearly right.
 
         Raises:
             FieldError: If the missing pixels cannot be filled.
         """
-        fit = self._complete(np.where(self._missing, 0.0, self.values), hold_out, block)
+        fit = self._complete(np.where(self._missing, 0.0, self.values), hold_out, block, near=near)
         for _ in range(WEIGHT_ROUNDS if self._missing.any() else 0):
             filled = self._imputed(fit)
             previous = np.log(fit.weights)
-            fit = self._complete(filled, hold_out, block)
+            fit = self._complete(filled, hold_out, block, near=fit.weights)
             if np.max(np.abs(np.log(fit.weights) - previous)) < WEIGHT_TOLERANCE:
                 break
         if self._missing.any():
-            fit = self._complete(self._imputed(fit), hold_out, block, fit.weights)
+            fit = self._complete(self._imputed(fit), hold_out, block, weights=fit.weights)
         residual = fit.residual(self.values)
         axes = range(self.values.ndim)
         return replace(fit, correlation=tuple(neighbour_correlation(residual, axis) for axis in axes))
@@ -99,16 +107,23 @@ class SplineRegression:
         return np.where(missing, scattered(inside), values)
 
     def _complete(
-        self, filled: np.ndarray, hold_out: str, block: tuple[int, ...], weights: tuple[float, ...] | None = None
+        self,
+        filled: np.ndarray,
+        hold_out: str,
+        block: tuple[int, ...],
+        *,
+        near: tuple[float, ...] | None = None,
+        weights: tuple[float, ...] | None = None,
     ) -> SplineFit:
-        """Fit to values without gaps, at given weights or at chosen ones."""
+        """Fit to values without gaps, at given weights or at chosen ones, searched from those `near` them."""
         scales, bases = self.scales, self.bases
         observed = int((~self._missing).sum())
         data = apply_per_axis([b.grid.T for b in bases], filled)
         rest = self._rest(filled, data)
         score = self._score(filled, data, rest, hold_out, block)
         penalties = [b.penalty for b in bases]
-        chosen = weights or choose_weights(score, penalties)
+        tolerance = BLOCK_TOLERANCE if block else PIXEL_TOLERANCE
+        chosen = weights or choose_weights(score, penalties, near=near, tolerance=tolerance)
         shrink = shrinkage(chosen, penalties)
         residual = rest + float(np.sum(((1 - shrink) * data) ** 2))
         freedom = float(shrink.sum()) * observed / filled.size
