@@ -18,6 +18,7 @@ _HOME = {
     "bayespde.core.errors": "BayespdeError",
     "bayespde.core.field": "add_noise make_field validate_field",
     "bayespde.core.posterior": "Posterior",
+    "bayespde.core.progress": "Progress",
     "bayespde.core.scattered": "make_scattered scattered_from_video",
     "bayespde.core.statistics": "SufficientStatistics",
     "bayespde.discovery.config": "DiscoverConfig",

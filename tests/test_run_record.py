@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import run_record
 
 HERE = Path(__file__).parent
@@ -49,6 +50,7 @@ def test_what_did_not_run_and_what_failed_is_printed(tmp_path):
     assert "  test_toy.py::test_of[1]" in done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_make_records_the_slow_tests_of_all_processes_run_after_run(tmp_path):
     """The file that the first process makes must not change what the other processes, or the next run, understand."""
     (tmp_path / "tests").mkdir()

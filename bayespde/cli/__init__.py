@@ -8,15 +8,28 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from bayespde import __version__
 from bayespde.cli import assess, data, discover, models
+from bayespde.cli.interrupts import interruptible
 from bayespde.core.errors import BayespdeError
 
+
+class InterruptibleGroup(TyperGroup):
+    """Verbs that end within two seconds of Ctrl-C."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb."""
+        with interruptible():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
+    cls=InterruptibleGroup,
     no_args_is_help=True,
     add_completion=False,
 )

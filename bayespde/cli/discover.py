@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayespde.cli.interrupts import interruptible
 from bayespde.cli.options import (
     FieldFile,
     Output,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from bayespde.discovery.discovery import Discovery
 
 Workers = Annotated[int, typer.Option(help="Sampler runs at a time.")]
+Budget = Annotated[float | None, typer.Option(help="CPU seconds for all stages; 300 by default.")]
 
 
 def run(
@@ -43,7 +45,8 @@ def run(
     typer.echo(declaration.title)
     references = references_of(declaration) if check else {}
     folder = output or Path("runs") / declaration.name
-    parts = parts_of(declaration.run(folder=folder, data=data, seed=seed, workers=workers, progress=True))
+    with interruptible(folder):
+        parts = parts_of(declaration.run(folder=folder, data=data, seed=seed, workers=workers, progress=True))
     for name, part in parts.items():
         _show(part, folder / name)
     complaints = [c for name, known in references.items() for c in compare_with_truth(parts[name], known)]
@@ -76,6 +79,7 @@ def discover(
     seed: Seed = 0,
     workers: Workers = 1,
     holdout_frames: Annotated[int, typer.Option(help="Number of last frames to hold out and forecast.")] = 0,
+    budget: Budget = None,
 ) -> None:
     """Find the equation of a field, or with --variables the coupled equations of several."""
     from dataclasses import replace
@@ -89,7 +93,9 @@ def discover(
     library: Any = _library(data, library_section(settings.pop("library", {}), terms, add_terms), names)
     declared = DiscoverConfig.from_mapping(settings)
     chosen = replace(declared, holdout_frames=holdout_frames, sampler=replace(declared.sampler, workers=workers))
-    found: Any = discover_field(data, library=library, config=chosen, seed=seed, folder=output, progress=True)
+    chosen = chosen if budget is None else replace(chosen, budget=budget)
+    with interruptible(output):
+        found: Any = discover_field(data, library=library, config=chosen, seed=seed, folder=output, progress=True)
     if names is None:
         _show(found, output, seed)
     else:

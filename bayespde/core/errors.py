@@ -58,5 +58,9 @@ class StepLimitError(IntegrationError):
     """An equation could not be integrated within the maximum number of steps."""
 
 
+class BudgetError(BayespdeError):
+    """The CPU time that a computation may take is spent."""
+
+
 class FitError(BayespdeError):
     """An equation cannot be fitted to these pixels; another one may fit."""

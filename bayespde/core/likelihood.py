@@ -25,6 +25,7 @@ class Likelihood:
         along: Terms of the trajectory around which all equations are linearised, for "observation".
         boundary: Boundary condition in space along which trajectories were integrated; None if there is none.
         padding: Padding of the integrated domain, as a multiple of the width of the window.
+        budget_exhausted: Whether the search for trajectories ended because its CPU time was spent.
     """
 
     kind: Kind = "rows"
@@ -32,6 +33,7 @@ class Likelihood:
     along: tuple[str, ...] = ()
     boundary: str | None = None
     padding: float = 0.0
+    budget_exhausted: bool = False
 
     @classmethod
     def of(cls, statistics: SufficientStatistics) -> Likelihood:

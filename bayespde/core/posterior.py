@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -123,10 +123,15 @@ class Posterior:
 
     def __repr__(self) -> str:
         runs, draws, terms = self.spins.shape
-        kind, incomplete = self.likelihood.kind, None if self.sampling.complete else False
-        return one_line(
-            self, target=self.library.target, terms=terms, runs=runs, draws=draws, likelihood=kind, complete=incomplete
-        )
+        facts = {"terms": terms, "runs": runs, "draws": draws, "likelihood": self.likelihood.kind}
+        return one_line(self, target=self.library.target, **facts, stopped_by=self.stopped_by or None)
+
+    @property
+    def stopped_by(self) -> Literal["", "interrupt", "budget"]:
+        """What ended the computation before all that was asked for was computed; empty if nothing did."""
+        if self.sampling.budget_exhausted or self.likelihood.budget_exhausted:
+            return "budget"
+        return "" if self.sampling.complete else "interrupt"
 
     def known_prior(self) -> PairwiseSpins:
         """The distribution of the spins before the data.

@@ -21,7 +21,8 @@ class SamplingRecord:
         settings: Settings of the sampler, by name.
         seed: Seed of the sampler; None if there was none.
         seconds: Wall time; None where it was not measured.
-        complete: Whether all runs finished; False after an interrupt.
+        complete: Whether all runs finished; False after an interrupt, or when the CPU time was spent.
+        budget_exhausted: Whether they did not for want of CPU time.
         captured_mass: Per run, estimated share of the posterior mass in the configurations that were visited; None
             where a run gives no estimate.
         captured_mass_lower: Per run, a lower bound of the same.
@@ -33,6 +34,7 @@ class SamplingRecord:
     seed: int | None = None
     seconds: float | None = None
     complete: bool = True
+    budget_exhausted: bool = False
     captured_mass: tuple[float | None, ...] = ()
     captured_mass_lower: tuple[float | None, ...] = ()
     likelihood_error: tuple[float | None, ...] = ()

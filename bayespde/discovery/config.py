@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.settings import as_table, build, build_kind, check_keys
+from bayespde.core.settings import as_table, build, build_kind, check_keys, check_number
 from bayespde.core.slabs import SLABS
 from bayespde.model.prior import Prior
 from bayespde.smc.config import SMCConfig
@@ -19,7 +19,7 @@ from bayespde.weak.strong_form import StrongForm
 
 MATCHING = ("auto", "always", "never")
 # Of a declaration, as `DiscoverConfig.from_mapping` reads them.
-SECTIONS = {"smooth", "form", "prior", "sample", "enumerate_up_to", "trajectory_matching"}
+SECTIONS = {"smooth", "form", "prior", "sample", "enumerate_up_to", "trajectory_matching", "budget"}
 FORMS = {"weak": WeakForm, "strong": StrongForm}
 # Set once for the smoother, so that candidates can be compared.
 OF_THE_WHOLE_STAGE = {"penalty.order", "penalty.weight", "networks.steps", "networks.penalty", "networks.hold_out"}
@@ -39,6 +39,9 @@ class DiscoverConfig:
             (`bayespde.fit_trajectories`): "auto", where that is affordable and the field has a boundary that can be
             integrated; "always"; or "never".
         holdout_frames: Number of last frames that no stage sees, for `Discovery.forecast_holdout`.
+        budget: CPU seconds that the stages may take together, above 0. When they are spent, further runs of the sampler
+            and the search for trajectories end with what they have found, and `diagnose` says so; smoothing, rows and
+            one run of the sampler are always finished.
     """
 
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
@@ -48,6 +51,7 @@ class DiscoverConfig:
     enumerate_up_to: int = 23
     trajectory_matching: str = "auto"
     holdout_frames: int = 0
+    budget: float = 300.0
 
     def __post_init__(self) -> None:
         if self.trajectory_matching not in MATCHING:
@@ -57,6 +61,7 @@ class DiscoverConfig:
                 wanted=", ".join(map(repr, MATCHING)),
                 fix="trajectory_matching='auto'",
             )
+        check_number("budget", self.budget, above=0.0)
         for name, largest in (("enumerate_up_to", 26), ("holdout_frames", None)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= (largest or value):
@@ -69,7 +74,7 @@ class DiscoverConfig:
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> DiscoverConfig:
-        """Read sections `smooth`, `form`, `prior`, `sample`, and keys `enumerate_up_to` and `trajectory_matching`.
+        """Read sections `smooth`, `form`, `prior`, `sample`, and the keys that are no sections.
 
         Raises:
             ConfigError: If a section or key is unknown, or a value is out of range.
@@ -84,6 +89,7 @@ class DiscoverConfig:
             sampler=build(SMCConfig, settings.get("sample", {}), "sample"),
             enumerate_up_to=settings.get("enumerate_up_to", 23),
             trajectory_matching=settings.get("trajectory_matching", "auto"),
+            budget=settings.get("budget", 300.0),
         )
 
     @classmethod

@@ -12,6 +12,7 @@ import xarray as xr
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import MINIMUM_SAMPLES, validate_field, validate_fields
+from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds
 from bayespde.core.settings import override
 from bayespde.discovery.config import DiscoverConfig
@@ -33,7 +34,7 @@ def discover(
     config: DiscoverConfig | None = None,
     seed: int = 0,
     folder: Folder = None,
-    progress: bool = False,
+    progress: bool | Progress = False,
     **settings: Any,
 ) -> Discovery: ...
 @overload
@@ -44,7 +45,7 @@ def discover(
     config: DiscoverConfig | None = None,
     seed: int = 0,
     folder: Folder = None,
-    progress: bool = False,
+    progress: bool | Progress = False,
     **settings: Any,
 ) -> CoupledDiscovery: ...
 def discover(
@@ -54,7 +55,7 @@ def discover(
     config: DiscoverConfig | None = None,
     seed: int = 0,
     folder: Folder = None,
-    progress: bool = False,
+    progress: bool | Progress = False,
     **settings: Any,
 ) -> Discovery | CoupledDiscovery:
     """Find the equation of a field, or the coupled equations of several fields: smooth, assemble, sample, compare.
@@ -71,8 +72,9 @@ def discover(
         seed: Non-negative integer.
         folder: Where finished stages are kept; a rerun with the same data and settings resumes after them. Coupled
             equations have one folder in it each.
-        progress: Show bars.
-        settings: Fields of `config` to replace, such as `holdout_frames=12` or `trajectory_matching="never"`.
+        progress: Show what each stage may cost, and bars.
+        settings: Fields of `config` to replace, such as `budget=1800` (CPU seconds), `holdout_frames=12` or
+            `trajectory_matching="never"`.
 
     Returns:
         The discovery; of coupled fields that of every equation, by the name of its variable.
@@ -82,6 +84,7 @@ def discover(
         TermError: If a term does not fit the fields.
         ConfigError: If a setting is unknown or out of range, or asks of coupled fields what only one field has.
         FileError: If the folder cannot be written.
+        KeyboardInterrupt: At Ctrl-C; finished stages are in the folder.
     """
     chosen = override(config or DiscoverConfig(), settings)
     place = None if folder is None else Path(folder)
@@ -92,9 +95,10 @@ def discover(
     checked, holdout = _without_last(validate_field(field), chosen.holdout_frames)
     library = library or polynomial_library(str(checked.name), space=checked.ndim - 1)
     check_library(library, checked)
-    run, seeds = RunFolder(place), Seeds.spawned(seed, seed)
-    smooth = smoothed(run, checked, chosen, seeds.smooth, progress=progress)
-    return Pipeline(library, {library.variable: smooth}, chosen, seeds, progress).discovery(run, holdout)
+    run, seeds = RunFolder(place, chosen.budget), Seeds.spawned(seed, seed)
+    watch = Progress.of(progress).within(chosen.budget)
+    smooth = smoothed(run, checked, chosen, seeds.smooth, progress=watch)
+    return Pipeline(library, {library.variable: smooth}, chosen, seeds, watch).discovery(run, holdout)
 
 
 def _discover_coupled(
@@ -103,7 +107,7 @@ def _discover_coupled(
     config: DiscoverConfig,
     seed: int,
     folder: Path | None,
-    progress: bool,
+    progress: bool | Progress,
 ) -> CoupledDiscovery:
     if config.trajectory_matching == "always":
         raise ConfigError(
@@ -123,10 +127,11 @@ def _discover_coupled(
     checked = {name: field for name, (field, _) in cut.items()}
     chosen = _libraries(libraries, checked)
     seeds = {n: Seeds.spawned(seed, s) for n, s in zip(cut, spawn_seeds(seed, len(cut)), strict=True)}
-    runs = {name: RunFolder(None if folder is None else folder / name) for name in cut}
-    smooths = {n: smoothed(runs[n], f, config, seeds[n].smooth, progress=progress) for n, f in checked.items()}
+    runs = {name: RunFolder(None if folder is None else folder / name, config.budget) for name in cut}
+    watch = Progress.of(progress).within(config.budget)
+    smooths = {n: smoothed(runs[n], f, config, seeds[n].smooth, progress=watch) for n, f in checked.items()}
     parts = {
-        name: Pipeline(chosen[name], smooths, config, seeds[name], progress).discovery(runs[name], holdout)
+        name: Pipeline(chosen[name], smooths, config, seeds[name], watch).discovery(runs[name], holdout)
         for name, (_, holdout) in cut.items()
     }
     return CoupledDiscovery(parts, folder)

@@ -13,6 +13,7 @@ from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.one_line import one_line
 from bayespde.core.posterior import Posterior
+from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.discovery.config import DiscoverConfig
@@ -86,7 +87,13 @@ class Discovery:
         return self.equations(top=1)[0].equation(self.posterior.library)
 
     def derivatives(
-        self, *, smoother: str | None = None, space: int = 2, time: int = 1, seed: int = 0, progress: bool = False
+        self,
+        *,
+        smoother: str | None = None,
+        space: int = 2,
+        time: int = 1,
+        seed: int = 0,
+        progress: bool | Progress = False,
     ) -> xr.Dataset:
         """Derivatives of the field on the grid of the data, see `bayespde.differentiate`.
 
@@ -104,7 +111,7 @@ class Discovery:
         """
         return differentiate(self.smoothed_by(smoother, seed=seed, progress=progress), space=space, time=time)
 
-    def smoothed_by(self, smoother: str | None, *, seed: int = 0, progress: bool = False) -> SmoothField:
+    def smoothed_by(self, smoother: str | None, *, seed: int = 0, progress: bool | Progress = False) -> SmoothField:
         """The field smoothed by another smoother, see `derivatives`; kept in the run folder if there is one."""
         chosen = smoother or self.smooth.chosen
         return smoothed_by(chosen, self.smooth, self.posterior, folder=self.folder, seed=seed, progress=progress)
@@ -176,7 +183,8 @@ class Discovery:
         runs, draws, terms = self.posterior.spins.shape
         target, kind = self.posterior.library.target, self.posterior.likelihood.kind
         folder = None if self.folder is None else str(self.folder)
-        return one_line(self, target=target, terms=terms, runs=runs, draws=draws, likelihood=kind, folder=folder)
+        facts = {"terms": terms, "runs": runs, "draws": draws, "likelihood": kind, "folder": folder}
+        return one_line(self, target=target, **facts, stopped_by=self.posterior.stopped_by or None)
 
     def __str__(self) -> str:
         inclusion = self.posterior.inclusion_probability.to_series().round(9)
@@ -195,7 +203,13 @@ class Discovery:
 
 
 def smoothed_by(
-    smoother: str, smooth: SmoothField, posterior: Posterior, *, folder: Path | None, seed: int, progress: bool
+    smoother: str,
+    smooth: SmoothField,
+    posterior: Posterior,
+    *,
+    folder: Path | None,
+    seed: int,
+    progress: bool | Progress,
 ) -> SmoothField:
     """A field by another smoother, with the other settings that the posterior records; kept in the run folder."""
     if smoother == smooth.chosen:

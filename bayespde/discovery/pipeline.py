@@ -12,9 +12,11 @@ import xarray as xr
 from bayespde.core.equation import Library
 from bayespde.core.field import field_hash
 from bayespde.core.posterior import Posterior
+from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds
 from bayespde.core.scales import units_of
 from bayespde.core.statistics import SufficientStatistics
+from bayespde.discovery import costs
 from bayespde.discovery.config import DiscoverConfig
 from bayespde.discovery.discovery import Discovery
 from bayespde.discovery.trajectory_matching import match_trajectories
@@ -47,16 +49,18 @@ class Seeds(NamedTuple):
 
 
 def smoothed(
-    run: RunFolder, field: xr.DataArray, config: DiscoverConfig, seed: int, *, progress: bool = False
+    run: RunFolder, field: xr.DataArray, config: DiscoverConfig, seed: int, *, progress: Progress
 ) -> SmoothField:
     """The smoothed field of a checked field, from the folder if it is there."""
     options = config.smoothing
     if isinstance(config.form, StrongForm) and config.form.smoother is not None:
         options = replace(options, smoother=config.form.smoother)
-    return run.smooth(
-        run.key(field, options, seed),
-        lambda: fit_field(field, options=options, seed=seed, progress=progress),
-    )
+
+    def fitted() -> SmoothField:
+        progress.say(f"smoothing: {costs.smoothing(field, options)}")
+        return fit_field(field, options=options, seed=seed, progress=progress)
+
+    return run.smooth(run.key(field, options, seed), fitted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +72,14 @@ class Pipeline:
         smooths: The smoothed field of its variable, with the field itself, and those of coupled variables, by name.
         config: Settings of all stages.
         seeds: Of all stages.
-        progress: Whether to show bars.
+        progress: What is shown, and how long the stages may take.
     """
 
     library: Library
     smooths: dict[str, SmoothField]
     config: DiscoverConfig
     seeds: Seeds
-    progress: bool = False
+    progress: Progress
 
     @property
     def smooth(self) -> SmoothField:
@@ -92,10 +96,8 @@ class Pipeline:
             weak = matched.posterior
         else:
             weak = run.weak_posterior(weak_key, lambda: self._sampled(statistics), origin)
-            # What follows from an interrupted stage is not finished either.
-            follow = self._matched if weak.sampling.complete else lambda weak: Matched(weak, None)
             key = run.key(weak_key, config.trajectory_matching, self.seeds.trajectories)
-            matched = run.matched(key, lambda: follow(weak), origin)
+            matched = run.matched(key, lambda: self._matched(weak), origin)
         model = SpinModel(matched.posterior.statistics, self.library, prior=config.prior)
         return Discovery(
             smooth=self.smooth,
@@ -108,13 +110,18 @@ class Pipeline:
         )
 
     def _sample(self, statistics: SufficientStatistics, seed: int) -> Posterior:
-        return sample(
+        self.progress.say(f"sampling: {costs.sampling(self.library, self.config)}")
+        found = sample(
             SpinModel(statistics, self.library, prior=self.config.prior),
             config=self.config.sampler,
             seed=seed,
             enumerate_up_to=self.config.enumerate_up_to,
             progress=self.progress,
         )
+        if found.stopped_by == "interrupt":
+            # The user has asked for an end, not for a part of the result.
+            raise KeyboardInterrupt
+        return found
 
     def _statistics(self, draw: FieldDraw | None = None) -> SufficientStatistics:
         """The sufficient statistics of the smoothed field, or of one draw of it."""
@@ -122,6 +129,7 @@ class Pipeline:
         if isinstance(form, StrongForm):
             # Of one smoothed field: smoother and draws are those of the pipeline.
             form = replace(form, smoother=None, field_draws=0)
+        self.progress.say(f"rows: {costs.rows(self.library, self.smooth.field)}")
         return assemble(
             self.library,
             smooth if draw is None else draw,
@@ -147,6 +155,8 @@ class Pipeline:
         )
 
     def _matched(self, weak: Posterior) -> Matched:
+        if not weak.sampling.complete:
+            return Matched(weak, None)
         return match_trajectories(
             weak, self.smooth, config=self.config, seed=self.seeds.trajectories, progress=self.progress
         )

@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from bayespde.core.errors import BayespdeError
+from bayespde.core.errors import BayespdeError, BudgetError
 from bayespde.core.posterior import Posterior
+from bayespde.core.progress import Progress
+from bayespde.discovery import costs
 from bayespde.discovery.config import DiscoverConfig
 from bayespde.results.checks import model_checks
 from bayespde.smooth.frame_draws import likely_boundaries
@@ -33,7 +35,7 @@ MISFITS = {"slow residual", "excess noise"}
 
 
 def match_trajectories(
-    weak: Posterior, smooth: SmoothField, *, config: DiscoverConfig, seed: int, progress: bool = False
+    weak: Posterior, smooth: SmoothField, *, config: DiscoverConfig, seed: int, progress: bool | Progress = False
 ) -> Matched:
     """Compare all equations by the observation likelihood, with the boundary that the observations prefer.
 
@@ -42,18 +44,22 @@ def match_trajectories(
         smooth: The smoothed field, with the field itself.
         config: Settings of the discovery.
         seed: Of everything random.
-        progress: Show bars.
+        progress: Show bars; the CPU time that the search may take.
 
     Returns:
         The posterior, whose `likelihood` says which it is by and, for the weak form, why.
     """
+    progress = Progress.of(progress)
     reason = _not_tried(weak, smooth) if config.trajectory_matching == "auto" else ""
     kept = _by_weak_form(weak, reason)
+    progress.say(f"trajectories: {f'not fitted, {reason}' if reason else costs.trajectories(progress)}")
     for configs in () if reason else _candidates(smooth, seed):
         found, is_over = _attempt(weak, smooth, configs, config=config, seed=seed, progress=progress)
         # The reason with the likeliest boundary is the one to report.
         if found.trajectories is not None or not kept.posterior.likelihood.reason:
             kept = found
+        elif found.posterior.likelihood.budget_exhausted:
+            kept = _by_weak_form(weak, kept.posterior.likelihood.reason, budget_exhausted=True)
         if is_over:
             break
     return kept
@@ -66,25 +72,29 @@ def _attempt(
     *,
     config: DiscoverConfig,
     seed: int,
-    progress: bool,
+    progress: bool | Progress,
 ) -> tuple[Matched, bool]:
     """The posterior by one kind of boundary; and whether a failure is not due to the boundary."""
     top = WINDOW_TOP if configs[0].padding else TOP
     search = TrajectorySearchConfig(top, config.prior, config.sampler, config.enumerate_up_to)
     try:
         found = fit_trajectories(weak, smooth, config=configs, search=search, seed=seed, progress=progress)
+    except BudgetError:
+        return _by_weak_form(weak, "the budget ended before a trajectory was found", budget_exhausted=True), True
     except BayespdeError as error:
         return _by_weak_form(weak, str(error).splitlines()[0]), False
     if found.is_trusted:
         return Matched(found.posterior, found), True
     failed = [c for c in model_checks(found.posterior) if not c.passed]
-    reason = "; ".join(c.reason for c in failed)
-    return _by_weak_form(weak, reason), not MISFITS & {c.name for c in failed}
+    reason, exhausted = "; ".join(c.reason for c in failed), found.posterior.likelihood.budget_exhausted
+    matched = _by_weak_form(weak, reason, budget_exhausted=exhausted)
+    return matched, exhausted or not MISFITS & {c.name for c in failed}
 
 
-def _by_weak_form(weak: Posterior, reason: str) -> Matched:
+def _by_weak_form(weak: Posterior, reason: str, *, budget_exhausted: bool = False) -> Matched:
     """The posterior as it was, and why."""
-    return Matched(replace(weak, likelihood=replace(weak.likelihood, reason=reason)), None)
+    likelihood = replace(weak.likelihood, reason=reason, budget_exhausted=budget_exhausted)
+    return Matched(replace(weak, likelihood=likelihood), None)
 
 
 def _not_tried(weak: Posterior, smooth: SmoothField) -> str:

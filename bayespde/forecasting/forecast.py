@@ -13,6 +13,7 @@ import xarray as xr
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
+from bayespde.core.progress import Progress
 from bayespde.core.random import checked_seed, spawn_seeds
 from bayespde.core.settings import override
 from bayespde.forecasting.config import ForecastConfig
@@ -35,7 +36,7 @@ def forecast(
     *,
     options: ForecastConfig | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
     **settings: Any,
 ) -> xr.Dataset:
     """Integrate draws of the posterior forward in time.
@@ -112,7 +113,7 @@ def forecast_discovery(
 
 
 def integrate_ensemble(
-    begun: InitialCondition, clock: np.ndarray, times: Any, options: ForecastConfig, progress: bool
+    begun: InitialCondition, clock: np.ndarray, times: Any, options: ForecastConfig, progress: bool | Progress
 ) -> xr.Dataset:
     """Frames of an ensemble at given times, with coordinates and attributes."""
     ensemble = begun.ensemble

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bayespde.core.coupled import CoupledEquations
+from bayespde.core.progress import Progress
 from bayespde.core.terms import derivative_orders
 from bayespde.forecasting.ensemble import ForecastEnsemble
 from bayespde.solve.batch import evolve_draws
@@ -50,7 +51,7 @@ def propagate(
     *,
     accuracy: float = ACCURACY,
     divergence_threshold: float = DIVERGENCE_THRESHOLD,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> Propagated:
     """Integrate the draws of an ensemble, on as coarse a grid as they allow, and evaluate them at the pixels.
 

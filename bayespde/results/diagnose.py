@@ -11,10 +11,11 @@ from bayespde.core.posterior import Posterior
 from bayespde.results.checks import REMEDIES, Check, model_checks
 from bayespde.results.checks.sampler import MISSING_RUNS, sampler_checks
 
-Verdict = Literal["ok", "misfit", "single_run", "not_converged"]
+Verdict = Literal["ok", "misfit", "single_run", "budget_exhausted", "not_converged"]
 HEADLINES: Mapping[Verdict, str] = {
     "ok": "OK: all {count} checks of the sampler, the data and the equation passed.",
     "misfit": "MISFIT: data, noise model and equation do not fit each other. The sampler is not the reason.",
+    "budget_exhausted": "BUDGET EXHAUSTED: what was computed is right, and not all that was asked for.",
     "single_run": "SINGLE RUN: too few runs to assess whether the sampler has converged.",
     "not_converged": "NOT CONVERGED: the particles are not draws from the posterior. Do not use any of these numbers.",
 }
@@ -46,12 +47,14 @@ class Diagnosis:
 
     @property
     def verdict(self) -> Verdict:
-        """The first of "not_converged", "misfit" and "single_run" (runs are missing) that applies, else "ok"."""
+        """The first that applies of "not_converged", "misfit", "budget_exhausted", "single_run" (or too few), "ok"."""
         failed = {c.name for c in self.sampler if not c.passed}
         if failed - MISSING_RUNS:
             return "not_converged"
         if not all(c.passed for c in self.fit):
             return "misfit"
+        if "budget" in failed:
+            return "budget_exhausted"
         return "single_run" if failed else "ok"
 
     @property

@@ -43,6 +43,20 @@ class Run(NamedTuple):
     likelihood_error: float
 
 
+class Finished(NamedTuple):
+    """The runs that finished, in the order of their seeds.
+
+    Attributes:
+        runs: One or more.
+        complete: Whether these are all that were asked for.
+        budget_exhausted: Whether some were stopped for want of CPU time.
+    """
+
+    runs: list[Run]
+    complete: bool = True
+    budget_exhausted: bool = False
+
+
 class Runs(NamedTuple):
     """Several independent runs, as arrays.
 
@@ -63,6 +77,7 @@ class Runs(NamedTuple):
         likelihood_error: Largest difference in nats between the likelihoods that each run updated and those computed
             anew, `[R]`.
         complete: Whether all runs that were asked for have finished.
+        budget_exhausted: Whether some were stopped for want of CPU time.
     """
 
     spins: np.ndarray
@@ -76,10 +91,12 @@ class Runs(NamedTuple):
     captured_mass_lower: np.ndarray
     likelihood_error: np.ndarray
     complete: bool
+    budget_exhausted: bool = False
 
 
-def collect(runs: list[Run], *, complete: bool = True) -> Runs:
-    """Stack finished runs; `complete` tells whether they are all that were asked for."""
+def collect(finished: Finished) -> Runs:
+    """Stack finished runs."""
+    runs = finished.runs
     log_evidence = np.array([r.state.log_evidence for r in runs])
     log_visited = np.array([np.logaddexp.reduce(r.log_mass) for r in runs])
     shares = [np.exp(r.log_mass - mass) for r, mass in zip(runs, log_visited, strict=True)]
@@ -101,7 +118,8 @@ def collect(runs: list[Run], *, complete: bool = True) -> Runs:
         captured_mass=captured,
         captured_mass_lower=lower,
         likelihood_error=np.array([r.likelihood_error for r in runs]),
-        complete=complete,
+        complete=finished.complete,
+        budget_exhausted=finished.budget_exhausted,
     )
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.smc.base import SMCInfo, SMCState, Target
 from bayespde.smc.collect import HISTORY, Run, Runs, collect
 from bayespde.smc.config import SMCConfig
 from bayespde.smc.geometric_path import GeometricPath
+from bayespde.smc.independent_runs import Check, finish_all
 from bayespde.smc.kernels import make_kernel
 from bayespde.smc.pilot_runs import pilot_run
 from bayespde.smc.rejuvenation import rejuvenate_finally
@@ -75,11 +76,12 @@ def run_all(
     *,
     config: SMCConfig | None = None,
     seed: int,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> Runs:
     """Make independent runs; the result is the same however many of them run at a time.
 
-    An interrupt (Ctrl-C) returns the runs that have finished, marked as incomplete, if there are any.
+    An interrupt (Ctrl-C) returns the runs that have finished, marked as incomplete, if there are any; so does the end
+    of the CPU time that they may take, after the first run at the earliest.
 
     Args:
         target: What to sample.
@@ -95,19 +97,20 @@ def run_all(
     """
     config = SMCConfig() if config is None else config
     threads = max(1, torch.get_num_threads() // config.workers)
-    with tqdm(total=config.runs, desc="sampling", unit="run", disable=not progress) as bar:
+    watch = Progress.of(progress)
+    with watch.bar(total=config.runs, desc="sampling", unit="run") as bar:
 
-        def one(seed: int) -> Run:
+        def one(seed: int, check: Check) -> Run:
             generator = torch_generator(seed)
-            finished = run(target, config=config, generator=generator, on_step=_progress(bar), threads=threads)
+            finished = run(target, config=config, generator=generator, on_step=_on_step(bar, check), threads=threads)
             bar.update()
             return finished
 
-        runs = finish_all(one, spawn_seeds(seed, config.runs), workers=config.workers)
-    return collect(runs, complete=len(runs) == config.runs)
+        finished = finish_all(one, spawn_seeds(seed, config.runs), workers=config.workers, progress=watch)
+    return collect(finished)
 
 
-def _progress(bar: tqdm) -> OnStep:
+def _on_step(bar: tqdm, check: Check) -> OnStep:
     def show(state: SMCState, info: SMCInfo) -> None:
         bar.set_postfix(
             inverse_temperature=f"{info.inverse_temperature:.2e}",
@@ -115,33 +118,6 @@ def _progress(bar: tqdm) -> OnStep:
             distinct=info.distinct_particles,
             log_evidence=f"{state.log_evidence:.2f}",
         )
+        check()
 
     return show
-
-
-def finish_all(one: Callable[[int], Run], seeds: list[int], *, workers: int) -> list[Run]:
-    """Make one run per seed, several at a time; after an interrupt those that have finished, if there are any.
-
-    Raises:
-        KeyboardInterrupt: If none has finished at the interrupt.
-    """
-    runs: list[Run] = []
-    if workers == 1:
-        try:
-            for seed in seeds:
-                runs.append(one(seed))
-        except KeyboardInterrupt:
-            if not runs:
-                raise
-        return runs
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(one, seed) for seed in seeds]
-        try:
-            runs = [future.result() for future in futures]
-        except KeyboardInterrupt:
-            for future in futures:
-                future.cancel()
-            runs = [future.result() for future in futures if not future.cancelled()]
-            if not runs:
-                raise
-    return runs

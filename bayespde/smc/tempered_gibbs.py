@@ -11,19 +11,21 @@ between separated modes: it checks other engines, and serves posteriors without 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numba import njit
-from tqdm import tqdm
 
 from bayespde.core.distinct import distinct_words
 from bayespde.core.errors import ConfigError
+from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.smc.base import LinearTarget, SMCState, Target
 from bayespde.smc.collect import Run, Runs, collect
 from bayespde.smc.config import TemperedGibbsConfig
+from bayespde.smc.independent_runs import Check, finish_all
 from bayespde.smc.kernels.evidence_table import tabulate
 from bayespde.smc.kernels.factorisation import build
 from bayespde.smc.kernels.jumps import choose, flip
@@ -44,7 +46,6 @@ from bayespde.smc.kernels.neighbour_odds import (
 )
 from bayespde.smc.kernels.stream import advance, uniform
 from bayespde.smc.resampling import systematic
-from bayespde.smc.run import finish_all
 
 PART = 1000
 REFACTOR_AFTER = 200
@@ -70,12 +71,16 @@ class _Chain(NamedTuple):
     total: np.ndarray
 
 
+OnPart = Callable[[int], None]
+"""Called after a part of a chain with the number of flips that count."""
+
+
 def run_chains(
     target: Target,
     *,
     config: TemperedGibbsConfig | None = None,
     seed: int,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> Runs:
     """Run independent chains; the result is the same however many of them run at a time.
 
@@ -100,18 +105,28 @@ def run_chains(
             wanted="a LinearTarget",
             fix="method='smc'",
         )
-    seeds = spawn_seeds(seed, config.runs)
-    with tqdm(total=config.runs * config.steps, desc="sampling", unit="flip", disable=not progress) as bar:
+    seeds, watch = spawn_seeds(seed, config.runs), Progress.of(progress)
+    with watch.bar(total=config.runs * config.steps, desc="sampling", unit="flip") as bar:
 
-        def one(chain_seed: int) -> Run:
-            return _run_chain(target, config, chain_seed, cap=FIRST_CAP, from_prior=chain_seed != seeds[0], bar=bar)
+        def one(chain_seed: int, check: Check) -> Run:
+            def on_part(flips: int) -> None:
+                bar.update(flips)
+                check()
 
-        runs = finish_all(one, seeds, workers=config.workers)
-    return collect(runs, complete=len(runs) == config.runs)
+            from_prior = chain_seed != seeds[0]
+            return _run_chain(target, config, chain_seed, cap=FIRST_CAP, from_prior=from_prior, on_part=on_part)
+
+        return collect(finish_all(one, seeds, workers=config.workers, progress=watch))
 
 
 def _run_chain(
-    target: LinearTarget, config: TemperedGibbsConfig, seed: int, *, cap: int, from_prior: bool, bar: tqdm
+    target: LinearTarget,
+    config: TemperedGibbsConfig,
+    seed: int,
+    *,
+    cap: int,
+    from_prior: bool,
+    on_part: OnPart,
 ) -> Run:
     generator, rows = torch_generator(seed), target.regression
     spins = _start(target, generator, from_prior=from_prior)[rows.order]
@@ -130,10 +145,10 @@ def _run_chain(
             key = np.uint64(_walk(state, problem, tempered, config.exploration / target.terms, key, part))
             if state.size[OVERFLOW]:
                 # the arrays were full, so that a column could not enter: repeat the chain with larger ones
-                return _run_chain(target, config, seed, cap=2 * cap, from_prior=from_prior, bar=bar)
+                return _run_chain(target, config, seed, cap=2 * cap, from_prior=from_prior, on_part=on_part)
+            on_part(len(part.log_weight) if counts else 0)
             if counts:
                 parts.append(part)
-                bar.update(len(part.log_weight))
     return _summarise(target, config, parts, generator)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import xarray as xr
 
 from bayespde.core.field import validate_field
+from bayespde.core.progress import Progress
 from bayespde.core.scattered import validate_scattered
 from bayespde.core.terms import first_orders
 from bayespde.noise.families import check_family
@@ -30,7 +31,7 @@ def fit_field(
     smoother: str | None = None,
     options: SmoothingConfig | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> SmoothField:
     """Make a field smooth: by a penalised spline, or by deep-learning total-variation regularisation.
 
@@ -77,7 +78,7 @@ def _fit_spline(data: Observations, options: SmoothingConfig) -> SmoothField:
     return SmoothField(data, spline, config, None, choice)
 
 
-def _fit_networks(smooth: SmoothField, options: SmoothingConfig, seed: int, progress: bool) -> SmoothField:
+def _fit_networks(smooth: SmoothField, options: SmoothingConfig, seed: int, progress: bool | Progress) -> SmoothField:
     """Train networks, choose between them and the spline, and calibrate their uncertainty if they are used."""
     fitted = NetworkFitter(smooth.data, options, seed, progress).fit(smooth.spline, smooth.spline_config)
     is_spline = options.smoother == "auto" and fitted.scores["spline"] < fitted.scores["mean of networks"]
@@ -97,7 +98,7 @@ def _fit_networks(smooth: SmoothField, options: SmoothingConfig, seed: int, prog
     return with_uncertainty(smooth, device=options.device, progress=progress)
 
 
-def with_uncertainty(smooth: SmoothField, *, device: str = "cpu", progress: bool = False) -> SmoothField:
+def with_uncertainty(smooth: SmoothField, *, device: str = "cpu", progress: bool | Progress = False) -> SmoothField:
     """Calibrate the standard deviations and draws of networks that were fitted without: they are trained once more.
 
     Args:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.errors import IntegrationError
+from bayespde.core.progress import Progress
 from bayespde.solve.compiled.rkc import integrate_draws
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.ensemble_problem import EnsembleProblem, EnsembleSolution
@@ -32,7 +32,7 @@ def evolve_draws(
     *,
     method: SolverConfig,
     bound: float = math.inf,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> EnsembleSolution:
     """Integrate draws of an equation together; a draw that fails ends, and the others continue.
 
@@ -69,13 +69,13 @@ class _Integration(NamedTuple):
     bound: float
     boundary_rates: np.ndarray | None = None
 
-    def run(self, progress: bool) -> EnsembleSolution:
+    def run(self, progress: bool | Progress) -> EnsembleSolution:
         """Integrate groups of draws, one after the other."""
         starts, points = self.problem.starts, math.prod(self.problem.grid.points)
         frames = np.full((len(starts), len(self.times), *starts.shape[1:]), np.nan)
         found, duration = EnsembleSolution(frames, np.full(len(starts), np.inf)), float(self.times[-1] - self.times[0])
         stiffness = _stiffness(self.problem, self.method)
-        with tqdm(total=len(starts), desc="forecast", unit="draw", disable=not progress) as bar:
+        with Progress.of(progress).bar(total=len(starts), desc="forecast", unit="draw") as bar:
             for rows in _groups(stiffness, max(1, VALUES_PER_GROUP // points)):
                 method = _cheapest(self.method, float(stiffness[rows].max()) * duration)
                 self._replace(method=method)._run_group(rows, found)

@@ -13,6 +13,7 @@ from bayespde.core.coupled import CoupledEquations
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FieldError, IntegrationError
 from bayespde.core.field import check_one_grid
+from bayespde.core.progress import Progress
 from bayespde.solve.compiled.rkc import integrate_draws, is_diffusive
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
@@ -23,7 +24,12 @@ from bayespde.solve.time_stepping import evolve
 
 @overload
 def integrate(
-    equation: Equation, start: xr.DataArray, times: Any, *, method: SolverConfig | None = None, progress: bool = False
+    equation: Equation,
+    start: xr.DataArray,
+    times: Any,
+    *,
+    method: SolverConfig | None = None,
+    progress: bool | Progress = False,
 ) -> xr.DataArray: ...
 @overload
 def integrate(
@@ -32,7 +38,7 @@ def integrate(
     times: Any,
     *,
     method: SolverConfig | None = None,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> xr.Dataset: ...
 def integrate(
     equation: Equation | CoupledEquations,
@@ -40,7 +46,7 @@ def integrate(
     times: Any,
     *,
     method: SolverConfig | None = None,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> xr.DataArray | xr.Dataset:
     """Integrate an equation, or a system, from a first frame.
 

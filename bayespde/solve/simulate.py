@@ -14,6 +14,7 @@ from bayespde.core.coupled import CoupledEquations
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import MINIMUM_SAMPLES, add_noise, validate_field
+from bayespde.core.progress import Progress
 from bayespde.core.settings import build, check_keys, check_number
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import SPACE_DIMS
@@ -88,7 +89,7 @@ class SimulationSpec:
         return build(cls, settings, "simulate")
 
 
-def simulate(spec: SimulationSpec, *, progress: bool = False) -> xr.DataArray | xr.Dataset:
+def simulate(spec: SimulationSpec, *, progress: bool | Progress = False) -> xr.DataArray | xr.Dataset:
     """Integrate an equation, crop the window, add noise.
 
     Args:

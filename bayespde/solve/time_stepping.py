@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from bayespde.core.errors import ConfigError, IntegrationError, StepLimitError
+from bayespde.core.progress import Progress
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.right_hand_side import RightHandSide
 from bayespde.solve.steppers import STEPPERS, State, Stepper
@@ -42,7 +42,12 @@ class StepSizeState(NamedTuple):
 
 
 def evolve(
-    equation: RightHandSide, start: torch.Tensor, times: np.ndarray, *, method: SolverConfig, progress: bool = False
+    equation: RightHandSide,
+    start: torch.Tensor,
+    times: np.ndarray,
+    *,
+    method: SolverConfig,
+    progress: bool | Progress = False,
 ) -> torch.Tensor:
     """Integrate a compiled right-hand side: `integrate` for tensors.
 
@@ -64,7 +69,7 @@ def evolve(
         IntegrationError: As in `integrate`.
     """
     following = iterate_frames(equation, start, times, method=method)
-    frames = list(tqdm(following, "integrate", len(times) - 1, disable=not progress))
+    frames = list(Progress.of(progress).bar(following, desc="integrate", total=len(times) - 1))
     return torch.stack([start.expand(frames[-1].shape), *frames])
 
 

@@ -10,6 +10,7 @@ import xarray as xr
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import validate_field
+from bayespde.core.progress import Progress
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.library.candidates import check_library
 from bayespde.model.prior import Prior
@@ -32,7 +33,7 @@ def assemble(
     form: WeakForm | StrongForm | None = None,
     prior: Prior | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> SufficientStatistics:
     """Form the rows of an equation from a smoothed field and compress them.
 
@@ -72,7 +73,7 @@ def assemble(
 
 
 def _weak_statistics(
-    library: Library, own: SmoothField, models: ModelAverage, form: WeakForm, progress: bool
+    library: Library, own: SmoothField, models: ModelAverage, form: WeakForm, progress: bool | Progress
 ) -> SufficientStatistics:
     """The weak form of one field, with frames registered where they jitter."""
     field, spline = own.field, own.spline

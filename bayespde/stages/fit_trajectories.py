@@ -14,6 +14,7 @@ from bayespde.core.likelihood import Likelihood
 from bayespde.core.noise import NoiseModel
 from bayespde.core.one_line import one_line
 from bayespde.core.posterior import Posterior
+from bayespde.core.progress import Progress
 from bayespde.core.random import checked_seed, spawn_seeds
 from bayespde.model.prior import Prior
 from bayespde.model.spin import SpinModel
@@ -111,7 +112,7 @@ def fit_trajectories(
     config: TrajectoryConfig | Sequence[TrajectoryConfig] | None = None,
     search: TrajectorySearchConfig | None = None,
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> TrajectoryPosterior:
     """Compare all equations by the observation likelihood: coefficients without the bias of the weak form.
 
@@ -132,12 +133,14 @@ def fit_trajectories(
             the one is chosen with which the most probable equation explains the pixels best.
         search: Settings of the search and of sampling.
         seed: Of sampling, and of the draws of the first frame that show which of its waves are more than noise.
-        progress: Show bars.
+        progress: Show bars; `Progress(...).within(seconds)` also limits the CPU time. When it is spent, the best
+            trajectory so far is the result, and the posterior's `likelihood.budget_exhausted` is True.
 
     Returns:
         The posterior and the trajectories. A chaotic or unstable equation has no fit over many of its own time scales.
 
     Raises:
+        BudgetError: If the CPU time was spent before an equation had a trajectory.
         ConfigError: If no equation has a trajectory.
         FitError: If the best trajectory diverges with the smallest share of another term.
         IntegrationError: If there is no trajectory next to it.
@@ -147,10 +150,10 @@ def fit_trajectories(
     draw_seed, sample_seed = spawn_seeds(seed, 2)
     observed = trajectory_data(smooth, seed=draw_seed)
     config = TrajectoryConfig() if config is None else config
-    configs = [config] if isinstance(config, TrajectoryConfig) else config
+    configs, watch = [config] if isinstance(config, TrajectoryConfig) else config, Progress.of(progress)
     leading, library = _leading(posterior, search.top), posterior.library
     chosen = select_domain(
-        [Search(library, search.prior, observed, c, progress) for c in configs],
+        [Search(library, search.prior, observed, c, watch) for c in configs],
         leading[:1],
         posterior.statistics,
     )
@@ -160,11 +163,11 @@ def fit_trajectories(
         config=search.sampler,
         seed=sample_seed,
         enumerate_up_to=search.enumerate_up_to,
-        progress=progress,
+        progress=watch,
     )
     trajectories, probability = chosen.ranked()
     return TrajectoryPosterior(
-        posterior=_with_origin(found, posterior, chosen.config),
+        posterior=_with_origin(found, posterior, chosen),
         trajectories=trajectories,
         probability=probability,
         failed=tuple(chosen.failed.items()),
@@ -173,12 +176,17 @@ def fit_trajectories(
     )
 
 
-def _with_origin(found: Posterior, earlier: Posterior, config: TrajectoryConfig) -> Posterior:
-    """With the origin of the posterior that the search began with, and the boundary that was chosen."""
-    likelihood = Likelihood.of(found.statistics)
+def _with_origin(found: Posterior, earlier: Posterior, search: Search) -> Posterior:
+    """With the origin of the posterior that the search began with, the boundary that was chosen, and how it ended."""
+    chosen = search.config
     return replace(
         found,
-        likelihood=replace(likelihood, boundary=config.boundary, padding=config.padding),
+        likelihood=replace(
+            Likelihood.of(found.statistics),
+            boundary=chosen.boundary,
+            padding=chosen.padding,
+            budget_exhausted=search.budget_exhausted,
+        ),
         units=earlier.units,
         provenance=dict(found.provenance) | dict(earlier.provenance),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -52,9 +53,11 @@ class RunFolder:
 
     Attributes:
         path: The folder; None keeps nothing.
+        budget: CPU seconds that the stages may take: what they cut short is kept for runs with the same one.
     """
 
     path: Path | None
+    budget: float = math.inf
 
     def key(self, *parts: Any) -> str:
         """Sixteen hexadecimal digits that identify the inputs of a stage, the code included; "" if nothing is kept.
@@ -84,18 +87,18 @@ class RunFolder:
         )
 
     def weak_posterior(self, key: str, compute: Callable[[], Posterior], origin: Mapping[str, Any]) -> Posterior:
-        """The posterior by the weak form, from `weak_posterior.nc` if made under `key`; redone if interrupted.
+        """The posterior by the weak form, from `weak_posterior.nc` if made under `key`; redone if it was cut short.
 
         `origin` is its provenance in this run: settings of other stages may differ from those it was made with.
         """
-        name = "weak_posterior.nc"
-        return self._with_origin(self._stage(name, key, compute, save, load, _is_complete), origin, name)
+        found = self._stage("weak_posterior.nc", key, compute, save, load, lambda found: found.stopped_by)
+        return self._with_origin(found, origin, "weak_posterior.nc")
 
     def matched(self, key: str, compute: Callable[[], Matched], origin: Mapping[str, Any]) -> Matched:
         """The posterior and its trajectories, kept as `weak_posterior` is, in `posterior.nc` and `trajectories.nc`."""
         name = "posterior.nc"
         found = self._stage(
-            name, key, compute, self._write_matched, read_matched, lambda matched: _is_complete(matched.posterior)
+            name, key, compute, self._write_matched, read_matched, lambda matched: matched.posterior.stopped_by
         )
         posterior, trajectories = self._with_origin(found.posterior, origin, name), found.trajectories
         return Matched(posterior, None if trajectories is None else replace(trajectories, posterior=posterior))
@@ -128,12 +131,13 @@ class RunFolder:
         compute: Callable[[], Result],
         write: Callable[[Result, Path], None],
         read: Callable[[Path], Result],
-        finished: Callable[[Result], bool] = lambda _: True,
+        stopped_by: Callable[[Result], str] = lambda _: "",
     ) -> Result:
         if self.path is None:
             return compute()
         file = self.path / name
-        if self._finished().get(name) == key and file.is_file():
+        cut_short = f"{key}, {self.budget:g} CPU seconds"
+        if self._finished().get(name) in (key, cut_short) and file.is_file():
             return _read_back(file, read)
         # Opened before the work, so that an unwritable folder is found out before hours of it, not after.
         with atomic_path(file) as temporary:
@@ -142,7 +146,7 @@ class RunFolder:
                 # A kill between file and record must not leave a new file under an old key.
                 self._record(self.path, name, INCOMPLETE)
             write(result, temporary)
-        self._record(self.path, name, key if finished(result) else INCOMPLETE)
+        self._record(self.path, name, {"": key, "budget": cut_short}.get(stopped_by(result), INCOMPLETE))
         return result
 
     def _finished(self) -> dict[str, str]:
@@ -158,10 +162,6 @@ class RunFolder:
         }
         with atomic_path(path / RECORD) as temporary:
             temporary.write_text(json.dumps(record, indent=2), encoding="utf-8")
-
-
-def _is_complete(found: Posterior) -> bool:
-    return found.sampling.complete
 
 
 @cache
@@ -184,6 +184,15 @@ def read_record(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def finished_files(folder: Path) -> list[str]:
+    """Files of finished stages in a run folder and the folders in it, by their path in it."""
+    found = []
+    for record in sorted(folder.rglob(RECORD)) if folder.is_dir() else ():
+        stages = dict(read_record(record.parent).get("stages", {}))
+        found += [record.parent / name for name, key in stages.items() if key != INCOMPLETE]
+    return [str(file.relative_to(folder)) for file in found]
 
 
 def read_matched(file: Path) -> Matched:

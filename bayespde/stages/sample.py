@@ -15,6 +15,7 @@ from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.likelihood import Likelihood
 from bayespde.core.posterior import ExactTable, Posterior
+from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.core.sampling_record import SamplingRecord
 from bayespde.core.settings import override
@@ -33,7 +34,7 @@ CONFIGS: Mapping[str, type[SamplerConfig]] = {
 }
 
 
-def enumerate_models(model: SpinModel, *, progress: bool = False) -> ExactTable:
+def enumerate_models(model: SpinModel, *, progress: bool | Progress = False) -> ExactTable:
     """The exact posterior over all 2^K configurations, K <= 26.
 
     Raises:
@@ -49,7 +50,7 @@ def sample(
     config: SamplerConfig | None = None,
     seed: int = 0,
     enumerate_up_to: int = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
     **settings: Any,
 ) -> Posterior:
     """Sample configurations, then coefficients and noise exactly given them.
@@ -66,8 +67,8 @@ def sample(
         settings: Fields of `config` to replace, such as `particles=512`, `runs=8`, `workers=2`.
 
     Returns:
-        The posterior. After an interrupt (Ctrl-C) it holds the runs that have finished, and `sampling.complete` is
-        False.
+        The posterior. After an interrupt (Ctrl-C), or where `progress` sets a limit that is reached, it holds the runs
+        that have finished, and `sampling.complete` is False.
 
     Raises:
         ConfigError: If the model has no library, or a setting is unknown or out of range.
@@ -177,6 +178,7 @@ def _record(found: Runs, method: str, config: SamplerConfig, seed: int, seconds:
         seed=int(seed),
         seconds=seconds,
         complete=found.complete,
+        budget_exhausted=found.budget_exhausted,
         captured_mass=finite(found.captured_mass),
         captured_mass_lower=finite(found.captured_mass_lower),
         likelihood_error=finite(found.likelihood_error),

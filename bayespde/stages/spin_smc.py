@@ -13,6 +13,7 @@ import xarray as xr
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import error_between_runs
+from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.model.pyro_target import PyroTarget
 from bayespde.results.diagnostics import convergence, evidence_error
@@ -56,7 +57,7 @@ class SpinSMC:
         site: str = "spins",
         config: SMCConfig | None = None,
         seed: int = 0,
-        progress: bool = False,
+        progress: bool | Progress = False,
     ) -> None:
         if config is not None and not isinstance(config, SMCConfig):
             raise ConfigError(

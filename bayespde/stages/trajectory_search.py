@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.stats import kurtosis
-from tqdm import tqdm
 
 from bayespde.core.assembly_record import TrajectoryRecord
 from bayespde.core.equation import Equation, Library
-from bayespde.core.errors import ConfigError, FitError, IntegrationError
+from bayespde.core.errors import BudgetError, ConfigError, FitError, IntegrationError
+from bayespde.core.progress import Progress
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.prior import Prior
 from bayespde.results.checks.trajectory import SLOW
@@ -42,18 +42,20 @@ class Search:
         prior: Prior of the spin model.
         data: The field, its noise model, and an estimate of its first frame.
         config: How a trajectory is fitted.
-        progress: Show bars.
+        progress: Show bars; the CPU time that the search may take.
         found: Trajectories, by the names of their terms.
         failed: Why an equation has no trajectory, by the names of its terms.
+        budget_exhausted: Whether the search ended because its CPU time was spent.
     """
 
     library: Library
     prior: Prior
     data: TrajectoryData
     config: TrajectoryConfig
-    progress: bool = False
+    progress: Progress = field(default_factory=Progress)
     found: dict[tuple[str, ...], Trajectory] = field(default_factory=dict)
     failed: dict[tuple[str, ...], str] = field(default_factory=dict)
+    budget_exhausted: bool = False
 
     def fit_until_adequate(self, spins: np.ndarray, statistics: SufficientStatistics) -> None:
         """Fit configurations `[n, K]` until the residuals of one are noise; continue its fit if it has not converged.
@@ -61,9 +63,9 @@ class Search:
         Equations that explain the pixels as well share its trajectory, and are found along it.
         """
         few = replace(self.config, iterations=min(FIRST_STEPS, self.config.iterations))
-        for on in tqdm(spins, desc="trajectories", leave=False, disable=not self.progress):
+        for on in self.progress.bar(spins, desc="trajectories", leave=False):
             self._try(on, statistics, few)
-            if any(t.known_mode().whiteness_score < SLOW for t in self.found.values()):
+            if self.budget_exhausted or any(t.known_mode().whiteness_score < SLOW for t in self.found.values()):
                 break
         best = self.ranked()[0][0] if self.found else None
         if best and not best.converged and best.known_mode().whiteness_score < REJECT_SCORE:
@@ -73,15 +75,18 @@ class Search:
         """Statistics linearised along the trajectory of the best equation, iterated until the best stays the best.
 
         Raises:
+            BudgetError: If the CPU time was spent before an equation had a trajectory.
             ConfigError: If no equation has a trajectory.
             FitError: If the best trajectory diverges with the smallest share of another term.
             IntegrationError: If there is no trajectory next to it.
         """
+        if self.budget_exhausted and not self.found:
+            self.progress.check()
         models = ModelAverage(self.library, self.prior)
         for _ in range(ITERATIONS):
             best = self.ranked()[0][0]
             rows = linearised_rows(best.known_mode(), self.library, variance=best.variance)
-            if best.known_mode().whiteness_score >= REJECT_SCORE:
+            if self.budget_exhausted or best.known_mode().whiteness_score >= REJECT_SCORE:
                 break
             spins, probability = models.average(rows)
             for on in spins[(probability > LIKELY) & spins.any(axis=1)][:FEW]:
@@ -95,12 +100,15 @@ class Search:
     ) -> None:
         """Fit the equation of a configuration, from its least-squares coefficients, unless that has been tried."""
         start = Equation.from_library(self.library, rows.least_squares(on))
-        if start.names not in self.found and start.names not in self.failed:
+        if not self.budget_exhausted and start.names not in self.found and start.names not in self.failed:
             self._fit(start, config, near)
 
     def _fit(self, start: Equation, config: TrajectoryConfig, near: Trajectory | None = None) -> None:
         try:
-            self.found[start.names] = fit_trajectory(start, self.data, config=config, near=near)
+            self.found[start.names] = fit_trajectory(start, self.data, config=config, near=near, progress=self.progress)
+        except BudgetError:
+            # What has been found counts; the best of it still has to be linearised.
+            self.budget_exhausted = True
         except (FitError, IntegrationError) as error:
             if start.names not in self.found:
                 self.failed[start.names] = str(error).splitlines()[0]
@@ -166,6 +174,8 @@ def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: Suf
         search.fit_until_adequate(spins, statistics)
         if search.log_evidence >= best.log_evidence:
             best = search
+        elif search.budget_exhausted:
+            break
         elif best.config.padding and np.isfinite(search.log_evidence):
             # State further away has not been observed; larger paddings cost more.
             break

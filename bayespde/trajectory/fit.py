@@ -14,6 +14,7 @@ import numpy as np
 
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
+from bayespde.core.progress import Progress
 from bayespde.trajectory.config import TrajectoryConfig
 from bayespde.trajectory.data import TrajectoryData
 from bayespde.trajectory.find_mode import find_mode
@@ -33,6 +34,7 @@ def fit_trajectory(
     *,
     config: TrajectoryConfig | None = None,
     near: Trajectory | None = None,
+    progress: Progress | None = None,
 ) -> Trajectory:
     """Fit coefficients and initial state of an equation to all pixels of a field.
 
@@ -45,11 +47,13 @@ def fit_trajectory(
         config: Settings.
         near: Of another equation and the same data and settings: the search begins at its state, and not at the first
             frame.
+        progress: How long it may take.
 
     Returns:
         The posterior.
 
     Raises:
+        BudgetError: If the CPU time is spent before the search ends.
         ConfigError: If boundary or noise model do not fit the field, or the trajectory nearby has another state.
         FitError: If the pixels do not determine a coefficient, or the search has no coefficients to begin at; if what
             enters a window cannot have been beyond it.
@@ -58,7 +62,7 @@ def fit_trajectory(
     """
     config = config or TrajectoryConfig()
     first, basis = initial_state(data, config)
-    problem = TrajectoryProblem.of(equation, data, basis, config.method)
+    problem = replace(TrajectoryProblem.of(equation, data, basis, config.method), progress=progress or Progress())
     start = problem.start(first)
     if near is not None:
         start = _with_state_of(near, start, problem)

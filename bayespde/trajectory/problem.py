@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FitError
 from bayespde.core.noise import NoiseModel
+from bayespde.core.progress import Progress
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.resolution import Resolution
@@ -49,6 +50,7 @@ class TrajectoryProblem:
         noise: Of the pixels, and jitter of the frames.
         method: How to integrate.
         slope_tolerance: Relative error per step of the trajectories that slopes are taken from.
+        progress: How long the fit may take.
     """
 
     equation: Equation
@@ -63,6 +65,7 @@ class TrajectoryProblem:
     noise: NoiseModel
     method: SolverConfig
     slope_tolerance: float = SLOPE_TOLERANCE
+    progress: Progress = field(default_factory=Progress)
 
     @classmethod
     def of(cls, equation: Equation, data: TrajectoryData, basis: StateBasis, method: SolverConfig) -> TrajectoryProblem:
@@ -193,7 +196,12 @@ class TrajectoryProblem:
         return parameters[self.shared :].reshape(len(self.times), -1) * self.jitter
 
     def residual(self, parameters: np.ndarray) -> np.ndarray:
-        """Observed minus predicted pixels, in units of the noise, 0 where missing, `[time, pixels]`."""
+        """Observed minus predicted pixels, in units of the noise, 0 where missing, `[time, pixels]`.
+
+        Raises:
+            BudgetError: If no CPU time is left.
+        """
+        self.progress.check()
         predicted = self._displaced(self.frames(parameters[None], self.method), parameters)[0]
         return (self.observed - predicted) * self.weight
 
@@ -203,7 +211,12 @@ class TrajectoryProblem:
             return float(np.sum(self.whiten(residual) ** 2) + self.prior() @ parameters**2) / 2
 
     def linearised(self, parameters: np.ndarray, residual: np.ndarray) -> Linearised:
-        """The problem around parameters and their residual."""
+        """The problem around parameters and their residual.
+
+        Raises:
+            BudgetError: If no CPU time is left.
+        """
+        self.progress.check()
         common, own = self.slopes(parameters)
         white = [self.whiten(s) for s in (residual[..., None], common, own)]
         gradient = normal_gradient(white[1], white[2], white[0][..., 0])

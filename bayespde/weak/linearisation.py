@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from tqdm import tqdm
 
+from bayespde.core.progress import Progress
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.weak.problem import WeakProblem
 from bayespde.weak.whitening import WhitenedRows
@@ -83,7 +83,7 @@ def iterate(
     *,
     max_iterations: int,
     tolerance: float = 2e-3,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> LinearisationPoint:
     """Form rows at an equation, average the models they support, and repeat until the equation stops changing.
 
@@ -99,7 +99,7 @@ def iterate(
         The linearisation point.
     """
     point, change, done = start, np.inf, 0
-    with tqdm(total=max_iterations, desc="linearisation", unit="iteration", disable=not progress) as bar:
+    with Progress.of(progress).bar(total=max_iterations, desc="linearisation", unit="iteration") as bar:
         while True:
             rows = WhitenedRows(form(point), point)
             spins, probability = average(rows.statistics)

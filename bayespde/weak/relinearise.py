@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from bayespde.core.distinct import distinct
+from bayespde.core.progress import Progress
 from bayespde.weak.assembler import Assembler
 from bayespde.weak.linearisation import LinearisationPoint, ModelPosterior, iterate, only_model
 from bayespde.weak.whitening import WhitenedRows
@@ -125,7 +125,7 @@ def relinearise(
     point: LinearisationPoint,
     spins: np.ndarray,
     *,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> Relinearised:
     """Compare the leading models at their own fixed points, on a part of the test functions.
 
@@ -149,7 +149,7 @@ def relinearise(
     spins, shared = spins[np.isfinite(shared)], shared[np.isfinite(shared)]
     starts = point.final_rows.instrumental_fits(spins)
     explained, found = np.empty(len(spins)), []
-    for i, on in enumerate(tqdm(spins, desc="relinearisation", unit="model", disable=not progress)):
+    for i, on in enumerate(Progress.of(progress).bar(spins, desc="relinearisation", unit="model")):
         found.append(_own_point(near, on, spins[0], starts[i], max_iterations=1))
         explained[i] = _explained(models, found[i].rows, on)
     is_part = ~np.any(spins & ~spins[0], axis=1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
+from bayespde.core.progress import Progress
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.weak.assembler import Assembler
 from bayespde.weak.config import WeakForm
@@ -29,7 +30,7 @@ def weak_statistics(
     models: ModelPosterior,
     *,
     options: WeakForm,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> SufficientStatistics:
     """Find the linearisation point on wide test functions, then form dense rows from fields conditioned on it.
 
@@ -68,7 +69,11 @@ def weak_statistics(
 
 
 def _relinearised(
-    point: LinearisationPoint, weights: ModelWeights, models: ModelPosterior, assembler: Assembler, progress: bool
+    point: LinearisationPoint,
+    weights: ModelWeights,
+    models: ModelPosterior,
+    assembler: Assembler,
+    progress: bool | Progress,
 ) -> SufficientStatistics:
     """Compare the leading models at their own points, and move the shared one to the model that proves better there."""
     options = assembler.first.options

@@ -16,6 +16,7 @@ import xarray as xr
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError, FileError
 from bayespde.core.files import existing_file
+from bayespde.core.progress import Progress
 from bayespde.core.settings import as_table, check_keys, read_toml
 from bayespde.discovery.config import SECTIONS, DiscoverConfig
 from bayespde.discovery.coupled import CoupledDiscovery
@@ -52,7 +53,9 @@ class Declaration:
         is_system = isinstance(section, Mapping) and not isinstance(section.get("equation", ""), str)
         return SimulationSpec.from_mapping(section).fields if is_system else ()
 
-    def field(self, data: str | PathLike[str] | None = None, *, progress: bool = False) -> xr.DataArray | xr.Dataset:
+    def field(
+        self, data: str | PathLike[str] | None = None, *, progress: bool | Progress = False
+    ) -> xr.DataArray | xr.Dataset:
         """Simulate the field, or read it from the declared file (or from `data` in its place); of a system all."""
         if data is not None:
             return read_field(data, variables=self.fields) if self.fields else read_field(data)
@@ -119,7 +122,7 @@ class Declaration:
         data: str | PathLike[str] | None = None,
         seed: int | None = None,
         workers: int = 1,
-        progress: bool = False,
+        progress: bool | Progress = False,
     ) -> Discovery | CoupledDiscovery:
         """All stages: data, smoothed field, sufficient statistics, posterior."""
         field, config = self.field(data, progress=progress), self.config

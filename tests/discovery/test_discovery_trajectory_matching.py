@@ -7,11 +7,12 @@ import pytest
 import small_problem
 
 import bayespde as bp
+from bayespde.core import progress
 from bayespde.core.errors import ConfigError, FitError
 from bayespde.core.likelihood import Likelihood
 from bayespde.discovery import discovery, pipeline
 from bayespde.discovery import trajectory_matching as matching
-from bayespde.stages.run_folder import read_matched
+from bayespde.stages.run_folder import finished_files, read_matched
 
 CONFIG = replace(small_problem.CONFIG, trajectory_matching="auto")
 
@@ -167,7 +168,8 @@ def test_trajectories_are_kept_and_forecast_the_same(field, found, tmp_path):
     assert str(trajectories) == str(found.trajectories)
 
 
-def test_what_follows_from_an_interrupted_posterior_is_redone(field, tmp_path, monkeypatch):
+def test_an_interrupt_while_sampling_ends_the_discovery(field, tmp_path, monkeypatch):
+    """Runs that have finished are not the answer that was asked for; the stages before are kept."""
     right = pipeline.sample
 
     def cut(*arguments, **settings):
@@ -176,13 +178,59 @@ def test_what_follows_from_an_interrupted_posterior_is_redone(field, tmp_path, m
 
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "sample", cut)
-        patch.setattr(pipeline, "match_trajectories", lambda *_, **__: pytest.fail("went on from an interrupted stage"))
-        found = discover(field, folder=tmp_path)
-    assert not found.posterior.sampling.complete
-    assert found.trajectories is None
+        with pytest.raises(KeyboardInterrupt):
+            discover(field, folder=tmp_path)
+    assert finished_files(tmp_path) == ["smooth.nc", "statistics.nc"]
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["provenance.json", "smooth.nc", "statistics.nc"]
     again = discover(field, folder=tmp_path)
-    assert again.posterior.sampling.complete
+    assert again.posterior.stopped_by == ""
     assert again.posterior.likelihood.kind == "observation"
+
+
+class Clock:
+    """CPU time that passes by the look at it."""
+
+    def __init__(self, seconds):
+        self.now, self.seconds = 0.0, seconds
+
+    def __call__(self):
+        self.now += self.seconds
+        return self.now
+
+
+def test_a_budget_cuts_sampling_short_after_one_run(field, tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "process_time", Clock(10.0))
+    found = discover(field, folder=tmp_path, budget=15.0)
+    assert len(found.posterior.log_evidence) == 1
+    assert found.trajectories is None
+    assert found.posterior.stopped_by == "budget"
+    assert "stopped_by='budget'" in repr(found)
+    diagnosis = bp.diagnose(found.posterior)
+    assert diagnosis.verdict in {"budget_exhausted", "misfit"}
+    assert "the budget ended sampling after 1 of 4 runs" in str(diagnosis)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_budget_cuts_the_search_for_trajectories_short(field, tmp_path, monkeypatch):
+    """The weak form is the result, is kept for the same budget, and is completed with a larger one."""
+    with monkeypatch.context() as patch:
+        right = matching.fit_trajectories
+
+        def without_time(*arguments, progress, **settings):
+            return right(*arguments, progress=replace(progress, end=0.0), **settings)
+
+        patch.setattr(matching, "fit_trajectories", without_time)
+        found = discover(field, folder=tmp_path, budget=200.0)
+    assert found.posterior.likelihood.budget_exhausted
+    assert str(found).startswith("Discovery by the weak form (the budget ended before a trajectory was found)\n")
+    assert bp.diagnose(found.posterior).verdict == "budget_exhausted"
+    assert bp.from_inference_data(tmp_path / "posterior.nc").stopped_by == "budget"
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "match_trajectories", lambda *_, **__: pytest.fail("finished work is not done again"))
+        assert discover(field, folder=tmp_path, budget=200.0).posterior.stopped_by == "budget"
+    whole = discover(field, folder=tmp_path, budget=400.0)
+    assert whole.posterior.likelihood.kind == "observation"
+    np.testing.assert_array_equal(whole.posterior.coefficients, discover(field).posterior.coefficients)
 
 
 def test_another_boundary_is_forecast_from_the_smoothed_field(found):

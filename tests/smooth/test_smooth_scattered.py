@@ -99,6 +99,7 @@ def test_times_of_frames_stay_an_axis_and_gaps_are_few(rng):
     np.testing.assert_allclose(again.field.values, video.values, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_sparse_pixels_of_a_drifting_video_make_every_axis_coarser(rng):
     """A tenth of the pixels: the grid of the video cannot be filled, nor by making only the drifting axis coarser."""
     t, y, x = (np.arange(n, dtype=float) for n in (40, 30, 30))

@@ -132,7 +132,7 @@ def test_the_thread_pool_keeps_finished_runs_after_an_interrupt(monkeypatch):
     """The interrupt reaches the waiting thread while runs are under way: those that finish are kept."""
     import importlib
 
-    module = importlib.import_module("bayespde.smc.run")
+    module = importlib.import_module("bayespde.smc.independent_runs")
 
     class Interrupting(module.ThreadPoolExecutor):
         def submit(self, function, seed):
@@ -153,6 +153,19 @@ def test_the_thread_pool_keeps_finished_runs_after_an_interrupt(monkeypatch):
     monkeypatch.setattr(module, "ThreadPoolExecutor", Interrupting)
     posterior = bp.sample(model_of(), particles=50, runs=3, seed=0, workers=2)
     assert len(posterior.log_evidence) >= 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("method", ["smc", "tempered_gibbs"])
+def test_without_time_one_run_is_finished(method, workers):
+    spent = bp.Progress(seconds=7.0, end=0.0)
+    posterior = bp.sample(model_of(), method=method, particles=50, runs=4, seed=0, workers=workers, progress=spent)
+    assert posterior.stopped_by == "budget"
+    assert not posterior.sampling.complete
+    assert len(posterior.log_evidence) == 1
+    alone = bp.sample(model_of(), method=method, particles=50, runs=4, seed=0)
+    assert np.array_equal(posterior.spins[0], alone.spins[0])
+    assert alone.stopped_by == ""
 
 
 def test_names_are_public():

@@ -16,13 +16,32 @@ from bayespde.core.errors import ConfigError
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "pyro.md"
 
 
+BLOCK = re.compile(r"^```python\n(.*?)^```", flags=re.M | re.S)
+
+
+def namespace_of(section):
+    """The namespace after the imports of the documentation's page and all code of one section have run."""
+    text = PAGE.read_text(encoding="utf-8")
+    imports = re.findall(r"^(?:import|from) .*$", BLOCK.findall(text)[0], flags=re.M)
+    (part,) = [p for p in re.split(r"^## ", text, flags=re.M) if p.startswith(section)]
+    namespace = {}
+    exec(compile("\n".join([*imports, *BLOCK.findall(part)]), str(PAGE), "exec"), namespace)
+    return namespace
+
+
+@pytest.fixture(scope="module")
+def logistic():
+    return namespace_of("Sparse logistic regression")
+
+
+@pytest.fixture(scope="module")
+def image():
+    return namespace_of("Denoising a binary image")
+
+
 @pytest.fixture(scope="module")
 def page():
-    """The namespace of the documentation's page after all of it has run."""
-    namespace = {}
-    for text in re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.M | re.S):
-        exec(compile(text, str(PAGE), "exec"), namespace)
-    return namespace
+    return namespace_of("A binary factor model")
 
 
 def assert_exact(smc):
@@ -34,31 +53,35 @@ def assert_exact(smc):
     assert abs(smc.log_evidence - log_evidence) < 5 * max(found["log_evidence_error"], 1e-3)
 
 
-def test_logistic_regression_is_that_of_enumeration(page, seed):
-    smc = bp.SpinSMC(page["sparse_logistic"], config=bp.SMCConfig(particles=512, runs=8), seed=seed)
-    assert_exact(smc.run(page["design"], page["labels"]))
+@pytest.mark.slow
+def test_logistic_regression_is_that_of_enumeration(logistic, seed):
+    smc = bp.SpinSMC(logistic["sparse_logistic"], config=bp.SMCConfig(particles=512, runs=8), seed=seed)
+    assert_exact(smc.run(logistic["design"], logistic["labels"]))
     assert smc.target.looped_because == ""
     assert (smc.inclusion_probability[[0, 7]] > 0.8).all()
 
 
-def test_the_marginal_likelihood_of_the_page_is_laplaces(page):
+@pytest.mark.slow
+def test_the_marginal_likelihood_of_the_page_is_laplaces(logistic):
     """One coefficient: the integral by quadrature."""
-    design, labels = page["design"][:, :1], page["labels"]
+    design, labels = logistic["design"][:, :1], logistic["labels"]
     grid = torch.linspace(-6, 8, 20_001, dtype=torch.float64)
     predictor = grid[:, None] * design[:, 0]
     logs = (labels * predictor - torch.nn.functional.softplus(predictor)).sum(1) + dist.Normal(0.0, 2.0).log_prob(grid)
     integral = torch.logsumexp(logs, 0) + np.log(float(grid[1] - grid[0]))
-    found = page["log_marginal"](torch.ones(1, dtype=torch.float64), design, labels)
+    found = logistic["log_marginal"](torch.ones(1, dtype=torch.float64), design, labels)
     assert float(found) == pytest.approx(float(integral), abs=0.02)
 
 
-def test_the_corner_of_an_image_is_that_of_enumeration(page, seed):
-    corner = page["observed"][1:5, 2:6]
-    assert_exact(bp.SpinSMC(page["noisy_image"], config=bp.SMCConfig(particles=512, runs=8), seed=seed).run(corner))
+@pytest.mark.slow
+def test_the_corner_of_an_image_is_that_of_enumeration(image, seed):
+    corner = image["observed"][1:5, 2:6]
+    assert_exact(bp.SpinSMC(image["noisy_image"], config=bp.SMCConfig(particles=512, runs=8), seed=seed).run(corner))
 
 
-def test_the_image_loses_its_noise(page):
-    assert page["wrong"]["by the posterior"] < page["wrong"]["by their sign"] / 2
+@pytest.mark.slow
+def test_the_image_loses_its_noise(image):
+    assert image["wrong"]["by the posterior"] < image["wrong"]["by their sign"] / 2
 
 
 def test_sources_are_those_of_enumeration(page, seed):

@@ -9,8 +9,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
-# One runs with every change; the others with `make test-slow`.
-IN_SHORT = [pytest.param(p, id=p.stem, marks=[pytest.mark.slow] * (p.stem != "quickstart")) for p in SOURCES]
 EACH = pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.stem)
 
 pytestmark = pytest.mark.system
@@ -35,7 +33,8 @@ def text_of(cell):
     return "".join(cell["source"])
 
 
-@pytest.mark.parametrize("path", IN_SHORT)
+@EACH
+@pytest.mark.slow
 def test_notebook_runs(path, tool, tmp_path, monkeypatch):
     monkeypatch.setenv("BAYESPDE_SHORT", "1")
     monkeypatch.delenv("BAYESPDE_VIDEO", raising=False)

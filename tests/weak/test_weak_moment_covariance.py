@@ -45,7 +45,7 @@ NEIGHBOURS = np.array([1.0, 0.45, 0.1])
     ("formula", "widths", "point"),
     [
         (FINE, {"time": 4, "x": 16}, {"u": 0.5, "u*u_x": -1.0}),
-        (FINE_2D, {"time": 2, "y": 6, "x": 6}, {"u_x": 0.7, "u*u_y": -1.0}),
+        pytest.param(FINE_2D, {"time": 2, "y": 6, "x": 6}, {"u_x": 0.7, "u*u_y": -1.0}, marks=pytest.mark.slow),
     ],
 )
 def test_correlated_noise_enters_the_covariance(formula, widths, point):

@@ -19,9 +19,9 @@ ALL = declaration_names()
 SYSTEMS = [name for name in ALL if read_declaration(name).fields]
 NAMES = [name for name in ALL if name not in SYSTEMS]
 NEW = {"advection_diffusion", "fisher_kpp", "korteweg_de_vries", "kuramoto_sivashinsky", "swift_hohenberg"}
-# Models that the default suite runs as a whole: a line, a soliton and a plane.
-FAST = {"heat", "korteweg_de_vries", "fisher_kpp"}
-WHOLE = [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+# The model that the default suite runs as a whole.
+FAST = "heat"
+WHOLE = [n if n == FAST else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
 
 pytestmark = pytest.mark.system
 

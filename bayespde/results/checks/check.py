@@ -10,6 +10,7 @@ REMEDIES: Mapping[str, str] = {
     # Of the sampler.
     "complete": "sample again, without an interrupt",
     "runs": "sample(model, runs=4)",
+    "budget": "a larger one, discover(field, budget=1800) or --budget 1800",
     "agreement": "four times as many particles, or fewer candidate terms; look at figures.plot_runs",
     "precision": "four times as many particles",
     "mixing": "four times as many final_passes in SMCConfig, or particles",

@@ -23,7 +23,7 @@ LARGEST_STEP = 20.0
 # Runs whose probabilities are listed.
 LISTED = 8
 # Checks that fail where runs are missing, whatever the others give.
-MISSING_RUNS = frozenset({"complete", "runs"})
+MISSING_RUNS = frozenset({"complete", "runs", "budget"})
 
 
 def sampler_checks(posterior: Posterior) -> Iterator[Check]:
@@ -33,8 +33,11 @@ def sampler_checks(posterior: Posterior) -> Iterator[Check]:
         yield from worst_of_each(check for part in posterior.by_field_draw() for check in sampler_checks(part))
         return
     sampling, runs = posterior.sampling, len(posterior.spins)
-    reason = f"interrupted: {runs} of {sampling.settings.get('runs', 'more')} runs"
-    yield at_most("complete", 1 - sampling.complete, 0, "Monte Carlo errors", reason)
+    finished = f"{runs} of {sampling.settings.get('runs', 'more')} runs"
+    stopped = not sampling.complete and not sampling.budget_exhausted
+    yield at_most("complete", stopped, 0, "Monte Carlo errors", f"interrupted: {finished}")
+    if posterior.stopped_by == "budget":
+        yield _budget_check(posterior, finished)
     if sampling.method == "exact":
         return
     if runs < 2:
@@ -50,6 +53,14 @@ def sampler_checks(posterior: Posterior) -> Iterator[Check]:
     error = max((abs(e) for e in sampling.likelihood_error if e is not None), default=0.0)
     reason = f"its log likelihoods are off by {error:.1e} nats"
     yield at_most("likelihood error", error, LIKELIHOOD_ERROR, "the kernel", reason)
+
+
+def _budget_check(posterior: Posterior, finished: str) -> Check:
+    affects, reason = "Monte Carlo errors", f"the budget ended sampling after {finished}"
+    if posterior.sampling.complete:
+        affects = "this as the best that can be said of the video"
+        reason = "the budget ended the search for trajectories, by which coefficients are more exact"
+    return at_most("budget", 1, 0, affects, reason)
 
 
 def _agreement_checks(posterior: Posterior) -> Iterator[Check]:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import ExactTable
+from bayespde.core.progress import Progress
 from bayespde.smc.base import LinearTarget, Target
 from bayespde.smc.enumeration.branch import BranchProblem, Sums, sum_branch
 from bayespde.smc.enumeration.problem import branch_problem, no_likelihood, with_reference
@@ -66,7 +66,9 @@ class Enumeration(NamedTuple):
         return torch.as_tensor(_spins(code, self.order))
 
 
-def enumerate_exact(target: Target, *, keep: int = 2000, per_size: int = 20, progress: bool = False) -> ExactTable:
+def enumerate_exact(
+    target: Target, *, keep: int = 2000, per_size: int = 20, progress: bool | Progress = False
+) -> ExactTable:
     """Sum over all configurations.
 
     A `LinearTarget` is enumerated by branch and bound [furnivalwilson1974], with the canonical pivot rule. Subtrees are
@@ -90,7 +92,9 @@ def enumerate_exact(target: Target, *, keep: int = 2000, per_size: int = 20, pro
     return enumerate_branches(target, keep=keep, per_size=per_size, progress=progress).exact
 
 
-def enumerate_branches(target: Target, *, keep: int = 2000, per_size: int = 20, progress: bool = False) -> Enumeration:
+def enumerate_branches(
+    target: Target, *, keep: int = 2000, per_size: int = 20, progress: bool | Progress = False
+) -> Enumeration:
     """Enumerate once, for the exact table and any number of draws; arguments and errors as in `enumerate_exact`."""
     linear = target if isinstance(target, LinearTarget) else None
     _check_terms(MOST_LINEAR_TERMS if linear else MOST_TERMS, target.terms)
@@ -145,7 +149,9 @@ def _check_terms(limit: int, terms: int) -> None:
         )
 
 
-def _sum_branches(problem: BranchProblem, decided: int, *, keep: int, per_size: int, progress: bool) -> _Masses:
+def _sum_branches(
+    problem: BranchProblem, decided: int, *, keep: int, per_size: int, progress: bool | Progress
+) -> _Masses:
     """Sum branch by branch, in threads; results are added in the order of the branches."""
     terms = len(problem.log_odds)
     leaves, unwanted = 2 ** (terms - decided), np.empty(0)
@@ -167,22 +173,22 @@ def _sum_branches(problem: BranchProblem, decided: int, *, keep: int, per_size: 
     return _Masses(np.array(masses[::-1]), np.array(inclusions[::-1]).sum(axis=0), code, log_mass)
 
 
-def _in_threads(work: Callable[[int], Any], items: Sequence[int], *, progress: bool) -> list[Any]:
+def _in_threads(work: Callable[[int], Any], items: Sequence[int], *, progress: bool | Progress) -> list[Any]:
     """Results in the order of the items; an interrupt waits only for the branches that are being summed."""
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         futures = [pool.submit(work, item) for item in items]
         try:
-            bar = tqdm(futures, desc="enumerating", unit="branch", disable=not progress)
+            bar = Progress.of(progress).bar(futures, desc="enumerating", unit="branch")
             return [future.result() for future in bar]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _evaluate(target: Target, *, keep: int, per_size: int, progress: bool) -> Enumeration:
+def _evaluate(target: Target, *, keep: int, per_size: int, progress: bool | Progress) -> Enumeration:
     """Enumerate a target that can only be evaluated: all log masses at once, K <= 20."""
     terms = target.terms
     log_mass, size = np.empty(2**terms), np.empty(2**terms, np.int64)
-    for start in tqdm(range(0, len(log_mass), CHUNK), desc="enumerating", unit="chunk", disable=not progress):
+    for start in Progress.of(progress).bar(range(0, len(log_mass), CHUNK), desc="enumerating", unit="chunk"):
         chunk = slice(start, min(start + CHUNK, len(log_mass)))
         bits = _bits(np.arange(chunk.start, chunk.stop), terms)
         spins, size[chunk] = torch.as_tensor(bits), bits.sum(axis=1)

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import norm
 
+from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds
 from bayespde.noise.families import thinned
 from bayespde.smooth.network.ensemble import EnsemblePosterior, NetworkEnsemble
@@ -39,7 +40,7 @@ def calibrated_shrinkage(
     penalty_scales: Sequence[float],
     device: str = "cpu",
     seed: int = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> float:
     """Choose the shrinkage so that intervals cover the changes of networks trained again.
 
@@ -104,7 +105,12 @@ def bootstrap_data(
 
 
 def trained_again(
-    ensemble: NetworkEnsemble, data: TrainingData, seeds: Sequence[int], *, device: str = "cpu", progress: bool = False
+    ensemble: NetworkEnsemble,
+    data: TrainingData,
+    seeds: Sequence[int],
+    *,
+    device: str = "cpu",
+    progress: bool | Progress = False,
 ) -> NetworkEnsemble:
     """The same networks trained on other data from new initial weights; those within one standard error."""
     fits = [

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from bayespde.core.progress import Progress
 from bayespde.noise.families import MAX_RESIDUALS, NoiseFamily, choose_noise, fit_family, thinned
 from bayespde.noise.families.gaussian import Gaussian
 from bayespde.smooth.config import SmoothingConfig
@@ -65,7 +66,7 @@ class NetworkFitter:
     data: Observations
     options: SmoothingConfig
     seed: int
-    progress: bool
+    progress: bool | Progress
 
     def fit(self, spline: SplineFit, config: SplineConfig) -> FittedNetworks:
         """Train networks under normal noise, or Student's t if asked for, and choose the family on held-out pixels.

@@ -8,6 +8,7 @@ from itertools import cycle, islice
 
 import numpy as np
 
+from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds
 from bayespde.smooth.config import SmoothingConfig
 from bayespde.smooth.network.architectures import alternative, enlarged, with_input_scale
@@ -42,7 +43,7 @@ class NetworkSelection:
     excess: float
     wave_numbers: tuple[float, ...]
     options: SmoothingConfig
-    progress: bool
+    progress: bool | Progress
 
     def run(
         self, configs: list[NetworkConfig], *, may_grow: bool = True, seed: int

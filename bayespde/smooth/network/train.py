@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
-from tqdm import tqdm
 
+from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.noise.families import thinned
 from bayespde.noise.pixel_noise import PixelNoise
@@ -31,7 +31,7 @@ MAX_MEASURED = 1_000_000
 
 
 def train(
-    data: TrainingData, *, config: NetworkConfig, device: str = "cpu", seed: int = 0, progress: bool = False
+    data: TrainingData, *, config: NetworkConfig, device: str = "cpu", seed: int = 0, progress: bool | Progress = False
 ) -> NetworkFit:
     """Fit neural fields to pixels by maximising the log density of `neural_field_program`, members side by side.
 
@@ -97,7 +97,7 @@ class _Best:
 
 
 def _optimise(
-    network: NeuralField, batches: Batches, noise: PixelNoise, density: DensityConfig, progress: bool
+    network: NeuralField, batches: Batches, noise: PixelNoise, density: DensityConfig, progress: bool | Progress
 ) -> TrainingHistory:
     config, pixels, monitored = batches.config, batches.pixels, batches.monitored.cpu().numpy()
     parameters, objective = dict(network.named_parameters()), _objective(network, density)
@@ -107,7 +107,7 @@ def _optimise(
     # The matrices are too small to be shared between threads; members are not.
     workers = min(config.members, torch.get_num_threads())
     with threadpool_limits(limits=1), ThreadPoolExecutor(workers) as pool:
-        for step in tqdm(range(1, config.steps + 1), desc="neural field", leave=False, disable=not progress):
+        for step in Progress.of(progress).bar(range(1, config.steps + 1), desc="neural field", leave=False):
             values, gradients = objective(parameters, batches.draw(), each=pool.map)
             optimiser.step(gradients, config.learning_rate * (1 + math.cos(math.pi * (step - 1) / config.steps)) / 2)
             total += values

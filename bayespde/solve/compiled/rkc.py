@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from numba import float64, int64, njit, types
-from tqdm import tqdm
 
 from bayespde.core.coupled import CoupledEquations
+from bayespde.core.progress import Progress
 from bayespde.solve.compiled.compiled_rhs import FRAME, PLACES, ROWS, SIZE, STAGE, CompiledRHS, compiled_rhs
 from bayespde.solve.compiled.ghost_grid import GhostGrid, fill_ghost_cells
 from bayespde.solve.config import SolverConfig
@@ -202,7 +202,12 @@ def _compiled(problem: EnsembleProblem, method: SolverConfig) -> tuple[CompiledR
 
 
 def integrate_draws(
-    problem: EnsembleProblem, times: np.ndarray, *, method: SolverConfig, bound: float, progress: bool = False
+    problem: EnsembleProblem,
+    times: np.ndarray,
+    *,
+    method: SolverConfig,
+    bound: float,
+    progress: bool | Progress = False,
 ) -> EnsembleSolution:
     """Integrate the draws of one equation one by one, on all processors; arguments as for `evolve_draws`."""
     compiled, layout = _compiled(problem, method)
@@ -232,5 +237,5 @@ def integrate_draws(
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
-        every = tqdm(pool.map(one, range(draws)), "forecast", draws, unit="draw", disable=not progress)
+        every = Progress.of(progress).bar(pool.map(one, range(draws)), desc="forecast", total=draws, unit="draw")
         return EnsembleSolution(frames, np.array(list(every)))
