@@ -4,6 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from benchmarks.numerical_accuracy import accuracy
 from oracles import all_spins, random_rows
 from scipy import stats
 from statistical import checks
@@ -89,6 +90,16 @@ def test_regression_is_accurate_at_condition_number_1e13():
     assert np.max(np.abs(got.rss / wanted[:, 0] - 1)) * 15000 < 1e-6
     np.testing.assert_allclose(got.logdet, wanted[:, 1], rtol=0, atol=1e-7)
     np.testing.assert_allclose(got.smallest_pivot, wanted[:, 2], rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "condition", [1e8, pytest.param(1e4, marks=pytest.mark.slow), pytest.param(1e12, marks=pytest.mark.slow)]
+)
+def test_models_that_are_not_refused_are_accurate_at_any_condition_number(condition, seed):
+    refused, evidence, coefficients = accuracy(condition, 1.0, seed=seed)
+    assert evidence < 1e-8
+    assert coefficients < 1e-8
+    assert (refused > 0) == (condition > 1e5)
 
 
 def test_ridge_regression_is_the_penalised_minimum():
