@@ -6,7 +6,7 @@ SUITE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
 .DEFAULT_GOAL := help
 # Which slow tests finished; `.ci/run` prints the others.
 RECORD := .pytest_cache/slow-tests.txt
-.PHONY: help demo test test-unit test-slow coverage bench bench-peers lint format docs notebooks dist install clean
+.PHONY: help demo test test-unit test-slow coverage bench bench-peers lint format docs notebooks audit dist install clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
@@ -69,6 +69,10 @@ notebooks: .venv/.dev ## execute the notebooks and keep their outputs
 
 docs: .venv/.dev ## build the documentation into docs/_build
 	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
+
+audit: .venv/.dev ## look up known vulnerabilities of all that is installed, over the network
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip_audit --skip-editable
 
 dist: .venv/.dev ## build the source distribution and the wheel into dist/
 	$(BIN)/python -m build
