@@ -115,6 +115,8 @@ def write_forecast(
         paths.append(figures.animate_forecast(ahead, folder / f"forecast.{animation}", observed))
     diverged = float(ahead.attrs["fraction_diverged"])
     text = f"{ahead.sizes['draw']} draws, boundary {ahead.attrs['boundary']}; {diverged:.0%} of them diverged"
+    if stopped_by := ahead.attrs.get("stopped_by"):
+        text += f"; from a posterior that was cut short ({stopped_by})"
     if scores is not None:
         paths.append(_write(scores.to_dataframe().to_csv(), folder / "scores.csv"))
         paths += figures.save_figure(figures.plot_scores(scores), folder / "scores.png")

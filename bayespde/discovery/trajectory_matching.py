@@ -86,9 +86,10 @@ def _attempt(
     if found.is_trusted:
         return Matched(found.posterior, found), True
     failed = [c for c in model_checks(found.posterior) if not c.passed]
-    reason, exhausted = "; ".join(c.reason for c in failed), found.posterior.likelihood.budget_exhausted
-    matched = _by_weak_form(weak, reason, budget_exhausted=exhausted)
-    return matched, exhausted or not MISFITS & {c.name for c in failed}
+    if found.posterior.likelihood.budget_exhausted:
+        return _by_weak_form(weak, "the budget ended before a trajectory fitted", budget_exhausted=True), True
+    reason = "; ".join(c.reason for c in failed)
+    return _by_weak_form(weak, reason), not MISFITS & {c.name for c in failed}
 
 
 def _by_weak_form(weak: Posterior, reason: str, *, budget_exhausted: bool = False) -> Matched:

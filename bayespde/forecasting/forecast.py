@@ -62,7 +62,8 @@ def forecast(
         `u` (under the name of the field; `draw, time, [[z,] y,] x`), without pixel noise; NaN from where a draw has
         ended. `blow_up_time` (`draw`): when it blew up, diverged or became too stiff; inf for most. `coefficient`
         (`draw, term`), physical units; terms of coupled equations are written `u_t: u*v`. Attributes: `field` (or
-        `fields`), `noise_scale`, `boundary`, `initial_time`, `initialised_from`, `fraction_diverged` and others.
+        `fields`), `noise_scale`, `boundary`, `initial_time`, `initialised_from`, `fraction_diverged`, `stopped_by` (what
+        cut the posterior short, if anything did) and others.
 
     Raises:
         ConfigError: If times, start and posterior do not fit together, or the result would not fit into memory.
@@ -76,14 +77,16 @@ def forecast(
         begun = _coupled_start(posterior, start, clock, options, random)
         found = integrate_ensemble(begun, clock, times, options, progress)
         made_by = [one.identity for one in posterior.values()]
-        return found.assign_attrs(fields=list(posterior), posterior=made_by, seed=int(seed))
+        stopped_by = max(one.stopped_by for one in posterior.values())
+        return found.assign_attrs(fields=list(posterior), posterior=made_by, stopped_by=stopped_by, seed=int(seed))
     options = replace(options, boundary=options.wanted_boundary)
     begun = _start(posterior, start, clock, options, random)
     if options.boundary_data is not None:
         begun = with_boundary_data(begun, options.boundary_data, float(clock[-1]))
     found = integrate_ensemble(begun, clock, times, options, progress)
+    made_by = {"posterior": posterior.identity, "stopped_by": posterior.stopped_by, "seed": int(seed)}
     field, noise_scale = posterior.library.variable, found.attrs["noise_scale"][0]
-    return found.assign_attrs(field=field, noise_scale=noise_scale, posterior=posterior.identity, seed=int(seed))
+    return found.assign_attrs(field=field, noise_scale=noise_scale, **made_by)
 
 
 def forecast_discovery(

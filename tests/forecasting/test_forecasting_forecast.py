@@ -259,6 +259,13 @@ def test_units_of_time_are_kept(clean, found):
     )
 
 
+def test_a_forecast_knows_that_its_posterior_was_cut_short(clean, found):
+    options, start = bp.ForecastConfig(draws=2), clean.isel(time=0)
+    whole, sampling = found.weak_posterior, replace(found.weak_posterior.sampling, complete=False)
+    for posterior, stopped_by in ((whole, ""), (replace(whole, sampling=sampling), "interrupt")):
+        assert bp.forecast(posterior, start, [0.5], options=options).attrs["stopped_by"] == stopped_by
+
+
 def test_a_uniform_start_is_one(clean, found):
     start = clean.isel(time=0, drop=True) * 0 + 0.5
     assert np.isfinite(
