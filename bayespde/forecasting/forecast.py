@@ -62,8 +62,8 @@ def forecast(
         `u` (under the name of the field; `draw, time, [[z,] y,] x`), without pixel noise; NaN from where a draw has
         ended. `blow_up_time` (`draw`): when it blew up, diverged or became too stiff; inf for most. `coefficient`
         (`draw, term`), physical units; terms of coupled equations are written `u_t: u*v`. Attributes: `field` (or
-        `fields`), `noise_scale`, `boundary`, `initial_time`, `initialised_from`, `fraction_diverged`, `stopped_by` (what
-        cut the posterior short, if anything did) and others.
+        `fields`), `noise_scale`, `boundary`, `initial_time`, `initialised_from`, `fraction_diverged`, `stopped_by` (of
+        the posterior) and others.
 
     Raises:
         ConfigError: If times, start and posterior do not fit together, or the result would not fit into memory.
