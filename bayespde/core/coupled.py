@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
+from bayespde.core.checked import Checked, validated
 from bayespde.core.equation import Equation
 from bayespde.core.errors import TermError
 
 
 @dataclass(frozen=True)
-class CoupledEquations:
+class CoupledEquations(Checked):
     """Equations `u_t = ..., v_t = ...`, one for each field.
 
     Attributes:
@@ -20,6 +22,7 @@ class CoupledEquations:
     equations: tuple[Equation, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         variables = self.variables
         if not variables or len(set(variables)) < len(variables):
             raise TermError(
@@ -39,7 +42,8 @@ class CoupledEquations:
                 )
 
     @classmethod
-    def from_strings(cls, texts: Iterable[str], *, axes: str = "xyz") -> CoupledEquations:
+    @partial(validated, error=TermError)
+    def from_strings(cls, texts: str | Iterable[str], *, axes: str = "xyz") -> CoupledEquations:
         """Parse `["u_t = u - u**3 - v + u_xx", "v_t = 0.1*u - 0.1*v"]`.
 
         Args:
@@ -53,7 +57,7 @@ class CoupledEquations:
             TermError: If an equation does not parse, or has a field without an equation of its own.
         """
         lines = [texts] if isinstance(texts, str) else list(texts)
-        names = [str(line).partition("=")[0].strip().partition("_")[0] for line in lines]
+        names = [line.partition("=")[0].strip().partition("_")[0] for line in lines]
         return cls(
             tuple(
                 Equation.from_string(line, variable=name, coupled_variables=[n for n in names if n != name], axes=axes)

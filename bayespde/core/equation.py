@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import sympy
 
+from bayespde.core.annotations import Finite, Positive
+from bayespde.core.checked import Checked, validated
 from bayespde.core.errors import TermError
 from bayespde.core.terms import Term, parse_term, symbol
 
 
 @dataclass(frozen=True)
-class Library:
+class Library(Checked):
     """An ordered tuple of candidate terms and the target term on the left.
 
     Attributes:
@@ -31,6 +34,7 @@ class Library:
     coupled_variables: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.terms:
             raise TermError(
                 "A library needs at least one term.",
@@ -60,9 +64,10 @@ class Library:
             seen[direction] = term.name
 
     @classmethod
+    @partial(validated, error=TermError)
     def from_strings(
         cls,
-        terms: Iterable[str] | Mapping[str, float],
+        terms: Iterable[str] | Mapping[str, Positive],
         *,
         target: str = "u_t",
         variable: str = "u",
@@ -84,10 +89,6 @@ class Library:
         Raises:
             TermError: If a term does not parse, or is proportional to another.
         """
-        if isinstance(terms, str):
-            raise TermError(
-                "Terms must be a list.", got=repr(terms)[:60], wanted="a list of strings", fix=f"[{terms!r}]"
-            )
         pairs = terms.items() if isinstance(terms, Mapping) else ((t, 1.0) for t in terms)
         others = tuple(coupled_variables)
         return cls(
@@ -172,7 +173,7 @@ def _direction(expression: sympy.Expr) -> tuple[tuple[str, float], ...]:
 
 
 @dataclass(frozen=True)
-class Equation:
+class Equation(Checked):
     """A partial differential equation `target = sum_k coefficient_k term_k`.
 
     Attributes:
@@ -183,11 +184,12 @@ class Equation:
     """
 
     terms: tuple[Term, ...]
-    coefficients: tuple[float, ...]
+    coefficients: tuple[Finite, ...]
     target: str = "u_t"
     variable: str = "u"
 
     @classmethod
+    @partial(validated, error=TermError)
     def from_string(
         cls, text: str, *, variable: str = "u", coupled_variables: Sequence[str] = (), axes: str = "xyz"
     ) -> Equation:
@@ -205,7 +207,7 @@ class Equation:
         Raises:
             TermError: If either side does not parse.
         """
-        left, equals, right = str(text).partition("=")
+        left, equals, right = text.partition("=")
         if not equals:
             raise TermError(
                 "An equation needs an equals sign.",
@@ -229,6 +231,17 @@ class Equation:
             library.target,
             library.variable,
         )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.terms) != len(self.coefficients):
+            raise TermError(
+                "An equation needs one coefficient per term.",
+                got=f"{len(self.terms)} terms and {len(self.coefficients)} coefficients",
+                wanted="as many of both",
+                fix="Equation.from_string('u_t = -u*u_x + 0.1*u_xx')",
+            )
+        _check_target(self.target, self.variable)
 
     @property
     def names(self) -> tuple[str, ...]:

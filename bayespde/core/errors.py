@@ -58,6 +58,10 @@ class StepLimitError(IntegrationError):
     """An equation could not be integrated within the maximum number of steps."""
 
 
+class IllPosedError(IntegrationError):
+    """An equation could not be integrated: the shorter a wave, the faster it grows."""
+
+
 class BudgetError(BayespdeError):
     """The CPU time that a computation may take is spent."""
 

@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayespde.core.annotations import NonNegative
+from bayespde.core.arrays import as_array, check_real
+from bayespde.core.checked import validated
 from bayespde.core.errors import FieldError
+from bayespde.core.field_values import check_decoded, check_values, checked_coordinate
 from bayespde.core.random import checked_seed
 
 AXIS_LETTER = {"time": "t", "z": "z", "y": "y", "x": "x"}
 ALLOWED_DIMS = (("time", "x"), ("time", "y", "x"), ("time", "z", "y", "x"))
-MINIMUM_SAMPLES = 5
-MAXIMUM_MISSING = 0.3
 
 
+@validated
 def make_field(
     values: Any,
     *,
@@ -47,7 +50,7 @@ def make_field(
     Raises:
         FieldError: If the shape does not match the coordinates, or the schema is violated.
     """
-    coords = {d: as_array(c, d).ravel() for d, c in (("time", t), ("z", z), ("y", y), ("x", x)) if c is not None}
+    coords = {d: _one_axis(c, d) for d, c in (("time", t), ("z", z), ("y", y), ("x", x)) if c is not None}
     array = as_array(values, name)
     shape = tuple(c.size for c in coords.values())
     if array.shape != shape:
@@ -60,6 +63,19 @@ def make_field(
     field = xr.DataArray(array, dims=tuple(coords), coords=coords, name=name)
     set_units(field, units or {})
     return validate_field(field)
+
+
+def _one_axis(values: Any, dim: str) -> np.ndarray:
+    """A coordinate as `[n]`; it may be stored as a row or a column."""
+    array = as_array(values, dim)
+    if array.size != max(array.shape, default=1):
+        raise FieldError(
+            f"The coordinate {dim!r} is not one axis.",
+            got=f"shape {array.shape}",
+            wanted="[n]",
+            fix=f"{dim}[0] of a grid of positions, or make_scattered for positions of single pixels",
+        )
+    return array.ravel()
 
 
 def set_units(array: xr.DataArray, units: Mapping[str, str]) -> None:
@@ -77,19 +93,7 @@ def set_units(array: xr.DataArray, units: Mapping[str, str]) -> None:
         (array if key == array.name else array.coords[key]).attrs["units"] = unit
 
 
-def as_array(values: Any, name: str) -> np.ndarray:
-    """Plain values as an array, or a `FieldError` with their name."""
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise FieldError(
-            f"The values of {name!r} are not an array.",
-            got=str(error)[:80],
-            wanted="rows of equal length",
-            fix="numpy.array(...)",
-        ) from error
-
-
+@validated
 def validate_field(field: Any) -> xr.DataArray:
     """Return `field` as float64 in canonical dimension order, or raise an error that names the fault.
 
@@ -111,7 +115,7 @@ def validate_field(field: Any) -> xr.DataArray:
             wanted="a DataArray with dims such as ('time', 'y', 'x')",
             fix="bayespde.make_field(values, t=t, x=x)",
         )
-    dims = next((d for d in ALLOWED_DIMS if set(d) == set(field.dims)), None)
+    dims = next((d for d in ALLOWED_DIMS if sorted(d) == sorted(map(str, field.dims))), None)
     if dims is None:
         raise FieldError(
             "The dimensions of the field are not understood.",
@@ -119,16 +123,16 @@ def validate_field(field: Any) -> xr.DataArray:
             wanted="one of " + ", ".join(map(str, ALLOWED_DIMS)),
             fix=f"field.rename({renaming(field.dims) or {'old': 'time'}}), if these are the dimensions",
         )
-    if np.iscomplexobj(field.values) or not np.issubdtype(field.dtype, np.number):
-        raise FieldError("The values must be real numbers.", got=field.dtype, wanted="a real dtype", fix="field.real")
+    check_real(field, "field")
+    check_decoded(field)
     check_name(str(field.name or "u"))
     checked = field.transpose(*dims).astype(np.float64).drop_vars([c for c in field.coords if c not in dims])
     checked = checked.copy(deep=True).rename(field.name or "u")
     for dim in dims:
-        checked = checked.assign_coords({dim: _checked_coordinate(checked, dim)})
+        checked = checked.assign_coords({dim: checked_coordinate(checked, dim)})
         checked[dim].attrs = {"units": str(field[dim].attrs.get("units", "1"))}
     checked.attrs = {"units": str(field.attrs.get("units", "1"))}
-    _check_values(checked)
+    check_values(checked)
     return checked
 
 
@@ -177,9 +181,10 @@ def renaming(dims: Sequence[Hashable]) -> dict[str, str]:
 
 def is_variable_name(name: str) -> bool:
     """Whether a variable of this name can be used in a term."""
-    return bool(re.fullmatch("[A-Za-z][A-Za-z0-9]*", name)) and not (
-        name in AXIS_LETTER or name == "t" or keyword.iskeyword(name)
-    )
+    from bayespde.core.functions import FUNCTIONS
+
+    is_word = isinstance(name, str) and re.fullmatch("[A-Za-z][A-Za-z0-9]*", name)
+    return bool(is_word) and not (name in AXIS_LETTER or name == "t" or name in FUNCTIONS or keyword.iskeyword(name))
 
 
 def check_name(name: str) -> None:
@@ -188,83 +193,8 @@ def check_name(name: str) -> None:
         raise FieldError(
             "The name of the field cannot be used in a term.",
             got=repr(name),
-            wanted="letters and digits, the first a letter, not the name of an axis",
+            wanted="letters and digits, the first a letter, not the name of an axis or a function",
             fix="field.rename('u')",
-        )
-
-
-def _checked_coordinate(field: xr.DataArray, dim: str) -> xr.DataArray:
-    if dim not in field.coords:
-        raise FieldError(
-            f"The dimension {dim!r} has no coordinate.",
-            got="no coordinate",
-            wanted="positions in physical units",
-            fix=f"field.assign_coords({dim}=...)",
-        )
-    if field[dim].dtype.kind not in "iuf":
-        raise FieldError(
-            f"The coordinate {dim!r} does not hold real numbers.",
-            got=field[dim].dtype,
-            wanted="positions or times as numbers, their unit in attrs['units']",
-            fix=f"field.assign_coords({dim}=...), for dates the seconds since the first frame",
-        )
-    coordinate = field[dim].astype(np.float64)
-    steps = np.diff(coordinate.values)
-    if coordinate.size < MINIMUM_SAMPLES:
-        raise FieldError(
-            f"The field is too short along {dim!r}.",
-            got=f"{coordinate.size} samples",
-            wanted=f"at least {MINIMUM_SAMPLES}; forty or more for a trustworthy answer",
-            fix="record or keep more frames" if dim == "time" else "crop less",
-        )
-    if not np.all(np.isfinite(coordinate.values)) or not np.all(steps > 0):
-        raise FieldError(
-            f"The coordinate {dim!r} is not strictly increasing.",
-            got=f"steps from {steps.min():g} to {steps.max():g}",
-            wanted="finite, strictly increasing values",
-            fix=f"field.sortby({dim!r}) and drop duplicates",
-        )
-    if np.ptp(steps) > 1e-3 * steps.mean():
-        raise FieldError(
-            f"The coordinate {dim!r} is not evenly spaced.",
-            got=f"steps from {steps.min():g} to {steps.max():g}",
-            wanted="even spacing to one part in a thousand",
-            fix=f"field.interp({dim}=numpy.linspace(...)); interpolation correlates the noise",
-        )
-    return coordinate
-
-
-def _check_values(field: xr.DataArray) -> None:
-    values = field.values
-    if np.any(np.isinf(values)):
-        raise FieldError(
-            "The field has infinite values.",
-            got=f"{np.isinf(values).sum()} of them",
-            wanted="finite values or NaN",
-            fix="mark bad pixels as NaN",
-        )
-    missing = np.isnan(values)
-    empty = np.flatnonzero(missing.reshape(len(values), -1).all(axis=1))
-    if empty.size:
-        raise FieldError(
-            "Whole frames have no value.",
-            got=f"frames {empty[:8].tolist()}{' ...' if empty.size > 8 else ''} are NaN",
-            wanted="some pixels in every frame",
-            fix="drop them at either end with field.isel(time=slice(...)); split the video at a gap",
-        )
-    if missing.mean() > MAXIMUM_MISSING:
-        raise FieldError(
-            "Too many pixels are missing.",
-            got=f"{missing.mean():.0%} NaN",
-            wanted=f"at most {MAXIMUM_MISSING:.0%}",
-            fix="crop the field to where it was observed",
-        )
-    if np.nanstd(values) <= 1e-12 * max(np.nanmax(np.abs(values)), 1e-300):
-        raise FieldError(
-            "The field is constant.",
-            got=f"u = {np.nanmean(values):g} everywhere",
-            wanted="a field that changes",
-            fix="check that the right channel was read",
         )
 
 
@@ -281,7 +211,8 @@ def field_hash(field: xr.DataArray) -> str:
     return digest.hexdigest()[:16]
 
 
-def add_noise(field: xr.DataArray, level: float, *, seed: int) -> xr.DataArray:
+@validated
+def add_noise(field: xr.DataArray, level: NonNegative, *, seed: int) -> xr.DataArray:
     """Add independent Gaussian noise of standard deviation `level * std(u)`.
 
     Args:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bayespde.core.annotations import Finite, NonNegative
+from bayespde.core.checked import Checked
 from bayespde.core.errors import ConfigError
 
 
 @dataclass(frozen=True, eq=False)
-class NoiseModel:
+class NoiseModel(Checked):
     """Noise of an observed field. Frames are independent of each other, but for the random walk of a front.
 
     Attributes:
@@ -30,15 +32,16 @@ class NoiseModel:
         ConfigError: If a number is negative or not finite.
     """
 
-    sd: float | np.ndarray
+    sd: NonNegative | np.ndarray
     correlation: tuple[np.ndarray, ...] = ()
-    jitter: tuple[float, ...] = ()
-    walk: float = 0.0
+    jitter: tuple[NonNegative, ...] = ()
+    walk: NonNegative = 0.0
     variance_function: str = ""
-    parameters: Mapping[str, float] = field(default_factory=dict)
+    parameters: Mapping[str, Finite] = field(default_factory=dict)
     seen_share: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         numbers = np.concatenate([np.ravel(self.sd), self.jitter, [self.walk]])
         if not (np.isfinite(numbers) & (numbers >= 0)).all():
             raise ConfigError(

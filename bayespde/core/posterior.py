@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from bayespde.core.checked import Checked
 from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import StatisticsError
@@ -59,7 +60,7 @@ def error_between_runs(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class Posterior(Checked):
     """The posterior over equations. Run = chain, particle = draw; all particles have equal weight.
 
     A spin is an inclusion indicator [george1993]: whether a candidate term is in the equation.
@@ -108,6 +109,14 @@ class Posterior:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.spins.ndim != 3:
+            raise StatisticsError(
+                "The spins of a posterior are not by run and particle.",
+                got=self.spins.shape,
+                wanted="[R, P, K]",
+                fix="build it with bayespde.sample",
+            )
         runs, particles, terms = self.spins.shape
         if (
             terms != len(self.library)

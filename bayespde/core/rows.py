@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from bayespde.core.annotations import LARGEST, SMALLEST, NonNegative, Positive, Range
+from bayespde.core.arrays import as_array, real_array
 from bayespde.core.assembly_record import AssemblyRecord
+from bayespde.core.checked import Checked
 from bayespde.core.errors import StatisticsError
 
 
 @dataclass(frozen=True, eq=False)
-class RowModel:
+class RowModel(Checked):
     """Weight of rows in the likelihood, and the prior of their noise variance.
 
     Attributes:
@@ -26,19 +29,13 @@ class RowModel:
         record: What was measured while they were made.
     """
 
-    power: float = 1.0
+    power: Annotated[float, Range(above=0, highest=1)] = 1.0
     log_jacobian: Any = 0.0
-    prior_variance: float | None = None
-    prior_rows: float = 1.0
-    floor: float = 1e-6
+    prior_variance: Annotated[float, Range(above=0, highest=LARGEST**2)] | None = None
+    prior_rows: Positive = 1.0
+    floor: NonNegative = 1e-6
     provenance: Mapping[str, Any] = field(default_factory=dict)
     record: AssemblyRecord = field(default_factory=AssemblyRecord)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.power <= 1:
-            raise StatisticsError(
-                "The power is out of range.", got=self.power, wanted="0 < power <= 1", fix="power=1.0"
-            )
 
     def expected_variance(self, factors: np.ndarray, rows: float) -> float:
         """Expected residual variance of `rows` effective rows with triangular factors `[B, K+1, K+1]`."""
@@ -50,7 +47,15 @@ class RowModel:
 
     def block_log_jacobian(self, starts: np.ndarray, rows: int) -> np.ndarray:
         """Log determinant of the whitening of blocks of consecutive rows, `[B]`, given the first row of each."""
-        per_row = np.asarray(self.log_jacobian) / (1 if np.ndim(self.log_jacobian) else rows)
+        given = real_array(self.log_jacobian, "log_jacobian", error=StatisticsError)
+        if given.shape not in ((), (rows,)) or not np.isfinite(given).all():
+            raise StatisticsError(
+                "The log determinant of the whitening is not usable.",
+                got=f"shape {given.shape}",
+                wanted=f"a finite number, or one per row [{rows}]",
+                fix="log_jacobian=0.0",
+            )
+        per_row = given / (1 if given.ndim else rows)
         return np.asarray(self.power * np.add.reduceat(np.broadcast_to(per_row, rows), starts))
 
 
@@ -60,7 +65,7 @@ def checked_rows(design: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         StatisticsError: If shapes do not fit, or values are not real and finite.
     """
-    a, b = np.asarray(design), np.asarray(target)
+    a, b = (as_array(v, n, error=StatisticsError) for v, n in ((design, "design"), (target, "target")))
     if a.ndim != 2 or b.shape != a.shape[:1] or 0 in a.shape:
         raise StatisticsError(
             "Design and target do not fit together.",
@@ -75,12 +80,25 @@ def checked_rows(design: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
             wanted="real numbers",
             fix="stack real and imaginary parts",
         )
-    a, b = a.astype(np.float64), b.astype(np.float64)
+    a, b = (_as_float(v, n) for v, n in ((a, "design"), (b, "target")))
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise StatisticsError(
             "Rows must be finite.", got="NaN or infinity", wanted="finite numbers", fix="drop those rows"
         )
+    sizes = np.abs(np.column_stack([a, b])).max(axis=0)
+    if ((sizes > 0) & ((sizes < SMALLEST) | (sizes > LARGEST))).any():
+        raise StatisticsError(
+            "Rows have numbers whose squares cannot be computed.",
+            got=f"columns with numbers up to {sizes.min():g} and up to {sizes.max():g}",
+            wanted=f"each column with numbers up to {SMALLEST:g} to {LARGEST:g}, or 0",
+            fix="another unit, such as target / 1e200",
+        )
     return a, b
+
+
+def _as_float(array: np.ndarray, name: str) -> np.ndarray:
+    """Rows as float64; truth values are 0 and 1."""
+    return real_array(array.astype(np.int8) if array.dtype == bool else array, name, error=StatisticsError)
 
 
 def checked_names(names: Any, terms: int) -> tuple[str, ...]:

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayespde.core.errors import ConfigError, FieldError
-from bayespde.core.field import ALLOWED_DIMS, as_array, check_name, set_units
+from bayespde.core.annotations import Count
+from bayespde.core.arrays import as_array, check_real, real_array
+from bayespde.core.checked import validated
+from bayespde.core.errors import FieldError
+from bayespde.core.field import ALLOWED_DIMS, check_name, set_units
 from bayespde.core.random import checked_seed
 
 FEWEST_SAMPLES = 100
 
 
+@validated
 def make_scattered(
     values: Any,
     *,
@@ -56,8 +60,9 @@ def make_scattered(
     return validate_scattered(samples)
 
 
+@validated
 def scattered_from_video(
-    video: xr.DataArray, *, shift: Mapping[str, Any] | None = None, count: int | None = None, seed: int = 0
+    video: xr.DataArray, *, shift: Mapping[str, Any] | None = None, count: Count | None = None, seed: int = 0
 ) -> xr.DataArray:
     """Convert pixels of a video to scattered data: after a drift, or a random subset of very many.
 
@@ -78,8 +83,6 @@ def scattered_from_video(
         ConfigError: If the seed is not a non-negative integer, or the count not a positive one.
     """
     rng, dims = np.random.default_rng(checked_seed(seed)), tuple(map(str, getattr(video, "dims", ())))
-    if count is not None and (type(count) is not int or count < 1):
-        raise ConfigError("The number of samples is not usable.", got=count, wanted="an int >= 1", fix="count=None")
     is_video = isinstance(video, xr.DataArray) and dims in ALLOWED_DIMS and set(dims) <= set(map(str, video.coords))
     if not is_video or any(video[d].dtype.kind not in "iuf" for d in dims):
         raise FieldError(
@@ -109,7 +112,7 @@ def scattered_from_video(
 def _checked_shifts(video: xr.DataArray, shift: Mapping[str, Any]) -> dict[str, np.ndarray]:
     found = {str(d): np.zeros(len(video)) for d in video.dims[1:]}
     for dim, values in shift.items():
-        array = np.asarray(values, dtype=np.float64)
+        array = real_array(values, f"shift of {dim}")
         if dim not in found or array.shape != (len(video),) or not np.isfinite(array).all():
             raise FieldError(
                 "A shift does not fit the video.",
@@ -142,10 +145,8 @@ def validate_scattered(samples: Any) -> xr.DataArray:
             wanted="a DataArray with the dim 'sample', and time and x (y, z) along it",
             fix="bayespde.make_scattered(values, t=t, x=x)",
         )
-    if any(array.dtype.kind not in "iuf" for array in (samples, *(samples[d] for d in dims))):
-        raise FieldError(
-            "The values must be real numbers.", got=samples.dtype, wanted="a real dtype", fix="samples.real"
-        )
+    for array, name in ((samples, "samples"), *((samples[d], d) for d in dims)):
+        check_real(array, name)
     check_name(str(samples.name or "u"))
     kept = ~np.isnan(samples.values)
     arrays = {d: samples[d].values[kept].astype(np.float64) for d in dims}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
-import math
 import tomllib
 from collections.abc import Collection, Mapping
 from os import PathLike
@@ -115,46 +114,6 @@ def check_keys(
             fix=f"add {', '.join(absent)}",
         )
     return table
-
-
-def check_number(
-    name: str,
-    value: Any,
-    *,
-    lowest: float = -math.inf,
-    above: float = -math.inf,
-    below: float = math.inf,
-    integer: bool = False,
-) -> None:
-    """Check that a setting is a finite real number, or an integer, with `lowest <= value`, `above < value < below`.
-
-    Raises:
-        ConfigError: If it is not; booleans are not accepted as numbers.
-    """
-    right_kind = isinstance(value, int if integer else int | float) and not isinstance(value, bool)
-    if not right_kind or not (lowest <= value < below and above < value):
-        bounds = " and ".join(f"{s} {b:g}" for s, b in ((">=", lowest), (">", above), ("<", below)) if math.isfinite(b))
-        raise ConfigError(
-            f"The setting {name!r} is out of range.",
-            got=repr(value)[:60],
-            wanted=f"{'an integer' if integer else 'a finite number'} {bounds}".rstrip(),
-            fix=f"change {name!r}",
-        )
-
-
-def check_choice(name: str, value: Any, allowed: Collection[Any]) -> None:
-    """Check that a setting is one of the allowed values, and of its type.
-
-    Raises:
-        ConfigError: If it is not.
-    """
-    if not any(type(value) is type(one) and value == one for one in allowed):
-        raise ConfigError(
-            f"The setting {name!r} has an unknown value.",
-            got=repr(value)[:60],
-            wanted="one of " + ", ".join(map(repr, allowed)),
-            fix=f"{name}={next(iter(allowed))!r}",
-        )
 
 
 def wrong_type(wanted: str, got: object, where: str, fix: str) -> ConfigError:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from bayespde.core.errors import ConfigError
+from bayespde.core.annotations import Positive, Range
+from bayespde.core.checked import Checked, check
 
 
 @dataclass(frozen=True)
-class Slab:
+class Slab(Checked):
     """Prior of the coefficients that are in the equation: a ridge on unit columns, and a mixture over g.
 
     This base adds neither: coefficients are those of least squares.
@@ -43,19 +43,14 @@ class HyperGSlab(Slab):
         largest: Last value of g, in units of n.
     """
 
-    shape: float = 3.0
-    nodes: int = 24
-    smallest: float = 0.1
-    largest: float = 1e7
+    shape: Annotated[float, Range(above=2)] = 3.0
+    nodes: Annotated[int, Range(2, 10_000)] = 24
+    smallest: Positive = 0.1
+    largest: Positive = 1e7
 
     def __post_init__(self) -> None:
-        if not (self.shape > 2 and self.nodes >= 2 and 0 < self.smallest < self.largest < math.inf):
-            raise ConfigError(
-                "The hyper-g slab is not proper.",
-                got=self,
-                wanted="shape > 2, nodes >= 2, 0 < smallest < largest",
-                fix="HyperGSlab()",
-            )
+        super().__post_init__()
+        check("largest", self.largest, Annotated[float, Range(above=self.smallest)])
 
     def mixture(self, rows: float) -> tuple[np.ndarray, np.ndarray]:
         """Values of g `[G]` and their log weights `[G]`, float64, for `rows` effective rows."""
@@ -73,11 +68,7 @@ class GPriorSlab(Slab):
             (unit information).
     """
 
-    g: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.g is not None and not 0 < self.g < math.inf:
-            raise ConfigError("g must be positive.", got=self.g, wanted="g > 0", fix="GPriorSlab()")
+    g: Positive | None = None
 
     def mixture(self, rows: float) -> tuple[np.ndarray, np.ndarray]:
         """The one value of g, `[1]`, and its log weight 0, `[1]`, float64."""
@@ -94,13 +85,7 @@ class IsotropicSlab(Slab):
         scale: Prior standard deviation in units of the noise, positive.
     """
 
-    scale: float = 10.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.scale < math.inf:
-            raise ConfigError(
-                "The slab's scale must be positive.", got=self.scale, wanted="scale > 0", fix="scale=10.0"
-            )
+    scale: Positive = 10.0
 
     def ridge(self, rows: float) -> float:
         """Prior precision of unit-norm columns in units of the noise precision, dimensionless."""

@@ -6,15 +6,17 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import xarray as xr
 
+from bayespde.core.annotations import LARGEST, Count, Positive, Range
 from bayespde.core.assembly_record import AssemblyRecord
+from bayespde.core.checked import Checked, validated
 from bayespde.core.errors import StatisticsError
 from bayespde.core.one_line import one_line
 from bayespde.core.rows import RowModel, checked_names, checked_rows
@@ -22,7 +24,7 @@ from bayespde.core.triangular import triangular_factor
 
 
 @dataclass(frozen=True, eq=False)
-class SufficientStatistics:
+class SufficientStatistics(Checked):
     """All that the spin model needs of the rows `[design, target]`.
 
     Attributes:
@@ -45,14 +47,15 @@ class SufficientStatistics:
     log_jacobian: np.ndarray
     names: tuple[str, ...]
     target: str = "u_t"
-    power: float = 1.0
+    power: Annotated[float, Range(above=0, highest=1)] = 1.0
     target_hash: str = ""
-    prior_variance: float = 1.0
-    prior_rows: float = 1.0
+    prior_variance: Annotated[float, Range(above=0, highest=LARGEST**2)] = 1.0
+    prior_rows: Positive = 1.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
     records: tuple[AssemblyRecord, ...] = field(default_factory=lambda: (AssemblyRecord(),))
 
     @classmethod
+    @partial(validated, error=StatisticsError)
     def from_rows(
         cls,
         design: Any,
@@ -60,7 +63,7 @@ class SufficientStatistics:
         *,
         names: Sequence[str] | None = None,
         target_name: str = "y",
-        blocks: int = 16,
+        blocks: Count = 16,
         model: RowModel | None = None,
     ) -> SufficientStatistics:
         """Compress plain arrays, so that the spin model serves any linear selection problem.

@@ -11,8 +11,10 @@ from functools import lru_cache
 import numpy as np
 import sympy
 
+from bayespde.core.annotations import Positive, describe, fits
+from bayespde.core.checked import Checked
 from bayespde.core.errors import TermError
-from bayespde.core.field import AXIS_LETTER
+from bayespde.core.field import AXIS_LETTER, is_variable_name
 from bayespde.core.functions import FUNCTIONS
 from bayespde.core.limits import MAXIMUM_POWER, check_argument, check_number, check_size, check_width, not_finite
 
@@ -28,7 +30,7 @@ _SUBSCRIPT_ORDER = "xyzt"
 
 
 @dataclass(frozen=True)
-class Term:
+class Term(Checked):
     """One candidate expression of the right-hand side.
 
     Attributes:
@@ -39,7 +41,7 @@ class Term:
 
     name: str
     expression: sympy.Expr
-    complexity: float = 1.0
+    complexity: Positive = 1.0
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -120,8 +122,11 @@ def parse_term(
         TermError: If the text does not parse, uses anything else, has numbers or powers that are too large, or is a
             constant zero or not finite.
     """
-    if not (isinstance(complexity, int | float) and complexity > 0):
-        raise TermError("A complexity must be positive.", got=complexity, wanted="a number > 0", fix="complexity=1")
+    if not fits(complexity, Positive):
+        raise TermError(
+            "A complexity must be positive.", got=complexity, wanted=describe(Positive), fix="complexity=1.0"
+        )
+    _check_names((variable, *coupled_variables), axes)
     expression = _parsed(text, (variable, *coupled_variables), axes)
     check_width(expression, text)
     expression = sympy.expand(expression)
@@ -137,6 +142,22 @@ def parse_term(
             fix="split it into several terms",
         )
     return Term(name=name, expression=expression, complexity=float(complexity))
+
+
+def _check_names(variables: tuple[str, ...], axes: str) -> None:
+    """Check the names of variables and axes, which terms are written in."""
+    wrong = [name for name in variables if not is_variable_name(name)]
+    if wrong:
+        raise TermError(
+            "The name of a variable cannot be used in a term.",
+            got=", ".join(map(repr, wrong))[:80],
+            wanted="letters and digits, the first a letter, not the name of an axis or a function",
+            fix="variable='u'",
+        )
+    if not isinstance(axes, str) or not axes or set(axes) - set("xyz"):
+        raise TermError(
+            "The axes of terms are unknown.", got=repr(axes)[:80], wanted="some of x, y, z", fix="axes='xyz'"
+        )
 
 
 def _parsed(text: str, variables: tuple[str, ...], axes: str) -> sympy.Expr:

@@ -6,13 +6,14 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from bayespde.core.errors import ConfigError
-from bayespde.core.settings import as_table, build, build_kind, check_keys, check_number
+from bayespde.core.annotations import CountOrZero, OneOf, Positive, Range
+from bayespde.core.checked import Checked
+from bayespde.core.settings import as_table, build, build_kind, check_keys
 from bayespde.core.slabs import SLABS
 from bayespde.model.prior import Prior
-from bayespde.smc.config import SMCConfig
+from bayespde.smc.config import MOST_LINEAR_TERMS, SMCConfig
 from bayespde.smooth.config import SmoothingConfig
 from bayespde.weak.config import WeakForm
 from bayespde.weak.strong_form import StrongForm
@@ -26,7 +27,7 @@ OF_THE_WHOLE_STAGE = {"penalty.order", "penalty.weight", "networks.steps", "netw
 
 
 @dataclass(frozen=True)
-class DiscoverConfig:
+class DiscoverConfig(Checked):
     """All settings of a discovery.
 
     Attributes:
@@ -48,29 +49,10 @@ class DiscoverConfig:
     form: WeakForm | StrongForm = field(default_factory=WeakForm)
     prior: Prior = field(default_factory=Prior)
     sampler: SMCConfig = field(default_factory=SMCConfig)
-    enumerate_up_to: int = 23
-    trajectory_matching: str = "auto"
-    holdout_frames: int = 0
-    budget: float = 300.0
-
-    def __post_init__(self) -> None:
-        if self.trajectory_matching not in MATCHING:
-            raise ConfigError(
-                "The setting trajectory_matching is not known.",
-                got=repr(self.trajectory_matching),
-                wanted=", ".join(map(repr, MATCHING)),
-                fix="trajectory_matching='auto'",
-            )
-        check_number("budget", self.budget, above=0.0)
-        for name, largest in (("enumerate_up_to", 26), ("holdout_frames", None)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= (largest or value):
-                raise ConfigError(
-                    f"The setting {name} is out of range.",
-                    got=repr(value),
-                    wanted=f"an int from 0 to {largest}" if largest else "an int of 0 or more",
-                    fix=f"{name}={getattr(type(self), name)}",
-                )
+    enumerate_up_to: Annotated[int, Range(0, MOST_LINEAR_TERMS)] = 23
+    trajectory_matching: Annotated[str, OneOf(MATCHING)] = "auto"
+    holdout_frames: CountOrZero = 0
+    budget: Positive = 300.0
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any]) -> DiscoverConfig:

@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from bayespde.core.checked import Checked
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
@@ -21,7 +22,7 @@ from bayespde.smooth.frame_draws import mean_field
 
 
 @dataclass(frozen=True, eq=False)
-class CoupledDiscovery:
+class CoupledDiscovery(Checked):
     """What `discover` found for coupled fields: `found["u"]` is the `Discovery` of the equation of `u`.
 
     Attributes:

@@ -9,9 +9,11 @@ from typing import Any, overload
 
 import xarray as xr
 
+from bayespde.core.checked import validated
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
-from bayespde.core.field import MINIMUM_SAMPLES, validate_field, validate_fields
+from bayespde.core.field import validate_field, validate_fields
+from bayespde.core.field_values import MINIMUM_SAMPLES
 from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds
 from bayespde.core.settings import override
@@ -48,6 +50,7 @@ def discover(
     progress: bool | Progress = False,
     **settings: Any,
 ) -> CoupledDiscovery: ...
+@validated
 def discover(
     field: xr.DataArray | xr.Dataset,
     *,

@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from bayespde.core.checked import Checked
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.one_line import one_line
@@ -41,7 +42,7 @@ SHOWN = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Discovery:
+class Discovery(Checked):
     """What `discover` found, with everything on the way to it.
 
     Attributes:

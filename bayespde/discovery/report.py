@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError, FileError, StatisticsError
 from bayespde.core.files import atomic_path
 from bayespde.core.posterior import Posterior
@@ -34,6 +35,7 @@ NO_FORECAST = "No frames were held out or forecast: discover(..., holdout_frames
 COUPLED = "Coupled equations are forecast together: CoupledDiscovery.forecast_holdout()."
 
 
+@validated
 def report(
     found: Discovery | str | PathLike[str], path: str | PathLike[str] | None = None, *, title: str | None = None
 ) -> Path:

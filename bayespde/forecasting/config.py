@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import xarray as xr
 
-from bayespde.core.errors import ConfigError
+from bayespde.core.annotations import Count, MadeBy, NonNegative, OneOf, Range, Share
+from bayespde.core.checked import Checked
 from bayespde.forecasting.propagate import ACCURACY, DIVERGENCE_THRESHOLD
 from bayespde.solve.config import SolverConfig
 
@@ -16,7 +17,7 @@ MOST_STEPS = 20_000
 
 
 @dataclass(frozen=True)
-class ForecastConfig:
+class ForecastConfig(Checked):
     """How to forecast.
 
     Attributes:
@@ -33,33 +34,15 @@ class ForecastConfig:
             in time between frames.
     """
 
-    draws: int = 100
-    boundary: str = "auto"
-    noise_scale: float | None = None
-    rtol: float = 1e-5
-    accuracy: float = ACCURACY
-    divergence_threshold: float = DIVERGENCE_THRESHOLD
-    boundary_data: xr.DataArray | None = field(default=None, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        noise = 0.0 if self.noise_scale is None else self.noise_scale
-        if not (
-            isinstance(self.draws, int)
-            and self.draws >= 1
-            and self.boundary in ("auto", *BOUNDARIES)
-            and 0 <= noise < math.inf
-            and 1e-13 <= self.rtol < 1
-            and 0 < self.accuracy < 1
-            and self.divergence_threshold > 1
-            and isinstance(self.boundary_data, xr.DataArray | None)
-        ):
-            raise ConfigError(
-                "A setting of the forecast is out of range.",
-                got=self,
-                wanted=f"draws >= 1, a boundary among auto, {', '.join(BOUNDARIES)}, tolerances in (0, 1), "
-                "divergence_threshold > 1, boundary_data a DataArray of frames or None",
-                fix="ForecastConfig()",
-            )
+    draws: Count = 100
+    boundary: Annotated[str, OneOf(("auto", *BOUNDARIES))] = "auto"
+    noise_scale: NonNegative | None = None
+    rtol: Annotated[float, Range(1e-13, below=1)] = 1e-5
+    accuracy: Share = ACCURACY
+    divergence_threshold: Annotated[float, Range(above=1)] = DIVERGENCE_THRESHOLD
+    boundary_data: Annotated[xr.DataArray, MadeBy("field.isel(time=slice(k, None))", ("time",))] | None = field(
+        default=None, compare=False, repr=False
+    )
 
     @property
     def wanted_boundary(self) -> str:

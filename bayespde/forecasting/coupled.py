@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
 
+from bayespde.core.annotations import MadeBy
+from bayespde.core.checked import validated
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.errors import ConfigError
 from bayespde.forecasting.ensemble import ForecastEnsemble
 from bayespde.forecasting.initial_conditions import InitialCondition
 from bayespde.smooth.frame_draws import likely_boundaries
 from bayespde.smooth.smooth_field import SmoothField
+
+FORECAST = "bayespde.forecast({'u': posterior_u, 'v': posterior_v}, start, times)"
 
 
 def couple(starts: Sequence[InitialCondition]) -> InitialCondition:
@@ -51,7 +56,10 @@ def shared_boundary(smooths: Iterable[SmoothField], seed: int = 0) -> str:
     return next((b for b in likely[0] if all(b in others for others in likely)), "open")
 
 
-def select_field(forecast: xr.Dataset, field: str) -> xr.Dataset:
+@validated
+def select_field(
+    forecast: Annotated[xr.Dataset, MadeBy(FORECAST, ("noise_scale", "fields"))], field: str
+) -> xr.Dataset:
     """The forecast of one of several coupled fields, as `forecast` returns it for one: for scores and figures.
 
     Args:

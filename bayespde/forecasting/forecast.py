@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayespde.core.checked import validated
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
@@ -29,6 +30,7 @@ MOST_VALUES = 2**28
 Sources = Source | xr.Dataset | Mapping[str, SmoothField]
 
 
+@validated
 def forecast(
     posterior: Posterior | Mapping[str, Posterior],
     start: Sources,
@@ -69,7 +71,7 @@ def forecast(
         ConfigError: If times, start and posterior do not fit together, or the result would not fit into memory.
         FieldError: If a frame is not usable.
     """
-    options, clock = override(options or ForecastConfig(), settings), checked_times(np.atleast_1d(times), least=1)
+    options, clock = override(options or ForecastConfig(), settings), checked_times(times, least=1)
     random = np.random.default_rng(spawn_seeds(checked_seed(seed), 1)[0])
     if options.boundary_data is not None:
         _check_boundary_data(posterior, start)
@@ -84,9 +86,9 @@ def forecast(
     if options.boundary_data is not None:
         begun = with_boundary_data(begun, options.boundary_data, float(clock[-1]))
     found = integrate_ensemble(begun, clock, times, options, progress)
-    made_by = {"posterior": posterior.identity, "stopped_by": posterior.stopped_by, "seed": int(seed)}
+    origin = {"posterior": posterior.identity, "stopped_by": posterior.stopped_by, "seed": int(seed)}
     field, noise_scale = posterior.library.variable, found.attrs["noise_scale"][0]
-    return found.assign_attrs(field=field, noise_scale=noise_scale, **made_by)
+    return found.assign_attrs(field=field, noise_scale=noise_scale, **origin)
 
 
 def forecast_discovery(

@@ -8,6 +8,7 @@ from typing import overload
 
 import xarray as xr
 
+from bayespde.core.checked import validated
 from bayespde.core.errors import BayespdeError, ConfigError, FileError
 from bayespde.core.field import is_variable_name, validate_field, validate_fields
 from bayespde.core.files import existing_file
@@ -19,6 +20,7 @@ from bayespde.io.npz import WRITE_NPZ
 def read_field(path: str | PathLike[str], variable: str | None = None) -> xr.DataArray: ...
 @overload
 def read_field(path: str | PathLike[str], *, variables: Sequence[str]) -> xr.Dataset: ...
+@validated
 def read_field(
     path: str | PathLike[str], variable: str | None = None, *, variables: Sequence[str] | None = None
 ) -> xr.DataArray | xr.Dataset:
@@ -43,7 +45,7 @@ def read_field(
         found = _open(path)
         name = variable or (found.candidates[0] if len(found.candidates) == 1 else "u")
         return validate_field(found.field(name, called=name if is_variable_name(name) else "u"))
-    if variable is not None or isinstance(variables, str):
+    if variable is not None:
         raise ConfigError(
             "The variables to read are not clear.",
             got=f"variable={variable!r}, variables={variables!r}",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement, product
+from typing import Annotated
 
 import xarray as xr
 
+from bayespde.core.annotations import OneOf, Range
+from bayespde.core.checked import check, validated
 from bayespde.core.equation import Library
 from bayespde.core.errors import TermError
-from bayespde.core.settings import check_choice, check_number
 from bayespde.core.terms import derivative_orders
 
 # The two libraries of the method's first publication [seedrepo2020]: highest power of each variable; all products whose
@@ -20,12 +22,13 @@ NAMED = {
 }
 
 
+@validated
 def polynomial_library(
     variable: str = "u",
     *,
-    degree: int = 3,
-    space: int = 1,
-    order: int | None = None,
+    degree: Annotated[int, Range(1, 6)] = 3,
+    space: Annotated[int, Range(1, 3)] = 1,
+    order: Annotated[int, Range(1, 6)] | None = None,
     mixed: bool = True,
     extra: Sequence[str] = (),
     target: str | None = None,
@@ -51,7 +54,6 @@ def polynomial_library(
         TermError: If an extra term does not parse or repeats another.
     """
     order = (4 if space == 1 else 2) if order is None else order
-    _check_size(degree, space, order, lowest=1)
     axes = "xyz"[:space]
     powers = [variable if i == 1 else f"{variable}**{i}" for i in range(1, degree + 1)]
     subscripts = ["".join(c) for k in range(1, order + 1) for c in combinations_with_replacement(axes, k)]
@@ -62,13 +64,14 @@ def polynomial_library(
     )
 
 
+@validated
 def system_library(
     variables: Sequence[str],
     target: str,
     *,
-    degree: int = 3,
-    space: int = 1,
-    order: int = 2,
+    degree: Annotated[int, Range(1, 6)] = 3,
+    space: Annotated[int, Range(1, 3)] = 1,
+    order: Annotated[int, Range(0, 6)] = 2,
     extra: Sequence[str] = (),
 ) -> Library:
     """All products of powers of several fields up to a total degree, and the pure derivatives of each.
@@ -91,21 +94,15 @@ def system_library(
         TermError: If an extra term does not parse or repeats another.
     """
     names, variable = tuple(variables), target.partition("_")[0]
-    _check_size(degree, space, order, lowest=0)
-    check_choice("target", target, [f"{n}_{subscript}" for n in names for subscript in ("t", "tt")])
+    if not names:
+        raise TermError("A system needs fields.", got="none", wanted="names", fix="system_library(['u', 'v'], 'u_t')")
+    check("target", target, Annotated[str, OneOf([f"{n}_{subscript}" for n in names for subscript in ("t", "tt")])])
     products = ["*".join(c) for k in range(1, degree + 1) for c in combinations_with_replacement(names, k)]
     axes = "xyz"[:space]
     derivatives = [f"{n}_{a * k}" for k in range(1, order + 1) for n in names for a in axes]
     others = tuple(n for n in names if n != variable)
     terms = [*products, *derivatives, *extra]
     return Library.from_strings(terms, target=target, variable=variable, coupled_variables=others, axes=axes)
-
-
-def _check_size(degree: int, space: int, order: int, *, lowest: int) -> None:
-    """Check the numbers that a library is made from; `lowest` is that of the order."""
-    check_number("degree", degree, lowest=1, below=7, integer=True)
-    check_number("space", space, lowest=1, below=4, integer=True)
-    check_number("order", order, lowest=lowest, below=7, integer=True)
 
 
 def check_library(library: Library, field: xr.DataArray, coupled_fields: Sequence[xr.DataArray] = ()) -> None:
@@ -134,7 +131,8 @@ def check_library(library: Library, field: xr.DataArray, coupled_fields: Sequenc
             derivative_orders(name, tuple(map(str, field.dims)))
 
 
-def named_library(name: str) -> Library:
+@validated
+def named_library(name: Annotated[str, OneOf(tuple(NAMED))]) -> Library:
     """One of the libraries of the method's first publication [seedrepo2020].
 
     Args:
@@ -147,7 +145,6 @@ def named_library(name: str) -> Library:
     Raises:
         ConfigError: If there is no library of that name.
     """
-    check_choice("name", name, tuple(NAMED))
     return monomial_library(NAMED[name])
 
 

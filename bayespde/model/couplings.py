@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
+from bayespde.core.annotations import OneOf, Range
+from bayespde.core.checked import Checked, validated
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.terms import Term, symbol
 
 KINDS = ("ising", "heredity")
+Strength = Annotated[float, Range(-1e3, 1e3)]
 
 
 @dataclass(frozen=True)
-class Coupling:
+class Coupling(Checked):
     """Two terms that are not independent under the prior.
 
     A configuration that breaks the rule of the coupling has prior odds smaller by the factor `exp(-strength)`. In the
@@ -32,16 +35,16 @@ class Coupling:
 
     first: str
     second: str
-    strength: float = 3.0
-    kind: str = "ising"
+    strength: Strength = 3.0
+    kind: Annotated[str, OneOf(KINDS)] = "ising"
 
     def __post_init__(self) -> None:
-        number = isinstance(self.strength, int | float) and not isinstance(self.strength, bool)
-        if self.kind not in KINDS or not number or not math.isfinite(self.strength) or self.first == self.second:
+        super().__post_init__()
+        if self.first == self.second:
             raise ConfigError(
-                "A coupling is not valid.",
+                "A term is coupled with itself.",
                 got=self,
-                wanted=f"two terms, a finite strength, and a kind among {', '.join(map(repr, KINDS))}",
+                wanted="two terms",
                 fix="Coupling('u_xx', 'u_yy', strength=3.0)",
             )
 
@@ -79,7 +82,8 @@ def interactions(names: Sequence[str], couplings: Sequence[Coupling]) -> tuple[n
     return fields, joint
 
 
-def isotropic_couplings(library: Library, *, strength: float = 3.0) -> tuple[Coupling, ...]:
+@validated
+def isotropic_couplings(library: Library, *, strength: Strength = 3.0) -> tuple[Coupling, ...]:
     """Couple terms that an exchange of two axes maps to each other, such as `u_xx` and `u_yy`.
 
     For equations that are expected to be similar in all directions. Single terms stay possible, and the coefficients of

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
+from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError
 from bayespde.model.spin import SpinModel
 
 
+@validated
 def log_posterior_odds(model: SpinModel, first: Sequence[str], second: Sequence[str]) -> float:
     """Log posterior odds of exactly the terms `first` against exactly the terms `second`, nats.
 

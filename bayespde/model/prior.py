@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import brentq
 
+from bayespde.core.annotations import Positive, Share
+from bayespde.core.checked import Checked
 from bayespde.core.errors import ConfigError
 from bayespde.core.pairwise import PairwiseSpins
-from bayespde.core.settings import check_number
 from bayespde.core.slabs import HyperGSlab, Slab
 from bayespde.model.couplings import Coupling, interactions
 
@@ -19,7 +20,7 @@ EXPECTED_TERMS = 3.0
 
 
 @dataclass(frozen=True)
-class Prior:
+class Prior(Checked):
     """The prior of the spin model.
 
     Attributes:
@@ -29,22 +30,10 @@ class Prior:
         couplings: Pairs of terms that are not independent under the prior, such as `isotropic_couplings(library)`.
     """
 
-    expected_terms: float | None = None
+    expected_terms: Positive | None = None
     slab: Slab = field(default_factory=HyperGSlab)
-    pivot_tolerance: float = 1e-10
+    pivot_tolerance: Share = 1e-10
     couplings: tuple[Coupling, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.couplings, tuple) or not all(isinstance(c, Coupling) for c in self.couplings):
-            raise ConfigError(
-                "Couplings must be a tuple of couplings.",
-                got=repr(self.couplings)[:80],
-                wanted="Coupling objects",
-                fix="couplings=(Coupling('u_xx', 'u_yy'),)",
-            )
-        if self.expected_terms is not None:
-            check_number("expected_terms", self.expected_terms, above=0)
-        check_number("pivot_tolerance", self.pivot_tolerance, above=0, below=1)
 
     def of_spins(self, complexities: np.ndarray, names: Sequence[str] = ()) -> PairwiseSpins:
         """The prior `exp(-gamma * complexity)` of configurations, with gamma solved for the expected number of terms.

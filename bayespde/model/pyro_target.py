@@ -8,6 +8,7 @@ from typing import Any, final
 
 import torch
 
+from bayespde.core.checked import validated
 from bayespde.core.distinct import distinct
 from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.random import forked_torch_seed, torch_generator
@@ -56,6 +57,7 @@ class PyroTarget:
         looped_because: Why the program is run once per configuration; empty if all particles share a run.
     """
 
+    @validated
     def __init__(self, program: Callable[..., Any], *args: Any, site: str = "spins", **kwargs: Any) -> None:
         self._program = partial(program, *args, **kwargs)
         self.site = site

@@ -12,6 +12,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import softmax
 
 from bayespde.core.canonical_regression import CanonicalRegression
+from bayespde.core.checked import Checked
 from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import StatisticsError
@@ -25,7 +26,7 @@ from bayespde.model.regression import canonical_factor, regress
 
 
 @dataclass(frozen=True, eq=False)
-class SpinModel:
+class SpinModel(Checked):
     """Which terms are in the equation: spins with a complexity prior, coefficients and noise integrated out.
 
     A spin is an inclusion indicator [george1993]: whether a candidate term is in the equation. Columns are scaled to
@@ -52,6 +53,7 @@ class SpinModel:
     terms: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.library is not None and self.library.names != self.statistics.names:
             raise StatisticsError(
                 "The library does not match the statistics.",

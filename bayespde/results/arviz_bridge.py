@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
 
+from bayespde.core.annotations import MadeBy
+from bayespde.core.checked import validated
 from bayespde.core.posterior import Posterior
 from bayespde.results.inference_tree import SAMPLE, to_tree
 
+AnyForecast = Annotated[
+    xr.Dataset, MadeBy("bayespde.forecast(posterior, start, times)", ("noise_scale", "blow_up_time"))
+]
 
-def to_inference_data(posterior: Posterior, forecast: xr.Dataset | None = None) -> Any:
+
+@validated
+def to_inference_data(posterior: Posterior, forecast: AnyForecast | None = None) -> Any:
     """Hand a posterior to ArviZ [kumar2019arviz].
 
     Use ArviZ for coefficients, for `loo` per block and for files. For spins use `between_run_diagnostics` and

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from bayespde.core.checked import validated
 from bayespde.core.posterior import Posterior
 
 
+@validated
 def inclusion_bayes_factors(posterior: Posterior) -> xr.Dataset:
     """Factor by which the data change the odds of every term [kass1995].
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
 
+from bayespde.core.annotations import MadeBy
+from bayespde.core.checked import validated
 from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
 from bayespde.core.statistics import SufficientStatistics
@@ -27,6 +30,7 @@ COLUMNS = (
 )
 
 
+@validated
 def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
     """Compare libraries or priors on identical rows, by evidence and by predictive densities of left-out blocks.
 
@@ -71,7 +75,10 @@ def compare(posteriors: Mapping[str, Posterior]) -> xr.Dataset:
     )
 
 
-def format_comparison(table: xr.Dataset) -> str:
+@validated
+def format_comparison(
+    table: Annotated[xr.Dataset, MadeBy("bayespde.compare(posteriors)", ("log_evidence", *COLUMNS))],
+) -> str:
     """Write the result of `compare` as a table, with a remark where evidence and predictive density disagree."""
     width = max(len(str(n)) for n in ["model", *table["model"].values])
     rows = [f"{'model':<{width}} {'log evidence':>18} {'elpd difference':>20} {'stacking':>9}"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from bayespde.core.checked import validated
 from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
 from bayespde.results.checks import REMEDIES, Check, model_checks
@@ -89,6 +90,7 @@ class Diagnosis:
         return "\n".join(lines)
 
 
+@validated
 def diagnose(posterior: Posterior) -> Diagnosis:
     """Check whether the sampler converged and whether data and equation fit, and say what to do if not.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from bayespde.core.checked import validated
 from bayespde.core.posterior import Posterior
 from bayespde.results.arviz_bridge import r_hat_and_ess
 
@@ -13,6 +14,7 @@ ALWAYS_DISAGREES = 0.5
 FEWEST_DRAWS = 4
 
 
+@validated
 def between_run_diagnostics(posterior: Posterior) -> xr.Dataset:
     """Compare the runs' inclusion probabilities, term by term.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from bayespde.core.checked import validated
 from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
 from bayespde.results.arviz_bridge import psis_loo
@@ -14,6 +15,7 @@ from bayespde.results.draws import block_log_likelihood
 HIGHEST_K = 0.7
 
 
+@validated
 def leave_block_out_elpd(posterior: Posterior) -> xr.Dataset:
     """Expected log predictive density of blocks, each left out by importance sampling [vehtari2017].
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayespde.core.annotations import Count, Share
+from bayespde.core.checked import validated
 from bayespde.core.collinear import Group, collinear_groups
 from bayespde.core.conjugate import CoefficientPosterior
 from bayespde.core.equation import Equation, Library
-from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 from bayespde.core.scales import coefficient_unit
 from bayespde.core.terms import Term
@@ -71,7 +72,8 @@ class RankedEquation:
         return f"{self.target} = " + (text.replace("- ", "-", 1) if text.startswith("- ") else text or "0")
 
 
-def equations(posterior: Posterior, *, top: int = 10, level: float = 0.9) -> tuple[RankedEquation, ...]:
+@validated
+def equations(posterior: Posterior, *, top: Count = 10, level: Share = 0.9) -> tuple[RankedEquation, ...]:
     """Rank the most probable equations.
 
     Coefficients come from the particles that hold the configuration, runs weighted by their evidence. A
@@ -89,13 +91,6 @@ def equations(posterior: Posterior, *, top: int = 10, level: float = 0.9) -> tup
     Raises:
         ConfigError: If `top` or `level` is out of range.
     """
-    if top < 1 or not 0 < level < 1:
-        raise ConfigError(
-            "A setting of the ranking is out of range.",
-            got=f"top={top}, level={level}",
-            wanted="top >= 1 and 0 < level < 1",
-            fix="top=10, level=0.9",
-        )
     spins, probability = posterior.configurations()
     order = np.argsort(-probability, kind="stable")[:top]
     best = probability[order[0]]

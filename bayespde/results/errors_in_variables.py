@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayespde.core.checked import validated
 from bayespde.core.conjugate import CoefficientPosterior
 from bayespde.core.posterior import Posterior
 from bayespde.results.equations import RankedEquation, format_equations, format_value
@@ -44,6 +45,7 @@ class ErrorsInVariablesEstimate:
         return f"errors-in-variables estimate from the smoothed field: {text}{ending}"
 
 
+@validated
 def errors_in_variables_estimate(posterior: Posterior) -> ErrorsInVariablesEstimate | None:
     """The coefficients of the most probable equation, from the smoothed field alone [fuller1987].
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
 import scipy.ndimage
 import xarray as xr
 
+from bayespde.core.annotations import MadeBy, Share
+from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError
+from bayespde.core.random import checked_seed
 
+# What `bayespde.forecast` returned for one field.
+Forecast = Annotated[xr.Dataset, MadeBy("bayespde.forecast(posterior, start, times)", ("field", "noise_scale"))]
+# What `verify_forecast` returned.
+Scores = Annotated[
+    xr.Dataset, MadeBy("bayespde.verify_forecast(forecast, observed)", ("time", "rmse", "coverage", "level"))
+]
 # Quantiles of a finite number of draws that a further draw is below with the given probability.
 UNBIASED: Final = "weibull"
 SAME_TIME, SAME_PLACE = 1e-9, 1e-6
@@ -21,12 +30,13 @@ LAST = 5
 FORECASTS = {"rmse": "forecast", "persistence": "persistence", "constant_velocity": "constant velocity"}
 
 
+@validated
 def verify_forecast(
-    forecast: xr.Dataset,
+    forecast: Forecast,
     observed: xr.DataArray,
     *,
     before: xr.DataArray | None = None,
-    level: float = 0.9,
+    level: Share = 0.9,
     is_noisy: bool = True,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -52,9 +62,7 @@ def verify_forecast(
     """
     drawn = forecast[forecast.attrs["field"]]
     frames = observed_at(observed, drawn)
-    if not 0 < level < 1:
-        raise ConfigError("The level is out of range.", got=level, wanted="0 < level < 1", fix="level=0.9")
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(checked_seed(seed))
     noise = float(forecast.attrs["noise_scale"]) if is_noisy else 0.0
     rows = [_score(drawn.values[:, k], frame, noise, level, random) for k, frame in enumerate(frames.values)]
     found = {key: np.array([row[key] for row in rows]) for key in rows[0]}
@@ -103,7 +111,8 @@ def reference_forecasts(before: xr.DataArray, clock: np.ndarray, boundary: str) 
     return {"persistence": np.broadcast_to(last, (len(clock), *last.shape)), "constant_velocity": np.stack(moved)}
 
 
-def format_scores(scores: xr.Dataset) -> str:
+@validated
+def format_scores(scores: Scores) -> str:
     """Root mean square errors over all times, and coverage, in a line."""
     reached = scores.isel(time=np.flatnonzero(np.isfinite(scores["rmse"].values)))
     if not reached.sizes["time"]:

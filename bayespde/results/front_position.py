@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from bayespde.results.forecast_verification import band, observed_at
+from bayespde.core.annotations import Finite, Share
+from bayespde.core.checked import validated
+from bayespde.core.errors import ConfigError
+from bayespde.results.forecast_verification import Forecast, band, observed_at
 
 
-def track_front(frames: xr.DataArray, *, level: float | None = None, dim: str = "x") -> xr.DataArray:
+@validated
+def track_front(frames: xr.DataArray, *, level: Finite | None = None, dim: str = "x") -> xr.DataArray:
     """Position of a front: the first crossing of a level along a dimension, between pixels.
 
     Args:
@@ -19,6 +23,13 @@ def track_front(frames: xr.DataArray, *, level: float | None = None, dim: str = 
     Returns:
         Without `dim`, in its unit; NaN where there is no crossing.
     """
+    if dim not in frames.dims or dim not in frames.coords:
+        raise ConfigError(
+            "The front cannot be sought along this dimension.",
+            got=f"dim={dim!r}",
+            wanted="one with a coordinate among " + (", ".join(map(str, frames.dims)) or "at least one dimension"),
+            fix=f"dim={str(frames.dims[-1]) if frames.dims else 'x'!r}, or frames.assign_coords({dim}=...)",
+        )
     values = np.moveaxis(frames.values, frames.get_axis_num(dim), -1)
     middle = (np.nanmin(values) + np.nanmax(values)) / 2 if level is None else level
     above = values > middle
@@ -36,8 +47,9 @@ def track_front(frames: xr.DataArray, *, level: float | None = None, dim: str = 
     return xr.DataArray(found, dims=dims, coords=coords, attrs={"units": frames[dim].attrs.get("units", "1")})
 
 
+@validated
 def verify_front_position(
-    forecast: xr.Dataset, observed: xr.DataArray, *, crossing: float | None = None, dim: str = "x", level: float = 0.9
+    forecast: Forecast, observed: xr.DataArray, *, crossing: Finite | None = None, dim: str = "x", level: Share = 0.9
 ) -> xr.Dataset:
     """Compare forecast and observed positions of a front.
 

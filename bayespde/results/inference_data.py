@@ -8,6 +8,7 @@ from typing import Any
 
 import xarray as xr
 
+from bayespde.core.checked import validated
 from bayespde.core.equation import Library
 from bayespde.core.errors import BayespdeError, FileError
 from bayespde.core.files import atomic_path, check_schema, existing_file
@@ -20,6 +21,7 @@ from bayespde.core.statistics import SufficientStatistics
 from bayespde.results.inference_tree import ESTIMATOR, SAMPLE, SCHEMA, to_tree
 
 
+@validated
 def from_inference_data(source: Any) -> Posterior:
     """Read a posterior back from a tree, an ArviZ InferenceData, or a file; every answer is identical.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from bayespde.core.annotations import Count
+from bayespde.core.checked import validated
 from bayespde.core.distinct import distinct
 from bayespde.core.equation import format_sum
-from bayespde.core.errors import ConfigError, StatisticsError
+from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.core.triangular import triangular_factor
@@ -16,7 +18,8 @@ MAXIMUM_PER_SIZE = 8
 RANK_TOLERANCE = 1e-12
 
 
-def pareto_front(posterior: Posterior, *, maximum_terms: int = 8) -> xr.Dataset:
+@validated
+def pareto_front(posterior: Posterior, *, maximum_terms: Count = 8) -> xr.Dataset:
     """Compare candidate equations by complexity and leave-one-block-out error.
 
     Candidates: the empty equation, every single term, the most probable configurations of every size, and every
@@ -42,13 +45,6 @@ def pareto_front(posterior: Posterior, *, maximum_terms: int = 8) -> xr.Dataset:
         ConfigError: If `maximum_terms` is below 1.
         StatisticsError: If there is only one block.
     """
-    if maximum_terms < 1:
-        raise ConfigError(
-            "The largest number of terms is out of range.",
-            got=maximum_terms,
-            wanted=">= 1",
-            fix="maximum_terms=8",
-        )
     spins, probability = _candidates(posterior, maximum_terms)
     return _described(_measured(posterior, spins, probability))
 

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from bayespde.core.annotations import Positive
+from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 
 POWERS = (0.5, 2.0)
 
 
-def power_scaling_sensitivity(posterior: Posterior, *, powers: Sequence[float] = POWERS) -> xr.Dataset:
+@validated
+def power_scaling_sensitivity(posterior: Posterior, *, powers: Sequence[Positive] = POWERS) -> xr.Dataset:
     """Inclusion probabilities under powers of the complexity prior, and of the likelihood [kallioinen2024].
 
     The posterior is proportional to prior times likelihood; here one of the two is raised to a power. A power of 2 of
@@ -32,10 +35,8 @@ def power_scaling_sensitivity(posterior: Posterior, *, powers: Sequence[float] =
     Raises:
         ConfigError: If a power is not positive and finite.
     """
-    if not powers or not all(np.isfinite(p) and p > 0 for p in powers):
-        raise ConfigError(
-            "A power is out of range.", got=powers, wanted="finite numbers above 0", fix="powers=(0.5, 2)"
-        )
+    if not len(powers):
+        raise ConfigError("No power is given.", got=powers, wanted="one or more", fix="powers=(0.5, 2.0)")
     spins, probability = posterior.configurations()
     held = probability > 0
     share = float(probability.sum())

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from bayespde.core.checked import validated
 from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
 
 
+@validated
 def tempering_history(posterior: Posterior) -> xr.Dataset:
     """Inverse temperatures, effective sample sizes and moves of every run.
 
@@ -40,6 +42,7 @@ def tempering_history(posterior: Posterior) -> xr.Dataset:
     )
 
 
+@validated
 def genealogy(posterior: Posterior) -> xr.Dataset:
     """Number of a run's final particles that descend from each of its initial ones.
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from bayespde.core.errors import ConfigError
+from bayespde.core.annotations import Count
+from bayespde.core.checked import validated
 from bayespde.core.posterior import Posterior, error_between_runs
 
 # Standard deviation of a spin below which it is a rounding error.
 CERTAIN = 1e-6
 
 
-def top_models(posterior: Posterior, *, top: int = 10) -> xr.Dataset:
+@validated
+def top_models(posterior: Posterior, *, top: Count = 10) -> xr.Dataset:
     """List the most probable configurations, with their shares in every run.
 
     Args:
@@ -29,8 +31,6 @@ def top_models(posterior: Posterior, *, top: int = 10) -> xr.Dataset:
     Raises:
         ConfigError: If `top` is below 1.
     """
-    if top < 1:
-        raise ConfigError("The number of configurations is out of range.", got=top, wanted="top >= 1", fix="top=10")
     spins, probability = posterior.configurations()
     order = np.argsort(-probability, kind="stable")[:top]
     spins, probability = spins[order], probability[order]
@@ -55,6 +55,7 @@ def top_models(posterior: Posterior, *, top: int = 10) -> xr.Dataset:
     )
 
 
+@validated
 def joint_inclusion(posterior: Posterior) -> xr.Dataset:
     """Joint inclusion probabilities of pairs of terms, and the correlations of their spins.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
+from bayespde.core.annotations import MANY, Count, CountOrZero, NonNegative, OneOf, Positive, Range, Share
+from bayespde.core.checked import Checked
 from bayespde.core.errors import ConfigError
-from bayespde.core.settings import check_choice, check_number
 from bayespde.smc.resampling import SCHEMES
 
 # Names of kernels -> the modules that make them, imported on first use: each a `KernelModule` of `smc.kernels`.
@@ -16,9 +18,12 @@ KERNELS = {
     "gibbs": "bayespde.smc.kernels.gibbs",
 }
 
+# Most terms whose configurations are all enumerated, of a linear problem.
+MOST_LINEAR_TERMS = 26
+
 
 @dataclass(frozen=True)
-class SMCConfig:
+class SMCConfig(Checked):
     """Settings of sequential Monte Carlo.
 
     Attributes:
@@ -45,34 +50,24 @@ class SMCConfig:
         workers: Runs at a time; the result does not depend on it.
     """
 
-    particles: int = 2048
-    runs: int = 4
-    pilot_fraction: float = 1 / 32
-    ess_fraction: float = 0.5
-    kernel: str = "auto"
-    flips: float = 2.0
-    sweeps: float | None = None
-    swaps: int = 1
-    min_passes: int = 1
-    max_passes: int = 4
-    decorrelation_target: float = 0.5
-    final_passes: int = 8
-    resampling: str = "systematic"
-    schedule: tuple[float, ...] = ()
-    workers: int = 1
+    particles: Annotated[int, Range(2, MANY)] = 2048
+    runs: Count = 4
+    pilot_fraction: Annotated[float, Range(0, below=1)] = 1 / 32
+    ess_fraction: Share = 0.5
+    kernel: Annotated[str, OneOf(lambda: ("auto", *KERNELS))] = "auto"
+    flips: Positive = 2.0
+    sweeps: Positive | None = None
+    swaps: CountOrZero = 1
+    min_passes: Count = 1
+    max_passes: Count = 4
+    decorrelation_target: Share = 0.5
+    final_passes: Count = 8
+    resampling: Annotated[str, OneOf(SCHEMES)] = "systematic"
+    schedule: tuple[Positive, ...] = ()
+    workers: Count = 1
 
     def __post_init__(self) -> None:
-        for name in ("particles", "runs", "swaps", "min_passes", "max_passes", "final_passes", "workers"):
-            lowest = {"particles": 2, "swaps": 0}.get(name, 1)
-            check_number(name, getattr(self, name), lowest=lowest, integer=True)
-        check_number("flips", self.flips, above=0)
-        if self.sweeps is not None:
-            check_number("sweeps", self.sweeps, above=0)
-        for name in ("ess_fraction", "decorrelation_target"):
-            check_number(name, getattr(self, name), above=0, below=1)
-        check_number("pilot_fraction", self.pilot_fraction, lowest=0, below=1)
-        check_choice("kernel", self.kernel, ("auto", *KERNELS))
-        check_choice("resampling", self.resampling, SCHEMES)
+        super().__post_init__()
         steps = np.diff((0.0, *self.schedule))
         if self.schedule and not (self.schedule[-1] == 1 and (steps > 0).all()):
             raise ConfigError(
@@ -84,7 +79,7 @@ class SMCConfig:
 
 
 @dataclass(frozen=True)
-class TemperedGibbsConfig:
+class TemperedGibbsConfig(Checked):
     """Settings of tempered Gibbs sampling.
 
     Attributes:
@@ -96,15 +91,9 @@ class TemperedGibbsConfig:
         workers: Chains at a time; the result does not depend on it.
     """
 
-    steps: int = 20000
-    burn_in: float = 0.1
-    runs: int = 4
-    particles: int = 2048
-    exploration: float = 5.0
-    workers: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "runs", "particles", "workers"):
-            check_number(name, getattr(self, name), lowest=1, integer=True)
-        check_number("burn_in", self.burn_in, lowest=0)
-        check_number("exploration", self.exploration, above=0)
+    steps: Count = 20000
+    burn_in: NonNegative = 0.1
+    runs: Count = 4
+    particles: Count = 2048
+    exploration: Positive = 5.0
+    workers: Count = 1

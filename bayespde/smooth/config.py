@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
-from bayespde.core.settings import check_choice, check_number
+from bayespde.core.annotations import Count, NonNegative, OneOf, Range
+from bayespde.core.checked import Checked
 from bayespde.noise.families import FAMILIES
 from bayespde.smooth.network.config import NetworkConfig
 from bayespde.smooth.network.penalty import Penalty
@@ -15,7 +17,7 @@ HOLD_OUT = ("auto", "pixels", "frames", "blocks")
 
 
 @dataclass(frozen=True)
-class SmoothingConfig:
+class SmoothingConfig(Checked):
     """How a field is made smooth.
 
     Attributes:
@@ -39,32 +41,17 @@ class SmoothingConfig:
         device: Where networks are trained: `cpu`, or a device that torch finds, such as `cuda`.
     """
 
-    smoother: str = "spline"
-    order: int = 3
-    weight: float | str = "auto"
+    smoother: Annotated[str, OneOf(SMOOTHERS)] = "spline"
+    order: Annotated[int, Range(1, 3)] = 3
+    weight: NonNegative | Annotated[str, OneOf(("auto",))] = "auto"
     penalty: Penalty = field(default_factory=Penalty)
-    hold_out: str = "auto"
-    noise: str = "auto"
+    hold_out: Annotated[str, OneOf(HOLD_OUT)] = "auto"
+    noise: Annotated[str, OneOf(lambda: ("auto", *FAMILIES))] = "auto"
     uncertainty: bool = True
-    steps: int | None = None
+    steps: Count | None = None
     spline: SplineConfig = field(default_factory=SplineConfig)
     networks: tuple[NetworkConfig, ...] = ()
     device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        choices = {
-            "smoother": SMOOTHERS,
-            "order": (1, 2, 3),
-            "hold_out": HOLD_OUT,
-            "noise": ("auto", *FAMILIES),
-            "uncertainty": (True, False),
-        }
-        for name, allowed in choices.items():
-            check_choice(name, getattr(self, name), allowed)
-        if self.weight != "auto":
-            check_number("weight", self.weight, lowest=0)
-        if self.steps is not None:
-            check_number("steps", self.steps, lowest=1, integer=True)
 
     def total_variation(self, weight: float | tuple[float, ...] = 0.0) -> Penalty:
         """The penalty of neural fields, with this weight."""

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
 
-from bayespde.core.errors import ConfigError
+from bayespde.core.annotations import Range
+from bayespde.core.checked import validated
 from bayespde.core.scales import derivative_unit
 from bayespde.core.terms import derivative_name
 from bayespde.smooth.network.smoother import Orders
 from bayespde.smooth.smooth_field import SmoothField
 
+Order = Annotated[int, Range(0, 6)]
 
-def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1, deviations: bool | None = None) -> xr.Dataset:
+
+@validated
+def differentiate(
+    smooth: SmoothField, *, space: Order = 2, time: Order = 1, deviations: bool | None = None
+) -> xr.Dataset:
     """Evaluate the field and its derivatives on the grid of the data.
 
     Args:
@@ -33,13 +40,6 @@ def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1, deviati
         ConfigError: If an order is negative or above 6, or standard deviations are asked for of networks that were
             fitted without their uncertainty.
     """
-    if not (0 <= space <= 6 and 0 <= time <= 6):
-        raise ConfigError(
-            "An order of differentiation is out of range.",
-            got=(space, time),
-            wanted="0 to 6",
-            fix="differentiate(smooth, space=2, time=1)",
-        )
     wanted = _wanted(space, time, len(smooth.dims) - 1)
     has_deviations = smooth.chosen == "spline" if deviations is None else deviations
     spreads = smooth.standard_deviation(wanted) if has_deviations else None

@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from bayespde.core.checked import validated
 from bayespde.core.field import validate_field
 from bayespde.core.progress import Progress
 from bayespde.core.scattered import validate_scattered
@@ -25,6 +26,7 @@ from bayespde.smooth.smooth_field import SmoothField
 from bayespde.smooth.spline.fitted import SplineFit
 
 
+@validated
 def fit_field(
     field: xr.DataArray,
     *,

@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import FieldError
-from bayespde.core.field import MINIMUM_SAMPLES, validate_field
+from bayespde.core.field import validate_field
+from bayespde.core.field_values import MINIMUM_SAMPLES
 from bayespde.core.scales import Scales
 from bayespde.core.scattered import FEWEST_SAMPLES, validate_scattered
 from bayespde.smooth.observations import Observations, standardise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from bayespde.core.checked import Checked
 from bayespde.core.errors import ConfigError
 from bayespde.core.one_line import one_line
 from bayespde.core.random import checked_seed
@@ -40,7 +41,7 @@ class FieldDraw:
 
 
 @dataclass(frozen=True, eq=False)
-class SmoothField:
+class SmoothField(Checked):
     """A noisy field made smooth: the spline always, neural fields where trained, and which of them is used.
 
     Attributes:

@@ -17,6 +17,7 @@ from bayespde.solve.config import SolverConfig
 from bayespde.solve.ensemble_problem import EnsembleProblem, EnsembleSolution
 from bayespde.solve.right_hand_side import RightHandSide, right_hand_side
 from bayespde.solve.time_stepping import iterate_frames
+from bayespde.solve.well_posed import growth_rates, ill_posed
 
 # Values of draws that share their steps: few enough for the processor's cache.
 VALUES_PER_GROUP = 2**19
@@ -34,7 +35,7 @@ def evolve_draws(
     bound: float = math.inf,
     progress: bool | Progress = False,
 ) -> EnsembleSolution:
-    """Integrate draws of an equation together; a draw that fails ends, and the others continue.
+    """Integrate draws of an equation together; a draw that fails, or is ill-posed, ends, and the others continue.
 
     Draws that are similarly stiff share their steps; the answer of a draw depends on the others within the tolerances
     of the method.
@@ -49,6 +50,9 @@ def evolve_draws(
     Returns:
         The frames.
     """
+    is_ill_posed = ill_posed(growth_rates(problem), times, method)
+    if is_ill_posed.any():
+        return _without(is_ill_posed, problem, times, method=method, bound=bound, progress=progress)
     boundary = problem.boundary_data
     if boundary is not None:
         every, places = boundary.refined_times(times)
@@ -58,6 +62,28 @@ def evolve_draws(
     if method.scheme == "rkc" and not isinstance(problem.equation, CoupledEquations):
         return integrate_draws(problem, times, method=method, bound=bound, progress=progress)
     return _Integration(problem, times, method, bound).run(progress)
+
+
+def _without(
+    ended: np.ndarray,
+    problem: EnsembleProblem,
+    times: np.ndarray,
+    *,
+    method: SolverConfig,
+    bound: float,
+    progress: bool | Progress,
+) -> EnsembleSolution:
+    """The same where some draws, `[draws]`, end at the start."""
+    starts = problem.starts
+    frames = np.full((len(starts), len(times), *starts.shape[1:]), np.nan)
+    frames[:, 0] = starts
+    found = EnsembleSolution(frames, np.where(ended, times[0], np.inf))
+    if not ended.all():
+        others = problem._replace(coefficients=problem.coefficients[~ended], starts=starts[~ended])
+        allowed = replace(method, allow_ill_posed=True)
+        rest = evolve_draws(others, times, method=allowed, bound=bound, progress=progress)
+        frames[~ended], found.blow_up_time[~ended] = rest
+    return found
 
 
 class _Integration(NamedTuple):

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
+from bayespde.core.annotations import Count, OneOf, Range
+from bayespde.core.checked import Checked
 from bayespde.core.errors import ConfigError
-from bayespde.core.settings import build, check_choice, check_number
-
-CHOICES = {
-    "space": ("fourier", "difference"),
-    "order": (2, 4),
-    "boundary": ("periodic", "neumann", "dirichlet"),
-    "scheme": ("auto", "explicit", "etd", "rkc"),
-    "dealias": (True, False),
-}
+from bayespde.core.settings import build
 
 
 @dataclass(frozen=True)
-class SolverConfig:
+class SolverConfig(Checked):
     """How to integrate an equation.
 
     Attributes:
@@ -35,22 +29,22 @@ class SolverConfig:
         atol: Tolerated error per step in the units of u, added to the relative one.
         maximum_steps: Number of steps tried before the integration fails.
         dealias: Whether Fourier products drop the upper third of the wavenumbers (the 2/3 rule).
+        allow_ill_posed: Whether an equation whose shortest waves grow without bound, such as `u_t = -u_xx`, is
+            integrated over times after which rounding errors are larger than the solution.
     """
 
-    space: str = "fourier"
-    order: int = 2
-    boundary: str = "periodic"
-    scheme: str = "auto"
-    rtol: float = 1e-6
-    atol: float = 1e-9
-    maximum_steps: int = 100_000
+    space: Annotated[str, OneOf(("fourier", "difference"))] = "fourier"
+    order: Annotated[int, OneOf((2, 4))] = 2
+    boundary: Annotated[str, OneOf(("periodic", "neumann", "dirichlet"))] = "periodic"
+    scheme: Annotated[str, OneOf(("auto", "explicit", "etd", "rkc"))] = "auto"
+    rtol: Annotated[float, Range(1e-13)] = 1e-6
+    atol: Annotated[float, Range(1e-300)] = 1e-9
+    maximum_steps: Count = 100_000
     dealias: bool = True
+    allow_ill_posed: bool = False
 
     def __post_init__(self) -> None:
-        for name, allowed in CHOICES.items():
-            check_choice(name, getattr(self, name), allowed)
-        for name, lowest in (("rtol", 1e-13), ("atol", 1e-300), ("maximum_steps", 1)):
-            check_number(name, getattr(self, name), lowest=lowest, integer=name == "maximum_steps")
+        super().__post_init__()
         if self.space == "fourier" and self.boundary != "periodic":
             raise ConfigError(
                 "Fourier derivatives need a periodic field.",

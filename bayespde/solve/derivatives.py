@@ -13,8 +13,10 @@ import sympy
 import torch
 import xarray as xr
 
+from bayespde.core.arrays import check_real
 from bayespde.core.errors import FieldError
-from bayespde.core.field import ALLOWED_DIMS, MINIMUM_SAMPLES
+from bayespde.core.field import ALLOWED_DIMS
+from bayespde.core.field_values import MINIMUM_SAMPLES
 from bayespde.solve.config import SolverConfig
 
 SPACE_DIMS = tuple(dims[1:] for dims in ALLOWED_DIMS)
@@ -50,6 +52,8 @@ class Grid:
                 wanted="a DataArray with dims " + " or ".join(map(str, SPACE_DIMS)),
                 fix="field.isel(time=0).transpose('y', 'x')",
             )
+        for array in (frame, *(frame[d] for d in dims if d in frame.coords)):
+            check_real(array, "start" if array is frame else f"start.{array.name}")
         for dim in dims:
             gaps = np.diff(frame[dim].values) if dim in frame.coords else np.zeros(0)
             even = gaps.size + 1 >= MINIMUM_SAMPLES and gaps.min() > 0 and np.ptp(gaps) <= 1e-3 * gaps.mean()
@@ -60,9 +64,9 @@ class Grid:
                     wanted=f"at least {MINIMUM_SAMPLES} increasing, evenly spaced positions",
                     fix=f"start.assign_coords({dim}=step * numpy.arange(points))",
                 )
-        if np.iscomplexobj(frame.values) or not np.isfinite(frame.values.astype(np.float64)).all():
+        if not np.isfinite(frame.values.astype(np.float64)).all():
             raise FieldError(
-                "The start must be real and finite.",
+                "The start must be finite.",
                 got=f"{frame.dtype} with {int(frame.isnull().sum())} missing",
                 wanted="a finite value at every point",
                 fix="fill the gaps, for example from the smoothed field",

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 import xarray as xr
 
+from bayespde.core.arrays import real_array
+from bayespde.core.checked import validated
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FieldError, IntegrationError
@@ -20,6 +22,7 @@ from bayespde.solve.derivatives import Grid
 from bayespde.solve.ensemble_problem import EnsembleProblem
 from bayespde.solve.right_hand_side import needed_derivatives, right_hand_side
 from bayespde.solve.time_stepping import evolve
+from bayespde.solve.well_posed import check_well_posed
 
 
 @overload
@@ -40,6 +43,7 @@ def integrate(
     method: SolverConfig | None = None,
     progress: bool | Progress = False,
 ) -> xr.Dataset: ...
+@validated
 def integrate(
     equation: Equation | CoupledEquations,
     start: xr.DataArray | xr.Dataset,
@@ -68,6 +72,7 @@ def integrate(
     Raises:
         ConfigError: If equation, times and method do not fit together.
         FieldError: If `start` is not usable.
+        IllPosedError: If the equation is ill-posed, and rounding errors would outgrow the solution.
         IntegrationError: If the solution blows up, or needs too small or too many steps; it names the time.
     """
     chosen, output_times = method or SolverConfig(), checked_times(times)
@@ -75,8 +80,9 @@ def integrate(
         frames = _of_each(equation, start)
         grid, values = Grid.of(frames[0]), np.stack([f.values for f in frames])
     else:
-        frames = [_one_frame(start)]
+        frames = [_one_frame(equation, start)]
         grid, values = Grid.of(frames[0]), frames[0].values
+    _check_equation(equation, grid, values, output_times, chosen)
     if chosen.scheme == "rkc":
         found = _by_chebyshev_steps(equation, grid, values, output_times, chosen)
     else:
@@ -89,7 +95,7 @@ def integrate(
     return _field(found, frames[0], times, equation.variable)
 
 
-def _one_frame(start: xr.DataArray | xr.Dataset) -> xr.DataArray:
+def _one_frame(equation: Equation, start: xr.DataArray | xr.Dataset) -> xr.DataArray:
     """The first frame of an equation."""
     if isinstance(start, xr.Dataset):
         raise FieldError(
@@ -98,7 +104,24 @@ def _one_frame(start: xr.DataArray | xr.Dataset) -> xr.DataArray:
             wanted="a DataArray",
             fix="integrate(CoupledEquations(...), start, times), or start['u']",
         )
+    if start.name not in (None, equation.variable):
+        raise FieldError(
+            "The start is another field than that of the equation.",
+            got=f"{start.name!r} for an equation of {equation.variable!r}",
+            wanted=f"a frame named {equation.variable!r}, or without a name",
+            fix=f"start.rename({equation.variable!r})",
+        )
     return start
+
+
+def _check_equation(
+    equation: Equation | CoupledEquations, grid: Grid, start: np.ndarray, times: np.ndarray, method: SolverConfig
+) -> None:
+    """Check that the derivatives can be taken on the grid, and that the equation is well-posed."""
+    equations = equation.equations if isinstance(equation, CoupledEquations) else (equation,)
+    needed_derivatives(equations, grid, method)
+    coefficients = np.array([[c for e in equations for c in e.coefficients]])
+    check_well_posed(EnsembleProblem(equation, grid, coefficients, start[None].astype(np.float64)), times, method)
 
 
 def _of_each(system: CoupledEquations, start: xr.DataArray | xr.Dataset) -> list[xr.DataArray]:
@@ -128,7 +151,6 @@ def _by_chebyshev_steps(
             wanted="an Equation",
             fix="scheme='auto'",
         )
-    needed_derivatives([equation], grid, method)
     problem = EnsembleProblem(equation, grid, np.array([equation.coefficients]), start[None].astype(np.float64))
     if not is_diffusive(problem, method):
         raise ConfigError(
@@ -156,7 +178,8 @@ def checked_times(times: Any, *, least: int = 2) -> np.ndarray:
     Raises:
         ConfigError: If they are not finite and strictly increasing, or too few.
     """
-    array = np.asarray(times, dtype=np.float64)
+    array = real_array(times, "times", error=ConfigError)
+    array = np.atleast_1d(array) if least == 1 else array
     if array.ndim != 1 or array.size < least or not np.isfinite(array).all() or not (np.diff(array) > 0).all():
         raise ConfigError(
             "The times are not usable.",

@@ -5,27 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
 
+from bayespde.core.annotations import MANY, CountOrZero, Finite, NonNegative, Positive, Range
+from bayespde.core.checked import Checked, check, validated
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
-from bayespde.core.field import MINIMUM_SAMPLES, add_noise, validate_field
+from bayespde.core.field import add_noise, validate_field
+from bayespde.core.field_values import MINIMUM_SAMPLES
 from bayespde.core.progress import Progress
-from bayespde.core.settings import build, check_keys, check_number
+from bayespde.core.settings import build, check_keys
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import SPACE_DIMS
 from bayespde.solve.initial import initial_state
 from bayespde.solve.integrate import integrate
 
 MAXIMUM_VALUES = 2**28
+Samples = Annotated[int, Range(MINIMUM_SAMPLES, MANY)]
 
 
 @dataclass(frozen=True)
-class SimulationSpec:
+class SimulationSpec(Checked):
     """What to simulate.
 
     Attributes:
@@ -42,24 +46,20 @@ class SimulationSpec:
     """
 
     equation: str | Sequence[str]
-    extent: Mapping[str, float]
-    points: Mapping[str, int]
-    times: Mapping[str, float | int]
+    extent: Mapping[str, Positive]
+    points: Mapping[str, Samples]
+    times: Mapping[str, Finite | Annotated[int, Range()]]
     initial: Mapping[str, Any]
-    crop: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    noise: float = 0.0
-    seed: int = 0
+    crop: Mapping[str, Sequence[CountOrZero]] = field(default_factory=dict)
+    noise: NonNegative = 0.0
+    seed: Annotated[int, Range(0)] = 0
     units: Mapping[str, str] = field(default_factory=dict)
     method: SolverConfig = field(default_factory=SolverConfig)
 
     def __post_init__(self) -> None:
-        texts = [self.equation] if isinstance(self.equation, str) else self.equation
-        if not isinstance(texts, list | tuple) or not texts or not all(isinstance(t, str) for t in texts):
+        super().__post_init__()
+        if not len(self.equation):
             raise _unusable("equation", self.equation, "a text such as 'u_t = u_xx', or one for each field")
-        if not isinstance(self.method, SolverConfig):
-            raise _unusable("method", self.method, "a SolverConfig")
-        check_number("noise", self.noise, lowest=0)
-        check_number("seed", self.seed, lowest=0, integer=True)
         _check_grid(self.extent, self.points, self.crop)
         _check_times(self.times)
         size = math.prod(self.points.values()) * self.times["frames"]
@@ -69,9 +69,6 @@ class SimulationSpec:
         for name in self.fields:
             _check_initial(self.initial.get(name) if is_nested else self.initial)
         check_keys(self.units, [*self.fields, "time", *self.points], "simulate.units")
-        for name, unit in self.units.items():
-            if not isinstance(unit, str):
-                raise _unusable(f"units.{name}", unit, "a text")
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -89,6 +86,7 @@ class SimulationSpec:
         return build(cls, settings, "simulate")
 
 
+@validated
 def simulate(spec: SimulationSpec, *, progress: bool | Progress = False) -> xr.DataArray | xr.Dataset:
     """Integrate an equation, crop the window, add noise.
 
@@ -140,9 +138,6 @@ def _check_grid(extent: Any, points: Any, crop: Any) -> None:
         raise _unusable("points", points, "a table with x, or y and x, or z, y and x")
     check_keys(extent, dims, "simulate.extent", required=dims)
     check_keys(crop, dims, "simulate.crop")
-    for dim in dims:
-        check_number(f"points.{dim}", points[dim], lowest=MINIMUM_SAMPLES, integer=True)
-        check_number(f"extent.{dim}", extent[dim], lowest=1e-300)
     for dim, window in crop.items():
         wanted = f"[first, one past the last], {MINIMUM_SAMPLES} or more of the {points[dim]} points"
         pair = isinstance(window, list | tuple) and len(window) == 2 and all(type(i) is int for i in window)
@@ -153,9 +148,7 @@ def _check_grid(extent: Any, points: Any, crop: Any) -> None:
 def _check_times(times: Any) -> None:
     names = ("start", "stop", "frames")
     check_keys(times, names, "simulate.times", required=names)
-    check_number("times.start", times["start"])
-    check_number("times.stop", times["stop"])
-    check_number("times.frames", times["frames"], lowest=MINIMUM_SAMPLES, integer=True)
+    check("times.frames", times["frames"], Samples)
     if not times["stop"] > times["start"]:
         raise _unusable("times.stop", times["stop"], f"a time after the start, {times['start']}")
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import xarray as xr
 
+from bayespde.core.checked import validated
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import validate_field
@@ -26,6 +27,7 @@ from bayespde.weak.statistics import weak_statistics
 from bayespde.weak.strong_form import StrongForm, strong_statistics
 
 
+@validated
 def assemble(
     library: Library,
     smooth: SmoothField | FieldDraw | Mapping[str, SmoothField],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
 
-from bayespde.core.errors import ConfigError
+from bayespde.core.annotations import Count, Range
+from bayespde.core.checked import Checked, validated
 from bayespde.core.field import validate_field
 from bayespde.core.likelihood import Likelihood
 from bayespde.core.noise import NoiseModel
@@ -21,7 +23,7 @@ from bayespde.model.spin import SpinModel
 from bayespde.noise.estimate import estimate_noise
 from bayespde.results.checks import format_checks, model_checks
 from bayespde.results.equations import equations, format_equations
-from bayespde.smc.config import SMCConfig
+from bayespde.smc.config import MOST_LINEAR_TERMS, SMCConfig
 from bayespde.smooth.fit import fit_field
 from bayespde.smooth.registration import register_if_jittering
 from bayespde.smooth.smooth_field import SmoothField
@@ -41,7 +43,7 @@ DECISIVE = {"trajectory", "cycle skipping", "excess noise", "slow residual"}
 
 
 @dataclass(frozen=True)
-class TrajectorySearchConfig:
+class TrajectorySearchConfig(Checked):
     """How equations are searched by the observation likelihood.
 
     Attributes:
@@ -51,18 +53,14 @@ class TrajectorySearchConfig:
         enumerate_up_to: Also enumerate where the library has at most this many terms.
     """
 
-    top: int = 8
+    top: Count = 8
     prior: Prior = field(default_factory=Prior)
     sampler: SMCConfig = field(default_factory=SMCConfig)
-    enumerate_up_to: int = ENUMERATE_UP_TO
-
-    def __post_init__(self) -> None:
-        if isinstance(self.top, bool) or not isinstance(self.top, int) or self.top < 1:
-            raise ConfigError("No equation is asked for.", got=f"top={self.top!r}", wanted="1 or more", fix="top=8")
+    enumerate_up_to: Annotated[int, Range(0, MOST_LINEAR_TERMS)] = ENUMERATE_UP_TO
 
 
 @dataclass(frozen=True, eq=False)
-class TrajectoryPosterior:
+class TrajectoryPosterior(Checked):
     """All equations of a library by the observation likelihood, and trajectories of those that lead.
 
     Attributes:
@@ -71,7 +69,7 @@ class TrajectoryPosterior:
         probability: Of these equations among themselves, each by its own trajectory, `[n]`.
         failed: Terms of equations that have no trajectory, and why.
         noise: Noise of the pixels and jitter of the frames, from the residuals of the smoothed field.
-        config: Settings, with the boundary that was chosen.
+        config: Checked, with the boundary that was chosen.
     """
 
     posterior: Posterior
@@ -105,6 +103,7 @@ class TrajectoryPosterior:
         return "\n".join([*lines, format_checks(model_checks(self.posterior))])
 
 
+@validated
 def fit_trajectories(
     posterior: Posterior,
     data: SmoothField | xr.DataArray,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from time import perf_counter
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 
 from bayespde import __version__
+from bayespde.core.annotations import CountOrZero, OneOf
+from bayespde.core.checked import validated
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.likelihood import Likelihood
@@ -34,6 +36,7 @@ CONFIGS: Mapping[str, type[SamplerConfig]] = {
 }
 
 
+@validated
 def enumerate_models(model: SpinModel, *, progress: bool | Progress = False) -> ExactTable:
     """The exact posterior over all 2^K configurations, K <= 26.
 
@@ -43,13 +46,14 @@ def enumerate_models(model: SpinModel, *, progress: bool | Progress = False) -> 
     return enumerate_exact(model, progress=progress)
 
 
+@validated
 def sample(
     model: SpinModel,
     *,
-    method: str = "smc",
+    method: Annotated[str, OneOf(tuple(CONFIGS))] = "smc",
     config: SamplerConfig | None = None,
     seed: int = 0,
-    enumerate_up_to: int = 0,
+    enumerate_up_to: CountOrZero = 0,
     progress: bool | Progress = False,
     **settings: Any,
 ) -> Posterior:
@@ -118,8 +122,6 @@ def _library(model: SpinModel) -> Library:
 
 def _checked(method: str, config: SamplerConfig | None) -> SamplerConfig:
     """Settings for a method: those given, if they are of that method, or its defaults."""
-    if method not in CONFIGS:
-        raise ConfigError("The method is not known.", got=method, wanted=", ".join(CONFIGS), fix="method='smc'")
     config = CONFIGS[method]() if config is None else config
     if not isinstance(config, CONFIGS[method]):
         raise ConfigError(

@@ -11,6 +11,7 @@ import pyro.distributions as dist
 import torch
 import xarray as xr
 
+from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import error_between_runs
 from bayespde.core.progress import Progress
@@ -50,6 +51,7 @@ class SpinSMC:
         ConfigError: If `config` is of another sampler, or the seed is not usable.
     """
 
+    @validated
     def __init__(
         self,
         program: Callable[..., Any],
@@ -59,13 +61,6 @@ class SpinSMC:
         seed: int = 0,
         progress: bool | Progress = False,
     ) -> None:
-        if config is not None and not isinstance(config, SMCConfig):
-            raise ConfigError(
-                "The settings belong to another sampler.",
-                got=type(config).__name__,
-                wanted="SMCConfig",
-                fix="SMCConfig()",
-            )
         self.program, self.site, self.config = program, site, config or SMCConfig()
         self._run_seed, self._draw_seed = spawn_seeds(seed, 2)
         self._progress = progress

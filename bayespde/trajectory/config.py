@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from bayespde.core.annotations import Count, Positive, Range
+from bayespde.core.checked import Checked
 from bayespde.core.errors import ConfigError
 from bayespde.core.settings import build
 from bayespde.solve.config import SolverConfig
@@ -16,7 +18,7 @@ MAXIMUM_PADDING = 10.0
 
 
 @dataclass(frozen=True)
-class TrajectoryConfig:
+class TrajectoryConfig(Checked):
     """How a trajectory is fitted.
 
     Attributes:
@@ -31,10 +33,10 @@ class TrajectoryConfig:
     """
 
     method: SolverConfig = field(default_factory=lambda: SolverConfig(maximum_steps=MAXIMUM_STEPS))
-    padding: float = 0.0
-    most_modes: int = 300
-    iterations: int = 30
-    tolerance: float = 3e-3
+    padding: Annotated[float, Range(0, MAXIMUM_PADDING)] = 0.0
+    most_modes: Count = 300
+    iterations: Count = 30
+    tolerance: Positive = 3e-3
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> TrajectoryConfig:
@@ -42,14 +44,7 @@ class TrajectoryConfig:
         return build(cls, record, "config")
 
     def __post_init__(self) -> None:
-        is_padding = 0 <= self.padding <= MAXIMUM_PADDING
-        if self.most_modes < 1 or self.iterations < 1 or not (self.tolerance > 0 and is_padding):
-            raise ConfigError(
-                "The settings of the trajectory are out of range.",
-                got=self,
-                wanted=f"most_modes >= 1, iterations >= 1, tolerance > 0, padding from 0 to {MAXIMUM_PADDING:g}",
-                fix="TrajectoryConfig()",
-            )
+        super().__post_init__()
         if self.padding and self.method.boundary != "periodic":
             raise ConfigError(
                 "A window has no boundary condition of its own.",

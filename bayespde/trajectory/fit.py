@@ -15,6 +15,8 @@ import numpy as np
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.progress import Progress
+from bayespde.solve.ensemble_problem import EnsembleProblem
+from bayespde.solve.well_posed import check_well_posed
 from bayespde.trajectory.config import TrajectoryConfig
 from bayespde.trajectory.data import TrajectoryData
 from bayespde.trajectory.find_mode import find_mode
@@ -64,11 +66,20 @@ def fit_trajectory(
     first, basis = initial_state(data, config)
     problem = replace(TrajectoryProblem.of(equation, data, basis, config.method), progress=progress or Progress())
     start = problem.start(first)
+    _check_well_posed(problem, start)
     if near is not None:
         start = _with_state_of(near, start, problem)
         problem = replace(problem, resolution=near.known_mode().problem.resolution)
     mode = find_mode(problem, start, iterations=config.iterations, tolerance=config.tolerance, retry=near is None)
     return laplace(mode, data.field, config)
+
+
+def _check_well_posed(problem: TrajectoryProblem, start: np.ndarray) -> None:
+    """Refuse an equation whose shortest waves would grow beyond all others before the last frame."""
+    coefficients = np.array([problem.equation.coefficients])
+    states = problem.initial_states(start[None])
+    ensemble = EnsembleProblem(problem.equation, problem.resolution.grid, coefficients, states)
+    check_well_posed(ensemble, problem.times, problem.method)
 
 
 def initial_state(data: TrajectoryData, config: TrajectoryConfig) -> tuple[np.ndarray, StateBasis]:

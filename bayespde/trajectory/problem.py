@@ -189,7 +189,7 @@ class TrajectoryProblem:
 
     def first_state(self, parameters: np.ndarray) -> np.ndarray:
         """Initial state at the observed pixels, `[*pixels]`."""
-        return self._in_window(self.resolution.at_pixels(self._initial_states(parameters[None])))[0]
+        return self._in_window(self.resolution.at_pixels(self.initial_states(parameters[None])))[0]
 
     def displacements(self, parameters: np.ndarray) -> np.ndarray:
         """Of every frame, `[time, axis]`, physical lengths; no axis if frames do not jitter."""
@@ -253,13 +253,13 @@ class TrajectoryProblem:
     def states(self, parameters: np.ndarray, method: SolverConfig) -> np.ndarray:
         """The same at the points of the states, `[B, time, *points]`."""
         coefficients = torch.from_numpy(parameters[:, : self.terms] * self.scale)
-        start = torch.from_numpy(self._initial_states(parameters))
+        start = torch.from_numpy(self.initial_states(parameters))
         compiled = right_hand_side(self.equation, self.resolution.grid, method=method, coefficients=coefficients)
         with torch.no_grad():
             states = evolve(compiled, start, self.times, method=method)
         return np.asarray(states.movedim(1, 0).numpy())
 
-    def _initial_states(self, parameters: np.ndarray) -> np.ndarray:
+    def initial_states(self, parameters: np.ndarray) -> np.ndarray:
         """Of parameters `[B, n]`, `[B, *points]`."""
         states = parameters[:, self.terms : self.shared] * self.basis.deviation @ self.modes.T
         return states.reshape(-1, *self.resolution.grid.points)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from bayespde.core.errors import ConfigError
+from bayespde.core.annotations import MANY, Count, CountOrZero, NonNegative, OneOf, Positive, Range
+from bayespde.core.checked import Checked
 from bayespde.noise.variance_functions import noise_kinds
+
+# Of a bump: steeper ones are narrow compared with their support.
+MAXIMUM_POWER = 40
 
 
 @dataclass(frozen=True)
-class WeakForm:
+class WeakForm(Checked):
     """How the rows of the weak form are made.
 
     Attributes:
@@ -38,54 +43,17 @@ class WeakForm:
             that jitters and follows a random walk), or "auto", which chooses by the residuals.
     """
 
-    support_radius: Mapping[str, int] = field(default_factory=dict)
-    support_factor: float = 3.0
-    space_cap: float = 1 / 3
-    time_cap: float = 1 / 6
-    rows: int = 1600
-    coarse_rows: int = 200
+    support_radius: Mapping[str, Annotated[int, Range(2, MANY)]] = field(default_factory=dict)
+    support_factor: Positive = 3.0
+    space_cap: Annotated[float, Range(above=0, highest=0.5)] = 1 / 3
+    time_cap: Annotated[float, Range(above=0, highest=0.5)] = 1 / 6
+    rows: Annotated[int, Range(20, MANY)] = 1600
+    coarse_rows: Annotated[int, Range(20, MANY)] = 200
     condition_on_equation: bool = True
-    space_power: int = 7
-    time_power: int = 6
-    floor: float = 1e-3
+    space_power: Annotated[int, Range(3, MAXIMUM_POWER)] = 7
+    time_power: Annotated[int, Range(3, MAXIMUM_POWER)] = 6
+    floor: NonNegative = 1e-3
     scheme_error: bool = True
-    max_iterations: int = 5
-    relinearised_models: int = 20
-    noise: str = "auto"
-
-    def __post_init__(self) -> None:
-        radii = self.support_radius if isinstance(self.support_radius, Mapping) else {"every axis": None}
-        for dim, radius in radii.items():
-            if isinstance(radius, bool) or not isinstance(radius, int) or radius < 2:
-                raise ConfigError(
-                    f"The support radius along {dim!r} is not usable.",
-                    got=repr(self.support_radius),
-                    wanted="a table from dimension to a whole number of samples, at least 2",
-                    fix="WeakForm(support_radius={'time': 20, 'x': 20})",
-                )
-        if not self._is_in_range():
-            raise ConfigError(
-                "The weak form's settings are out of range.",
-                got=self,
-                wanted="support_factor > 0, caps in (0, 0.5], rows >= 20, floor >= 0, max_iterations >= 1, "
-                "relinearised_models >= 0, powers >= 3 (counts are whole numbers), condition_on_equation true or "
-                f"false, noise one of {', '.join(noise_kinds())}",
-                fix="WeakForm()",
-            )
-
-    def _is_in_range(self) -> bool:
-        powers = (self.space_power, self.time_power)
-        counts = (self.rows, self.coarse_rows, self.max_iterations, self.relinearised_models, *powers)
-        return (
-            all(isinstance(c, int) and not isinstance(c, bool) for c in counts)
-            and isinstance(self.condition_on_equation, bool)
-            and self.support_factor > 0
-            and 0 < self.space_cap <= 0.5
-            and 0 < self.time_cap <= 0.5
-            and min(self.rows, self.coarse_rows) >= 20
-            and self.floor >= 0
-            and self.max_iterations >= 1
-            and self.relinearised_models >= 0
-            and min(powers) >= 3
-            and self.noise in noise_kinds()
-        )
+    max_iterations: Count = 5
+    relinearised_models: CountOrZero = 20
+    noise: Annotated[str, OneOf(noise_kinds)] = "auto"

@@ -5,24 +5,26 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
 
+from bayespde.core.annotations import CountOrZero, NonNegative, OneOf, Range
 from bayespde.core.assembly_record import AssemblyRecord
+from bayespde.core.checked import Checked
 from bayespde.core.equation import Library
-from bayespde.core.errors import ConfigError
 from bayespde.core.rows import RowModel
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.core.terms import derivative_orders, evaluate_expression
 
-SMOOTHERS = (None, "auto", "spline", "network")
+SMOOTHERS = ("auto", "spline", "network")
 # Rows of prior weight for an unknown noise variance.
 UNKNOWN_NOISE = 1e-6
 
 
 @dataclass(frozen=True)
-class StrongForm:
+class StrongForm(Checked):
     """How the rows of the strong form are made.
 
     Attributes:
@@ -35,30 +37,11 @@ class StrongForm:
         field_draws: Number of draws of the smoothed field over which the posterior is averaged; 0 for its mean alone.
     """
 
-    power: float | str | None = None
-    trim: float = 0.05
-    floor: float = 1e-3
-    smoother: str | None = None
-    field_draws: int = 0
-
-    def __post_init__(self) -> None:
-        is_number = isinstance(self.power, int | float) and not isinstance(self.power, bool)
-        if (
-            not (self.power in (None, "mean") or (is_number and 0 < float(self.power) <= 1))  # type: ignore[arg-type]
-            or not 0 <= self.trim < 0.4
-            or self.floor < 0
-            or self.smoother not in SMOOTHERS
-            or isinstance(self.field_draws, bool)
-            or not isinstance(self.field_draws, int)
-            or self.field_draws < 0
-        ):
-            raise ConfigError(
-                "The strong form's settings are out of range.",
-                got=self,
-                wanted='power in (0, 1], "mean" or None, trim in [0, 0.4), floor >= 0, '
-                f"smoother one of {', '.join(map(str, SMOOTHERS))}, field_draws a whole number >= 0",
-                fix="StrongForm()",
-            )
+    power: Annotated[float, Range(above=0, highest=1)] | Annotated[str, OneOf(("mean",))] | None = None
+    trim: Annotated[float, Range(0, below=0.4)] = 0.05
+    floor: NonNegative = 1e-3
+    smoother: Annotated[str, OneOf(SMOOTHERS)] | None = None
+    field_draws: CountOrZero = 0
 
 
 class StrongFormWarning(UserWarning):

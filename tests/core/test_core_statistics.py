@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from bayespde.core.assembly_record import AssemblyRecord, FitRecord, ResidualMap, TrajectoryRecord
-from bayespde.core.errors import StatisticsError
+from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.rows import RowModel
 from bayespde.core.statistics import SufficientStatistics
 
@@ -207,5 +207,5 @@ def test_invalid_rows_are_refused(design, target, more, what):
 
 @pytest.mark.parametrize("power", [0, 1.5, float("nan")])
 def test_powers_out_of_range_are_refused(power):
-    with pytest.raises(StatisticsError, match="power"):
+    with pytest.raises(ConfigError, match="power"):
         RowModel(power=power)

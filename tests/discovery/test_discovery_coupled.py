@@ -8,7 +8,7 @@ import xarray as xr
 
 import bayespde as bp
 from bayespde import cli
-from bayespde.core.errors import BayespdeError, ConfigError
+from bayespde.core.errors import BayespdeError, ConfigError, FieldError
 from bayespde.discovery import pipeline
 
 X, TIMES = 20 * np.arange(96) / 96, np.linspace(0, 12, 121)
@@ -95,7 +95,7 @@ def test_one_equation_is_not_integrated_alone(found):
 def test_boundary_data_of_coupled_fields_are_refused(found):
     with pytest.raises(ConfigError, match="one equation only"):
         found.forecast(np.linspace(9.1, 10, 3), boundary_data=found["u"].smooth.field)
-    with pytest.raises(ConfigError, match="boundary_data"):
+    with pytest.raises(FieldError, match="boundary_data"):
         found.forecast_holdout(boundary_data=True)
 
 

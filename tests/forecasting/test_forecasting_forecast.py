@@ -291,7 +291,8 @@ def test_a_uniform_start_is_one(clean, found):
         (lambda p, s, c: bp.ForecastConfig(divergence_threshold=0.5), ConfigError),
         (lambda p, s, c: bp.ForecastConfig(boundary="round"), ConfigError),
         (lambda p, s, c: bp.ForecastConfig(noise_scale=-1.0), ConfigError),
-        (lambda p, s, c: bp.figures.animate_forecast(None, "film.avi"), FileError),
+        (lambda p, s, c: bp.figures.animate_forecast(None, "film.gif"), FieldError),
+        (lambda p, s, c: bp.figures.animate_forecast(bp.forecast(p, s, [3.0, 3.5], draws=2), "film.avi"), FileError),
     ],
 )
 def test_what_cannot_be_forecast_is_refused(found, clean, change, error):

@@ -37,6 +37,19 @@ def test_predicted_frames_are_the_closed_form_at_fewer_points(rng, first):
     assert found.points[0] < N / 2
 
 
+def test_ill_posed_draws_end_at_their_start_and_change_no_other(rng):
+    ensemble, rates, _ = heat(6, rng)
+    bad = rates.copy()
+    bad[[1, 4]] = -50.0
+    mixed = ForecastEnsemble(ensemble.equation, bad, ensemble.states, 1.0, FRAME, TIGHT)
+    times = np.linspace(1, 3, 5)
+    found = propagate(mixed, times)
+    np.testing.assert_array_equal(found.ended, [np.inf, 1.0, np.inf, np.inf, 1.0, np.inf])
+    assert np.isnan(found.frames[[1, 4], 1:]).all()
+    kept = [0, 2, 3, 5]
+    np.testing.assert_allclose(found.frames[kept], propagate(ensemble, times).frames[kept], atol=1e-5)
+
+
 def test_what_steepens_gets_the_points_that_it_needs():
     """A pulse of Burgers' equation at little viscosity, against all pixels."""
     start = np.exp(-((X - 2) ** 2) * 2)

@@ -81,7 +81,7 @@ def test_isotropic_couplings_pair_terms_that_an_exchange_of_axes_maps_to_each_ot
         lambda: Coupling("a", "b", True),
         lambda: Coupling("a", "b", kind="likes"),
         lambda: prior_of(Coupling("a", "e")),
-        lambda: Prior(couplings=[Coupling("a", "b")]),
+        lambda: Prior(couplings=Coupling("a", "b")),
         lambda: Prior(couplings=("a", "b")),
     ],
 )

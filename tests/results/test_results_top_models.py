@@ -74,7 +74,7 @@ def test_terms_that_replace_each_other_are_anticorrelated(rng, build):
 
 
 def test_settings_out_of_range(burgers):
-    with pytest.raises(ConfigError, match="number of configurations"):
+    with pytest.raises(ConfigError, match="'top' is out of range"):
         bp.top_models(burgers, top=0)
 
 

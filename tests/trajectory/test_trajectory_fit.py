@@ -9,9 +9,10 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.stats import chi2
 
 import bayespde as bp
-from bayespde.core.errors import ConfigError, FitError, IntegrationError
+from bayespde.core.errors import ConfigError, FitError, IllPosedError, IntegrationError
 from bayespde.core.noise import NoiseModel
 from bayespde.solve.config import SolverConfig
+from bayespde.stages.trajectory_search import Search
 from bayespde.trajectory.config import TrajectoryConfig
 from bayespde.trajectory.data import TrajectoryData
 from bayespde.trajectory.fit import fit_trajectory
@@ -67,6 +68,22 @@ def test_the_posterior_of_heat_is_its_closed_form(seed):
     # The noise of the fit is estimated from the pixels, and replaces the true one.
     assert found.sd[0] * NOISE / found.noise_scale == pytest.approx(sd, rel=0.03)
     assert abs(found.noise_scale / NOISE - 1) < 5 / math.sqrt(2 * found.freedom)
+
+
+def test_an_ill_posed_equation_has_no_trajectory():
+    clean, field = heat(1)
+    rough = frame(clean[0] + 0.5 * np.cos(15 * X))
+    data = TrajectoryData(field, NoiseModel(0.01), rough)
+    config = TrajectoryConfig(most_modes=31)
+    with pytest.raises(IllPosedError, match="ill-posed"):
+        fit_trajectory(bp.Equation.from_string("u_t = -0.3*u_xx"), data, config=config)
+    search = Search(bp.Library.from_strings(["u", "u_xx"]), bp.Prior(), data, config)
+    rows = np.linspace(1, 2, 60)[:, None] ** [1, 2]
+    search.fit_until_adequate(
+        np.array([[False, True]]), bp.SufficientStatistics.from_rows(rows, -0.3 * rows[:, 1], names=["u", "u_xx"])
+    )
+    assert not search.found
+    assert search.failed == {("u_xx",): "The equation is ill-posed: the shorter a wave, the faster it grows."}
 
 
 def test_evidence_integrates_the_state_exactly_where_the_equation_is_linear():

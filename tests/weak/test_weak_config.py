@@ -15,11 +15,11 @@ from bayespde.core.errors import ConfigError
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(settings):
-    with pytest.raises(ConfigError, match="out of range"):
+    with pytest.raises(ConfigError, match=r"out of range|unknown value|True or False"):
         bp.WeakForm(**settings)
 
 
 @pytest.mark.parametrize("radius", [{"x": 1}, {"x": 2.5}, {"x": True}, 12])
 def test_a_support_radius_is_a_table_of_whole_numbers(radius):
-    with pytest.raises(ConfigError, match="support radius along"):
+    with pytest.raises(ConfigError, match="'support_radius' is not usable"):
         bp.WeakForm(support_radius=radius)

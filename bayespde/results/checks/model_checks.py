@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bayespde.core.checked import validated
 from bayespde.core.posterior import Posterior
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.results.checks.check import Check, at_most
@@ -14,6 +15,7 @@ from bayespde.results.checks.weak_form import weak_form_checks
 ROWS_PER_TERM = 10.0
 
 
+@validated
 def model_checks(posterior: Posterior) -> tuple[Check, ...]:
     """Check whether the rows, the noise model and the most probable equation fit each other.
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import gaussian_kde
 
+from bayespde.core.annotations import Finite, NonNegative, Positive, Share
+from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 from bayespde.results.equations import (
@@ -30,13 +32,14 @@ if TYPE_CHECKING:
 ENDS = (0.0005, 0.9995)
 
 
+@validated
 def plot_coefficients(
     posterior: Posterior,
     *,
-    at_least: float = MAJORITY,
-    level: float = 0.9,
-    known: Mapping[str, float] | None = None,
-    width: float = style.PAGE,
+    at_least: NonNegative = MAJORITY,
+    level: Share = 0.9,
+    known: Mapping[str, Finite] | None = None,
+    width: Positive = style.PAGE,
 ) -> Figure:
     """Draw the posterior of the coefficient of each probable term.
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from bayespde.core.annotations import Count, Positive, Share
+from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError, FileError
 from bayespde.core.files import atomic_path
 from bayespde.results.figures import style
 from bayespde.results.figures.panels import Panel, around_zero, at_time, draw_map, rows_of_frames
-from bayespde.results.forecast_verification import band, observed_at
+from bayespde.results.forecast_verification import Forecast, band, observed_at
 from bayespde.results.typeset import axis_title, math_text, unit_text
 
 if TYPE_CHECKING:
@@ -23,13 +25,14 @@ if TYPE_CHECKING:
 WRITERS = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 
+@validated
 def plot_forecast(
-    forecast: xr.Dataset,
+    forecast: Forecast,
     observed: xr.DataArray | None = None,
     *,
-    frames: int = 4,
-    level: float = 0.9,
-    width: float = style.PAGE,
+    frames: Count = 4,
+    level: Share = 0.9,
+    width: Positive = style.PAGE,
 ) -> Figure:
     """Draw a forecast at some times, and the observed frames.
 
@@ -78,8 +81,9 @@ def _rows(drawn: xr.DataArray, observed: xr.DataArray | None) -> list[Panel]:
     return [expected, Panel(observed, "observed", limits=limits), difference, spread]
 
 
+@validated
 def animate_forecast(
-    forecast: xr.Dataset, path: str | PathLike[str], observed: xr.DataArray | None = None, *, rate: int = 12
+    forecast: Forecast, path: str | PathLike[str], observed: xr.DataArray | None = None, *, rate: Count = 12
 ) -> Path:
     """Write a forecast as an animation.
 

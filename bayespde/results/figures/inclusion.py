@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import xarray as xr
 
+from bayespde.core.annotations import MadeBy, NonNegative, Positive
+from bayespde.core.checked import validated
 from bayespde.core.posterior import Posterior
 from bayespde.results.figures import style
 from bayespde.results.typeset import math_text
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 LETTERS = 13
 
 
-def plot_inclusion(posterior: Posterior, *, at_least: float = 0.0, width: float = 0.7 * style.PAGE) -> Figure:
+@validated
+def plot_inclusion(posterior: Posterior, *, at_least: NonNegative = 0.0, width: Positive = 0.7 * style.PAGE) -> Figure:
     """Draw the inclusion probability of each term, exact and sampled where both exist.
 
     Args:
@@ -61,7 +64,12 @@ def plot_inclusion(posterior: Posterior, *, at_least: float = 0.0, width: float 
     return figure
 
 
-def plot_pareto(front: xr.Dataset, *, width: float = style.PAGE) -> Figure:
+@validated
+def plot_pareto(
+    front: Annotated[xr.Dataset, MadeBy("bayespde.pareto_front(posterior)", ("on_front", "selected"))],
+    *,
+    width: Positive = style.PAGE,
+) -> Figure:
     """Draw complexity against cross-validated error, with the front connected and its equations listed below.
 
     Args:

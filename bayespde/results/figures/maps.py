@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import numpy as np
 import xarray as xr
 
+from bayespde.core.annotations import MANY, MadeBy, Positive, Range
+from bayespde.core.checked import validated
 from bayespde.core.errors import FieldError
 from bayespde.core.field import validate_field
 from bayespde.results.figures.panels import Panel, around_zero, at_time, grid_of_maps, rows_of_frames
@@ -18,10 +20,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Slice = TypeVar("Slice", xr.DataArray, xr.Dataset)
+Video = Annotated[xr.DataArray, MadeBy("bayespde.make_field(values, t=t, x=x)", ("time", "x"))]
+Derivatives = Annotated[xr.Dataset, MadeBy("bayespde.differentiate(smooth)", ("time", "x"))]
 
 
+@validated
 def plot_field(
-    field: xr.DataArray, derivatives: xr.Dataset, *, frames: Sequence[int] | None = None, width: float = PAGE
+    field: Video,
+    derivatives: Derivatives,
+    *,
+    frames: Sequence[Annotated[int, Range(-MANY, MANY)]] | None = None,
+    width: Positive = PAGE,
 ) -> Figure:
     """Draw the field and its derivatives as maps, each with its unit.
 
@@ -66,7 +75,8 @@ def plot_field(
     return grid_of_maps(panels, field, width=width, columns=columns_within(width, max(2, len(shown))))
 
 
-def plot_smoothing(observed: xr.DataArray, smooth: xr.DataArray, *, width: float = PAGE) -> Figure:
+@validated
+def plot_smoothing(observed: Video, smooth: Video, *, width: Positive = PAGE) -> Figure:
     """Draw the observed field, the smoothed field, and the residual.
 
     Args:
@@ -90,7 +100,8 @@ def plot_smoothing(observed: xr.DataArray, smooth: xr.DataArray, *, width: float
     return rows_of_frames(parts, observed, width=width)
 
 
-def plot_derivatives(derivatives: xr.Dataset, field: xr.DataArray, *, width: float = PAGE) -> Figure:
+@validated
+def plot_derivatives(derivatives: Derivatives, field: Video, *, width: Positive = PAGE) -> Figure:
     """Draw derivatives alone.
 
     Args:
@@ -110,6 +121,7 @@ def plot_derivatives(derivatives: xr.Dataset, field: xr.DataArray, *, width: flo
     return grid_of_maps(panels, field, width=width, columns=columns_within(width, min(3, len(panels))))
 
 
+@validated
 def middle_slice(values: Slice) -> Slice:
     """The middle slice along z, as maps have two dimensions; values without z are returned as they are."""
     return values.isel(z=values.sizes["z"] // 2, drop=True) if "z" in values.dims else values

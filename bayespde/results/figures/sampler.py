@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayespde.core.annotations import Positive
+from bayespde.core.checked import validated
 from bayespde.core.posterior import Posterior
 from bayespde.results.diagnostics import between_run_diagnostics
 from bayespde.results.figures import style
@@ -26,7 +28,8 @@ HISTORIES = {
 }
 
 
-def plot_runs(posterior: Posterior, *, width: float = 0.7 * style.PAGE) -> Figure:
+@validated
+def plot_runs(posterior: Posterior, *, width: Positive = 0.7 * style.PAGE) -> Figure:
     """Draw the inclusion probabilities of every run, so that runs that disagree can be seen.
 
     Args:
@@ -62,7 +65,8 @@ def plot_runs(posterior: Posterior, *, width: float = 0.7 * style.PAGE) -> Figur
     return figure
 
 
-def plot_tempering_history(posterior: Posterior, *, width: float = style.PAGE) -> Figure:
+@validated
+def plot_tempering_history(posterior: Posterior, *, width: Positive = style.PAGE) -> Figure:
     """Draw the tempering history of every run, from its initial distribution to the posterior.
 
     Args:
@@ -97,7 +101,8 @@ def plot_tempering_history(posterior: Posterior, *, width: float = style.PAGE) -
     return figure
 
 
-def plot_genealogy(posterior: Posterior, *, width: float = 0.75 * style.PAGE) -> Figure:
+@validated
+def plot_genealogy(posterior: Posterior, *, width: Positive = 0.75 * style.PAGE) -> Figure:
     """Draw the number of final particles that descend from each initial one.
 
     Args:

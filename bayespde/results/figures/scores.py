@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import xarray as xr
-
+from bayespde.core.annotations import Positive
+from bayespde.core.checked import validated
 from bayespde.results.figures import style
+from bayespde.results.forecast_verification import Scores
 from bayespde.results.typeset import unit_name
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ LINES = {
 }
 
 
-def plot_scores(scores: xr.Dataset, *, width: float = style.PAGE) -> Figure:
+@validated
+def plot_scores(scores: Scores, *, width: Positive = style.PAGE) -> Figure:
     """Draw errors and coverage by horizon.
 
     Args:

@@ -6,10 +6,12 @@ from contextlib import AbstractContextManager
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
+from bayespde.core.annotations import OneOf, Range
+from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError, FileError
 from bayespde.core.files import atomic_path
 
@@ -34,7 +36,10 @@ UNDATED = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 FORMATS = {".png", ".pdf", ".svg"}
 
 
-def figure_bytes(figure: Figure, kind: str, *, dpi: int = 150) -> bytes:
+@validated
+def figure_bytes(
+    figure: Figure, kind: Annotated[str, OneOf(("png", "svg", "pdf"))], *, dpi: Annotated[int, Range(10, 3000)] = 150
+) -> bytes:
     """A figure as the bytes of a `png` or `svg`, without a date, so that the same figure gives the same bytes."""
     buffer = BytesIO()
     with _same_bytes():
@@ -42,6 +47,7 @@ def figure_bytes(figure: Figure, kind: str, *, dpi: int = 150) -> bytes:
     return buffer.getvalue()
 
 
+@validated
 def save_figure(figure: Figure, path: str | PathLike[str]) -> tuple[Path, ...]:
     """Write a figure whole or not at all, without a date: drawn anew from the same result, it is the same file.
 

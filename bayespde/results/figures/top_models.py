@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayespde.core.annotations import Count, Positive
+from bayespde.core.checked import validated
 from bayespde.core.collinear import Group, collinear_groups
 from bayespde.core.posterior import Posterior
 from bayespde.results.figures.style import BLUE, GREY, LARGEST, PAGE, SMALL, label_axes, new_figure
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 SHOWN = 0.01
 
 
-def plot_top_models(posterior: Posterior, *, top: int = 12, width: float | None = None) -> Figure:
+@validated
+def plot_top_models(posterior: Posterior, *, top: Count = 12, width: Positive | None = None) -> Figure:
     """Draw the most probable equations as rows of terms, with their probabilities.
 
     Args:
@@ -57,7 +60,8 @@ def plot_top_models(posterior: Posterior, *, top: int = 12, width: float | None 
     return figure
 
 
-def plot_joint_inclusion(posterior: Posterior, *, width: float | None = None) -> Figure:
+@validated
+def plot_joint_inclusion(posterior: Posterior, *, width: Positive | None = None) -> Figure:
     """Draw which terms are included together, and which replace each other.
 
     Args:

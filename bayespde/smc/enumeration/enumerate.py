@@ -15,11 +15,11 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import ExactTable
 from bayespde.core.progress import Progress
 from bayespde.smc.base import LinearTarget, Target
+from bayespde.smc.config import MOST_LINEAR_TERMS
 from bayespde.smc.enumeration.branch import BranchProblem, Sums, sum_branch
 from bayespde.smc.enumeration.problem import branch_problem, no_likelihood, with_reference
 from bayespde.smc.enumeration.top_models import TopModels, empty, joined, prune, select
 
-MOST_LINEAR_TERMS = 26
 MOST_TERMS = 20
 BRANCH_TERMS = 14
 MOST_DECIDED = 10

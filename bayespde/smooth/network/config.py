@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+from bayespde.core.annotations import Count, Positive, Range
+from bayespde.core.checked import Checked
 from bayespde.core.errors import ConfigError
-from bayespde.core.settings import check_choice, check_number
 from bayespde.smooth.network.network import Activation, Architecture
 from bayespde.smooth.network.penalty import Penalty
 
@@ -15,7 +15,7 @@ INPUT_SCALE = 2.0
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(Checked):
     """Architecture, penalty and training of a neural field.
 
     Attributes:
@@ -38,20 +38,20 @@ class NetworkConfig:
     """
 
     activation: Activation = "tanh"
-    width: int = 20
-    depth: int = 6
-    input_scale: float | tuple[float, ...] | None = None
-    members: int = 2
-    prior_scale: float = 1.0
+    width: Count = 20
+    depth: Count = 6
+    input_scale: Positive | tuple[Positive, ...] | None = None
+    members: Count = 2
+    prior_scale: Positive = 1.0
     penalty: Penalty = field(default_factory=Penalty)
-    steps: int = 1250
-    batch: int = 2048
-    collocation: int = 64
-    learning_rate: float = 3e-3
-    hold_out_fraction: float = 0.1
+    steps: Count = 1250
+    batch: Count = 2048
+    collocation: Count = 64
+    learning_rate: Positive = 3e-3
+    hold_out_fraction: Annotated[float, Range(above=0, below=0.5)] = 0.1
     hold_out: Literal["pixels", "frames"] = "pixels"
-    patience: int = 1000
-    check_every: int = 50
+    patience: Count = 1000
+    check_every: Count = 50
 
     @property
     def label(self) -> str:
@@ -65,14 +65,7 @@ class NetworkConfig:
         return Architecture(self.activation, self.width, self.depth, scale)
 
     def __post_init__(self) -> None:
-        if isinstance(self.input_scale, list):
-            object.__setattr__(self, "input_scale", tuple(self.input_scale))
-        self.architecture  # noqa: B018  raises if no network can be built
-        for name in ("members", "steps", "batch", "collocation", "patience", "check_every"):
-            check_number(name, getattr(self, name), lowest=1, integer=True)
-        for name, below in (("learning_rate", math.inf), ("prior_scale", math.inf), ("hold_out_fraction", 0.5)):
-            check_number(name, getattr(self, name), above=0, below=below)
-        check_choice("hold_out", self.hold_out, ("pixels", "frames"))
+        super().__post_init__()
         if len(self.penalty.weights) not in (1, self.members):
             raise ConfigError(
                 "The weights of the penalty do not fit the networks side by side.",

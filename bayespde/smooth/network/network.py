@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from bayespde.core.annotations import Count, Positive
+from bayespde.core.checked import Checked
 from bayespde.core.errors import ConfigError
-from bayespde.core.settings import check_choice, check_number
 from bayespde.smooth.network.jets import MultiIndex, index_factors, jet_table
 from bayespde.smooth.network.taylor import taylor_derivatives
 
@@ -19,7 +20,7 @@ Activation = Literal["tanh", "sine"]
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(Checked):
     """What a fully connected network is built from.
 
     Attributes:
@@ -33,16 +34,9 @@ class Architecture:
     """
 
     activation: Activation = "tanh"
-    width: int = 20
-    depth: int = 6
-    input_scale: float | tuple[float, ...] = 1.0
-
-    def __post_init__(self) -> None:
-        check_choice("activation", self.activation, ("tanh", "sine"))
-        for name in ("width", "depth"):
-            check_number(name, getattr(self, name), lowest=1, integer=True)
-        for scale in self.input_scale if isinstance(self.input_scale, tuple) else (self.input_scale,):
-            check_number("input_scale", scale, above=0)
+    width: Count = 20
+    depth: Count = 6
+    input_scale: Positive | tuple[Positive, ...] = 1.0
 
     def scales(self, dimensions: int) -> tuple[float, ...]:
         """The input scale of every axis.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
+from bayespde.core.annotations import NonNegative, Range
+from bayespde.core.checked import Checked
 from bayespde.core.errors import ConfigError
-from bayespde.core.settings import check_choice, check_number
 from bayespde.smooth.network.jets import MultiIndex, checked_index
 
 MAXIMUM_ORDER = 3
@@ -19,7 +20,7 @@ ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
-class Penalty:
+class Penalty(Checked):
     """How derivatives are penalised, as in the total variation of neural fields [luo2024neurtv].
 
     Attributes:
@@ -35,28 +36,23 @@ class Penalty:
             `order` and `mixed`.
     """
 
-    order: int = 3
-    weight: float | tuple[float, ...] = 0.0
+    order: Annotated[int, Range(1, MAXIMUM_ORDER)] = 3
+    weight: NonNegative | tuple[NonNegative, ...] = 0.0
     kind: Literal["l1", "l2"] = "l1"
-    axis_weights: tuple[float, ...] | None = None
+    axis_weights: tuple[NonNegative, ...] | None = None
     mixed: bool = False
     isotropic: bool = False
-    chosen: tuple[MultiIndex, ...] | None = None
+    chosen: tuple[tuple[Annotated[int, Range(0, MAXIMUM_ORDER)], ...], ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("weight", "axis_weights"):
-            if isinstance(getattr(self, name), list):
-                object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.chosen is not None:
             self._check_chosen()
             object.__setattr__(self, "chosen", tuple(map(tuple, self.chosen)))
-        check_choice("order", self.order, range(1, MAXIMUM_ORDER + 1))
-        check_number("number of weights", len(self.weights), lowest=1, integer=True)
-        for weight in self.weights:
-            check_number("weight", weight, lowest=0)
-        check_choice("kind", self.kind, ("l1", "l2"))
-        for weight in self.axis_weights or ():
-            check_number("axis_weights", weight, lowest=0)
+        super().__post_init__()
+        if not self.weights:
+            raise ConfigError(
+                "The penalty has no weight.", got=self.weight, wanted="one number or more", fix="weight=0.0"
+            )
         if self.axis_weights is not None and not any(self.axis_weights):
             raise ConfigError(
                 "All axis weights of the penalty are 0.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import pyro
 import torch
@@ -13,8 +13,9 @@ from pyro.distributions import Normal, StudentT, TorchDistribution
 from torch import Tensor
 from torch.func import functional_call
 
+from bayespde.core.annotations import Count, OneOf, Positive
+from bayespde.core.checked import Checked
 from bayespde.core.errors import ConfigError
-from bayespde.core.settings import check_number
 from bayespde.noise.pixel_noise import student_scale
 from bayespde.smooth.network.network import NeuralField
 from bayespde.smooth.network.penalty import Penalty, penalty_value
@@ -35,7 +36,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class DensityConfig:
+class DensityConfig(Checked):
     """The settings of the joint density: everything but weights and data.
 
     Attributes:
@@ -47,20 +48,16 @@ class DensityConfig:
         penalty_scales: Typical size of each penalised derivative, in unit coordinates.
     """
 
-    pixels: int
-    noise_scale: float
-    prior_scale: float = 1.0
+    pixels: Count
+    noise_scale: Positive
+    prior_scale: Positive = 1.0
     penalty: Penalty = field(default_factory=Penalty)
-    penalty_scales: tuple[float, ...] = ()
-    freedom: float = math.inf
+    penalty_scales: tuple[Positive, ...] = ()
+    freedom: Positive | Annotated[float, OneOf((math.inf,))] = math.inf
 
     def __post_init__(self) -> None:
-        for name in ("pixels", "noise_scale", "prior_scale"):
-            check_number(name, getattr(self, name), above=0)
-        if self.freedom != math.inf:
-            check_number("freedom", self.freedom, above=0)
-        is_scaled = self.penalty_scales and all(0 < scale < math.inf for scale in self.penalty_scales)
-        if any(self.penalty.weights) and not is_scaled:
+        super().__post_init__()
+        if any(self.penalty.weights) and not self.penalty_scales:
             raise ConfigError(
                 "The penalty has no scales.",
                 got=self.penalty_scales,

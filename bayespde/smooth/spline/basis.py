@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy.interpolate import BSpline
 
-from bayespde.core.settings import check_choice, check_number
+from bayespde.core.annotations import MANY, Count, OneOf, Range
+from bayespde.core.checked import Checked, check
 
 
 @dataclass(frozen=True)
-class SplineConfig:
+class SplineConfig(Checked):
     """How the spline is built; what is not set is chosen by cross-validation.
 
     Attributes:
@@ -27,21 +29,17 @@ class SplineConfig:
         noise: "gaussian", or "student_t" where there are outliers.
     """
 
-    degree: int = 7
-    penalty_order: int = 4
-    samples_per_knot: float = 2.0
-    maximum_knots: int = 400
-    hold_out: str = "auto"
-    block: tuple[int, ...] | None = None
-    noise: str = "gaussian"
+    degree: Annotated[int, Range(1, 15)] = 7
+    penalty_order: Count = 4
+    samples_per_knot: Annotated[float, Range(1)] = 2.0
+    maximum_knots: Count = 400
+    hold_out: Annotated[str, OneOf(("auto", "pixels", "frames", "blocks"))] = "auto"
+    block: tuple[Annotated[int, Range(0, MANY)], ...] | None = None
+    noise: Annotated[str, OneOf(("gaussian", "student_t"))] = "gaussian"
 
     def __post_init__(self) -> None:
-        for name in ("degree", "penalty_order", "maximum_knots"):
-            check_number(name, getattr(self, name), lowest=1, integer=True)
-        check_number("samples_per_knot", self.samples_per_knot, lowest=1)
-        check_number("penalty_order", self.penalty_order, below=self.degree + 1)
-        check_choice("hold_out", self.hold_out, ("auto", "pixels", "frames", "blocks"))
-        check_choice("noise", self.noise, ("gaussian", "student_t"))
+        super().__post_init__()
+        check("penalty_order", self.penalty_order, Annotated[int, Range(1, self.degree)])
 
 
 @dataclass(frozen=True, eq=False)
