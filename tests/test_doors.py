@@ -82,6 +82,7 @@ RIGHT = {
     "Posterior": lambda w: {f.name: getattr(w.posterior, f.name) for f in dataclasses.fields(w.posterior)},
     "Prior": lambda w: {},
     "ProfileLikelihood": lambda w: {},
+    "Progress": lambda w: {},
     "PyroTarget": lambda w: {"program": program},
     "SMCConfig": lambda w: {},
     "SimulationSpec": lambda w: {

@@ -7,15 +7,19 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from time import process_time
-from typing import Any
+from typing import Annotated, Any
 
 from tqdm import tqdm
 
+from bayespde.core.annotations import NonNegative, OneOf
+from bayespde.core.checked import Checked
 from bayespde.core.errors import BudgetError
+
+Limit = NonNegative | Annotated[float, OneOf((math.inf,))]
 
 
 @dataclass(frozen=True)
-class Progress:
+class Progress(Checked):
     """What is shown of long work, and how long it may take.
 
     CPU time is that of the process, all threads together, so that other programs on the machine do not change what is
@@ -28,8 +32,8 @@ class Progress:
     """
 
     show: bool = False
-    seconds: float = math.inf
-    end: float = math.inf
+    seconds: Limit = math.inf
+    end: Limit = math.inf
 
     @classmethod
     def of(cls, progress: bool | Progress) -> Progress:

@@ -107,7 +107,7 @@ def simulate(spec: SimulationSpec, *, progress: bool | Progress = False) -> xr.D
     times = np.linspace(spec.times["start"], spec.times["stop"], int(spec.times["frames"]))
     if isinstance(spec.equation, str):
         equation = Equation.from_string(spec.equation, variable=spec.fields[0])
-        start = initial_state(**spec.initial, axes=axes)
+        start = initial_state(**spec.initial, axes=axes).rename(equation.variable)
         return _observed(integrate(equation, start, times, method=spec.method, progress=progress), spec, spec.seed)
     starts = xr.Dataset({name: initial_state(**spec.initial[name], axes=axes) for name in spec.fields})
     system = CoupledEquations.from_strings(spec.equation)

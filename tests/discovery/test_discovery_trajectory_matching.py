@@ -144,7 +144,7 @@ def test_noiseless_pixels_keep_the_weak_form():
 
 
 def test_other_words_are_refused():
-    with pytest.raises(ConfigError, match="trajectory_matching is not known"):
+    with pytest.raises(ConfigError, match="'trajectory_matching' has an unknown value"):
         bp.DiscoverConfig(trajectory_matching="sometimes")
 
 

@@ -91,7 +91,7 @@ def test_every_engine_survives_export(method):
 
 def test_settings_that_do_not_fit_are_refused():
     model = model_of()
-    with pytest.raises(ConfigError, match="method is not known"):
+    with pytest.raises(ConfigError, match="'method' has an unknown value"):
         bp.sample(model, method="mcmc")
     with pytest.raises(ConfigError, match="another method"):
         bp.sample(model, method="tempered_gibbs", config=SMCConfig())
