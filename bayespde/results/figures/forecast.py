@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError, FileError
-from bayespde.core.files import atomic_path
+from bayespde.core.files import new_file
 from bayespde.results.figures import style
 from bayespde.results.figures.panels import Panel, around_zero, at_time, draw_map, rows_of_frames
 from bayespde.results.forecast_verification import band, observed_at
@@ -112,9 +113,16 @@ def animate_forecast(
     figure = style.new_figure(style.PAGE, 3.2)
     draw = _moving_line(figure, drawn, observed, noise) if drawn.ndim == 3 else _moving_maps(figure, drawn, observed)
     film = FuncAnimation(figure, draw, frames=drawn.sizes["time"], blit=False)
-    with atomic_path(file) as temporary:
-        film.save(temporary, writer=writer, fps=rate, dpi=110)
+    with new_file(file) as stream:
+        stream.attempt(lambda: _save(film, stream.path, writer=writer, fps=rate, dpi=110))
     return file
+
+
+def _save(film: Any, path: Path, **settings: Any) -> None:
+    try:
+        film.save(path, **settings)
+    except CalledProcessError as error:
+        raise OSError(f"{error.cmd[0]} could not write it") from error
 
 
 def _moving_line(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | None, noise: float) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayespde.core.errors import ConfigError, FileError
-from bayespde.core.files import atomic_path
+from bayespde.core.files import new_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ FORMATS = {".png", ".pdf", ".svg"}
 
 
 def figure_bytes(figure: Figure, kind: str, *, dpi: int = 150) -> bytes:
-    """A figure as the bytes of a `png` or `svg`, without a date, so that the same figure gives the same bytes."""
+    """A figure as the bytes of a file of this kind, without a date, so that the same figure gives the same bytes."""
     buffer = BytesIO()
     with _same_bytes():
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=UNDATED.get(f".{kind}"))
@@ -65,8 +65,8 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> tuple[Path, ...]:
             fix="figure.png",
         )
     for file in files:
-        with atomic_path(file) as temporary, _same_bytes():
-            figure.savefig(temporary, dpi=300, metadata=UNDATED.get(file.suffix.lower()))
+        with new_file(file) as stream:
+            stream.write(figure_bytes(figure, file.suffix.lower()[1:], dpi=300))
     return files
 
 
