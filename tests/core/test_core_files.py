@@ -9,6 +9,7 @@ from errno import EFBIG, EIO, ENOSPC
 
 import numpy as np
 import pytest
+from failing_system import FailingSystem
 
 from bayespde.core import files, output_stream
 from bayespde.core.errors import FieldError, FileError
@@ -86,28 +87,6 @@ def test_bytes_that_are_no_text_are_a_file_error(tmp_path):
         read_text(tmp_path / "f")
 
 
-class FailingSystem:
-    """`os` with one function that fails from its n-th call on."""
-
-    def __init__(self, name, number, nth=0):
-        self.name, self.number, self.left = name, number, nth
-
-    def __getattr__(self, name):
-        found = getattr(os, name)
-        return self.failing(found) if name == self.name else found
-
-    def failing(self, found):
-        def call(*arguments):
-            self.left -= 1
-            if self.left < 0:
-                if self.name == "close":
-                    found(*arguments)
-                raise OSError(self.number, os.strerror(self.number))
-            return found(*arguments)
-
-        return call
-
-
 REMEDIES = {ENOSPC: "free some space", EFBIG: "ulimit -f", EIO: "choose another output folder"}
 
 
@@ -115,7 +94,7 @@ REMEDIES = {ENOSPC: "free some space", EFBIG: "ulimit -f", EIO: "choose another 
 @pytest.mark.parametrize("name", ["open", "write", "ftruncate", "close", "replace"])
 def test_every_failure_of_the_file_system_says_what_failed_and_what_to_do(tmp_path, monkeypatch, name, number):
     (tmp_path / "result.nc").write_text("old")
-    monkeypatch.setattr(output_stream, "os", FailingSystem(name, number))
+    monkeypatch.setattr(output_stream, "os", FailingSystem(name, number=number))
 
     def write():
         with new_file(tmp_path / "result.nc") as stream:
@@ -143,7 +122,7 @@ def test_after_a_failure_the_stream_counts_on_and_is_read_as_zeros(tmp_path, mon
         stream.seek(0, os.SEEK_END)
         assert stream.tell() == 6
     assert (tmp_path / "a").read_bytes() == b"abCDef"
-    monkeypatch.setattr(output_stream, "os", FailingSystem("write", ENOSPC))
+    monkeypatch.setattr(output_stream, "os", FailingSystem("write"))
     stream = output_stream.open_temporary(tmp_path, ".npz")
     np.savez(stream, a=np.arange(10))
     assert stream.failure.errno == ENOSPC

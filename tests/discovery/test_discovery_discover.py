@@ -187,7 +187,7 @@ LEFT = {
 
 
 @pytest.mark.parametrize("stage", LEFT)
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, MemoryError])
 def test_an_interrupted_stage_leaves_the_finished_ones_and_no_part_of_itself(
     tmp_path, field, found, monkeypatch, stage, error
 ):

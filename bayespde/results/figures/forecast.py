@@ -112,8 +112,8 @@ def animate_forecast(
     observed = None if observed is None else observed_at(observed, drawn)
     figure = style.new_figure(style.PAGE, 3.2)
     draw = _moving_line(figure, drawn, observed, noise) if drawn.ndim == 3 else _moving_maps(figure, drawn, observed)
-    film = FuncAnimation(figure, draw, frames=drawn.sizes["time"], blit=False)
     with new_file(file) as stream:
+        film = FuncAnimation(figure, draw, frames=drawn.sizes["time"], blit=False)
         stream.attempt(lambda: _save(film, stream.path, writer=writer, fps=rate, dpi=110))
     return file
 
