@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
 import h5netcdf
+import numpy as np
 import xarray as xr
 from xarray.backends import H5NetCDFStore
 
@@ -32,6 +33,8 @@ SCHEMAS = {
     "observed": 2,
 }
 Found = TypeVar("Found", xr.Dataset, xr.DataTree)
+# Attributes by which xarray changes values that it reads, or which it makes itself.
+PACKING = {"_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned", "dtype", "coordinates"}
 
 
 def write_netcdf(content: xr.Dataset | xr.DataTree, path: str | PathLike[str], kind: str) -> None:
@@ -55,8 +58,8 @@ def put_netcdf(content: xr.Dataset | xr.DataTree, stream: OutputStream, kind: st
     groups["/"] = groups["/"].assign_attrs(schema_version=SCHEMAS[kind])
     with h5netcdf.File(stream, "w") as file:
         for path, dataset in groups.items():
-            group = file if path == "/" else file.create_group(path)
-            dataset.assign_attrs({CHECKSUM: checksum(dataset)}).dump_to_store(H5NetCDFStore(group))
+            group, held = file if path == "/" else file.create_group(path), _as_it_is(dataset)
+            held.assign_attrs({CHECKSUM: checksum(held)}).dump_to_store(H5NetCDFStore(group))
     seal(stream)
 
 
@@ -121,6 +124,26 @@ def _checked(
         )
         warnings.warn(f"{file} was not written by this version of bayespde: {whole}.", FileWarning, stacklevel=3)
     return result
+
+
+def _as_it_is(dataset: xr.Dataset) -> xr.Dataset:
+    """Without what would change values when they are written or read: the packing of the file that a field is from.
+
+    Attributes that netCDF cannot hold, such as tables and booleans, become text.
+    """
+    plain = dataset.drop_encoding()
+    plain.attrs = _held(plain.attrs)
+    for variable in plain.variables.values():
+        variable.attrs = _held({name: v for name, v in variable.attrs.items() if name not in PACKING})
+    return plain
+
+
+def _held(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name) or "_": v if _is_held(v) else str(v) for name, v in attributes.items()}
+
+
+def _is_held(value: Any) -> bool:
+    return isinstance(value, str) or (not isinstance(value, bool) and np.asarray(value).dtype.kind in "iuf")
 
 
 def _datasets(tree: xr.DataTree) -> list[xr.Dataset]:

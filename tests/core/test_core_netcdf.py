@@ -69,6 +69,26 @@ def test_a_tree_is_read_back_without_a_word(tmp_path):
     assert found.attrs["schema_version"] == SCHEMAS["posterior"]
 
 
+@pytest.mark.parametrize("value", [None, {"a": {"b": 1}}, [1, "x"], True, b"\xff", np.array(["a"]), object])
+def test_attributes_that_netcdf_cannot_hold_are_written_as_text(file, value):
+    odd = dataset().assign_attrs({"odd": value, 1: 2, "": 3})
+    odd["u"].attrs["odd"] = value
+    write_netcdf(odd, file, "smooth")
+    found = read(file)
+    assert found.attrs["odd"] == found["u"].attrs["odd"] == str(value)
+    assert (found.attrs["1"], found.attrs["_"]) == (2, 3)
+    assert odd.attrs["odd"] is value
+
+
+def test_the_packing_of_another_file_never_changes_values(file):
+    packed = dataset()
+    packed["u"].encoding = {"dtype": "int8", "scale_factor": 0.5, "_FillValue": 3}
+    packed["single"].attrs = {"_FillValue": 3.0, "scale_factor": 2.0, "dtype": "bool", "coordinates": "u"}
+    write_netcdf(packed, file, "smooth")
+    assert read(file).equals(dataset())
+    assert packed["single"].attrs["scale_factor"] == 2.0
+
+
 def test_other_programs_see_an_ordinary_file(file):
     with xr.open_dataset(file, engine="h5netcdf", decode_times=False) as found:
         assert found.load().equals(dataset())
