@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import h5netcdf
+import h5py
 import numpy as np
 import xarray as xr
 from xarray.backends import H5NetCDFStore
@@ -87,7 +88,7 @@ def read_netcdf_tree(path: str | PathLike[str], kind: str, use: Callable[[xr.Dat
 
 
 def check_bytes(file: Path) -> bool:
-    """Whether a file has the seal of `put_netcdf`, and is whole; one without a seal may be of any program.
+    """Whether an HDF5 file has the seal of `put_netcdf`, and is whole; one without a seal may be of any program.
 
     Raises:
         FileError: If it has one and is damaged, or is cut off.
@@ -96,6 +97,10 @@ def check_bytes(file: Path) -> bool:
     found = seal_of(file)
     if found == DAMAGED:
         raise unreadable(file, "its bytes are not those that were written")
+    if found != SEALED:
+        # What h5netcdf asks first: where that fails, it prints a traceback of its own.
+        with h5py.File(file, "r") as opened:
+            opened.attrs.get("_nc3_strict")
     return found == SEALED
 
 

@@ -61,7 +61,7 @@ def read(file: Path) -> NetCDFContents:
     """Read all variables; times stay the numbers that the file holds, in the unit it names."""
     with file.open("rb") as stream:
         classic = stream.read(3) == b"CDF"
-    sealed = check_bytes(file)
+    sealed = not classic and check_bytes(file)
     with xr.open_dataset(file, engine="scipy" if classic else "h5netcdf", decode_times=False) as dataset:
         dataset.load()
         if not sealed:

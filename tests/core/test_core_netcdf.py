@@ -154,6 +154,14 @@ def test_a_file_without_its_seal_alone_is_read_with_a_warning(file):
         assert read(file).equals(dataset())
 
 
+@pytest.mark.parametrize("content", [b"", b"no file of numbers", b"\x89HDF\r\n\x1a\n" + bytes(200)])
+def test_what_is_no_netcdf_file_is_refused_without_a_foreign_word(file, capfd, content):
+    file.write_bytes(content)
+    with pytest.raises(FileError, match=r"damaged|cannot be read"):
+        read(file)
+    assert capfd.readouterr().err == ""
+
+
 def test_damage_is_seen_before_hdf5_reads_the_file(file, monkeypatch):
     content = bytearray(file.read_bytes())
     content[600] ^= 1
