@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from errno import EIO
 from functools import cache
@@ -20,6 +21,7 @@ from unittest import mock
 import xarray as xr
 from failing_system import FailingSystem
 from tiny_run import REFERENCE, SPEC, TERMS
+from tqdm import tqdm
 
 from bayespde.core import checksum, netcdf, output_stream
 
@@ -150,6 +152,8 @@ def _verb(arguments, work, limit, failing):
         netcdf.seal_of = FailingSystem("seal_of", failing[1], EIO, of=checksum).seal_of
     elif failing is not None:
         output_stream.os = FailingSystem(*failing)
+    # Forked processes share the lock of the bars: one that is killed while it holds it would stop all others.
+    tqdm.set_lock(threading.RLock())
     from bayespde.cli import main
 
     sys.argv = ["bayespde", *arguments]
