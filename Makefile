@@ -6,7 +6,7 @@ SUITE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
 .DEFAULT_GOAL := help
 # Which slow tests finished; `.ci/run` prints the others.
 RECORD := .pytest_cache/slow-tests.txt
-.PHONY: help demo test test-unit test-slow coverage bench bench-peers lint format docs notebooks audit dist install clean
+.PHONY: help demo test test-unit test-slow nightly coverage bench bench-peers lint format docs notebooks audit dist install clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
@@ -44,6 +44,9 @@ test-unit: .venv/.test ## the same without documentation pages, notebooks and wh
 
 test-slow: .venv/.test ## run only what takes longer
 	$(SUITE) -m slow --record=$(RECORD)
+
+nightly: .venv/.test ## the tests of faults, with 1000 kills and 10,000 damaged files
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults --kills 1000 --damaged 10000
 
 coverage: .venv/.test ## the default suite, then lines and branches that it does not reach, compiled functions left out
 	$(SUITE) -m "not slow" --cov --cov-report term-missing

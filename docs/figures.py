@@ -12,7 +12,7 @@ import xarray as xr
 from bayespde import figures
 from bayespde.results.inference_data import load
 from bayespde.results.pareto import pareto_front
-from bayespde.stages.run_folder import FORECAST, OBSERVED, read_dataset, read_smooth
+from bayespde.stages.run_folder import FORECAST, OBSERVED, read_forecast, read_observed, read_smooth
 
 STATIC = Path(__file__).parent / "_static"
 SHOWN = ["u_t", "u_x", "u_xx", "u_yy"]
@@ -25,7 +25,7 @@ def main(demo: Path, holdout: Path) -> None:
     with xr.open_dataset(demo / "derivatives.nc", engine="h5netcdf") as dataset:
         derivatives = dataset[SHOWN].load()
     posterior = load(demo / "posterior.nc")
-    forecast, observed = read_dataset(holdout / FORECAST), read_dataset(holdout / OBSERVED)["observed"]
+    forecast, observed = read_forecast(holdout / FORECAST), read_observed(holdout / OBSERVED)["observed"]
     drawn = {
         "allen_cahn_front": figures.plot_field(field, derivatives),
         "coefficients": figures.plot_coefficients(posterior, known=SIMULATED),

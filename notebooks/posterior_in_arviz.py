@@ -193,7 +193,7 @@ print(bp.format_comparison(bp.compare(posteriors)))
 
 # %%
 idata.to_netcdf("posterior.nc")
-again = bp.from_inference_data("posterior.nc")
+again = bp.from_inference_data(az.from_netcdf("posterior.nc"))
 print(
     np.array_equal(again.coefficients, posterior.coefficients),
     bp.equations(again, top=1)[0],

@@ -11,6 +11,8 @@ from run_record import RunRecord
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=0, help="seed of every statistical test; any seed should pass")
     parser.addoption("--full", action="store_true", help="every noise level and draw of the benchmark tables")
+    parser.addoption("--damaged", type=int, default=500, help="damaged files to read; `make nightly` asks for more")
+    parser.addoption("--kills", type=int, default=100, help="processes to kill; `make nightly` asks for more")
     # `--record FILE` with a space would name a path: where the file exists, pytest looks there for this conftest.
     parser.addoption("--record", type=Path, help="--record=FILE: write collected and finished tests as they come")
 

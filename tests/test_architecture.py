@@ -166,6 +166,35 @@ def test_only_the_command_line_prints_or_exits():
         assert not exits, short(path)
 
 
+# The door, the stream behind it, and what draws into memory or into a temporary file of the door.
+DOOR = {"core/files.py", "core/output_stream.py"}
+MAY_DRAW = {"savefig": "results/figures/style.py", "savez": "io/npz.py"}
+WRITING = {"to_netcdf", "to_zarr", "write_bytes", "tofile", "mkstemp", "NamedTemporaryFile", "dump"}
+
+
+def writes(node):
+    """What a call writes to disk by itself; "" if nothing."""
+    method = isinstance(node.func, ast.Attribute)
+    name = node.func.attr if method else getattr(node.func, "id", "")
+    owner = ast.unparse(node.func.value) if method else ""
+    modes = [a.value for a in [*node.args, *(k.value for k in node.keywords)] if isinstance(a, ast.Constant)]
+    opens = name == "open" and (owner == "os" or any(isinstance(m, str) and set(m) & set("wax+") for m in modes))
+    moves = owner in ("os", "shutil") and name in {"replace", "rename", "write", "copy", "copyfile", "move"}
+    if name in WRITING | set(MAY_DRAW) or opens or moves or (name == "write_text" and method):
+        return name
+    return ""
+
+
+def test_all_writing_goes_through_one_door():
+    """Elsewhere a full disk would be a foreign error, or the end of the process."""
+    found = set()
+    for path, tree in TREES.items():
+        module = path.relative_to(PACKAGE).as_posix()
+        calls = {writes(n) for n in ast.walk(tree) if isinstance(n, ast.Call)} - {""}
+        found |= {(module, name) for name in calls if module not in DOOR and MAY_DRAW.get(name) != module}
+    assert found == set()
+
+
 def test_no_text_is_ever_evaluated():
     """No eval, exec, sympify or pickle anywhere; `lambdify` only in the one place that sees parsed trees."""
     for path, tree in TREES.items():

@@ -17,7 +17,7 @@ def simulate(
     seed: Annotated[int | None, typer.Option(help="Seed of the noise, overrides the declaration.")] = None,
 ) -> None:
     """Integrate a declared equation and write the video."""
-    from bayespde.core.files import atomic_path
+    from bayespde.core.files import check_writable
     from bayespde.io.write import write_field
     from bayespde.solve.simulate import SimulationSpec
     from bayespde.solve.simulate import simulate as simulate_field
@@ -25,8 +25,8 @@ def simulate(
 
     changes = {k: v for k, v in {"noise": noise, "seed": seed}.items() if v is not None}
     spec = SimulationSpec.from_mapping(dict(read_declaration(model).simulation) | changes)
-    with atomic_path(output) as temporary:
-        write_field(simulate_field(spec, progress=True), temporary)
+    check_writable(output)
+    write_field(simulate_field(spec, progress=True), output)
     typer.echo(output)
 
 
@@ -43,7 +43,8 @@ def smooth(
     seed: Seed = 0,
 ) -> None:
     """Smooth a field and write its derivatives, with their standard deviations if the spline is chosen."""
-    from bayespde.core.files import atomic_path
+    from bayespde.core.files import new_file
+    from bayespde.core.netcdf import put_netcdf
     from bayespde.io.read import describe_field, read_field
     from bayespde.smooth.config import SmoothingConfig
     from bayespde.smooth.differentiate import differentiate
@@ -52,9 +53,9 @@ def smooth(
     options = SmoothingConfig(smoother=smoother, noise=noise, uncertainty=deviations, device=device)
     data = read_field(field, variable)
     typer.echo(f"read {describe_field(data)}")
-    with atomic_path(output) as temporary:
+    with new_file(output) as stream:
         fitted = fit_field(data, options=options, seed=seed, progress=True)
         found = differentiate(fitted, space=space, time=time, deviations=deviations or None)
-        found.to_netcdf(temporary, engine="h5netcdf")
+        put_netcdf(found, stream, "derivatives")
     typer.echo(fitted.summary())
     typer.echo(output)

@@ -42,6 +42,10 @@ class FileError(BayespdeError):
     """A file cannot be read, or a path cannot be written."""
 
 
+class FileWarning(UserWarning):
+    """A file is not as bayespde wrote it: it is used nevertheless, or its stage is computed again."""
+
+
 class IntegrationError(BayespdeError):
     """An equation could not be integrated: it blew up, or the step size vanished.
 

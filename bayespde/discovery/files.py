@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
-from bayespde.core.files import atomic_path
+from bayespde.core.files import write_text
+from bayespde.core.netcdf import write_netcdf
 from bayespde.discovery.coupled import CoupledDiscovery
 from bayespde.discovery.discovery import Discovery
 from bayespde.forecasting.coupled import select_field
@@ -107,7 +108,7 @@ def write_forecast(
     for name in (OBSERVED, "scores.csv", "scores.png"):
         # Those of an earlier forecast would be taken for scores of this one.
         (folder / name).unlink(missing_ok=True)
-    paths = [_write(ahead, folder / FORECAST)]
+    paths = [_write(ahead, folder / FORECAST, "forecast")]
     shown = shown and bool((ahead["blow_up_time"] > ahead["time"][0]).any())
     if shown:
         paths += figures.save_figure(figures.plot_forecast(ahead, observed), folder / "forecast.png")
@@ -124,7 +125,7 @@ def write_forecast(
     if observed is not None and scores is not None:
         # With the scores, for later figures.
         at_times = observed.reindex(time=ahead["time"], method="nearest").assign_coords(time=scores["time"])
-        paths.append(_write(scores.assign(observed=at_times), folder / OBSERVED))
+        paths.append(_write(scores.assign(observed=at_times), folder / OBSERVED, "observed"))
     return paths, text
 
 
@@ -145,11 +146,10 @@ def write_coupled_forecast(found: CoupledDiscovery, folder: Path, *, seed: int) 
     return "\n".join(lines)
 
 
-def _write(content: str | xr.Dataset, path: Path) -> Path:
-    """Write a text, or a dataset as netCDF, whole or not at all."""
-    with atomic_path(path) as temporary:
-        if isinstance(content, str):
-            temporary.write_text(content, encoding="utf-8")
-        else:
-            content.to_netcdf(temporary, engine="h5netcdf")
+def _write(content: str | xr.Dataset, path: Path, kind: str = "derivatives") -> Path:
+    """Write a text, or a dataset as netCDF of a kind, whole or not at all."""
+    if isinstance(content, str):
+        write_text(path, content)
+    else:
+        write_netcdf(content, path, kind)
     return path

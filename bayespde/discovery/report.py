@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError, FileError, StatisticsError
-from bayespde.core.files import atomic_path
+from bayespde.core.files import new_file
 from bayespde.core.posterior import Posterior
 from bayespde.forecasting.skill import pareto_front_with_forecast_error
 from bayespde.results.figures import middle_slice
@@ -20,7 +20,15 @@ from bayespde.results.inference_data import load
 from bayespde.results.report.data import DataSummary, ForecastSummary, ReportData
 from bayespde.smooth.differentiate import derivative_frames
 from bayespde.smooth.smooth_field import SmoothField
-from bayespde.stages.run_folder import FORECAST, OBSERVED, check_belong, read_dataset, read_record, read_smooth
+from bayespde.stages.run_folder import (
+    FORECAST,
+    OBSERVED,
+    check_belong,
+    read_forecast,
+    read_observed,
+    read_record,
+    read_smooth,
+)
 
 if TYPE_CHECKING:
     from bayespde.discovery.discovery import Discovery
@@ -68,9 +76,9 @@ def report(
             fix="report(found, 'report.html')",
         )
     file = Path(path) if path is not None else Path(folder or "") / PAGE
-    with atomic_path(file) as temporary:
+    with new_file(file) as stream:
         data = _of_folder(Path(found), title) if isinstance(found, str | PathLike) else _of_discovery(found, title)
-        temporary.write_text(render(data), encoding="utf-8")
+        stream.write(render(data).encode())
     return file
 
 
@@ -151,7 +159,7 @@ def _forecasts(
     for place in (folder, folder / FORECASTS):
         if not (place / FORECAST).is_file():
             continue
-        ahead = read_dataset(place / FORECAST)
+        ahead = read_forecast(place / FORECAST)
         if _belongs(ahead, posterior, smooth):
             found[place] = _with_observed(ahead, place / OBSERVED)
         else:
@@ -171,7 +179,7 @@ def _with_observed(ahead: xr.Dataset, file: Path) -> ForecastSummary:
     """With the observations at its times, and scores, if the file has them."""
     if not file.is_file():
         return ForecastSummary(ahead)
-    observed = read_dataset(file)
+    observed = read_observed(file)
     clock, times = observed["time"].values, ahead["time"].values
     if clock.shape != times.shape or np.abs(clock - times).max() > SAME_TIME * np.abs(times).max():
         return ForecastSummary(ahead)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayespde.core.output_stream import OutputStream
+
 
 class Contents(Protocol):
     """What a file holds, before one of its arrays is chosen."""
@@ -37,8 +39,8 @@ class FormatModule(Protocol):
         """Open a file; whatever is raised becomes a `FileError`. A reader never runs code from a file."""
         ...
 
-    def write(self, fields: xr.Dataset, file: Path) -> None:
-        """Write checked fields over one grid."""
+    def write(self, fields: xr.Dataset, stream: OutputStream) -> None:
+        """Write checked fields over one grid into a new file."""
         ...
 
 

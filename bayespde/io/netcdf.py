@@ -7,8 +7,11 @@ from pathlib import Path
 
 import xarray as xr
 
+from bayespde.core.checksum import check
 from bayespde.core.errors import FieldError, FileError
 from bayespde.core.field import renaming
+from bayespde.core.netcdf import check_bytes, put_netcdf
+from bayespde.core.output_stream import OutputStream
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,17 @@ def read(file: Path) -> NetCDFContents:
     """Read all variables; times stay the numbers that the file holds, in the unit it names."""
     with file.open("rb") as stream:
         classic = stream.read(3) == b"CDF"
+    sealed = not classic and check_bytes(file)
     with xr.open_dataset(file, engine="scipy" if classic else "h5netcdf", decode_times=False) as dataset:
-        return NetCDFContents(_with_times(dataset.load()), file)
+        dataset.load()
+        if not sealed:
+            check(dataset, file)
+        return NetCDFContents(_with_times(dataset), file)
 
 
-def write(fields: xr.Dataset, file: Path) -> None:
+def write(fields: xr.Dataset, stream: OutputStream) -> None:
     """Write fields with their coordinates and units."""
-    fields.to_netcdf(file, engine="h5netcdf")
+    put_netcdf(fields, stream, "field")
 
 
 def _with_times(dataset: xr.Dataset) -> xr.Dataset:

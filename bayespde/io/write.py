@@ -8,7 +8,7 @@ from pathlib import Path
 import xarray as xr
 
 from bayespde.core.errors import FileError
-from bayespde.core.files import atomic_path
+from bayespde.core.files import new_file
 from bayespde.io.formats import FORMATS, by_suffix, writable
 
 
@@ -31,5 +31,5 @@ def write_field(fields: xr.DataArray | xr.Dataset, path: str | PathLike[str]) ->
             wanted=f"a path that ends in {writable()}",
             fix=f"{file.stem}{FORMATS[0].suffixes[0]}",
         )
-    with atomic_path(file) as temporary:
-        chosen.load().write(dataset, temporary)
+    with new_file(file) as stream:
+        chosen.load().write(dataset, stream)

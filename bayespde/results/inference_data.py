@@ -9,16 +9,19 @@ from typing import Any
 import xarray as xr
 
 from bayespde.core.checked import validated
+from bayespde.core.checksum import unreadable
 from bayespde.core.equation import Library
-from bayespde.core.errors import BayespdeError, FileError
-from bayespde.core.files import atomic_path, check_schema, existing_file
+from bayespde.core.errors import FileError
+from bayespde.core.files import check_schema
 from bayespde.core.likelihood import Likelihood
+from bayespde.core.netcdf import SCHEMAS, put_netcdf, read_netcdf_tree, write_netcdf
+from bayespde.core.output_stream import OutputStream
 from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.posterior import ExactTable, Posterior
 from bayespde.core.sampling_record import SamplingRecord
 from bayespde.core.slabs import slab_from_record
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.results.inference_tree import ESTIMATOR, SAMPLE, SCHEMA, to_tree
+from bayespde.results.inference_tree import ESTIMATOR, SAMPLE, to_tree
 
 
 @validated
@@ -59,30 +62,30 @@ def save(posterior: Posterior, path: str | PathLike[str]) -> None:
     Raises:
         FileError: If the path cannot be written.
     """
-    with atomic_path(path) as temporary:
-        to_tree(posterior).to_netcdf(temporary, engine="h5netcdf")
+    write_netcdf(to_tree(posterior), path, "posterior")
+
+
+def put_posterior(posterior: Posterior, stream: OutputStream) -> None:
+    """Write a posterior into a new file, as `save` does."""
+    put_netcdf(to_tree(posterior), stream, "posterior")
 
 
 def load(path: str | PathLike[str]) -> Posterior:
     """Read a posterior from a netCDF file written by `save`, or by ArviZ from `to_inference_data`.
 
+    One that ArviZ or xarray has written is read with a `FileWarning`: see "Read a run folder" in the documentation.
+
     Raises:
-        FileError: If the file cannot be read or holds something else.
+        FileError: If the file cannot be read, is damaged, or holds something else.
     """
-    file = existing_file(path)
+    return read_netcdf_tree(path, "posterior", lambda tree: _of_file(tree, path))
+
+
+def _of_file(tree: xr.DataTree, path: str | PathLike[str]) -> Posterior:
     try:
-        with xr.open_datatree(file, engine="h5netcdf") as tree:
-            tree.load()
-            return from_inference_data(tree)
-    except (OSError, ValueError) as error:
-        if isinstance(error, BayespdeError):
-            raise
-        raise FileError(
-            "The file cannot be read as inference data.",
-            got=f"{file}: {error}",
-            wanted="a netCDF-4 file",
-            fix="write it with bayespde.results.inference_data.save",
-        ) from error
+        return from_inference_data(tree)
+    except FileError as error:
+        raise unreadable(path, str(error.got), what=error.what) from error
 
 
 def _read(tree: xr.DataTree) -> Posterior:
@@ -118,7 +121,7 @@ def _read(tree: xr.DataTree) -> Posterior:
 
 def _described(attributes: dict[str, Any]) -> dict[str, Any]:
     """What is not an array, from the attributes of `constant_data`."""
-    check_schema(attributes.get("schema_version", SCHEMA), SCHEMA, "inference data")
+    check_schema(attributes.get("schema_version", 1), SCHEMAS["posterior"], "inference data")
     names = ("library", "prior", "slab", "likelihood", "sampling", "units", "settings")
     return {name: json.loads(attributes[name]) for name in names}
 

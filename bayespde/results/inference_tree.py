@@ -15,12 +15,12 @@ import numpy as np
 import xarray as xr
 
 from bayespde import __version__
+from bayespde.core.netcdf import SCHEMAS
 from bayespde.core.posterior import ExactTable, Posterior
 from bayespde.core.slabs import slab_record
 from bayespde.results.draws import block_log_likelihood, prior_spins, replicated_energy
 from bayespde.results.equations import unit_of
 
-SCHEMA = 2
 SAMPLE = ("chain", "draw")
 ESTIMATOR = "inclusion_"
 
@@ -188,7 +188,7 @@ def _description(posterior: Posterior) -> dict[str, str | int]:
     }
     seed = posterior.provenance.get("seed", posterior.sampling.seed)
     return {
-        "schema_version": SCHEMA,
+        "schema_version": SCHEMAS["posterior"],
         "data_hash": posterior.statistics.target_hash,
         "seed": "unknown" if seed is None else str(seed),
         **{name: json.dumps(value, default=_plain) for name, value in described.items()},

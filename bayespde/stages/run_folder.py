@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,21 +18,24 @@ import xarray as xr
 
 import bayespde
 from bayespde import __version__
-from bayespde.core.errors import BayespdeError, FileError
+from bayespde.core.checksum import json_digest, unreadable
+from bayespde.core.errors import FileError, FileWarning
 from bayespde.core.field import field_hash
-from bayespde.core.files import atomic_path, check_schema, existing_file
+from bayespde.core.files import new_file, read_text, write_text
+from bayespde.core.netcdf import put_netcdf, read_netcdf
+from bayespde.core.output_stream import OutputStream
 from bayespde.core.posterior import Posterior
 from bayespde.core.scales import units_of
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.results.inference_data import load, save
+from bayespde.results.inference_data import load, put_posterior, save
 from bayespde.smooth.files import from_dataset, to_dataset
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.stages.fit_trajectories import TrajectoryPosterior
 from bayespde.stages.trajectory_files import read_trajectories, write_trajectories
 
 Result = TypeVar("Result")
-# Layout of the datasets of a run folder; a change of it is a new number.
-SCHEMA = 2
+# Layout of the record of stages; a change of it is a new number.
+RECORD_SCHEMA = 2
 INCOMPLETE = "incomplete"
 TRAJECTORIES = "trajectories.nc"
 RECORD = "provenance.json"
@@ -74,16 +78,12 @@ class RunFolder:
 
     def smooth(self, key: str, compute: Callable[[], SmoothField], name: str = "smooth.nc") -> SmoothField:
         """The smoothed field, from the file of this name if that was made under `key`."""
-        return self._stage(name, key, compute, lambda r, p: _write(to_dataset(r), p), lambda p: from_dataset(_read(p)))
+        return self._stage(name, key, compute, lambda r, s: put_netcdf(to_dataset(r), s, "smooth"), read_smooth)
 
     def statistics(self, key: str, compute: Callable[[], SufficientStatistics]) -> SufficientStatistics:
         """The statistics, from `statistics.nc` if that was made under `key`."""
         return self._stage(
-            "statistics.nc",
-            key,
-            compute,
-            lambda r, p: _write(r.to_dataset(), p),
-            lambda p: SufficientStatistics.from_dataset(_read(p)),
+            "statistics.nc", key, compute, lambda r, s: put_netcdf(r.to_dataset(), s, "statistics"), read_statistics
         )
 
     def weak_posterior(self, key: str, compute: Callable[[], Posterior], origin: Mapping[str, Any]) -> Posterior:
@@ -91,14 +91,14 @@ class RunFolder:
 
         `origin` is its provenance in this run: settings of other stages may differ from those it was made with.
         """
-        found = self._stage("weak_posterior.nc", key, compute, save, load, lambda found: found.stopped_by)
+        found = self._stage("weak_posterior.nc", key, compute, put_posterior, load, lambda found: found.stopped_by)
         return self._with_origin(found, origin, "weak_posterior.nc")
 
     def matched(self, key: str, compute: Callable[[], Matched], origin: Mapping[str, Any]) -> Matched:
         """The posterior and its trajectories, kept as `weak_posterior` is, in `posterior.nc` and `trajectories.nc`."""
         name = "posterior.nc"
         found = self._stage(
-            name, key, compute, self._write_matched, read_matched, lambda matched: matched.posterior.stopped_by
+            name, key, compute, self._put_matched, read_matched, lambda matched: matched.posterior.stopped_by
         )
         posterior, trajectories = self._with_origin(found.posterior, origin, name), found.trajectories
         return Matched(posterior, None if trajectories is None else replace(trajectories, posterior=posterior))
@@ -113,55 +113,59 @@ class RunFolder:
             save(renewed, self.path / name)
         return renewed
 
-    @staticmethod
-    def _write_matched(matched: Matched, path: Path) -> None:
+    def _put_matched(self, matched: Matched, stream: OutputStream) -> None:
         """Trajectories first: those of another posterior are refused when both are read."""
-        trajectories = path.parent / TRAJECTORIES
+        trajectories = stream.path.parent / TRAJECTORIES
         if matched.trajectories is None:
             trajectories.unlink(missing_ok=True)
         else:
-            with atomic_path(trajectories) as temporary:
-                write_trajectories(matched.trajectories, temporary)
-        save(matched.posterior, path)
+            write_trajectories(matched.trajectories, trajectories)
+        put_posterior(matched.posterior, stream)
 
     def _stage(
         self,
         name: str,
         key: str,
         compute: Callable[[], Result],
-        write: Callable[[Result, Path], None],
+        put: Callable[[Result, OutputStream], None],
         read: Callable[[Path], Result],
         stopped_by: Callable[[Result], str] = lambda _: "",
     ) -> Result:
         if self.path is None:
             return compute()
-        file = self.path / name
+        file, before = self.path / name, self._finished(self.path)
         cut_short = f"{key}, {self.budget:g} CPU seconds"
-        if self._finished().get(name) in (key, cut_short) and file.is_file():
-            return _read_back(file, read)
+        if before.get(name) in (key, cut_short) and file.is_file():
+            try:
+                return read(file)
+            except FileError as error:
+                warnings.warn(f"{error.what} Its stage is computed again: {error.got}", FileWarning, stacklevel=3)
         # Opened before the work, so that an unwritable folder is found out before hours of it, not after.
-        with atomic_path(file) as temporary:
+        with new_file(file) as stream:
             result = compute()
-            if name in self._finished():
+            if name in before:
                 # A kill between file and record must not leave a new file under an old key.
-                self._record(self.path, name, INCOMPLETE)
-            write(result, temporary)
-        self._record(self.path, name, {"": key, "budget": cut_short}.get(stopped_by(result), INCOMPLETE))
+                self._record(self.path, before | {name: INCOMPLETE})
+            put(result, stream)
+        ended = {"": key, "budget": cut_short}.get(stopped_by(result), INCOMPLETE)
+        self._record(self.path, before | {name: ended})
         return result
 
-    def _finished(self) -> dict[str, str]:
-        stages = read_record(Path(self.path or ".")).get("stages")
+    @staticmethod
+    def _finished(path: Path) -> dict[str, str]:
+        stages = read_record(path).get("stages")
         # A record that cannot be read proves nothing finished, so every stage is computed again.
         return dict(stages) if isinstance(stages, dict) else {}
 
-    def _record(self, path: Path, name: str, key: str) -> None:
+    @staticmethod
+    def _record(path: Path, stages: Mapping[str, str]) -> None:
         record = {
+            "schema_version": RECORD_SCHEMA,
             "version": __version__,
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "stages": self._finished() | {name: key},
+            "stages": stages,
         }
-        with atomic_path(path / RECORD) as temporary:
-            temporary.write_text(json.dumps(record, indent=2), encoding="utf-8")
+        write_text(path / RECORD, json.dumps(record | {"checksum": json_digest(record)}, indent=2))
 
 
 @cache
@@ -178,12 +182,19 @@ def source_hash() -> str:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """When stages were finished, by which version, and under which keys; nothing where that cannot be read."""
-    try:
-        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    """When stages were finished, by which version, and under which keys; nothing, with a warning, if it is damaged."""
+    file = folder / RECORD
+    if not file.is_file():
         return {}
-    return found if isinstance(found, dict) else {}
+    try:
+        found = json.loads(read_text(file))
+        # Records of schema version 1 have neither number nor checksum.
+        if not {"schema_version", "checksum"} & set(found) or found.get("checksum") == json_digest(found):
+            return dict(found)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        pass
+    warnings.warn(f"{file} is damaged, so every stage is computed again.", FileWarning, stacklevel=2)
+    return {}
 
 
 def finished_files(folder: Path) -> list[str]:
@@ -206,13 +217,10 @@ def read_matched(file: Path) -> Matched:
         return Matched(posterior, None)
     trajectories = file.parent / TRAJECTORIES
     if not trajectories.is_file():
-        raise FileError(
-            "The trajectories of the posterior are missing.",
-            got=f"{file} without {TRAJECTORIES}",
-            wanted="both files, as they were written",
-            fix="delete posterior.nc and run the discovery again; that stage is then computed again",
+        raise unreadable(
+            file, f"it has no {TRAJECTORIES} beside it", what="The trajectories of the posterior are missing."
         )
-    return Matched(posterior, _read_back(trajectories, lambda path: read_trajectories(path, posterior)))
+    return Matched(posterior, read_trajectories(trajectories, posterior))
 
 
 def read_smooth(file: Path) -> SmoothField:
@@ -221,16 +229,42 @@ def read_smooth(file: Path) -> SmoothField:
     Raises:
         FileError: If it is missing or cannot be read.
     """
-    return _read_back(existing_file(file), lambda path: from_dataset(_read(path)))
+    return read_netcdf(file, "smooth", from_dataset)
 
 
-def read_dataset(file: Path) -> xr.Dataset:
-    """Another dataset of a run folder, such as a forecast.
+def read_statistics(file: Path) -> SufficientStatistics:
+    """The sufficient statistics of a run folder.
+
+    Raises:
+        FileError: If they are missing or cannot be read.
+    """
+    return read_netcdf(file, "statistics", SufficientStatistics.from_dataset)
+
+
+def read_forecast(file: Path) -> xr.Dataset:
+    """A forecast of a run folder.
 
     Raises:
         FileError: If it is missing or cannot be read.
     """
-    return _read_back(existing_file(file), _read)
+    return _of_forecast(file, "forecast")
+
+
+def read_observed(file: Path) -> xr.Dataset:
+    """The frames that a forecast was verified against, and its scores.
+
+    Raises:
+        FileError: If they are missing or cannot be read.
+    """
+    return _of_forecast(file, "observed")
+
+
+def _of_forecast(file: Path, kind: str) -> xr.Dataset:
+    try:
+        return read_netcdf(file, kind, lambda dataset: dataset)
+    except FileError as error:
+        fix = f"forecast again, or delete {file.name}: a report does without"
+        raise FileError(error.what, got=error.got, wanted=error.wanted, fix=fix) from error
 
 
 def check_belong(posterior: Posterior, smooth: SmoothField) -> None:
@@ -246,27 +280,3 @@ def check_belong(posterior: Posterior, smooth: SmoothField) -> None:
             wanted="stages of one video",
             fix="run the discovery again; it resumes after the stages that are finished",
         )
-
-
-def _write(dataset: xr.Dataset, path: Path) -> None:
-    dataset.assign_attrs(schema_version=SCHEMA).to_netcdf(path, engine="h5netcdf")
-
-
-def _read(path: Path) -> xr.Dataset:
-    with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as dataset:
-        check_schema(dataset.attrs.get("schema_version", SCHEMA), SCHEMA, path)
-        return dataset.load()
-
-
-def _read_back(file: Path, read: Callable[[Path], Result]) -> Result:
-    try:
-        return read(file)
-    except BayespdeError:
-        raise
-    except (OSError, KeyError, ValueError) as error:
-        raise FileError(
-            "A finished stage cannot be read back.",
-            got=f"{file}: {error}",
-            wanted="the file as it was written",
-            fix="delete it; the stage is then computed again",
-        ) from error

@@ -9,61 +9,58 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from bayespde.core.errors import FileError
-from bayespde.core.files import check_schema
+from bayespde.core.checksum import unreadable
+from bayespde.core.netcdf import read_netcdf_tree, write_netcdf
 from bayespde.core.noise import NoiseModel
 from bayespde.core.posterior import Posterior
 from bayespde.stages.fit_trajectories import TrajectoryPosterior
 from bayespde.trajectory.config import TrajectoryConfig
 from bayespde.trajectory.trajectory import Trajectory
 
-SCHEMA = 1
 NOISE, TRAJECTORY = "noise", "trajectory_"
 
 
 def write_trajectories(found: TrajectoryPosterior, path: Path) -> None:
-    """Write everything but the posterior."""
+    """Write everything but the posterior.
+
+    Raises:
+        FileError: If it cannot be written.
+    """
     groups = {f"{TRAJECTORY}{k}": one.to_dataset() for k, one in enumerate(found.trajectories)}
     attrs = {
-        "schema_version": SCHEMA,
         "config": json.dumps(asdict(found.config)),
         "failed": json.dumps(found.failed),
         "posterior": found.posterior.identity,
     }
     root = xr.Dataset({"probability": ("equation", found.probability)}, attrs=attrs)
     tree = xr.DataTree.from_dict({"/": root, NOISE: noise_dataset(found.noise), **groups})
-    tree.to_netcdf(path, engine="h5netcdf")
+    write_netcdf(tree, path, "trajectories")
 
 
 def read_trajectories(path: Path, posterior: Posterior) -> TrajectoryPosterior:
     """Read back what `write_trajectories` wrote, with the posterior from its own file.
 
     Raises:
-        FileError: If they are those of another posterior, or were written by a later version.
-        KeyError: If a part is missing.
+        FileError: If they are damaged, those of another posterior, or were written by a later version.
     """
-    with xr.open_datatree(path, engine="h5netcdf", decode_times=False) as tree:
-        tree.load()
-        root = tree.to_dataset()
-        check_schema(root.attrs["schema_version"], SCHEMA, path)
-        if root.attrs["posterior"] != posterior.identity:
-            raise FileError(
-                "The trajectories do not belong to the posterior.",
-                got=str(path),
-                wanted="those that were written with it",
-                fix="delete posterior.nc and run the discovery again; that stage is then computed again",
-            )
-        return TrajectoryPosterior(
-            posterior=posterior,
-            trajectories=tuple(
-                Trajectory.from_dataset(tree.children[f"{TRAJECTORY}{k}"].to_dataset(inherit=False))
-                for k in range(root.sizes["equation"])
-            ),
-            probability=root["probability"].values,
-            failed=tuple((tuple(names), reason) for names, reason in json.loads(root.attrs["failed"])),
-            noise=read_noise(tree.children[NOISE].to_dataset(inherit=False)),
-            config=TrajectoryConfig.from_record(json.loads(root.attrs["config"])),
-        )
+    return read_netcdf_tree(path, "trajectories", lambda tree: _read(tree, path, posterior))
+
+
+def _read(tree: xr.DataTree, path: Path, posterior: Posterior) -> TrajectoryPosterior:
+    root = tree.to_dataset()
+    if root.attrs["posterior"] != posterior.identity:
+        raise unreadable(path, "written with another", what="The trajectories do not belong to the posterior.")
+    return TrajectoryPosterior(
+        posterior=posterior,
+        trajectories=tuple(
+            Trajectory.from_dataset(tree.children[f"{TRAJECTORY}{k}"].to_dataset(inherit=False))
+            for k in range(root.sizes["equation"])
+        ),
+        probability=root["probability"].values,
+        failed=tuple((tuple(names), reason) for names, reason in json.loads(root.attrs["failed"])),
+        noise=read_noise(tree.children[NOISE].to_dataset(inherit=False)),
+        config=TrajectoryConfig.from_record(json.loads(root.attrs["config"])),
+    )
 
 
 def noise_dataset(noise: NoiseModel) -> xr.Dataset:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from bayespde import __version__
-from bayespde.core.errors import ConfigError
-from bayespde.core.files import atomic_path
+from bayespde.core.checksum import json_digest, unreadable
+from bayespde.core.errors import BayespdeError, ConfigError
+from bayespde.core.files import check_schema, read_text, write_text
+from bayespde.core.settings import check_keys
 from bayespde.discovery.discovery import Discovery
 
 # What another processor, thread count or seed may change. Coefficients come from 8192 draws: the Monte Carlo error of a
@@ -26,6 +28,9 @@ PROBABILITY_TOLERANCE = 0.05
 # Along a trajectory it is the log density of all pixels, about a fit that ends within a tolerance of its own: 1.8 was
 # seen between numbers of threads, with the same probabilities.
 LOG_EVIDENCE_TOLERANCE = {"weak_form": 1.0, "observation": 5.0}
+KEYS = ("coefficients", "relative_tolerance", "sd_tolerance", "source", "posterior")
+# Layout of a reference posterior; a change of it is a new number.
+SCHEMA = 2
 # Digits kept: far below the tolerances.
 DIGITS = 8
 
@@ -77,17 +82,21 @@ def read_reference(file: Path) -> Reference:
 
     Raises:
         ConfigError: If it is not usable.
+        FileError: If it cannot be read, or its reference posterior is not as it was recorded.
     """
+    text = read_text(file)
     try:
-        known = json.loads(file.read_text(encoding="utf-8"))
+        known = check_keys(json.loads(text), KEYS, file.name)
         return Reference(
             coefficients=_numbers(known["coefficients"]),
             relative_tolerance=float(known["relative_tolerance"]),
             sd_tolerance=float(known["sd_tolerance"]),
             source=str(known.get("source", "")),
-            posterior=_posterior(known["posterior"]) if "posterior" in known else None,
+            posterior=_posterior(known["posterior"], file) if "posterior" in known else None,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except BayespdeError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(
             "The reference of a model cannot be used.",
             got=f"{file}: {type(error).__name__} {error}",
@@ -103,11 +112,11 @@ def write_reference_posterior(found: Discovery, file: Path) -> None:
         ConfigError: If the library was too large to be enumerated.
         FileError: If the file cannot be written.
     """
-    known = json.loads(file.read_text(encoding="utf-8"))
-    recorded = vars(reference_posterior(found))
-    known["posterior"] = {name: _rounded(value) for name, value in recorded.items()}
-    with atomic_path(file) as temporary:
-        temporary.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+    known = json.loads(read_text(file))
+    recorded = {name: _rounded(value) for name, value in vars(reference_posterior(found)).items()}
+    known["posterior"] = {"schema_version": SCHEMA, **recorded}
+    known["posterior"]["checksum"] = json_digest(known["posterior"])
+    write_text(file, json.dumps(known, indent=2) + "\n")
 
 
 def reference_posterior(found: Discovery) -> ReferencePosterior:
@@ -199,7 +208,15 @@ def compare_with_posterior(found: Discovery, known: ReferencePosterior) -> list[
     ]
 
 
-def _posterior(known: Any) -> ReferencePosterior:
+def _posterior(known: Any, file: Path) -> ReferencePosterior:
+    """From its record; one of schema version 1 has neither number nor checksum."""
+    check_schema(known.get("schema_version", 1), SCHEMA, file)
+    if {"schema_version", "checksum"} & set(known) and known.get("checksum") != json_digest(known):
+        found, again = (
+            "its reference posterior is not as it was recorded",
+            f"bayespde models check {file.parent} --write",
+        )
+        raise unreadable(file, found, fix=again)
     return ReferencePosterior(
         likelihood=str(known["likelihood"]),
         probability=float(known["probability"]),

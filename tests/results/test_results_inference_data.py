@@ -165,7 +165,7 @@ def test_a_failed_write_keeps_the_old_file(burgers, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("disk full")
 
-    monkeypatch.setattr(xr.DataTree, "to_netcdf", fail)
+    monkeypatch.setattr(xr.Dataset, "dump_to_store", fail)
     with pytest.raises(RuntimeError):
         save(burgers, path)
     assert path.read_bytes() == b"old"

@@ -13,8 +13,10 @@ import xarray as xr
 
 import bayespde as bp
 from bayespde.core.errors import FileError
+from bayespde.core.netcdf import SCHEMAS
 from bayespde.stages import run_folder
 
+KINDS = {"weak_posterior.nc": "posterior"}
 CONFIG = replace(small_problem.CONFIG, trajectory_matching="auto")
 
 
@@ -35,7 +37,7 @@ def copied(folder, tmp_path):
 def test_every_dataset_carries_a_schema_version(folder):
     for name in ("smooth.nc", "statistics.nc", "weak_posterior.nc", "posterior.nc", "trajectories.nc"):
         with xr.open_dataset(folder / name, engine="h5netcdf") as dataset:
-            assert int(dataset.attrs["schema_version"]) == (1 if name == "trajectories.nc" else 2), name
+            assert int(dataset.attrs["schema_version"]) == SCHEMAS[KINDS.get(name, name[:-3])], name
 
 
 @pytest.mark.parametrize("name", ["smooth.nc", "posterior.nc", "trajectories.nc"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import xarray as xr
 from bayespde.core.annotations import Count, Positive, Share
 from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError, FileError
-from bayespde.core.files import atomic_path
+from bayespde.core.files import new_file
 from bayespde.results.figures import style
 from bayespde.results.figures.panels import Panel, around_zero, at_time, draw_map, rows_of_frames
 from bayespde.results.forecast_verification import Forecast, band, observed_at
@@ -115,10 +116,17 @@ def animate_forecast(
     observed = None if observed is None else observed_at(observed, drawn)
     figure = style.new_figure(style.PAGE, 3.2)
     draw = _moving_line(figure, drawn, observed, noise) if drawn.ndim == 3 else _moving_maps(figure, drawn, observed)
-    film = FuncAnimation(figure, draw, frames=drawn.sizes["time"], blit=False)
-    with atomic_path(file) as temporary:
-        film.save(temporary, writer=writer, fps=rate, dpi=110)
+    with new_file(file) as stream:
+        film = FuncAnimation(figure, draw, frames=drawn.sizes["time"], blit=False)
+        stream.attempt(lambda: _save(film, stream.path, writer=writer, fps=rate, dpi=110))
     return file
+
+
+def _save(film: Any, path: Path, **settings: Any) -> None:
+    try:
+        film.save(path, **settings)
+    except CalledProcessError as error:
+        raise OSError(f"{error.cmd[0]} could not write it") from error
 
 
 def _moving_line(figure: Figure, drawn: xr.DataArray, observed: xr.DataArray | None, noise: float) -> Any:

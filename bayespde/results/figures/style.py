@@ -13,7 +13,7 @@ import numpy as np
 from bayespde.core.annotations import OneOf, Range
 from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError, FileError
-from bayespde.core.files import atomic_path
+from bayespde.core.files import new_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ FORMATS = {".png", ".pdf", ".svg"}
 def figure_bytes(
     figure: Figure, kind: Annotated[str, OneOf(("png", "svg", "pdf"))], *, dpi: Annotated[int, Range(10, 3000)] = 150
 ) -> bytes:
-    """A figure as the bytes of a `png` or `svg`, without a date, so that the same figure gives the same bytes."""
+    """A figure as the bytes of a file of this kind, without a date, so that the same figure gives the same bytes."""
     buffer = BytesIO()
     with _same_bytes():
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=UNDATED.get(f".{kind}"))
@@ -71,8 +71,8 @@ def save_figure(figure: Figure, path: str | PathLike[str]) -> tuple[Path, ...]:
             fix="figure.png",
         )
     for file in files:
-        with atomic_path(file) as temporary, _same_bytes():
-            figure.savefig(temporary, dpi=300, metadata=UNDATED.get(file.suffix.lower()))
+        with new_file(file) as stream:
+            stream.write(figure_bytes(figure, file.suffix.lower()[1:], dpi=300))
     return files
 
 
