@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from bayespde.cli.options import FieldFile, Output, Seed, Variable
+from bayespde.cli.options import FieldFile, Model, Output, Seed, Variable
 
 
 def simulate(
-    model: Annotated[str, typer.Argument(help="A declaration with a [simulate] section.")],
+    context: typer.Context,
+    model: Model,
     output: Output = Path("field.nc"),
     noise: Annotated[float | None, typer.Option(help="Relative noise level, overrides the declaration.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the noise, overrides the declaration.")] = None,
 ) -> None:
-    """Integrate a declared equation and write the video."""
+    """Integrate the equation of a declaration that has a [simulate] section, and write the video."""
     from bayespde.core.files import atomic_path
     from bayespde.io.write import write_field
     from bayespde.solve.simulate import SimulationSpec
@@ -26,11 +27,12 @@ def simulate(
     changes = {k: v for k, v in {"noise": noise, "seed": seed}.items() if v is not None}
     spec = SimulationSpec.from_mapping(dict(read_declaration(model).simulation) | changes)
     with atomic_path(output) as temporary:
-        write_field(simulate_field(spec, progress=True), temporary)
-    typer.echo(output)
+        write_field(simulate_field(spec, progress=context.obj.progress), temporary)
+    context.obj.answer(output)
 
 
 def smooth(
+    context: typer.Context,
     field: FieldFile,
     output: Output = Path("derivatives.nc"),
     smoother: Annotated[str, typer.Option(help="spline, network or auto.")] = "spline",
@@ -51,10 +53,10 @@ def smooth(
 
     options = SmoothingConfig(smoother=smoother, noise=noise, uncertainty=deviations, device=device)
     data = read_field(field, variable)
-    typer.echo(f"read {describe_field(data)}")
+    context.obj.note(f"read {describe_field(data)}")
     with atomic_path(output) as temporary:
-        fitted = fit_field(data, options=options, seed=seed, progress=True)
+        fitted = fit_field(data, options=options, seed=seed, progress=context.obj.progress)
         found = differentiate(fitted, space=space, time=time, deviations=deviations or None)
         found.to_netcdf(temporary, engine="h5netcdf")
-    typer.echo(fitted.summary())
-    typer.echo(output)
+    context.obj.note(fitted.summary())
+    context.obj.answer(output)

@@ -8,6 +8,7 @@ still gives the same result.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,12 +83,12 @@ def read_reference(file: Path) -> Reference:
         known = json.loads(file.read_text(encoding="utf-8"))
         return Reference(
             coefficients=_numbers(known["coefficients"]),
-            relative_tolerance=float(known["relative_tolerance"]),
-            sd_tolerance=float(known["sd_tolerance"]),
+            relative_tolerance=_tolerance(known["relative_tolerance"]),
+            sd_tolerance=_tolerance(known["sd_tolerance"]),
             source=str(known.get("source", "")),
             posterior=_posterior(known["posterior"]) if "posterior" in known else None,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ConfigError(
             "The reference of a model cannot be used.",
             got=f"{file}: {type(error).__name__} {error}",
@@ -213,6 +214,12 @@ def _posterior(known: Any) -> ReferencePosterior:
 
 def _numbers(known: Any) -> dict[str, float]:
     return {str(k): float(v) for k, v in known.items()}
+
+
+def _tolerance(known: Any) -> float:
+    if not 0 <= float(known) < math.inf:
+        raise ValueError(f"a tolerance is {known}")
+    return float(known)
 
 
 def _rounded(value: Any) -> Any:
