@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -42,15 +42,13 @@ def forecast(
     context: typer.Context,
     run: RunFolder,
     until: Annotated[float, typer.Option(help="Last time, in the unit of the field.")],
-    frames: Annotated[
-        int, typer.Option(min=1, max=MOST_FRAMES, help="Number of frames, evenly spaced after the last one.")
-    ] = 50,
+    frames: Annotated[int, typer.Option(min=1, max=MOST_FRAMES, help="Evenly spaced after the last one.")] = 50,
     draws: Annotated[int, typer.Option(help="Draws of the posterior.")] = 100,
     boundary: Annotated[str, typer.Option(help="auto, periodic, neumann, dirichlet or open.")] = "auto",
     verify_with: Annotated[
         Path | None, typer.Option(callback=existing, help="Observed frames: the forecast is verified.")
     ] = None,
-    animation: Annotated[str, typer.Option(help="gif, mp4 or none.")] = "gif",
+    animation: Annotated[Literal["gif", "mp4", "none"], typer.Option(help="Kind of movie.")] = "gif",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="forecast/ in the folder of the run by default.")
     ] = None,

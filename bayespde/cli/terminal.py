@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from bayespde.cli.interrupts import interruptible
-from bayespde.core.errors import BayespdeError, FitError, IntegrationError
+from bayespde.core.errors import BayespdeError, BudgetError, FitError, IntegrationError
 
 FAILED, WRONG_INPUT = 1, 2
 # What the system says of a path that the user named; anything else, such as a full disk, is a failure.
@@ -89,7 +89,7 @@ def exit_code(error: BayespdeError) -> int:
     """2 if the user's arguments or input are wrong, 1 if a run that was well described has failed."""
     cause = error.__cause__
     is_of_system = isinstance(cause, OSError) and cause.errno not in (None, *OF_THE_PATH)
-    has_failed = is_of_system or isinstance(error, IntegrationError | FitError) or is_out_of_memory(cause)
+    has_failed = is_of_system or isinstance(error, BudgetError | FitError | IntegrationError) or is_out_of_memory(cause)
     return FAILED if has_failed else WRONG_INPUT
 
 

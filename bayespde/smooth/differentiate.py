@@ -9,12 +9,14 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.errors import ConfigError
+from bayespde.core.one_order import in_one_order
 from bayespde.core.scales import derivative_unit
 from bayespde.core.terms import derivative_name
 from bayespde.smooth.network.smoother import Orders
 from bayespde.smooth.smooth_field import SmoothField
 
 
+@in_one_order
 def differentiate(smooth: SmoothField, *, space: int = 2, time: int = 1, deviations: bool | None = None) -> xr.Dataset:
     """Evaluate the field and its derivatives on the grid of the data.
 

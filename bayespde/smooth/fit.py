@@ -8,6 +8,7 @@ from typing import Any
 import xarray as xr
 
 from bayespde.core.field import validate_field
+from bayespde.core.one_order import in_one_order
 from bayespde.core.progress import Progress
 from bayespde.core.scattered import validate_scattered
 from bayespde.core.terms import first_orders
@@ -25,6 +26,7 @@ from bayespde.smooth.smooth_field import SmoothField
 from bayespde.smooth.spline.fitted import SplineFit
 
 
+@in_one_order
 def fit_field(
     field: xr.DataArray,
     *,

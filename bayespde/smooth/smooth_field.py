@@ -11,6 +11,7 @@ import xarray as xr
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.one_line import one_line
+from bayespde.core.one_order import in_one_order
 from bayespde.core.random import checked_seed
 from bayespde.smooth.choice import SmoothingChoice
 from bayespde.smooth.network.ensemble import EnsemblePosterior
@@ -108,6 +109,7 @@ class SmoothField:
             return np.stack([self.spline.evaluate(o, axes) for o in orders])
         return self._trained().evaluate(orders, axes)
 
+    @in_one_order
     def standard_deviation(self, orders: Sequence[Orders]) -> np.ndarray:
         """Standard deviations, shape of `evaluate_all`; those of networks take some milliseconds per pixel.
 
@@ -120,6 +122,7 @@ class SmoothField:
             return self._stacked(orders, self.spline.standard_deviation)
         return self._trained().standard_deviation(orders, self._axes)
 
+    @in_one_order
     def at_points(self, orders: Orders, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Derivative of the chosen smoother at scattered points.
 
@@ -138,6 +141,7 @@ class SmoothField:
             return self.spline.at_points(orders, points)
         return self._trained().at_points(orders, points)
 
+    @in_one_order
     def draw(self, seed: int) -> FieldDraw:
         """One field of the posterior of the chosen smoother, on the grid of the data.
 

@@ -10,6 +10,7 @@ import xarray as xr
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import validate_field
+from bayespde.core.one_order import in_one_order
 from bayespde.core.progress import Progress
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.library.candidates import check_library
@@ -26,6 +27,7 @@ from bayespde.weak.statistics import weak_statistics
 from bayespde.weak.strong_form import StrongForm, strong_statistics
 
 
+@in_one_order
 def assemble(
     library: Library,
     smooth: SmoothField | FieldDraw | Mapping[str, SmoothField],

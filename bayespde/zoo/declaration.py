@@ -17,7 +17,7 @@ from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.files import existing_file
 from bayespde.core.progress import Progress
-from bayespde.core.settings import as_table, check_keys, read_toml
+from bayespde.core.settings import as_table, check_keys, read_toml, wrong_type
 from bayespde.discovery.config import SECTIONS, DiscoverConfig
 from bayespde.discovery.coupled import CoupledDiscovery
 from bayespde.discovery.discover import discover
@@ -63,6 +63,8 @@ class Declaration:
         if "simulate" in self.settings:
             return simulate(SimulationSpec.from_mapping(self.settings["simulate"]), progress=progress)
         section = check_keys(self.settings.get("data", {}), {"file", "variable"}, "data")
+        if not isinstance(section.get("variable", ""), str):
+            raise wrong_type("text", section["variable"], "data.variable", "variable = 'u'")
         if not isinstance(section.get("file"), str):
             raise ConfigError(
                 "The declaration says nothing about data.",

@@ -19,13 +19,14 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.files import atomic_path
 from bayespde.discovery.discovery import Discovery
 
-# What another processor, thread count or seed may change. Coefficients come from 8192 draws: the Monte Carlo error of a
-# mean is 0.01 sd, that of an sd 1 %. A Bayes factor of less than e is not worth more than a bare mention [kass1995].
+# What another processor, version of a library or seed may change. Coefficients come from 8192 draws: the Monte Carlo
+# error of a mean is 0.01 sd, that of an sd 1 %. A Bayes factor of less than e is not worth more than a bare mention
+# [kass1995].
 MEAN_TOLERANCE = 0.25
 SD_TOLERANCE = 0.1
 PROBABILITY_TOLERANCE = 0.05
 # Along a trajectory it is the log density of all pixels, about a fit that ends within a tolerance of its own: 1.8 was
-# seen between numbers of threads, with the same probabilities.
+# seen where sums were added in another order, with the same probabilities.
 LOG_EVIDENCE_TOLERANCE = {"weak_form": 1.0, "observation": 5.0}
 # Digits kept: far below the tolerances.
 DIGITS = 8
