@@ -31,6 +31,26 @@ def of_posterior(posterior):
     return hashed(*posterior.statistics.factors, *sampled, exact.inclusion_probability, exact.log_evidence)
 
 
+PLANE = {
+    "equation": "u_t = 0.1*u_xx + 0.1*u_yy + u - u**3",
+    "extent": {"x": 10.0, "y": 10.0},
+    "points": {"x": 48, "y": 48},
+    "times": {"start": 0.0, "stop": 2.0, "frames": 25},
+    "initial": {"kind": "random_waves", "seed": 1, "modes": 3, "amplitude": 0.5, "offset": 0.1},
+    "noise": 0.02,
+}
+
+
+def plane():
+    """Arrays that are large enough for several threads of BLAS."""
+    smooth = bp.fit_field(bp.simulate(bp.SimulationSpec.from_mapping(PLANE)), smoother="spline")
+    orders = (0, 0, 2)
+    points = smooth.at_points(orders, np.array([[1.0, 2.0, 3.0]]))
+    return hashed(
+        smooth.evaluate(orders), smooth.draw(1).evaluate(orders), smooth.standard_deviation([orders]), *points
+    )
+
+
 def results(workers):
     field = small_problem.video()
     sampler = SMCConfig(particles=512, runs=2, workers=workers)
@@ -42,6 +62,7 @@ def results(workers):
     return {
         "video": hashed(field.values),
         "spline": hashed(*values(bp.differentiate(found.smooth)), found.smooth.draw(1).evaluate((0, 2))),
+        "plane": plane(),
         "networks": hashed(*values(bp.differentiate(networks, deviations=True)), networks.draw(1).evaluate((0, 1))),
         "weak form": of_posterior(found.weak_posterior),
         "trajectories": of_posterior(found.posterior),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bayespde.cli.options import FieldFile, Model, Output, Seed, Variable
+from bayespde.cli.options import FieldFile, Model, Output, Seed, SpaceOrder, TimeOrder, Variable
 
 
 def simulate(
@@ -39,8 +39,8 @@ def smooth(
     noise: Annotated[str, typer.Option(help="auto, or a family such as gaussian, student_t, poisson, logit.")] = "auto",
     device: Annotated[str, typer.Option(help="Where networks are trained: cpu or cuda.")] = "cpu",
     deviations: Annotated[bool, typer.Option("--std", help="Those of networks too: minutes.")] = False,
-    space: Annotated[int, typer.Option(help="Highest order of space derivatives.")] = 2,
-    time: Annotated[int, typer.Option(help="Highest order of time derivatives.")] = 1,
+    space: SpaceOrder = 2,
+    time: TimeOrder = 1,
     variable: Variable = None,
     seed: Seed = 0,
 ) -> None:

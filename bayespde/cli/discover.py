@@ -15,6 +15,8 @@ from bayespde.cli.options import (
     RunFolder,
     Seed,
     Smoother,
+    SpaceOrder,
+    TimeOrder,
     Variable,
     Workers,
     existing,
@@ -122,8 +124,8 @@ def derivatives(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="derivatives_SMOOTHER.nc in that folder by default.")
     ] = None,
-    space: Annotated[int, typer.Option(help="Highest order of space derivatives.")] = 2,
-    time: Annotated[int, typer.Option(help="Highest order of time derivatives.")] = 1,
+    space: SpaceOrder = 2,
+    time: TimeOrder = 1,
     seed: Seed = 0,
 ) -> None:
     """Write derivative maps of the field of a discovery by another smoother, and a figure of them."""

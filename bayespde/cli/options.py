@@ -16,6 +16,9 @@ from bayespde.zoo.shipped import declaration_file
 if TYPE_CHECKING:
     from bayespde.core.posterior import Posterior
 
+# Of derivatives: refused here, since the smoother would be fitted first.
+MOST_ORDERS = 6
+
 
 def existing(path: Path | None) -> Path | None:
     """The path of an option if it is a readable file, or None if the option was left out."""
@@ -45,6 +48,8 @@ Smoother = Annotated[
     str | None,
     typer.Option(help="spline (fast), network (neural fields), or auto: the better of both."),
 ]
+SpaceOrder = Annotated[int, typer.Option(min=0, max=MOST_ORDERS, help="Highest order of space derivatives.")]
+TimeOrder = Annotated[int, typer.Option(min=0, max=MOST_ORDERS, help="Highest order of time derivatives.")]
 Workers = Annotated[int, typer.Option(help="Sampler runs at a time.")]
 
 

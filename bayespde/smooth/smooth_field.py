@@ -91,16 +91,19 @@ class SmoothField:
         """
         return self._trained().posterior
 
+    @in_one_order
     def evaluate(self, orders: Orders) -> np.ndarray:
         """Derivative of the chosen smoother on the grid of the data: field shape, float64, physical units."""
         return self.spline.evaluate(orders) if self.chosen == "spline" else self.evaluate_all([orders])[0]
 
+    @in_one_order
     def evaluate_all(self, orders: Sequence[Orders]) -> np.ndarray:
         """Several derivatives on the grid of the data, `[len(orders), *field shape]`; networks in one pass."""
         if self.chosen == "spline":
             return self._stacked(orders, self.spline.evaluate)
         return self._trained().evaluate(orders, self._axes)
 
+    @in_one_order
     def evaluate_frames(self, orders: Sequence[Orders], frames: Sequence[int]) -> np.ndarray:
         """Several derivatives at some frames only, by index: `[len(orders), len(frames), *space]`."""
         times, *space = self._axes
@@ -158,9 +161,9 @@ class SmoothField:
         """
         if self.chosen == "spline":
             spline = self.spline.draw(np.random.default_rng(checked_seed(seed)))
-            return FieldDraw(self.field, lambda orders: self._stacked(orders, spline.evaluate))
+            return FieldDraw(self.field, in_one_order(lambda orders: self._stacked(orders, spline.evaluate)))
         drawn = self._trained().draw(seed)
-        return FieldDraw(self.field, lambda orders: drawn(orders, self._axes))
+        return FieldDraw(self.field, in_one_order(lambda orders: drawn(orders, self._axes)))
 
     def summary(self) -> str:
         """What was chosen and why, in a few lines."""

@@ -299,7 +299,7 @@ WRONG = {
     "unknown smoother": (["smooth", "FIELD", "--smoother", "magic"], "has an unknown value"),
     "unknown noise": (["smooth", "FIELD", "--noise", "cauchy"], "has an unknown value"),
     "unknown device": (["smooth", "FIELD", "--device", "abacus"], "device cannot be used"),
-    "order out of range": (["smooth", "FIELD", "--smoother", "spline", "--space", "9"], "out of range"),
+    "seed that no file holds": (["discover", "FIELD", "--seed", "9" * 30], "seed"),
     "no such variable": (["discover", "FIELD", "--variable", "w"], "no such variable"),
     "hostile term": (["discover", "FIELD", "--terms", "u,__import__('os').remove('x')"], "not allowed"),
     "repeated term": (["discover", "FIELD", "--terms", "u,u_x,2*u"], "same up to a factor"),
@@ -339,6 +339,8 @@ USAGES = [
     ["run"],
     ["discover"],
     ["smooth", "x.nc", "--space", "many"],
+    ["smooth", "x.nc", "--smoother", "network", "--space", "9"],
+    ["derivatives", "run", "--time", "-1"],
     ["models", "check", "heat", "--write", "--noise-seed", "2"],
 ]
 
