@@ -14,6 +14,7 @@ from bayespde.cli.options import (
     Output,
     RunFolder,
     Seed,
+    SettingsFile,
     Smoother,
     SpaceOrder,
     TimeOrder,
@@ -81,10 +82,7 @@ def discover(
         str | None, typer.Option(help="Terms added to the default, comma-separated; 1 is the constant.")
     ] = None,
     smoother: Smoother = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(callback=existing, help="TOML: library, smooth, form, prior, sample, trajectory_matching."),
-    ] = None,
+    config: SettingsFile = None,
     variable: Variable = None,
     variables: Annotated[
         str | None, typer.Option(help="Names of coupled fields, comma-separated; a folder for each in that of the run.")

@@ -41,6 +41,10 @@ RunFolder = Annotated[Path, typer.Argument(callback=_finished, help="The folder 
 Model = Annotated[
     str, typer.Argument(callback=_known, help="A shipped model's name, a folder with a model.toml, or that file.")
 ]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option(callback=existing, help="TOML: library, smooth, form, prior, sample, trajectory_matching."),
+]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same result.")]
 Variable = Annotated[str | None, typer.Option(help="Variable to read from the file.")]
