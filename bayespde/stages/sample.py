@@ -28,7 +28,7 @@ from bayespde.smc.run import run_all
 from bayespde.smc.tempered_gibbs import run_chains
 
 # Coefficients of all particles, 8 bytes each.
-MOST_VALUES = 2**28
+MOST_VALUES = 2**30
 SamplerConfig = SMCConfig | TemperedGibbsConfig
 CONFIGS: Mapping[str, type[SamplerConfig]] = {
     "smc": SMCConfig,
