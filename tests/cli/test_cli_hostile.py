@@ -64,8 +64,9 @@ def parameters(verb):
     for name, hint in get_type_hints(COMMANDS[verb], include_extras=True).items():
         base, *info = get_args(hint) if get_origin(hint) is Annotated else (hint,)
         if name not in ("context", "return"):
+            info = info or [None]
             flags = getattr(info[0], "param_decls", None) or (f"--{name.replace('_', '-')}",)
-            yield name, kind_of(base), None if type(info[0]).__name__ == "ArgumentInfo" else flags[0]
+            yield name, kind_of(base), None if type(info[0]).__name__ in ("ArgumentInfo", "NoneType") else flags[0]
 
 
 def kind_of(hint):
