@@ -2,34 +2,23 @@
 
 `discover` holds `run`, `discover` and `derivatives`; `assess` holds `diagnose`, `compare`, `forecast` and `report`;
 `data` holds `simulate` and `smooth`; `models` lists, shows and checks the shipped declarations. `options` are shared.
+What is printed goes through a `Terminal`; an error ends in `complain`, which says it and gives the exit code.
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from bayespde import __version__
 from bayespde.cli import assess, data, discover, models
-from bayespde.cli.interrupts import interruptible
-from bayespde.core.errors import BayespdeError
-
-
-class InterruptibleGroup(TyperGroup):
-    """Verbs that end within two seconds of Ctrl-C."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the verb."""
-        with interruptible():
-            return super().invoke(ctx)
-
+from bayespde.cli.terminal import SharedOptions, Terminal, complain
 
 app = typer.Typer(
-    cls=InterruptibleGroup,
+    cls=SharedOptions,
     no_args_is_help=True,
     add_completion=False,
 )
@@ -43,11 +32,19 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def common(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print results only, no notes and no bars.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the traceback of an error.")] = False,
 ) -> None:
-    """Find the partial differential equation behind a video, and say how sure it is."""
+    """Find the partial differential equation behind a video, and say how sure it is.
+
+    --quiet and --debug may stand anywhere. Exit codes: 0, done; 1, a run failed or a check did not pass; 2, the
+    arguments or the input are wrong; 130, interrupted.
+    """
+    context.obj = Terminal(quiet=quiet)
 
 
 app.command()(discover.run)
@@ -68,10 +65,12 @@ app.add_typer(zoo, name="models")
 
 
 def main() -> None:
-    """Entry point: an error made by the user's input is a message and exit code 2, not a traceback."""
+    """Entry point: whatever goes wrong is a message and an exit code, not a traceback, unless --debug is given."""
     warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character gets its escape.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     try:
         app()
-    except BayespdeError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(2)
+    except Exception as error:
+        sys.exit(complain(error, debug="--debug" in sys.argv))

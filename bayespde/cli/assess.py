@@ -3,45 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from bayespde.cli.options import Seed, Variable, load_posterior
+from bayespde.cli.options import RunFolder, Seed, Variable, existing, load_posterior
+
+MOST_FRAMES = 1_000_000
 
 
 def diagnose(
+    context: typer.Context,
     posterior: Annotated[Path, typer.Argument(help="A run folder, or a posterior.nc.")],
 ) -> None:
     """Check sampler, statistics and equation, and say what to do where a check fails. Exits with 1 unless all pass."""
+    loaded = load_posterior(posterior)
     from bayespde.results.diagnose import diagnose as diagnose_posterior
 
-    found = diagnose_posterior(load_posterior(posterior))
-    typer.echo(found)
+    found = diagnose_posterior(loaded)
+    context.obj.answer(found)
     if found.failed:
         raise typer.Exit(1)
 
 
 def compare(
+    context: typer.Context,
     posteriors: Annotated[list[Path], typer.Argument(help="Run folders, or files, of the same rows.")],
 ) -> None:
     """Compare libraries or priors: evidence, predictive densities of blocks, stacking weights."""
+    found = {str(path): load_posterior(path) for path in posteriors}
     from bayespde.results.compare import compare as compare_posteriors
     from bayespde.results.compare import format_comparison
 
-    names = [str(path) for path in posteriors]
-    found = {name: load_posterior(path) for name, path in zip(names, posteriors, strict=True)}
-    typer.echo(format_comparison(compare_posteriors(found)))
+    context.obj.answer(format_comparison(compare_posteriors(found)))
 
 
 def forecast(
-    run: Annotated[Path, typer.Argument(help="The folder of a discovery.")],
+    context: typer.Context,
+    run: RunFolder,
     until: Annotated[float, typer.Option(help="Last time, in the unit of the field.")],
-    frames: Annotated[int, typer.Option(help="Number of frames, evenly spaced after the last one.")] = 50,
+    frames: Annotated[int, typer.Option(min=1, max=MOST_FRAMES, help="Evenly spaced after the last one.")] = 50,
     draws: Annotated[int, typer.Option(help="Draws of the posterior.")] = 100,
     boundary: Annotated[str, typer.Option(help="auto, periodic, neumann, dirichlet or open.")] = "auto",
-    verify_with: Annotated[Path | None, typer.Option(help="Observed frames: the forecast is verified.")] = None,
-    animation: Annotated[str, typer.Option(help="gif, mp4 or none.")] = "gif",
+    verify_with: Annotated[
+        Path | None, typer.Option(callback=existing, help="Observed frames: the forecast is verified.")
+    ] = None,
+    animation: Annotated[Literal["gif", "mp4", "none"], typer.Option(help="Kind of movie.")] = "gif",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="forecast/ in the folder of the run by default.")
     ] = None,
@@ -63,16 +70,19 @@ def forecast(
     observed = None if verify_with is None else read_field(verify_with, variable)
     times = forecast_times(until, frames, smooth, observed)
     options = ForecastConfig(draws=draws, boundary=boundary)
-    ahead = forecast_discovery(posterior, smooth, trajectories, times, options=options, seed=seed, progress=True)
+    ahead = forecast_discovery(
+        posterior, smooth, trajectories, times, options=options, seed=seed, progress=context.obj.progress
+    )
     scores = None if observed is None else verify_forecast(ahead, observed, before=mean_field(smooth), seed=seed)
     paths, text = write_forecast(ahead, output or run / FORECASTS, observed, scores, animation=animation)
-    typer.echo(text)
+    context.obj.answer(text)
     for path in paths:
-        typer.echo(f"  {path}")
+        context.obj.note(f"  {path}")
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="The folder of a discovery.")],
+    context: typer.Context,
+    run: RunFolder,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="report.html in that folder by default.")
     ] = None,
@@ -81,4 +91,4 @@ def report(
     """Write a self-contained HTML report of a discovery."""
     from bayespde.discovery.report import report as write_report
 
-    typer.echo(write_report(run, output, title=title))
+    context.obj.answer(write_report(run, output, title=title))

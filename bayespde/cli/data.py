@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from bayespde.cli.options import FieldFile, Output, Seed, Variable
+from bayespde.cli.options import FieldFile, Model, Output, Seed, SpaceOrder, TimeOrder, Variable
 
 
 def simulate(
-    model: Annotated[str, typer.Argument(help="A declaration with a [simulate] section.")],
+    context: typer.Context,
+    model: Model,
     output: Output = Path("field.nc"),
     noise: Annotated[float | None, typer.Option(help="Relative noise level, overrides the declaration.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the noise, overrides the declaration.")] = None,
 ) -> None:
-    """Integrate a declared equation and write the video."""
+    """Integrate the equation of a declaration that has a [simulate] section, and write the video."""
     from bayespde.core.files import check_writable
     from bayespde.io.write import write_field
     from bayespde.solve.simulate import SimulationSpec
@@ -26,19 +27,20 @@ def simulate(
     changes = {k: v for k, v in {"noise": noise, "seed": seed}.items() if v is not None}
     spec = SimulationSpec.from_mapping(dict(read_declaration(model).simulation) | changes)
     check_writable(output)
-    write_field(simulate_field(spec, progress=True), output)
-    typer.echo(output)
+    write_field(simulate_field(spec, progress=context.obj.progress), output)
+    context.obj.answer(output)
 
 
 def smooth(
+    context: typer.Context,
     field: FieldFile,
     output: Output = Path("derivatives.nc"),
     smoother: Annotated[str, typer.Option(help="spline, network or auto.")] = "spline",
     noise: Annotated[str, typer.Option(help="auto, or a family such as gaussian, student_t, poisson, logit.")] = "auto",
     device: Annotated[str, typer.Option(help="Where networks are trained: cpu or cuda.")] = "cpu",
     deviations: Annotated[bool, typer.Option("--std", help="Those of networks too: minutes.")] = False,
-    space: Annotated[int, typer.Option(help="Highest order of space derivatives.")] = 2,
-    time: Annotated[int, typer.Option(help="Highest order of time derivatives.")] = 1,
+    space: SpaceOrder = 2,
+    time: TimeOrder = 1,
     variable: Variable = None,
     seed: Seed = 0,
 ) -> None:
@@ -52,10 +54,10 @@ def smooth(
 
     options = SmoothingConfig(smoother=smoother, noise=noise, uncertainty=deviations, device=device)
     data = read_field(field, variable)
-    typer.echo(f"read {describe_field(data)}")
+    context.obj.note(f"read {describe_field(data)}")
     with new_file(output) as stream:
-        fitted = fit_field(data, options=options, seed=seed, progress=True)
+        fitted = fit_field(data, options=options, seed=seed, progress=context.obj.progress)
         found = differentiate(fitted, space=space, time=time, deviations=deviations or None)
         put_netcdf(found, stream, "derivatives")
-    typer.echo(fitted.summary())
-    typer.echo(output)
+    context.obj.note(fitted.summary())
+    context.obj.answer(output)

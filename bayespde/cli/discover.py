@@ -10,10 +10,17 @@ import typer
 from bayespde.cli.interrupts import interruptible
 from bayespde.cli.options import (
     FieldFile,
+    Model,
     Output,
+    RunFolder,
     Seed,
+    SettingsFile,
     Smoother,
+    SpaceOrder,
+    TimeOrder,
     Variable,
+    Workers,
+    existing,
     library_section,
     load_posterior,
     read_settings,
@@ -21,18 +28,21 @@ from bayespde.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from bayespde.cli.terminal import Terminal
     from bayespde.core.equation import Library
     from bayespde.discovery.coupled import CoupledDiscovery
     from bayespde.discovery.discovery import Discovery
 
-Workers = Annotated[int, typer.Option(help="Sampler runs at a time.")]
 Budget = Annotated[float | None, typer.Option(help="CPU seconds for all stages; 300 by default.")]
 
 
 def run(
-    model: Annotated[str, typer.Argument(help="A shipped model's name, a folder with a model.toml, or that file.")],
+    context: typer.Context,
+    model: Model,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; runs/NAME by default.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Read this file in place of the declared data.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(callback=existing, help="Read this file in place of the declared data.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Overrides the declared seed.")] = None,
     check: Annotated[bool, typer.Option(help="Exit with 1 unless the reference equation is found.")] = False,
     workers: Workers = 1,
@@ -42,26 +52,29 @@ def run(
     from bayespde.zoo.reference import compare_with_truth
 
     declaration = read_declaration(model)
-    typer.echo(declaration.title)
+    context.obj.note(declaration.title)
     references = references_of(declaration) if check else {}
     folder = output or Path("runs") / declaration.name
     with interruptible(folder):
-        parts = parts_of(declaration.run(folder=folder, data=data, seed=seed, workers=workers, progress=True))
+        parts = parts_of(
+            declaration.run(folder=folder, data=data, seed=seed, workers=workers, progress=context.obj.progress)
+        )
     for name, part in parts.items():
-        _show(part, folder / name)
+        _show(context.obj, part, folder / name)
     complaints = [c for name, known in references.items() for c in compare_with_truth(parts[name], known)]
     for complaint in complaints:
         typer.secho(f"not the reference: {complaint}", fg="red", err=True)
     if complaints:
         raise typer.Exit(1)
     for name, known in references.items():
-        typer.echo(
+        context.obj.answer(
             f"the reference equation{f' of {name}' if name else ''} was found, its coefficients within "
             f"{known.relative_tolerance:.0%} and {known.sd_tolerance:g} posterior sd"
         )
 
 
 def discover(
+    context: typer.Context,
     field: FieldFile,
     output: Output = Path("runs/discovery"),
     terms: Annotated[str | None, typer.Option(help="Candidate terms in place of the default, comma-separated.")] = None,
@@ -69,9 +82,7 @@ def discover(
         str | None, typer.Option(help="Terms added to the default, comma-separated; 1 is the constant.")
     ] = None,
     smoother: Smoother = None,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML: library, smooth, form, prior, sample, trajectory_matching.")
-    ] = None,
+    config: SettingsFile = None,
     variable: Variable = None,
     variables: Annotated[
         str | None, typer.Option(help="Names of coupled fields, comma-separated; a folder for each in that of the run.")
@@ -88,28 +99,31 @@ def discover(
     from bayespde.discovery.discover import discover as discover_field
 
     names = None if variables is None else split_names(variables)
-    data = _read(field, variable, names)
+    data = _read(context.obj, field, variable, names)
     settings = read_settings(config, smoother)
     library: Any = _library(data, library_section(settings.pop("library", {}), terms, add_terms), names)
     declared = DiscoverConfig.from_mapping(settings)
     chosen = replace(declared, holdout_frames=holdout_frames, sampler=replace(declared.sampler, workers=workers))
     chosen = chosen if budget is None else replace(chosen, budget=budget)
     with interruptible(output):
-        found: Any = discover_field(data, library=library, config=chosen, seed=seed, folder=output, progress=True)
+        found: Any = discover_field(
+            data, library=library, config=chosen, seed=seed, folder=output, progress=context.obj.progress
+        )
     if names is None:
-        _show(found, output, seed)
+        _show(context.obj, found, output, seed)
     else:
-        _show_coupled(found, output, seed)
+        _show_coupled(context.obj, found, output, seed)
 
 
 def derivatives(
-    run: Annotated[Path, typer.Argument(help="The folder of a discovery.")],
+    context: typer.Context,
+    run: RunFolder,
     smoother: Annotated[str, typer.Option(help="network (DLTVR, seconds to minutes) or spline.")] = "network",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="derivatives_SMOOTHER.nc in that folder by default.")
     ] = None,
-    space: Annotated[int, typer.Option(help="Highest order of space derivatives.")] = 2,
-    time: Annotated[int, typer.Option(help="Highest order of time derivatives.")] = 1,
+    space: SpaceOrder = 2,
+    time: TimeOrder = 1,
     seed: Seed = 0,
 ) -> None:
     """Write derivative maps of the field of a discovery by another smoother, and a figure of them."""
@@ -118,18 +132,18 @@ def derivatives(
     from bayespde.stages.run_folder import read_smooth
 
     smooth = read_smooth(run / "smooth.nc")
-    smooth = smoothed_by(smoother, smooth, load_posterior(run), folder=run, seed=seed, progress=True)
-    typer.echo(smooth.summary())
+    smooth = smoothed_by(smoother, smooth, load_posterior(run), folder=run, seed=seed, progress=context.obj.progress)
+    context.obj.note(smooth.summary())
     for path in write_derivatives(smooth, output or run / f"derivatives_{smoother}.nc", space=space, time=time):
-        typer.echo(f"  {path}")
+        context.obj.answer(f"  {path}")
 
 
-def _read(file: Path, variable: str | None, names: list[str] | None) -> Any:
+def _read(terminal: Terminal, file: Path, variable: str | None, names: list[str] | None) -> Any:
     from bayespde.io.read import describe_field, read_field
 
     fields: Any = read_field(file, variable) if names is None else read_field(file, variables=names)
     for one in (fields,) if names is None else fields.data_vars.values():
-        typer.echo(f"read {describe_field(one)}")
+        terminal.note(f"read {describe_field(one)}")
     return fields
 
 
@@ -141,40 +155,40 @@ def _library(data: Any, section: dict[str, Any], names: list[str] | None) -> Lib
     return libraries_from_mapping(section, space=data[names[0]].ndim - 1, variables=names)
 
 
-def _show_coupled(found: CoupledDiscovery, folder: Path, seed: int) -> None:
+def _show_coupled(terminal: Terminal, found: CoupledDiscovery, folder: Path, seed: int) -> None:
     from bayespde.discovery.files import write_coupled_forecast
 
     for name, part in found.parts.items():
-        _show(part, folder / name)
+        _show(terminal, part, folder / name)
     if all(part.holdout is not None for part in found.parts.values()):
-        typer.echo(write_coupled_forecast(found, folder, seed=seed))
-    typer.echo(f"\n{found.best()}")
+        terminal.answer(write_coupled_forecast(found, folder, seed=seed))
+    terminal.answer(f"\n{found.best()}")
 
 
-def _show(found: Discovery, folder: Path, seed: int = 0) -> None:
+def _show(terminal: Terminal, found: Discovery, folder: Path, seed: int = 0) -> None:
     from bayespde.discovery.files import write_results
     from bayespde.results.equations import group_masses
 
     paths = write_results(found, folder)
-    typer.echo(f"\n{found}")
+    terminal.answer(f"\n{found}")
     for group, mass in group_masses(found.posterior):
-        typer.echo(f"interchangeable here: {group.describe()}, together with probability {mass:.3f}")
+        terminal.answer(f"interchangeable here: {group.describe()}, together with probability {mass:.3f}")
     if found.holdout is not None and not found.posterior.library.coupled_variables:
-        paths |= _forecast_holdout(found, folder, seed)
-    typer.echo("\nwritten:")
+        paths |= _forecast_holdout(terminal, found, folder, seed)
+    terminal.note("\nwritten:")
     names = ["smooth.nc", "statistics.nc", "posterior.nc"]
     names += ["weak_posterior.nc"] * (found.weak_posterior is not found.posterior)
     names += ["trajectories.nc"] * (found.trajectories is not None)
     for path in [*(folder / name for name in names), *paths.values()]:
-        typer.echo(f"  {path}")
-    typer.echo(f"\nfor an HTML report: bayespde report {folder}")
+        terminal.note(f"  {path}")
+    terminal.note(f"\nfor an HTML report: bayespde report {folder}")
 
 
-def _forecast_holdout(found: Discovery, folder: Path, seed: int) -> dict[str, Path]:
+def _forecast_holdout(terminal: Terminal, found: Discovery, folder: Path, seed: int) -> dict[str, Path]:
     """Forecast the held-out frames, write the forecast, and print its scores."""
     from bayespde.discovery.files import write_forecast
 
     ahead, scores = found.forecast_holdout(seed=seed)
     paths, text = write_forecast(ahead, folder, found.holdout, scores)
-    typer.echo(f"\nheld-out frames: {text}")
+    terminal.answer(f"\nheld-out frames: {text}")
     return {path.name: path for path in paths}

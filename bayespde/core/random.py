@@ -18,11 +18,12 @@ def checked_seed(seed: int) -> int:
     """Return a seed as a plain int.
 
     Raises:
-        ConfigError: If it is not a non-negative integer.
+        ConfigError: If it is not a non-negative integer of at most 63 bits, which files can hold.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        got = f"{seed:#x}"[:40] if isinstance(seed, int) else repr(seed)[:40]
         raise ConfigError(
-            "A seed must be a non-negative integer.", got=repr(seed), wanted="an int >= 0", fix="pass seed=0"
+            "A seed must be a non-negative integer.", got=got, wanted="an int from 0 to 2**63 - 1", fix="pass seed=0"
         )
     return int(seed)
 

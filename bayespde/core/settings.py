@@ -16,6 +16,8 @@ from bayespde.core.errors import ConfigError
 from bayespde.core.files import existing_file
 
 T = TypeVar("T")
+# Of tables and lists in a file.
+MOST_LEVELS = 64
 
 
 def build(kind: type[T], settings: Any, where: str, *, withheld: Collection[str] = ()) -> T:
@@ -125,19 +127,32 @@ def read_toml(path: str | PathLike[str]) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        ConfigError: If it is not valid TOML.
+        ConfigError: If it is not valid TOML, is nested too deeply, or has an integer of more than 64 bits.
         FileError: If it cannot be read.
     """
     file = existing_file(path)
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        settings = tomllib.loads(file.read_text(encoding="utf-8"))
+        _check_values(settings, MOST_LEVELS)
+    except (ValueError, RecursionError) as error:
         raise ConfigError(
             "The declaration is not valid TOML.",
             got=f"{file}: {error}",
             wanted="TOML",
             fix="correct that line",
         ) from error
+    return settings
+
+
+def _check_values(value: Any, levels: int) -> None:
+    """Refuse what TOML allows but neither messages nor JSON can hold."""
+    if levels == 0:
+        raise ValueError(f"tables and lists are nested in more than {MOST_LEVELS} levels")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("an integer has more than 64 bits")
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_values(inner, levels - 1)
 
 
 def _convert(hint: Any, value: Any, where: str, withheld: Collection[str] = ()) -> Any:

@@ -67,11 +67,12 @@ def forecast_times(until: float, frames: int, smooth: SmoothField, observed: xr.
         ConfigError: If there are none.
     """
     last = float(smooth.field["time"][-1])
-    times = np.linspace(last, until, max(frames, 0) + 1)[1:]
+    is_later = last < until < np.inf
+    times = np.linspace(last, until if is_later else last, max(frames, 0) + 1)[1:]
     if observed is not None:
         clock = observed["time"].values
         times = clock[(clock > last) & (clock <= until)]
-    if not (until > last and len(times)):
+    if not (is_later and len(times)):
         raise ConfigError(
             "There is no time to forecast.",
             got=f"{len(times)} frames until {until:g}",

@@ -11,9 +11,10 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.checked import validated
-from bayespde.core.errors import ConfigError, FileError, StatisticsError
+from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.files import new_file
 from bayespde.core.posterior import Posterior
+from bayespde.discovery.finished import posterior_file
 from bayespde.forecasting.skill import pareto_front_with_forecast_error
 from bayespde.results.figures import middle_slice
 from bayespde.results.inference_data import load
@@ -83,7 +84,7 @@ def report(
 
 
 def _of_folder(folder: Path, title: str | None) -> ReportData:
-    posterior = load(_posterior_file(folder))
+    posterior = load(posterior_file(folder))
     smooth = read_smooth(folder / "smooth.nc") if (folder / "smooth.nc").is_file() else None
     if smooth is not None:
         check_belong(posterior, smooth)
@@ -118,22 +119,6 @@ def _front(posterior: Posterior, smooth: SmoothField | None, holdout: xr.DataArr
         return pareto_front_with_forecast_error(posterior, smooth, holdout)
     except StatisticsError:
         return None
-
-
-def _posterior_file(folder: Path) -> Path:
-    file = folder / "posterior.nc"
-    if not file.is_file():
-        stages = ("smooth.nc", "statistics.nc", "weak_posterior.nc")
-        there = [name for name in stages if (folder / name).is_file()]
-        fields = sorted(str(inner.parent) for inner in folder.glob("*/posterior.nc"))
-        resume = "run the discovery again with the same folder; it resumes after the stages that are finished"
-        raise FileError(
-            "There is no finished discovery in this folder.",
-            got=f"{folder}, which has {', '.join(there) or 'none of the stages'}",
-            wanted="a folder with posterior.nc",
-            fix=f"one folder for each of the coupled fields: {', '.join(fields)}" if fields else resume,
-        )
-    return file
 
 
 def _summary(smooth: SmoothField) -> DataSummary:

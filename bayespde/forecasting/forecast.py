@@ -13,6 +13,7 @@ import xarray as xr
 from bayespde.core.checked import validated
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.errors import ConfigError
+from bayespde.core.one_order import in_one_order
 from bayespde.core.posterior import Posterior
 from bayespde.core.progress import Progress
 from bayespde.core.random import checked_seed, spawn_seeds
@@ -31,6 +32,7 @@ Sources = Source | xr.Dataset | Mapping[str, SmoothField]
 
 
 @validated
+@in_one_order
 def forecast(
     posterior: Posterior | Mapping[str, Posterior],
     start: Sources,
@@ -184,8 +186,11 @@ def _start(
             wanted="a frame (DataArray), a SmoothField or a TrajectoryPosterior",
             fix="forecast(found.posterior, found.smooth, times)",
         )
-    if isinstance(start, SmoothField):
-        _check_size(start.field.shape[1:], clock, options)
+    if isinstance(start, TrajectoryPosterior):
+        frame = start.trajectories[0].fitted[0]
+    else:
+        frame = start.field[0] if isinstance(start, SmoothField) else start
+    _check_size(frame.shape, clock, options)
     return Sampler(posterior, options, random).from_source(start, float(clock[0]))
 
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from bayespde.core.annotations import Range
 from bayespde.core.checked import validated
+from bayespde.core.one_order import in_one_order
 from bayespde.core.scales import derivative_unit
 from bayespde.core.terms import derivative_name
 from bayespde.smooth.network.smoother import Orders
@@ -20,6 +21,7 @@ Order = Annotated[int, Range(0, 6)]
 
 
 @validated
+@in_one_order
 def differentiate(
     smooth: SmoothField, *, space: Order = 2, time: Order = 1, deviations: bool | None = None
 ) -> xr.Dataset:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from bayespde.core.checked import validated
 from bayespde.core.field import validate_field
+from bayespde.core.one_order import in_one_order
 from bayespde.core.progress import Progress
 from bayespde.core.scattered import validate_scattered
 from bayespde.core.terms import first_orders
@@ -27,6 +28,7 @@ from bayespde.smooth.spline.fitted import SplineFit
 
 
 @validated
+@in_one_order
 def fit_field(
     field: xr.DataArray,
     *,

@@ -12,6 +12,7 @@ import xarray as xr
 from bayespde.core.checked import Checked
 from bayespde.core.errors import ConfigError
 from bayespde.core.one_line import one_line
+from bayespde.core.one_order import in_one_order
 from bayespde.core.random import checked_seed
 from bayespde.smooth.choice import SmoothingChoice
 from bayespde.smooth.network.ensemble import EnsemblePosterior
@@ -91,16 +92,19 @@ class SmoothField(Checked):
         """
         return self._trained().posterior
 
+    @in_one_order
     def evaluate(self, orders: Orders) -> np.ndarray:
         """Derivative of the chosen smoother on the grid of the data: field shape, float64, physical units."""
         return self.spline.evaluate(orders) if self.chosen == "spline" else self.evaluate_all([orders])[0]
 
+    @in_one_order
     def evaluate_all(self, orders: Sequence[Orders]) -> np.ndarray:
         """Several derivatives on the grid of the data, `[len(orders), *field shape]`; networks in one pass."""
         if self.chosen == "spline":
             return self._stacked(orders, self.spline.evaluate)
         return self._trained().evaluate(orders, self._axes)
 
+    @in_one_order
     def evaluate_frames(self, orders: Sequence[Orders], frames: Sequence[int]) -> np.ndarray:
         """Several derivatives at some frames only, by index: `[len(orders), len(frames), *space]`."""
         times, *space = self._axes
@@ -109,6 +113,7 @@ class SmoothField(Checked):
             return np.stack([self.spline.evaluate(o, axes) for o in orders])
         return self._trained().evaluate(orders, axes)
 
+    @in_one_order
     def standard_deviation(self, orders: Sequence[Orders]) -> np.ndarray:
         """Standard deviations, shape of `evaluate_all`; those of networks take some milliseconds per pixel.
 
@@ -121,6 +126,7 @@ class SmoothField(Checked):
             return self._stacked(orders, self.spline.standard_deviation)
         return self._trained().standard_deviation(orders, self._axes)
 
+    @in_one_order
     def at_points(self, orders: Orders, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Derivative of the chosen smoother at scattered points.
 
@@ -139,6 +145,7 @@ class SmoothField(Checked):
             return self.spline.at_points(orders, points)
         return self._trained().at_points(orders, points)
 
+    @in_one_order
     def draw(self, seed: int) -> FieldDraw:
         """One field of the posterior of the chosen smoother, on the grid of the data.
 
@@ -155,9 +162,9 @@ class SmoothField(Checked):
         """
         if self.chosen == "spline":
             spline = self.spline.draw(np.random.default_rng(checked_seed(seed)))
-            return FieldDraw(self.field, lambda orders: self._stacked(orders, spline.evaluate))
+            return FieldDraw(self.field, in_one_order(lambda orders: self._stacked(orders, spline.evaluate)))
         drawn = self._trained().draw(seed)
-        return FieldDraw(self.field, lambda orders: drawn(orders, self._axes))
+        return FieldDraw(self.field, in_one_order(lambda orders: drawn(orders, self._axes)))
 
     def summary(self) -> str:
         """What was chosen and why, in a few lines."""

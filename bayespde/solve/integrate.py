@@ -15,6 +15,7 @@ from bayespde.core.coupled import CoupledEquations
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FieldError, IntegrationError
 from bayespde.core.field import check_one_grid
+from bayespde.core.one_order import in_one_order
 from bayespde.core.progress import Progress
 from bayespde.solve.compiled.rkc import integrate_draws, is_diffusive
 from bayespde.solve.config import SolverConfig
@@ -44,6 +45,7 @@ def integrate(
     progress: bool | Progress = False,
 ) -> xr.Dataset: ...
 @validated
+@in_one_order
 def integrate(
     equation: Equation | CoupledEquations,
     start: xr.DataArray | xr.Dataset,

@@ -11,6 +11,7 @@ from bayespde.core.checked import validated
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import validate_field
+from bayespde.core.one_order import in_one_order
 from bayespde.core.progress import Progress
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.library.candidates import check_library
@@ -28,6 +29,7 @@ from bayespde.weak.strong_form import StrongForm, strong_statistics
 
 
 @validated
+@in_one_order
 def assemble(
     library: Library,
     smooth: SmoothField | FieldDraw | Mapping[str, SmoothField],

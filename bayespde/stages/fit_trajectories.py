@@ -15,6 +15,7 @@ from bayespde.core.field import validate_field
 from bayespde.core.likelihood import Likelihood
 from bayespde.core.noise import NoiseModel
 from bayespde.core.one_line import one_line
+from bayespde.core.one_order import in_one_order
 from bayespde.core.posterior import Posterior
 from bayespde.core.progress import Progress
 from bayespde.core.random import checked_seed, spawn_seeds
@@ -104,6 +105,7 @@ class TrajectoryPosterior(Checked):
 
 
 @validated
+@in_one_order
 def fit_trajectories(
     posterior: Posterior,
     data: SmoothField | xr.DataArray,

@@ -16,6 +16,7 @@ from bayespde.core.checked import validated
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.likelihood import Likelihood
+from bayespde.core.one_order import in_one_order
 from bayespde.core.posterior import ExactTable, Posterior
 from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds, torch_generator
@@ -28,6 +29,8 @@ from bayespde.smc.enumeration.enumerate import Enumeration, enumerate_branches, 
 from bayespde.smc.run import run_all
 from bayespde.smc.tempered_gibbs import run_chains
 
+# Coefficients of all particles, 8 bytes each.
+MOST_VALUES = 2**30
 SamplerConfig = SMCConfig | TemperedGibbsConfig
 CONFIGS: Mapping[str, type[SamplerConfig]] = {
     "smc": SMCConfig,
@@ -37,6 +40,7 @@ CONFIGS: Mapping[str, type[SamplerConfig]] = {
 
 
 @validated
+@in_one_order
 def enumerate_models(model: SpinModel, *, progress: bool | Progress = False) -> ExactTable:
     """The exact posterior over all 2^K configurations, K <= 26.
 
@@ -47,6 +51,7 @@ def enumerate_models(model: SpinModel, *, progress: bool | Progress = False) -> 
 
 
 @validated
+@in_one_order
 def sample(
     model: SpinModel,
     *,
@@ -75,9 +80,10 @@ def sample(
         that have finished, and `sampling.complete` is False.
 
     Raises:
-        ConfigError: If the model has no library, or a setting is unknown or out of range.
+        ConfigError: If the model has no library, a setting is unknown or out of range, or the result would not fit into
+            memory.
     """
-    library, chosen = _library(model), override(_checked(method, config), settings)
+    library, chosen = _library(model), _sized(override(_checked(method, config), settings), model)
     started, (sample_seed, draw_seed) = perf_counter(), spawn_seeds(seed, 2)
     is_enumerated = method == "exact" or len(library) <= enumerate_up_to
     everything = enumerate_branches(model, progress=progress) if is_enumerated else None
@@ -129,6 +135,19 @@ def _checked(method: str, config: SamplerConfig | None) -> SamplerConfig:
             got=f"{type(config).__name__} for method {method!r}",
             wanted=CONFIGS[method].__name__,
             fix=f"config={CONFIGS[method].__name__}(...)",
+        )
+    return config
+
+
+def _sized(config: SamplerConfig, model: SpinModel) -> SamplerConfig:
+    """The settings, if the particles of all runs fit into memory."""
+    terms = len(model.library or ())
+    if config.runs * config.particles * terms > MOST_VALUES:
+        raise ConfigError(
+            "The particles would not fit into memory.",
+            got=f"{config.runs} runs of {config.particles} particles of {terms} terms",
+            wanted=f"at most {MOST_VALUES} values",
+            fix=f"particles={type(config).particles}",
         )
     return config
 

@@ -14,10 +14,10 @@ from typing import Any
 import xarray as xr
 
 from bayespde.core.equation import Library
-from bayespde.core.errors import ConfigError, FileError
+from bayespde.core.errors import ConfigError
 from bayespde.core.files import existing_file
 from bayespde.core.progress import Progress
-from bayespde.core.settings import as_table, check_keys, read_toml
+from bayespde.core.settings import as_table, check_keys, read_toml, wrong_type
 from bayespde.discovery.config import SECTIONS, DiscoverConfig
 from bayespde.discovery.coupled import CoupledDiscovery
 from bayespde.discovery.discover import discover
@@ -26,6 +26,7 @@ from bayespde.io.read import read_field
 from bayespde.library.declared import libraries_from_mapping, library_from_mapping
 from bayespde.solve.simulate import SimulationSpec, simulate
 from bayespde.zoo.reference import Reference, read_reference
+from bayespde.zoo.shipped import declaration_file, declaration_title
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Declaration:
         if "simulate" in self.settings:
             return simulate(SimulationSpec.from_mapping(self.settings["simulate"]), progress=progress)
         section = check_keys(self.settings.get("data", {}), {"file", "variable"}, "data")
+        if not isinstance(section.get("variable", ""), str):
+            raise wrong_type("text", section["variable"], "data.variable", "variable = 'u'")
         if not isinstance(section.get("file"), str):
             raise ConfigError(
                 "The declaration says nothing about data.",
@@ -135,18 +138,6 @@ class Declaration:
         return discover(field, library=one, config=config, seed=chosen, folder=folder, progress=progress)
 
 
-def models_folder() -> Path:
-    """The folder of declarations: inside the installed package, or at the top of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    shipped = package / "models"
-    return shipped if shipped.is_dir() else package.parent / "models"
-
-
-def declaration_names() -> list[str]:
-    """Names of the shipped declarations, sorted."""
-    return sorted(p.parent.name for p in models_folder().glob("*/model.toml"))
-
-
 def read_declaration(name_or_path: str | PathLike[str]) -> Declaration:
     """Read a declaration by name, by its folder, or by its TOML file.
 
@@ -154,19 +145,10 @@ def read_declaration(name_or_path: str | PathLike[str]) -> Declaration:
         FileError: If there is no such declaration.
         ConfigError: If it has unknown sections, or its reference is not usable.
     """
-    given = Path(name_or_path)
-    candidates = [given, given / "model.toml", models_folder() / given.name / "model.toml"]
-    file = next((c for c in candidates if c.is_file()), None)
-    if file is None:
-        raise FileError(
-            "There is no such model.",
-            got=str(name_or_path),
-            wanted="a folder with a model.toml, or one of: " + ", ".join(declaration_names()),
-            fix="bayespde models list",
-        )
+    file = declaration_file(name_or_path)
     settings = read_toml(file)
     check_keys(settings, SECTIONS | {"title", "seed", "simulate", "data", "library"}, str(file.name))
-    bare = Declaration(file.parent.name, str(settings.get("title", file.parent.name)), file.parent, settings, {})
+    bare = Declaration(file.parent.name, declaration_title(file, settings), file.parent, settings, {})
     files = {name: bare.reference_file(name) for name in bare.fields or ("",)}
     return replace(bare, references={name: read_reference(f) for name, f in files.items() if f.is_file()})
 

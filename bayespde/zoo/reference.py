@@ -8,6 +8,7 @@ still gives the same result.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +21,14 @@ from bayespde.core.files import check_schema, read_text, write_text
 from bayespde.core.settings import check_keys
 from bayespde.discovery.discovery import Discovery
 
-# What another processor, thread count or seed may change. Coefficients come from 8192 draws: the Monte Carlo error of a
-# mean is 0.01 sd, that of an sd 1 %. A Bayes factor of less than e is not worth more than a bare mention [kass1995].
+# What another processor, version of a library or seed may change. Coefficients come from 8192 draws: the Monte Carlo
+# error of a mean is 0.01 sd, that of an sd 1 %. A Bayes factor of less than e is not worth more than a bare mention
+# [kass1995].
 MEAN_TOLERANCE = 0.25
 SD_TOLERANCE = 0.1
 PROBABILITY_TOLERANCE = 0.05
 # Along a trajectory it is the log density of all pixels, about a fit that ends within a tolerance of its own: 1.8 was
-# seen between numbers of threads, with the same probabilities.
+# seen where sums were added in another order, with the same probabilities.
 LOG_EVIDENCE_TOLERANCE = {"weak_form": 1.0, "observation": 5.0}
 KEYS = ("coefficients", "relative_tolerance", "sd_tolerance", "source", "posterior")
 # Layout of a reference posterior; a change of it is a new number.
@@ -89,14 +91,14 @@ def read_reference(file: Path) -> Reference:
         known = check_keys(json.loads(text), KEYS, file.name)
         return Reference(
             coefficients=_numbers(known["coefficients"]),
-            relative_tolerance=float(known["relative_tolerance"]),
-            sd_tolerance=float(known["sd_tolerance"]),
+            relative_tolerance=_tolerance(known["relative_tolerance"]),
+            sd_tolerance=_tolerance(known["sd_tolerance"]),
             source=str(known.get("source", "")),
             posterior=_posterior(known["posterior"], file) if "posterior" in known else None,
         )
     except BayespdeError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ConfigError(
             "The reference of a model cannot be used.",
             got=f"{file}: {type(error).__name__} {error}",
@@ -230,6 +232,12 @@ def _posterior(known: Any, file: Path) -> ReferencePosterior:
 
 def _numbers(known: Any) -> dict[str, float]:
     return {str(k): float(v) for k, v in known.items()}
+
+
+def _tolerance(known: Any) -> float:
+    if not 0 <= float(known) < math.inf:
+        raise ValueError(f"a tolerance is {known}")
+    return float(known)
 
 
 def _rounded(value: Any) -> Any:

@@ -15,6 +15,7 @@ import xarray as xr
 import bayespde as bp
 from bayespde import cli
 from bayespde.cli.options import library_section
+from bayespde.cli.terminal import Terminal
 from bayespde.core.errors import ConfigError
 from bayespde.library.declared import library_from_mapping
 from bayespde.results.inference_data import save
@@ -298,7 +299,7 @@ WRONG = {
     "unknown smoother": (["smooth", "FIELD", "--smoother", "magic"], "has an unknown value"),
     "unknown noise": (["smooth", "FIELD", "--noise", "cauchy"], "has an unknown value"),
     "unknown device": (["smooth", "FIELD", "--device", "abacus"], "device cannot be used"),
-    "order out of range": (["smooth", "FIELD", "--smoother", "spline", "--space", "9"], "out of range"),
+    "seed that no file holds": (["discover", "FIELD", "--seed", "9" * 30], "seed"),
     "no such variable": (["discover", "FIELD", "--variable", "w"], "no such variable"),
     "hostile term": (["discover", "FIELD", "--terms", "u,__import__('os').remove('x')"], "not allowed"),
     "repeated term": (["discover", "FIELD", "--terms", "u,u_x,2*u"], "same up to a factor"),
@@ -338,6 +339,8 @@ USAGES = [
     ["run"],
     ["discover"],
     ["smooth", "x.nc", "--space", "many"],
+    ["smooth", "x.nc", "--smoother", "network", "--space", "9"],
+    ["derivatives", "run", "--time", "-1"],
     ["models", "check", "heat", "--write", "--noise-seed", "2"],
 ]
 
@@ -359,11 +362,49 @@ def test_importing_costs_nothing():
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_the_command_line_imports_no_sampler_before_it_needs_one():
-    done = python(
-        "import sys, bayespde.cli; print(sorted({'torch', 'pyro', 'arviz', 'matplotlib'} & set(sys.modules)))"
-    )
-    assert done.stdout.strip() == "[]", done.stderr
+HEAVY = {"torch", "pyro", "sympy", "xarray", "arviz", "matplotlib", "numba", "scipy", "numpy", "h5netcdf"}
+LIGHT = [
+    "",
+    "--help",
+    "--version",
+    "models list",
+    "models show heat",
+    "models show hat",
+    "models check absent",
+    "run absent",
+    "run heat --data absent.nc",
+    "simulate absent",
+    "discover absent.nc",
+    "smooth absent.nc",
+    "derivatives absent",
+    "diagnose absent",
+    "compare absent",
+    "forecast absent --until 3",
+    "report absent",
+    "discover --no-such-option",
+    "no-such-verb",
+    *(f"{verb} --help" for verb in ("run", "discover", "derivatives", "smooth", "diagnose", "compare", "forecast")),
+    *(f"{verb} --help" for verb in ("report", "simulate", "models", "models list", "models show", "models check")),
+]
+
+
+def test_what_only_prints_imports_nothing_heavy():
+    """One process for all of them: whatever one imported would be seen in those that follow."""
+    code = f"""
+import sys
+from bayespde.cli import main
+
+for line in {LIGHT!r}:
+    sys.argv = ["bayespde", *line.split()]
+    try:
+        main()
+    except SystemExit:
+        pass
+    found = {HEAVY!r} & set(sys.modules)
+    assert not found, (line, found)
+"""
+    done = python(code)
+    assert done.returncode == 0, done.stderr
 
 
 def entry(*arguments, folder):
@@ -387,6 +428,46 @@ def test_in_a_process_of_its_own_an_error_is_a_message(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("error: The file cannot be read.")
     assert "Traceback" not in done.stderr
+
+
+def test_a_pipe_that_is_closed_ends_it_silently(tmp_path):
+    code = "from bayespde.cli import main; main()"
+    for line in (["models", "list"], ["models", "show", "heat"], ["--help"]):
+        command = [sys.executable, "-c", code, *line]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as process:
+            process.stdout.close()
+            assert process.stderr.read() == b""
+
+
+def test_no_bar_is_written_into_a_file_and_quiet_prints_the_answer_alone(command, model, tmp_path):
+    assert command("simulate", model, "-o", "video.nc") == (0, "video.nc\n", "")
+    (tmp_path / "settings.toml").write_text(CONFIG)
+    line = ("discover", "video.nc", "--config", "settings.toml", "-o", "out")
+    whole, quiet = command(*line), command(*line, "--quiet")
+    assert (whole[0], whole[2], quiet[0], quiet[2]) == (0, "", 0, "")
+    assert quiet[1].strip() in whole[1]
+    assert "u_t = " in quiet[1]
+    assert not any(note in quiet[1] for note in ("read u", "written:", "bayespde report"))
+    assert all(note in whole[1] for note in ("read u", "written:", "bayespde report"))
+
+
+def test_bars_are_shown_in_a_terminal_only(monkeypatch):
+    for is_terminal, quiet, shown in ((True, False, True), (True, True, False), (False, False, False)):
+        monkeypatch.setattr("sys.stderr.isatty", lambda is_terminal=is_terminal: is_terminal)
+        assert Terminal(quiet=quiet).progress is shown
+
+
+def test_bytes_that_are_no_text_and_terminals_without_letters_are_no_reason_to_fail(tmp_path):
+    code = "from bayespde.cli import main; main()"
+    command = [sys.executable.encode(), b"-c", code.encode(), b"discover", b"a\xff.nc"]
+    done = subprocess.run(command, capture_output=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"not UTF-8" in done.stderr
+    command = [sys.executable, "-c", code, "run", "ünknown"]
+    ascii_only = {"PYTHONIOENCODING": "ascii", "PATH": "", "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(command, capture_output=True, check=False, cwd=tmp_path, env=ascii_only)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"error: There is no such model.")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def test_spawned_streams_are_uncorrelated(seed):
     assert np.abs(correlation).max() < 5 / np.sqrt(4000)
 
 
-@pytest.mark.parametrize("seed_value", [-1, 1.0, "3", None, True])
+@pytest.mark.parametrize("seed_value", [-1, 1.0, "3", None, True, 2**63, pytest.param(1 << 16000, id="many digits")])
 def test_invalid_seeds_are_refused(seed_value):
     with pytest.raises(ConfigError, match="seed"):
         spawn_seeds(seed_value, 2)

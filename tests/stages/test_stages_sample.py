@@ -89,6 +89,12 @@ def test_every_engine_survives_export(method):
     assert np.array_equal(back.inclusion_probability, posterior.inclusion_probability)
 
 
+@pytest.mark.parametrize("method", ["smc", "exact", "tempered_gibbs"])
+def test_more_particles_than_memory_holds_are_refused_before_any_work(method):
+    with pytest.raises(ConfigError, match="would not fit into memory"):
+        bp.sample(model_of(), method=method, particles=10**9)
+
+
 def test_settings_that_do_not_fit_are_refused():
     model = model_of()
     with pytest.raises(ConfigError, match="'method' has an unknown value"):

@@ -170,7 +170,7 @@ def test_commands_exist(page):
         command = root
         while hasattr(command, "commands"):
             command = command.commands[words.pop(0)]
-        options = {o for parameter in command.params for o in parameter.opts}
+        options = {o for parameter in (*root.params, *command.params) for o in parameter.opts}
         assert {w for w in words if w.startswith("-")} <= options, line
 
 

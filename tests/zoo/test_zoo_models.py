@@ -12,8 +12,9 @@ from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import validate_field
 from bayespde.solve.simulate import SimulationSpec, simulate
-from bayespde.zoo.declaration import declaration_names, models_folder, read_declaration
+from bayespde.zoo.declaration import read_declaration
 from bayespde.zoo.reference import compare_with_posterior, compare_with_truth
+from bayespde.zoo.shipped import declaration_names, models_folder
 
 ALL = declaration_names()
 SYSTEMS = [name for name in ALL if read_declaration(name).fields]
