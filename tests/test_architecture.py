@@ -179,7 +179,7 @@ def writes(node):
     owner = ast.unparse(node.func.value) if method else ""
     modes = [a.value for a in [*node.args, *(k.value for k in node.keywords)] if isinstance(a, ast.Constant)]
     opens = name == "open" and (owner == "os" or any(isinstance(m, str) and set(m) & set("wax+") for m in modes))
-    moves = owner in ("os", "shutil") and name in {"replace", "rename", "write", "copy", "copyfile", "move"}
+    moves = owner in ("os", "shutil") and name in {"replace", "rename", "copy", "copyfile", "move"}
     if name in WRITING | set(MAY_DRAW) or opens or moves or (name == "write_text" and method):
         return name
     return ""

@@ -138,7 +138,7 @@ def check_schema(version: Any, known: int, file: object) -> None:
 
 
 def _open(final: Path) -> OutputStream:
-    """A temporary file beside the final one, where none of killed processes remain."""
+    """A temporary file in the folder of the final one, in which none of killed processes remain."""
     with suppress(FileNotFoundError):
         # Unlike `is_dir` this raises for names that are too long, before the work and not after it.
         if stat.S_ISDIR(final.stat().st_mode):

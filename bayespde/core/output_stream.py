@@ -156,7 +156,7 @@ def open_temporary(folder: Path, suffix: str) -> OutputStream:
 
 
 def sweep(folder: Path) -> None:
-    """Remove temporary files of processes that were killed: nobody holds their lock."""
+    """Remove temporary files of processes that were killed: no process holds their lock."""
     for stale in folder.glob(f"{PREFIX}*"):
         with suppress(OSError):
             if fcntl is None:

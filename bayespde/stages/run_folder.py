@@ -218,7 +218,7 @@ def read_matched(file: Path) -> Matched:
     trajectories = file.parent / TRAJECTORIES
     if not trajectories.is_file():
         raise unreadable(
-            file, f"it has no {TRAJECTORIES} beside it", what="The trajectories of the posterior are missing."
+            file, f"there is no {TRAJECTORIES} in its folder", what="The trajectories of the posterior are missing."
         )
     return Matched(posterior, read_trajectories(trajectories, posterior))
 

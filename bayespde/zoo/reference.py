@@ -16,7 +16,7 @@ from typing import Any
 
 from bayespde import __version__
 from bayespde.core.checksum import json_digest, unreadable
-from bayespde.core.errors import BayespdeError, ConfigError
+from bayespde.core.errors import ConfigError, FileError
 from bayespde.core.files import check_schema, read_text, write_text
 from bayespde.core.settings import check_keys
 from bayespde.discovery.discovery import Discovery
@@ -96,7 +96,7 @@ def read_reference(file: Path) -> Reference:
             source=str(known.get("source", "")),
             posterior=_posterior(known["posterior"], file) if "posterior" in known else None,
         )
-    except BayespdeError:
+    except FileError:
         raise
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ConfigError(

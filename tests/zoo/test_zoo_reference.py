@@ -140,6 +140,7 @@ def test_a_sampled_posterior_is_no_reference():
         "[]",
         '{"coefficients": {"u": "much"}, "relative_tolerance": 1, "sd_tolerance": 1}',
         '{"coefficients": {"u": 1}, "sd_tolerance": 1}',
+        '{"coefficients": {"u": 1}, "relative_tolerance": 1, "sd_tolerance": 1, "posteriors": {}}',
         '{"coefficients": {"u": 1}, "relative_tolerance": 1, "sd_tolerance": 1, "posterior": {"probability": 1}}',
     ],
 )
