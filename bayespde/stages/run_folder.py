@@ -193,7 +193,7 @@ def read_record(folder: Path) -> dict[str, Any]:
             return dict(found)
     except (ValueError, TypeError, AttributeError, RecursionError):
         pass
-    warnings.warn(f"{file} is damaged, so every stage is computed again.", FileWarning, stacklevel=2)
+    warnings.warn(f"{file} is damaged: no stage counts as finished.", FileWarning, stacklevel=2)
     return {}
 
 

@@ -16,6 +16,7 @@ import bayespde as bp
 from bayespde import cli
 from bayespde.cli.options import library_section
 from bayespde.cli.terminal import Terminal
+from bayespde.core.checksum import json_digest
 from bayespde.core.errors import ConfigError
 from bayespde.library.declared import library_from_mapping
 from bayespde.results.inference_data import save
@@ -248,6 +249,11 @@ def test_models_check_records_a_posterior_and_compares_with_it(command, model):
     assert "reference posterior met" in out
     known = json.loads((model / "reference.json").read_text())
     known["posterior"]["log_evidence"] += 3
+    (model / "reference.json").write_text(json.dumps(known))
+    code, _, err = command("models", "check", model)
+    assert code == 2
+    assert "The file is damaged" in err
+    known["posterior"]["checksum"] = json_digest(known["posterior"])
     (model / "reference.json").write_text(json.dumps(known))
     code, out, _ = command("models", "check", model)
     assert code == 1

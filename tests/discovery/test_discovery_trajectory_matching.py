@@ -8,7 +8,7 @@ import small_problem
 
 import bayespde as bp
 from bayespde.core import progress
-from bayespde.core.errors import ConfigError, FitError
+from bayespde.core.errors import ConfigError, FileWarning, FitError
 from bayespde.core.likelihood import Likelihood
 from bayespde.discovery import discovery, pipeline
 from bayespde.discovery import trajectory_matching as matching
@@ -55,7 +55,8 @@ def test_results_take_the_posterior_by_the_observation_likelihood(found, tmp_pat
     best = front.isel(equation=int(front["probability"].values.argmax()))
     assert set(str(best["names"].values).split(", ")) == set(small_problem.TRUTH)
     found.to_inference_data().to_netcdf(tmp_path / "posterior.nc")
-    back = bp.from_inference_data(tmp_path / "posterior.nc")
+    with pytest.warns(FileWarning, match="no checksum"):
+        back = bp.from_inference_data(tmp_path / "posterior.nc")
     assert back.likelihood.kind == "observation"
     assert [c.name for c in bp.model_checks(back)] == [c.name for c in bp.model_checks(found.posterior)]
 

@@ -84,5 +84,5 @@ def test_a_new_variance_function_is_one_module_and_one_line(relative, rng):
     rows = bp.assemble(library, smooth, form=bp.WeakForm(noise="relative"))
     assert rows.record.noise == "relative"
     assert set(rows.provenance["noise_parameters"]) == {"relative deviation"}
-    with pytest.raises(ConfigError, match=f"noise one of auto, white, {', '.join(VARIANCE_FUNCTIONS)}, correlated"):
+    with pytest.raises(ConfigError, match=f"'auto', 'white', {', '.join(map(repr, VARIANCE_FUNCTIONS))}, 'correlated'"):
         bp.WeakForm(noise="unknown")

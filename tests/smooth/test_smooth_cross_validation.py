@@ -191,7 +191,7 @@ def test_the_unit_held_out_is_read_back_without_a_search(rng, monkeypatch, kind,
 @pytest.mark.parametrize("block", [(2,), (2, 40), (9, 10), (-1, 2)])
 def test_blocks_that_do_not_fit_are_refused(rng, block):
     field = moving(truth() + 0.1 * rng.standard_normal((80, 100)))
-    with pytest.raises(ConfigError, match="blocks to leave out"):
+    with pytest.raises(ConfigError, match="block"):
         fit_spline(field, config=SplineConfig(hold_out="blocks", block=block))
 
 

@@ -143,7 +143,7 @@ def test_what_cannot_be_done_is_said(page):
         bp.SpinSMC(page["sources"], config=bp.SMCConfig(workers=0))
     with pytest.raises(ConfigError, match="number of samples"):
         page["factors"].get_samples(-3)
-    with pytest.raises(ConfigError, match="another sampler"):
+    with pytest.raises(ConfigError, match="must be a SMCConfig"):
         bp.SpinSMC(page["sources"], config=bp.TemperedGibbsConfig())
 
     def with_a_coefficient():
