@@ -61,7 +61,8 @@ def test_a_discovery_says_what_is_kept_and_how_to_resume(workers, tmp_path):
 
 def test_what_writes_nothing_says_so(tmp_path):
     spec = '[simulate]\nequation = "u_t = u_xx"\nextent = { x = 16.0 }\npoints = { x = 4096 }\n'
-    spec += 'times = { start = 0.0, stop = 6.0, frames = 60000 }\ninitial = { kind = "random_waves", modes = 4, seed = 1 }\n'
+    spec += "times = { start = 0.0, stop = 6.0, frames = 60000 }\n"
+    spec += 'initial = { kind = "random_waves", modes = 4, seed = 1 }\n'
     (tmp_path / "model.toml").write_text(spec)
     begin = time.monotonic()
     code, _, said = interrupted(["simulate", "model.toml"], tmp_path, lambda: time.monotonic() - begin > 4)
