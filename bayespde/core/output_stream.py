@@ -106,7 +106,9 @@ class OutputStream(io.RawIOBase):
         self.close()
         self.attempt(lambda: os.replace(self.path, final))
         for descriptor in kept:
-            os.close(descriptor)
+            # What was written is known from the first closing.
+            with suppress(OSError):
+                os.close(descriptor)
 
     def discard(self) -> None:
         """Close and remove the file."""
