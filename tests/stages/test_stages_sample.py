@@ -162,6 +162,25 @@ def test_the_thread_pool_keeps_finished_runs_after_an_interrupt(monkeypatch):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("error", [MemoryError("no room"), ConfigError("no initial particle")])
+def test_an_error_of_one_run_is_that_of_all(workers, error, monkeypatch):
+    import importlib
+
+    module = importlib.import_module("bayespde.smc.run")
+    right, calls = module.run, []
+
+    def failing(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 2:
+            raise error
+        return right(*args, **kwargs)
+
+    monkeypatch.setattr(module, "run", failing)
+    with pytest.raises(type(error), match=str(error)):
+        bp.sample(model_of(), particles=50, runs=4, seed=0, workers=workers)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("method", ["smc", "tempered_gibbs"])
 def test_without_time_one_run_is_finished(method, workers):
     spent = bp.Progress(seconds=7.0, end=0.0)
