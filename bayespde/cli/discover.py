@@ -59,8 +59,8 @@ def run(
         parts = parts_of(
             declaration.run(folder=folder, data=data, seed=seed, workers=workers, progress=context.obj.progress)
         )
-    for name, part in parts.items():
-        _show(context.obj, part, folder / name)
+        for name, part in parts.items():
+            _show(context.obj, part, folder / name)
     complaints = [c for name, known in references.items() for c in compare_with_truth(parts[name], known)]
     for complaint in complaints:
         typer.secho(f"not the reference: {complaint}", fg="red", err=True)
@@ -109,10 +109,10 @@ def discover(
         found: Any = discover_field(
             data, library=library, config=chosen, seed=seed, folder=output, progress=context.obj.progress
         )
-    if names is None:
-        _show(context.obj, found, output, seed)
-    else:
-        _show_coupled(context.obj, found, output, seed)
+        if names is None:
+            _show(context.obj, found, output, seed)
+        else:
+            _show_coupled(context.obj, found, output, seed)
 
 
 def derivatives(
@@ -131,11 +131,12 @@ def derivatives(
     from bayespde.discovery.files import write_derivatives
     from bayespde.stages.run_folder import read_smooth
 
-    smooth = read_smooth(run / "smooth.nc")
-    smooth = smoothed_by(smoother, smooth, load_posterior(run), folder=run, seed=seed, progress=context.obj.progress)
-    context.obj.note(smooth.summary())
-    for path in write_derivatives(smooth, output or run / f"derivatives_{smoother}.nc", space=space, time=time):
-        context.obj.answer(f"  {path}")
+    smooth, show = read_smooth(run / "smooth.nc"), context.obj.progress
+    with interruptible(run):
+        smooth = smoothed_by(smoother, smooth, load_posterior(run), folder=run, seed=seed, progress=show)
+        context.obj.note(smooth.summary())
+        for path in write_derivatives(smooth, output or run / f"derivatives_{smoother}.nc", space=space, time=time):
+            context.obj.answer(f"  {path}")
 
 
 def _read(terminal: Terminal, file: Path, variable: str | None, names: list[str] | None) -> Any:

@@ -11,6 +11,7 @@ import small_problem
 
 from bayespde.cli import interrupts
 from bayespde.cli.interrupts import interruptible
+from bayespde.stages.run_folder import finished_files
 
 # A process that a shell starts in the background ignores interrupts.
 LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -29,9 +30,8 @@ runs = 1000
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a console event there")
 
 
-def interrupted(arguments, folder, when):
-    """Start a command, interrupt it as soon as `when` is true, and return it with what it has said."""
-    command = [sys.executable, "-c", MAIN, *arguments]
+def interrupted(command, folder, when):
+    """Start a command, interrupt it as soon as `when` is true, and return its exit code with what it has said."""
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while not when() and process.poll() is None:
             time.sleep(0.05)
@@ -47,8 +47,9 @@ def interrupted(arguments, folder, when):
 def test_a_discovery_says_what_is_kept_and_how_to_resume(workers, tmp_path):
     small_problem.video().to_netcdf(tmp_path / "video.nc")
     (tmp_path / "long.toml").write_text(LONG)
-    arguments = ["discover", "video.nc", "-o", "run", "--config", "long.toml", "--workers", workers]
-    code, out, said = interrupted(arguments, tmp_path, (tmp_path / "run" / "statistics.nc").exists)
+    command = [sys.executable, "-c", MAIN, "discover", "video.nc", "-o", "run", "--config", "long.toml"]
+    command += ["--workers", workers]
+    code, out, said = interrupted(command, tmp_path, lambda: "statistics.nc" in finished_files(tmp_path / "run"))
     assert code == 130
     (line,) = [line for line in said.splitlines() if "interrupted" in line]
     assert line == (
@@ -59,13 +60,24 @@ def test_a_discovery_says_what_is_kept_and_how_to_resume(workers, tmp_path):
     assert not (tmp_path / "run" / "posterior.nc").exists()
 
 
+def test_an_interrupt_while_results_are_drawn_says_that_all_stages_are_finished(tmp_path):
+    small_problem.video().to_netcdf(tmp_path / "video.nc")
+    (tmp_path / "short.toml").write_text(LONG.replace("100000", "64").replace("1000", "2"))
+    slow = "import time, bayespde.discovery.files as f\nf.write_results = lambda *_: time.sleep(600)\n"
+    command = [sys.executable, "-c", slow + MAIN, "discover", "video.nc", "-o", "run", "--config", "short.toml"]
+    code, _, said = interrupted(command, tmp_path, lambda: "posterior.nc" in finished_files(tmp_path / "run"))
+    assert code == 130
+    assert "interrupted: smooth.nc, statistics.nc, posterior.nc are finished in run" in said
+
+
 def test_what_writes_nothing_says_so(tmp_path):
     spec = '[simulate]\nequation = "u_t = u_xx"\nextent = { x = 16.0 }\npoints = { x = 4096 }\n'
     spec += "times = { start = 0.0, stop = 6.0, frames = 60000 }\n"
     spec += 'initial = { kind = "random_waves", modes = 4, seed = 1 }\n'
     (tmp_path / "model.toml").write_text(spec)
     begin = time.monotonic()
-    code, _, said = interrupted(["simulate", "model.toml"], tmp_path, lambda: time.monotonic() - begin > 4)
+    command = [sys.executable, "-c", MAIN, "simulate", "model.toml"]
+    code, _, said = interrupted(command, tmp_path, lambda: time.monotonic() - begin > 4)
     assert code == 130
     assert "interrupted: nothing was written" in said
     assert [f.name for f in tmp_path.iterdir()] == ["model.toml"]
