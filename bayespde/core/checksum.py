@@ -30,11 +30,9 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 
 def seal(stream: OutputStream) -> None:
     """Append the checksum of everything written so far."""
-    digest = hashlib.sha256()
     stream.seek(0)
-    while block := stream.read(1 << 20):
-        digest.update(block)
-    stream.write(SEAL + digest.hexdigest().encode() + b"\n")
+    digest = _digest(stream, stream.size)
+    stream.write(SEAL + digest.encode() + b"\n")
 
 
 def seal_of(file: Path) -> str:

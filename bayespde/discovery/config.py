@@ -20,7 +20,8 @@ from bayespde.weak.strong_form import StrongForm
 
 MATCHING = ("auto", "always", "never")
 # Of a declaration, as `DiscoverConfig.from_mapping` reads them.
-SECTIONS = {"smooth", "form", "prior", "sample", "enumerate_up_to", "trajectory_matching", "budget"}
+PLAIN = ("enumerate_up_to", "trajectory_matching", "budget")
+SECTIONS = {"smooth", "form", "prior", "sample", *PLAIN}
 FORMS = {"weak": WeakForm, "strong": StrongForm}
 # Set once for the smoother, so that candidates can be compared.
 OF_THE_WHOLE_STAGE = {"penalty.order", "penalty.weight", "networks.steps", "networks.penalty", "networks.hold_out"}
@@ -69,9 +70,7 @@ class DiscoverConfig(Checked):
             form=build_kind(FORMS, settings.get("form", {}), "form", default="weak"),
             prior=build(Prior, prior, "prior"),
             sampler=build(SMCConfig, settings.get("sample", {}), "sample"),
-            enumerate_up_to=settings.get("enumerate_up_to", 23),
-            trajectory_matching=settings.get("trajectory_matching", "auto"),
-            budget=settings.get("budget", 300.0),
+            **{name: settings[name] for name in PLAIN if name in settings},
         )
 
     @classmethod

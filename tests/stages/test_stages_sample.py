@@ -23,6 +23,21 @@ def model_of(seed=11, noise=3.0):
     )
 
 
+def stop_the_second_run(monkeypatch, error):
+    import importlib
+
+    module = importlib.import_module("bayespde.smc.run")
+    right, calls = module.run, []
+
+    def stopped(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 2:
+            raise error
+        return right(*args, **kwargs)
+
+    monkeypatch.setattr(module, "run", stopped)
+
+
 def test_three_engines_agree(seed):
     model = model_of()
     exact = bp.enumerate_models(model)
@@ -164,18 +179,7 @@ def test_the_thread_pool_keeps_finished_runs_after_an_interrupt(monkeypatch):
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("error", [MemoryError("no room"), ConfigError("no initial particle")])
 def test_an_error_of_one_run_is_that_of_all(workers, error, monkeypatch):
-    import importlib
-
-    module = importlib.import_module("bayespde.smc.run")
-    right, calls = module.run, []
-
-    def failing(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == 2:
-            raise error
-        return right(*args, **kwargs)
-
-    monkeypatch.setattr(module, "run", failing)
+    stop_the_second_run(monkeypatch, error)
     with pytest.raises(type(error), match=str(error)):
         bp.sample(model_of(), particles=50, runs=4, seed=0, workers=workers)
 
@@ -198,20 +202,10 @@ def test_names_are_public():
 
 
 def test_an_interrupted_posterior_is_not_taken_for_a_finished_one(tmp_path, monkeypatch):
-    import importlib
-
     from bayespde.stages.run_folder import RunFolder
 
-    model, module = model_of(), importlib.import_module("bayespde.smc.run")
-    right, calls = module.run, []
-
-    def interrupted(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return right(*args, **kwargs)
-
-    monkeypatch.setattr(module, "run", interrupted)
+    model = model_of()
+    stop_the_second_run(monkeypatch, KeyboardInterrupt())
     folder = RunFolder(tmp_path / "run")
     first = folder.weak_posterior("key", lambda: bp.sample(model, particles=50, runs=3, seed=0), {})
     assert len(first.log_evidence) == 1

@@ -52,7 +52,6 @@ def plot_forecast(
         ConfigError: If there are three space dimensions, a setting is out of range, or `observed` has other times or
             places.
     """
-    _check(frames, level)
     drawn, noise = _reached(forecast), float(forecast.attrs["noise_scale"])
     drawn = drawn.isel(time=np.unique(np.linspace(0, drawn.sizes["time"] - 1, frames).round().astype(int)))
     times = drawn["time"].values
@@ -205,16 +204,6 @@ def _limits(drawn: xr.DataArray) -> tuple[float, float]:
     middle = drawn.mean("draw")
     low, high = float(middle.min()), float(middle.max())
     return low - 0.05 * (high - low), high + 0.05 * (high - low)
-
-
-def _check(frames: int, level: float) -> None:
-    if type(frames) is not int or frames < 1 or not (isinstance(level, int | float) and 0 < level < 1):
-        raise ConfigError(
-            "A setting of the figure is out of range.",
-            got=f"frames={frames!r}, level={level!r}",
-            wanted="frames >= 1 and 0 < level < 1",
-            fix="frames=4, level=0.9",
-        )
 
 
 def _check_flat(drawn: xr.DataArray) -> None:
