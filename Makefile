@@ -6,7 +6,7 @@ SUITE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
 .DEFAULT_GOAL := help
 # Which slow tests finished; `.ci/run` prints the others.
 RECORD := .pytest_cache/slow-tests.txt
-.PHONY: help demo test test-unit test-slow nightly coverage bench bench-peers lint format docs notebooks audit dist install clean
+.PHONY: help demo test test-unit test-slow nightly coverage mutation bench bench-peers lint format docs notebooks audit dist install clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
@@ -50,6 +50,11 @@ nightly: .venv/.test ## the tests of faults, with 1000 kills and 10,000 damaged 
 
 coverage: .venv/.test ## the default suite, then lines and branches that it does not reach, compiled functions left out
 	$(SUITE) -m "not slow" --cov --cov-report term-missing
+
+mutation: .venv/.test ## change 400 places of the sampler and the likelihoods one at a time: which changes no test notices
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,mutation]"
+	$(SUITE) -m "not slow" --cov --cov-report= --cov-context=test --junitxml=.pytest_cache/mutation.xml
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/run_mutants.py --durations .pytest_cache/mutation.xml
 
 bench: .venv/.test ## run the benchmarks and print their tables
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only -s

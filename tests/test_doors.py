@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 from test_settings import leaves
 
@@ -37,6 +38,7 @@ class World:
             self.statistics = bp.assemble(self.library, self.smooth, form=bp.StrongForm(power=0.1))
         self.model = bp.SpinModel(self.statistics, self.library)
         self.posterior = bp.sample(self.model, particles=64, runs=2, seed=1, enumerate_up_to=10)
+        self.discovery = bp.Discovery(self.smooth, self.posterior, self.posterior, self.model)
         self.frame = self.field.isel(time=0, drop=True)
         self.times = [0.0, 0.1, 0.2]
         self.ahead = bp.forecast(self.posterior, self.smooth, T[-4:], draws=4, boundary="periodic")
@@ -52,7 +54,6 @@ def world():
 def program(data=None):
     import pyro
     import pyro.distributions as dist
-    import torch
 
     spins = pyro.sample("spins", dist.Bernoulli(torch.full((2,), 0.5)).to_event(1))
     pyro.factor("fit", spins.sum(-1))
@@ -99,7 +100,6 @@ RIGHT = {
     "SpinSMC": lambda w: {"program": program},
     "StrongForm": lambda w: {},
     "SufficientStatistics": lambda w: {f.name: getattr(w.statistics, f.name) for f in dataclasses.fields(w.statistics)},
-    "SufficientStatistics.from_rows": lambda w: ROWS,
     "TemperedGibbsConfig": lambda w: {},
     "TrajectoryConfig": lambda w: {},
     "TrajectoryPosterior": lambda w: {
@@ -112,9 +112,6 @@ RIGHT = {
     },
     "TrajectorySearchConfig": lambda w: {},
     "WeakForm": lambda w: {},
-    "CoupledEquations.from_strings": lambda w: {"texts": ["u_t = u_xx"]},
-    "Equation.from_string": lambda w: {"text": "u_t = u_xx"},
-    "Library.from_strings": lambda w: {"terms": ["u", "u_x"]},
     "add_noise": lambda w: {"field": w.field, "level": 0.1, "seed": 0},
     "assemble!": lambda w: {"library": w.library, "smooth": w.smooth},
     "between_run_diagnostics": lambda w: {"posterior": w.posterior},
@@ -177,6 +174,78 @@ RIGHT = {
     "figures.plot_top_models": lambda w: {"posterior": w.posterior},
     "figures.save_figure": lambda w: {"figure": figures.plot_inclusion(w.posterior), "path": "no/such/folder.png"},
 }
+SLAB_METHODS = ("mixture", "ridge")
+# Objects whose methods are called.
+OBJECTS = {
+    "CoupledDiscovery": lambda w: bp.CoupledDiscovery(parts={"u": w.discovery}),
+    "Discovery": lambda w: w.discovery,
+    "Library": lambda w: w.library,
+    "Posterior": lambda w: w.posterior,
+    "Progress": lambda w: bp.Progress(),
+    "PyroTarget": lambda w: bp.PyroTarget(program),
+    "SmoothField": lambda w: w.smooth,
+    "SmoothingConfig": lambda w: bp.SmoothingConfig(),
+    "SolverConfig": lambda w: bp.SolverConfig(),
+    "SpinModel": lambda w: w.model,
+    "SpinSMC": lambda w: bp.SpinSMC(program),
+    "SufficientStatistics": lambda w: w.statistics,
+}
+# Right arguments of methods and of constructors by class methods.
+METHODS = {
+    "CoupledDiscovery.forecast": lambda w: {"times": w.times},
+    "CoupledDiscovery.forecast_holdout!": lambda w: {},
+    "CoupledEquations.from_strings": lambda w: {"texts": ["u_t = u_xx"]},
+    "DiscoverConfig.from_mapping": lambda w: {"settings": {}},
+    "Discovery.derivatives!": lambda w: {},
+    "Discovery.equations": lambda w: {},
+    "Discovery.forecast": lambda w: {"times": w.times},
+    "Discovery.forecast_holdout!": lambda w: {},
+    "Discovery.report!": lambda w: {},
+    "Discovery.smoothed_by!": lambda w: {"smoother": "spline"},
+    "Equation.from_library": lambda w: {"library": w.library, "coefficients": np.arange(4.0)},
+    "Equation.from_string": lambda w: {"text": "u_t = u_xx"},
+    "Library.chosen": lambda w: {"on": np.array([True, False, False, True])},
+    "Library.from_strings": lambda w: {"terms": ["u", "u_x"]},
+    "Library.index": lambda w: {"name": "u_x"},
+    "Library.spins": lambda w: {"names": ["u_x"]},
+    "Posterior.inclusion_estimate": lambda w: {"estimator": "rao_blackwell"},
+    "Progress.of": lambda w: {"progress": True},
+    "Progress.say": lambda w: {"line": "a line"},
+    "Progress.within": lambda w: {"seconds": 3.0},
+    "PyroTarget.log_likelihood": lambda w: {"spins": torch.ones(3, 2, dtype=torch.bool)},
+    "PyroTarget.log_prior": lambda w: {"spins": torch.ones(3, 2, dtype=torch.bool)},
+    "PyroTarget.sample_prior": lambda w: {"particles": 3, "generator": torch.Generator()},
+    "SimulationSpec.from_mapping": lambda w: {"settings": RIGHT["SimulationSpec"](w)},
+    "SmoothField.at_points": lambda w: {"orders": (0, 1), "points": np.ones((3, 2))},
+    "SmoothField.draw": lambda w: {"seed": 0},
+    "SmoothField.evaluate": lambda w: {"orders": (0, 1)},
+    "SmoothField.evaluate_all": lambda w: {"orders": [(0, 1)]},
+    "SmoothField.evaluate_frames": lambda w: {"orders": [(0, 1)], "frames": [0]},
+    "SmoothField.standard_deviation": lambda w: {"orders": [(0, 1)]},
+    "SmoothingConfig.total_variation": lambda w: {},
+    "SolverConfig.from_mapping": lambda w: {"settings": {}},
+    "SolverConfig.with_boundary": lambda w: {"boundary": "periodic"},
+    "SpinModel.draw": lambda w: {"spins": torch.ones(3, 4, dtype=torch.bool), "generator": torch.Generator()},
+    "SpinModel.log_likelihood": lambda w: {"spins": torch.ones(3, 4, dtype=torch.bool)},
+    "SpinModel.log_prior": lambda w: {"spins": torch.ones(3, 4, dtype=torch.bool)},
+    "SpinModel.sample_prior": lambda w: {"particles": 3, "generator": torch.Generator()},
+    "SpinSMC.get_samples!": lambda w: {},
+    "SufficientStatistics.block_residuals": lambda w: {"coefficients": np.ones(4)},
+    "SufficientStatistics.from_dataset": lambda w: {"dataset": w.statistics.to_dataset()},
+    "SufficientStatistics.from_rows": lambda w: ROWS,
+    "SufficientStatistics.least_squares": lambda w: {"spins": np.array([True, False, False, True])},
+    "SufficientStatistics.select": lambda w: {"names": ["u"]},
+}
+# Methods that the package calls with values of its own.
+OF_THE_PACKAGE = {
+    *(
+        f"{slab}.{m}"
+        for slab in ("GPriorSlab", "HyperGSlab", "IsotropicSlab", "ProfileLikelihood")
+        for m in SLAB_METHODS
+    ),
+    *("DiscoverConfig.recorded_smoothing", "ForecastConfig.method", "Prior.of_spins", "Progress.bar", "SpinSMC.run"),
+    *("SpinModel.log_evidence_given", "SpinModel.solve", "TrajectoryConfig.from_record"),
+}
 NOT_CALLED = {"BayespdeError", "__version__", "figures", "smc"}
 WRONG = [None, "no such thing", 3, -1, 2.5, math.nan, [], ["a"], [None], {}, {"a": 1}, (), object(), 1j, True, b"u"]
 WRONG += [np.ones(3), np.ones((2, 2)), np.array("u"), pd.DataFrame({"a": [1.0]}), xr.Dataset(), xr.DataArray(1.0)]
@@ -184,20 +253,29 @@ WRONG += [lambda: None, int, np.datetime64("2020"), 10**400]
 
 
 def public(name):
+    """A public function, class or bound method."""
     first, _, second = name.rstrip("!").partition(".")
+    if first in OBJECTS and second and name in METHODS:
+        return getattr(OBJECTS[first](world()), second)
     return getattr(getattr(bp, first), second) if second else getattr(bp, first)
 
 
 def test_every_public_name_has_its_right_arguments():
     callables = {n for n in bp.__all__ if n not in NOT_CALLED}
     plots = {f"figures.{n}" for n in figures.__all__ if callable(getattr(figures, n))}
-    constructors = {
-        f"{n}.{m}"
-        for n in callables
-        for m in vars(getattr(bp, n) if isinstance(getattr(bp, n), type) else object)
-        if m in ("from_rows", "from_string", "from_strings")
+    assert {name.rstrip("!") for name in RIGHT} == callables | plots
+
+
+def test_every_public_method_has_its_right_arguments():
+    with_arguments = {
+        f"{name}.{method}"
+        for name in bp.__all__
+        if isinstance(getattr(bp, name), type) and name != "BayespdeError"
+        for method, found in inspect.getmembers(getattr(bp, name), callable)
+        if not method.startswith("_") and found.__module__.startswith("bayespde.")
+        if set(inspect.signature(found).parameters) - {"self"}
     }
-    assert {name.rstrip("!") for name in RIGHT} == callables | plots | constructors
+    assert {name.rstrip("!") for name in METHODS} == with_arguments - OF_THE_PACKAGE
 
 
 def hints(found):
@@ -226,10 +304,10 @@ def assert_refused_or_taken(found, arguments, is_accepted, call):
     assert parts[0].endswith("."), call
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", RIGHT | METHODS)
 def test_wrong_arguments_are_refused_at_the_door(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found, right = public(name), RIGHT[name](world())
+    found, right = public(name), (RIGHT | METHODS)[name](world())
     annotations, tried = hints(found), 0
     for parameter in parameters(found):
         for value in WRONG:
@@ -246,7 +324,7 @@ def test_numbers_of_public_functions_have_ranges():
     """But seeds, which are checked where they are used."""
     bare = [
         (name, parameter)
-        for name in RIGHT
+        for name in RIGHT | METHODS
         for parameter, hint in hints(public(name)).items()
         if parameter not in ("return", "seed") and not isinstance(public(name), type)
         for leaf, rules in leaves(hint)

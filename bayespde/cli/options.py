@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayespde.core.annotations import MAXIMUM_ORDER
 from bayespde.core.errors import ConfigError
 from bayespde.core.files import existing_file
 from bayespde.discovery.finished import posterior_file
@@ -15,9 +16,6 @@ from bayespde.zoo.shipped import declaration_file
 
 if TYPE_CHECKING:
     from bayespde.core.posterior import Posterior
-
-# Of derivatives: refused here, since the smoother would be fitted first.
-MOST_ORDERS = 6
 
 
 def existing(path: Path | None) -> Path | None:
@@ -52,8 +50,8 @@ Smoother = Annotated[
     str | None,
     typer.Option(help="spline (fast), network (neural fields), or auto: the better of both."),
 ]
-SpaceOrder = Annotated[int, typer.Option(min=0, max=MOST_ORDERS, help="Highest order of space derivatives.")]
-TimeOrder = Annotated[int, typer.Option(min=0, max=MOST_ORDERS, help="Highest order of time derivatives.")]
+SpaceOrder = Annotated[int, typer.Option(min=0, max=MAXIMUM_ORDER, help="Highest order of space derivatives.")]
+TimeOrder = Annotated[int, typer.Option(min=0, max=MAXIMUM_ORDER, help="Highest order of time derivatives.")]
 Workers = Annotated[int, typer.Option(help="Sampler runs at a time.")]
 
 

@@ -18,6 +18,8 @@ import numpy as np
 SMALLEST, LARGEST = 1e-100, 1e100
 # Largest count of anything.
 MANY = 2**31 - 1
+# Highest order of a derivative along one axis.
+MAXIMUM_ORDER = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +84,9 @@ NonNegative = Annotated[float, Range(0)]
 Share = Annotated[float, Range(above=0, below=1)]
 Count = Annotated[int, Range(1, MANY)]
 CountOrZero = Annotated[int, Range(0, MANY)]
+Order = Annotated[int, Range(0, MAXIMUM_ORDER)]
+# Of a derivative, one order for each dimension, time first.
+Orders = tuple[Order, ...]
 
 
 def fits(value: Any, hint: Any) -> bool:

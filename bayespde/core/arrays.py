@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayespde.core.errors import BayespdeError, FieldError
+from bayespde.core.errors import BayespdeError, ConfigError, FieldError
 
 
 def as_array(values: Any, name: str, *, error: type[BayespdeError] = FieldError) -> np.ndarray:
@@ -42,6 +42,48 @@ def real_array(values: Any, name: str, *, error: type[BayespdeError] = FieldErro
     array = as_array(values, name, error=error)
     check_real(array, name, error=error)
     return array.astype(np.float64)
+
+
+def finite_array(
+    values: Any, name: str, shape: tuple[int, ...], *, error: type[BayespdeError] = ConfigError
+) -> np.ndarray:
+    """Finite values of a shape as float64.
+
+    Args:
+        values: What NumPy makes an array of.
+        name: Of the values, for the message.
+        shape: Their shape; -1 is any length.
+        error: What is raised.
+
+    Raises:
+        BayespdeError: If the shape is another, or a value is not a finite real number.
+    """
+    array = real_array(values, name, error=error)
+    if array.ndim == len(shape) and all(n in (-1, found) for n, found in zip(shape, array.shape, strict=True)):
+        if np.isfinite(array).all():
+            return array
+        wanted, got, fix = "finite numbers", "NaN or infinity", f"{name}=numpy.nan_to_num({name})"
+    else:
+        lengths = ", ".join("any" if n == -1 else str(n) for n in shape)
+        wanted, got, fix = f"an array of shape ({lengths})", f"shape {array.shape}", f"{name}=numpy.zeros({shape})"
+    raise error(f"The values of {name!r} cannot be used.", got=got, wanted=wanted, fix=fix.replace("-1", "1"))
+
+
+def configuration(spins: Any, terms: int, *, error: type[BayespdeError] = ConfigError) -> np.ndarray:
+    """Which terms are on: `[K]`, bool, of truth values or of numbers 0 and 1.
+
+    Raises:
+        BayespdeError: If they are not.
+    """
+    array = as_array(spins, "spins", error=error)
+    if array.shape == (terms,) and array.dtype.kind in "biuf" and np.isin(array, (0, 1)).all():
+        return array.astype(bool)
+    raise error(
+        "This is not a configuration of spins.",
+        got=f"shape {array.shape}, dtype {array.dtype}",
+        wanted=f"{terms} truth values, one for each term",
+        fix=f"library.spins(['u_x']), or numpy.zeros({terms}, dtype=bool)",
+    )
 
 
 def check_real(array: Any, name: str, *, error: type[BayespdeError] = FieldError) -> None:

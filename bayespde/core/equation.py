@@ -12,6 +12,7 @@ import numpy as np
 import sympy
 
 from bayespde.core.annotations import Finite, Positive
+from bayespde.core.arrays import configuration, finite_array
 from bayespde.core.checked import Checked, validated
 from bayespde.core.errors import TermError
 from bayespde.core.terms import Term, parse_term, symbol
@@ -124,6 +125,7 @@ class Library(Checked):
     def __getitem__(self, key: int | str) -> Term:
         return self.terms[self.index(key) if isinstance(key, str) else key]
 
+    @validated
     def index(self, name: str) -> int:
         """Position of the term called `name`, in any equivalent spelling.
 
@@ -144,15 +146,25 @@ class Library(Checked):
             )
         return self.names.index(wanted)
 
+    @validated
     def spins(self, names: Sequence[str]) -> np.ndarray:
-        """Configuration with exactly the named terms: `[K]`, bool."""
+        """Configuration with exactly the named terms: `[K]`, bool.
+
+        Raises:
+            TermError: If the library has no such term.
+        """
         on = np.zeros(len(self), dtype=bool)
         on[[self.index(n) for n in names]] = True
         return on
 
     def chosen(self, on: np.ndarray) -> Library:
-        """The library of the terms that are on, `[K]`, bool."""
-        return replace(self, terms=tuple(t for t, keep in zip(self.terms, on, strict=True) if keep))
+        """The library of the terms that are on, `[K]`, bool.
+
+        Raises:
+            TermError: If `on` is not a configuration, or is empty.
+        """
+        kept = np.flatnonzero(configuration(on, len(self), error=TermError))
+        return replace(self, terms=tuple(self.terms[i] for i in kept))
 
 
 def _check_target(target: Any, variable: str) -> None:
@@ -222,12 +234,18 @@ class Equation(Checked):
         return cls(terms, tuple(float(c) for c, _ in parts), left.strip(), variable)
 
     @classmethod
+    @partial(validated, error=TermError)
     def from_library(cls, library: Library, coefficients: np.ndarray) -> Equation:
-        """The equation with those terms of `library` whose coefficient (`[K]`, physical units) is not zero."""
-        on = np.flatnonzero(coefficients)
+        """The equation with those terms of `library` whose coefficient (`[K]`, physical units) is not zero.
+
+        Raises:
+            TermError: If the coefficients are not K finite numbers.
+        """
+        values = finite_array(coefficients, "coefficients", (len(library),), error=TermError)
+        on = np.flatnonzero(values)
         return cls(
             tuple(library.terms[i] for i in on),
-            tuple(float(coefficients[i]) for i in on),
+            tuple(float(values[i]) for i in on),
             library.target,
             library.variable,
         )

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from bayespde.core.checked import Checked
+from bayespde.core.annotations import OneOf
+from bayespde.core.checked import Checked, validated
 from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import StatisticsError
@@ -24,6 +25,9 @@ from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.sampling_record import SamplingRecord
 from bayespde.core.slabs import Slab, shrinkage
 from bayespde.core.statistics import SufficientStatistics
+
+# Of inclusion probabilities.
+ESTIMATORS = ("frequency", "rao_blackwell", "renormalised")
 
 # Arrays of a posterior whose first axis are its runs.
 BY_RUN = ("spins", "coefficients", "noise_scale", "log_prior", "log_likelihood", "log_evidence", "eve_index")
@@ -217,8 +221,13 @@ class Posterior(Checked):
         digest.update(np.ascontiguousarray(self.coefficients).tobytes())
         return digest.hexdigest()[:16]
 
-    def inclusion_estimate(self, estimator: str) -> np.ndarray:
-        """One estimator's inclusion probabilities, pooled over runs: `[K]`."""
+    @validated
+    def inclusion_estimate(self, estimator: Annotated[str, OneOf(ESTIMATORS)]) -> np.ndarray:
+        """One estimator's inclusion probabilities, pooled over runs: `[K]`.
+
+        Raises:
+            ConfigError: If there is no such estimator.
+        """
         return self.run_weights @ self.estimates[estimator]
 
     @property

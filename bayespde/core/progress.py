@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from tqdm import tqdm
 
 from bayespde.core.annotations import NonNegative, OneOf
-from bayespde.core.checked import Checked
+from bayespde.core.checked import Checked, validated
 from bayespde.core.errors import BudgetError
 
 Limit = NonNegative | Annotated[float, OneOf((math.inf,))]
@@ -36,11 +36,13 @@ class Progress(Checked):
     end: Limit = math.inf
 
     @classmethod
+    @validated
     def of(cls, progress: bool | Progress) -> Progress:
         """The same, or one without a limit."""
         return progress if isinstance(progress, Progress) else cls(show=bool(progress))
 
-    def within(self, seconds: float) -> Progress:
+    @validated
+    def within(self, seconds: Limit) -> Progress:
         """The same for work that may take this long from now on, if all of it does not end before."""
         return replace(self, seconds=seconds, end=min(self.end, process_time() + seconds))
 
@@ -71,6 +73,7 @@ class Progress(Checked):
         """A bar over items, or to be updated by hand; `options` are those of `tqdm.tqdm`."""
         return tqdm(items, disable=not self.show, **options)
 
+    @validated
     def say(self, line: str) -> None:
         """Show a line between bars."""
         if self.show:

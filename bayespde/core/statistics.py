@@ -14,13 +14,23 @@ import msgspec
 import numpy as np
 import xarray as xr
 
-from bayespde.core.annotations import LARGEST, Count, Positive, Range
+from bayespde.core.annotations import LARGEST, Count, MadeBy, Positive, Range
+from bayespde.core.arrays import configuration, finite_array
 from bayespde.core.assembly_record import AssemblyRecord
 from bayespde.core.checked import Checked, validated
 from bayespde.core.errors import StatisticsError
 from bayespde.core.one_line import one_line
 from bayespde.core.rows import RowModel, checked_names, checked_rows
 from bayespde.core.triangular import triangular_factor
+
+# What `to_dataset` returns.
+_WRITTEN = MadeBy(
+    "statistics.to_dataset()",
+    (
+        *("factors", "effective_rows", "log_jacobian", "column", "power"),
+        *("target_hash", "prior_variance", "prior_rows", "provenance", "records"),
+    ),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +176,7 @@ class SufficientStatistics(Checked):
         """Sum of squares of the target."""
         return float(np.sum(self.factor[:, -1] ** 2))
 
+    @validated
     def select(self, names: Sequence[str]) -> SufficientStatistics:
         """The same rows with some of the columns, to compare a smaller library on them.
 
@@ -184,19 +195,13 @@ class SufficientStatistics(Checked):
         chosen = np.stack([triangular_factor(f[:, columns]) for f in self.factors])
         return replace(self, factors=chosen, names=tuple(names))
 
-    def leave_out(self, block: int) -> SufficientStatistics:
-        """The statistics without one block, for cross-validation."""
-        keep = np.arange(self.blocks) != block
-        return replace(
-            self,
-            factors=self.factors[keep],
-            effective_rows=self.effective_rows[keep],
-            log_jacobian=self.log_jacobian[keep],
-        )
-
     def least_squares(self, spins: np.ndarray) -> np.ndarray:
-        """Least-squares coefficients of the terms that are on, 0 elsewhere: `[K]`, physical units."""
-        on = np.flatnonzero(spins)
+        """Least-squares coefficients of the terms that are on, 0 elsewhere: `[K]`, physical units.
+
+        Raises:
+            StatisticsError: If the spins are not K truth values.
+        """
+        on = np.flatnonzero(configuration(spins, len(self.names), error=StatisticsError))
         answer = np.zeros(len(self.names))
         if on.size:
             scaled = self.factor[:, on] / self.column_scale[on]
@@ -204,8 +209,13 @@ class SufficientStatistics(Checked):
         return answer
 
     def block_residuals(self, coefficients: np.ndarray) -> np.ndarray:
-        """Residual sum of squares per block, `[B]`, at `coefficients` (`[K]`, physical units)."""
-        return np.sum((self.factors @ np.append(-np.asarray(coefficients), 1.0)) ** 2, axis=1)
+        """Residual sum of squares per block, `[B]`, at `coefficients` (`[K]`, physical units).
+
+        Raises:
+            StatisticsError: If the coefficients are not K finite numbers.
+        """
+        values = finite_array(coefficients, "coefficients", (len(self.names),), error=StatisticsError)
+        return np.sum((self.factors @ np.append(-values, 1.0)) ** 2, axis=1)
 
     def to_dataset(self) -> xr.Dataset:
         """Write everything into a dataset that netCDF can hold."""
@@ -228,8 +238,13 @@ class SufficientStatistics(Checked):
         )
 
     @classmethod
-    def from_dataset(cls, dataset: xr.Dataset) -> SufficientStatistics:
-        """Read back what `to_dataset` wrote; every number is identical."""
+    @validated
+    def from_dataset(cls, dataset: Annotated[xr.Dataset, _WRITTEN]) -> SufficientStatistics:
+        """Read back what `to_dataset` wrote; every number is identical.
+
+        Raises:
+            ConfigError: If the dataset is not one that it wrote.
+        """
         columns = [str(c) for c in dataset["column"].values]
         a = dataset.attrs
         return cls(

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 import sympy
 
-from bayespde.core.annotations import Positive, describe, fits
+from bayespde.core.annotations import MAXIMUM_ORDER, Positive, describe, fits
 from bayespde.core.checked import Checked
 from bayespde.core.errors import TermError
 from bayespde.core.field import AXIS_LETTER, is_variable_name
@@ -19,7 +19,6 @@ from bayespde.core.functions import FUNCTIONS
 from bayespde.core.limits import MAXIMUM_POWER, check_argument, check_number, check_size, check_width, not_finite
 
 MAXIMUM_LENGTH = 200
-MAXIMUM_ORDER = 6
 _OPERATORS: dict[type, Callable[[sympy.Expr, sympy.Expr], sympy.Expr]] = {
     ast.Add: lambda a, b: a + b,
     ast.Sub: lambda a, b: a - b,

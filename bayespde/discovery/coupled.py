@@ -9,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from bayespde.core.checked import Checked
+from bayespde.core.checked import Checked, validated
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
@@ -62,6 +62,7 @@ class CoupledDiscovery(Checked):
         smooths = {name: part.smooth for name, part in self.parts.items()}
         return forecast(self.posteriors, smooths, times, **settings)
 
+    @validated
     def forecast_holdout(self, *, seed: int = 0, **settings: Any) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
         """Forecast the held-out frames, and verify the forecast of each field against them.
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import xarray as xr
 
-from bayespde.core.checked import Checked
+from bayespde.core.annotations import Count, Order, Share
+from bayespde.core.checked import Checked, validated
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.one_line import one_line
@@ -28,6 +29,7 @@ from bayespde.results.equations import RankedEquation, equations
 from bayespde.results.errors_in_variables import format_estimates
 from bayespde.results.forecast_verification import verify_forecast
 from bayespde.results.pareto import pareto_front
+from bayespde.smooth.config import Smoother
 from bayespde.smooth.differentiate import differentiate
 from bayespde.smooth.fit import fit_field
 from bayespde.smooth.frame_draws import mean_field
@@ -69,7 +71,7 @@ class Discovery(Checked):
         """The sufficient statistics that the posterior is of."""
         return self.posterior.statistics
 
-    def equations(self, *, top: int = 10, level: float = 0.9) -> tuple[RankedEquation, ...]:
+    def equations(self, *, top: Count = 10, level: Share = 0.9) -> tuple[RankedEquation, ...]:
         """The most probable equations, best first, with intervals in physical units."""
         return equations(self.posterior, top=top, level=level)
 
@@ -87,12 +89,13 @@ class Discovery(Checked):
         """The most probable equation with posterior mean coefficients."""
         return self.equations(top=1)[0].equation(self.posterior.library)
 
+    @validated
     def derivatives(
         self,
         *,
-        smoother: str | None = None,
-        space: int = 2,
-        time: int = 1,
+        smoother: Smoother | None = None,
+        space: Order = 2,
+        time: Order = 1,
         seed: int = 0,
         progress: bool | Progress = False,
     ) -> xr.Dataset:
@@ -112,7 +115,10 @@ class Discovery(Checked):
         """
         return differentiate(self.smoothed_by(smoother, seed=seed, progress=progress), space=space, time=time)
 
-    def smoothed_by(self, smoother: str | None, *, seed: int = 0, progress: bool | Progress = False) -> SmoothField:
+    @validated
+    def smoothed_by(
+        self, smoother: Smoother | None, *, seed: int = 0, progress: bool | Progress = False
+    ) -> SmoothField:
         """The field smoothed by another smoother, see `derivatives`; kept in the run folder if there is one."""
         chosen = smoother or self.smooth.chosen
         return smoothed_by(chosen, self.smooth, self.posterior, folder=self.folder, seed=seed, progress=progress)
@@ -132,6 +138,7 @@ class Discovery(Checked):
         """
         return forecast_discovery(self.posterior, self.smooth, self.trajectories, times, **settings)
 
+    @validated
     def forecast_holdout(
         self, *, boundary_data: bool = False, seed: int = 0, **settings: Any
     ) -> tuple[xr.Dataset, xr.Dataset]:

@@ -8,10 +8,12 @@ from typing import Any, final
 
 import torch
 
+from bayespde.core.annotations import Count
 from bayespde.core.checked import validated
 from bayespde.core.distinct import distinct
 from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.random import forked_torch_seed, torch_generator
+from bayespde.model.configurations import checked
 from bayespde.model.traced import ONE_AT_A_TIME, examined, precision, traced, usable
 
 # Prior draws on which a program is tested.
@@ -78,9 +80,10 @@ class PyroTarget:
         """Log prior of configurations (`[P, K]`, bool): `[P]`, float64.
 
         Raises:
+            ConfigError: If they are not configurations.
             StatisticsError: If it is NaN or +inf.
         """
-        score = usable(self._prior.log_prob(spins.to(self.blank)), self.site)
+        score = usable(self._prior.log_prob(checked(spins, self.terms).to(self.blank)), self.site)
         return score.reshape(len(spins), -1).sum(dim=1)
 
     def log_likelihood(self, spins: torch.Tensor) -> torch.Tensor:
@@ -89,10 +92,10 @@ class PyroTarget:
         Equal configurations are computed once.
 
         Raises:
-            ConfigError: If the program draws more than the spins for some of the configurations.
+            ConfigError: If they are not configurations, or the program draws more than the spins for some of them.
             StatisticsError: If the log density is NaN or +inf.
         """
-        same = distinct(spins.numpy())
+        same = distinct(checked(spins, self.terms).numpy())
         some = spins[torch.as_tensor(same.first)]
         if self.looped_because:
             answer = torch.tensor([self._alone(row) for row in some], dtype=torch.float64)
@@ -100,7 +103,8 @@ class PyroTarget:
             answer = torch.cat([self._together(part) for part in some.split(self._chunk)])
         return answer[torch.as_tensor(same.group)]
 
-    def sample_prior(self, particles: int, *, generator: torch.Generator) -> torch.Tensor:
+    @validated
+    def sample_prior(self, particles: Count, *, generator: torch.Generator) -> torch.Tensor:
         """Draw configurations from the distribution of the binary site: `[P, K]`, bool."""
         seed = int(torch.randint(2**62, (1,), generator=generator))
         with ONE_AT_A_TIME, forked_torch_seed(seed):

@@ -11,8 +11,9 @@ import torch
 from scipy.linalg import solve_triangular
 from scipy.special import softmax
 
+from bayespde.core.annotations import Count
 from bayespde.core.canonical_regression import CanonicalRegression
-from bayespde.core.checked import Checked
+from bayespde.core.checked import Checked, validated
 from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import StatisticsError
@@ -20,6 +21,7 @@ from bayespde.core.one_line import one_line
 from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.core.triangular import ridged, triangular_factor
+from bayespde.model.configurations import checked
 from bayespde.model.evidence import ClosedForm
 from bayespde.model.prior import Prior
 from bayespde.model.regression import canonical_factor, regress
@@ -92,15 +94,22 @@ class SpinModel(Checked):
         )
 
     def log_prior(self, spins: torch.Tensor) -> torch.Tensor:
-        """Log prior probability of configurations (`[P, K]`, bool): `[P]`, float64."""
-        return torch.as_tensor(self.spin_prior.log_density(spins.numpy()))
+        """Log prior probability of configurations (`[P, K]`, bool): `[P]`, float64.
+
+        Raises:
+            ConfigError: If they are not configurations.
+        """
+        return torch.as_tensor(self.spin_prior.log_density(checked(spins, self.terms).numpy()))
 
     def log_likelihood(self, spins: torch.Tensor) -> torch.Tensor:
         """Log marginal likelihood of configurations (`[P, K]`, bool): `[P]`, float64; -inf where refused.
 
         Equal configurations are computed once.
+
+        Raises:
+            ConfigError: If they are not configurations.
         """
-        canonical = spins.numpy()[:, self.regression.order]
+        canonical = checked(spins, self.terms).numpy()[:, self.regression.order]
         same = distinct(canonical)
         some = np.ascontiguousarray(canonical[same.first])
         answer = self.closed_form.log_likelihood(self.regression, some)
@@ -110,11 +119,13 @@ class SpinModel(Checked):
         """Log marginal likelihood `[N]` from size, residual sum of squares, log determinant (`[N]` each)."""
         return self.closed_form.log_evidence(size, rss, logdet, energy=self.regression.energy)
 
-    def sample_prior(self, particles: int, *, generator: torch.Generator) -> torch.Tensor:
+    @validated
+    def sample_prior(self, particles: Count, *, generator: torch.Generator) -> torch.Tensor:
         """Draw configurations from the prior: `[P, K]`, bool; those of likelihood 0 are drawn too."""
         uniform = torch.rand((particles, self.terms), generator=generator, dtype=torch.float64)
         return torch.as_tensor(self.spin_prior.from_uniform(uniform.numpy()))
 
+    @validated
     def draw(self, spins: torch.Tensor, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw g, noise variance and coefficients from their exact conditional posterior.
 
@@ -127,11 +138,12 @@ class SpinModel(Checked):
             standard deviation of the whitened rows.
 
         Raises:
+            ConfigError: If they are not configurations.
             StatisticsError: If a configuration is refused by the pivot tolerance.
         """
         random = np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
         order = self.regression.order
-        canonical = spins.numpy()[:, order]
+        canonical = checked(spins, self.terms).numpy()[:, order]
         g, square = self._draw_mixture(canonical, random)
         variance = square / 2 / random.standard_gamma(self.closed_form.shape / 2, len(spins))
         shrinkage = 1 / (1 + 1 / g)

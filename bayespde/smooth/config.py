@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from bayespde.core.annotations import Count, NonNegative, OneOf, Range
-from bayespde.core.checked import Checked
+from bayespde.core.checked import Checked, validated
 from bayespde.noise.families import FAMILIES
 from bayespde.smooth.network.config import NetworkConfig
 from bayespde.smooth.network.penalty import Penalty
 from bayespde.smooth.spline.basis import SplineConfig
 
 SMOOTHERS = ("spline", "network", "auto")
+Smoother = Annotated[str, OneOf(SMOOTHERS)]
 HOLD_OUT = ("auto", "pixels", "frames", "blocks")
 
 
@@ -41,7 +42,7 @@ class SmoothingConfig(Checked):
         device: Where networks are trained: `cpu`, or a device that torch finds, such as `cuda`.
     """
 
-    smoother: Annotated[str, OneOf(SMOOTHERS)] = "spline"
+    smoother: Smoother = "spline"
     order: Annotated[int, Range(1, 3)] = 3
     weight: NonNegative | Annotated[str, OneOf(("auto",))] = "auto"
     penalty: Penalty = field(default_factory=Penalty)
@@ -53,6 +54,7 @@ class SmoothingConfig(Checked):
     networks: tuple[NetworkConfig, ...] = ()
     device: str = "cpu"
 
-    def total_variation(self, weight: float | tuple[float, ...] = 0.0) -> Penalty:
+    @validated
+    def total_variation(self, weight: NonNegative | tuple[NonNegative, ...] = 0.0) -> Penalty:
         """The penalty of neural fields, with this weight."""
         return replace(self.penalty, order=self.order, weight=weight)

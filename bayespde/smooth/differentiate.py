@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Annotated
 
 import numpy as np
 import xarray as xr
 
-from bayespde.core.annotations import Range
+from bayespde.core.annotations import Order, Orders
 from bayespde.core.checked import validated
 from bayespde.core.one_order import in_one_order
 from bayespde.core.scales import derivative_unit
 from bayespde.core.terms import derivative_name
-from bayespde.smooth.network.smoother import Orders
 from bayespde.smooth.smooth_field import SmoothField
-
-Order = Annotated[int, Range(0, 6)]
 
 
 @validated

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from bayespde.core.checked import Checked
-from bayespde.core.errors import ConfigError
+from bayespde.core.annotations import CountOrZero, Orders
+from bayespde.core.arrays import finite_array
+from bayespde.core.checked import Checked, validated
+from bayespde.core.errors import ConfigError, FieldError
 from bayespde.core.one_line import one_line
 from bayespde.core.one_order import in_one_order
 from bayespde.core.random import checked_seed
 from bayespde.smooth.choice import SmoothingChoice
 from bayespde.smooth.network.ensemble import EnsemblePosterior
-from bayespde.smooth.network.smoother import Axes, NetworkSmoother, Orders
+from bayespde.smooth.network.smoother import Axes, NetworkSmoother
 from bayespde.smooth.spline.fitted import SplineFit
 
 if TYPE_CHECKING:
@@ -92,27 +94,40 @@ class SmoothField(Checked):
         """
         return self._trained().posterior
 
+    @validated
     @in_one_order
     def evaluate(self, orders: Orders) -> np.ndarray:
         """Derivative of the chosen smoother on the grid of the data: field shape, float64, physical units."""
-        return self.spline.evaluate(orders) if self.chosen == "spline" else self.evaluate_all([orders])[0]
+        return self.evaluate_all([orders])[0]
 
+    @validated
     @in_one_order
     def evaluate_all(self, orders: Sequence[Orders]) -> np.ndarray:
         """Several derivatives on the grid of the data, `[len(orders), *field shape]`; networks in one pass."""
+        self._check(orders)
         if self.chosen == "spline":
             return self._stacked(orders, self.spline.evaluate)
         return self._trained().evaluate(orders, self._axes)
 
+    @validated
     @in_one_order
-    def evaluate_frames(self, orders: Sequence[Orders], frames: Sequence[int]) -> np.ndarray:
+    def evaluate_frames(self, orders: Sequence[Orders], frames: Sequence[CountOrZero]) -> np.ndarray:
         """Several derivatives at some frames only, by index: `[len(orders), len(frames), *space]`."""
+        self._check(orders)
         times, *space = self._axes
+        if max(frames, default=0) >= len(times):
+            raise ConfigError(
+                "The video has no such frame.",
+                got=str(max(frames)),
+                wanted=f"indices from 0 to {len(times) - 1}",
+                fix="frames=[0]",
+            )
         axes = (times[list(frames)], *space)
         if self.chosen == "spline":
             return np.stack([self.spline.evaluate(o, axes) for o in orders])
         return self._trained().evaluate(orders, axes)
 
+    @validated
     @in_one_order
     def standard_deviation(self, orders: Sequence[Orders]) -> np.ndarray:
         """Standard deviations, shape of `evaluate_all`; those of networks take some milliseconds per pixel.
@@ -122,10 +137,12 @@ class SmoothField(Checked):
         Raises:
             ConfigError: If networks are used that were fitted without their uncertainty.
         """
+        self._check(orders)
         if self.chosen == "spline":
             return self._stacked(orders, self.spline.standard_deviation)
         return self._trained().standard_deviation(orders, self._axes)
 
+    @validated
     @in_one_order
     def at_points(self, orders: Orders, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Derivative of the chosen smoother at scattered points.
@@ -140,11 +157,14 @@ class SmoothField(Checked):
 
         Raises:
             ConfigError: If networks are used that were fitted without their uncertainty.
+            FieldError: If a point is not in the video, but for half a pixel.
         """
-        if self.chosen == "spline":
-            return self.spline.at_points(orders, points)
-        return self._trained().at_points(orders, points)
+        self._check([orders])
+        places = finite_array(points, "points", (-1, len(self.dims)), error=FieldError)
+        self._check_extent(places)
+        return (self.spline if self.chosen == "spline" else self._trained()).at_points(orders, places)
 
+    @validated
     @in_one_order
     def draw(self, seed: int) -> FieldDraw:
         """One field of the posterior of the chosen smoother, on the grid of the data.
@@ -177,6 +197,28 @@ class SmoothField(Checked):
             *self.choice.describe_noise(self.dims[1:]),
         ]
         return "\n".join(lines)
+
+    def _check(self, orders: Sequence[Orders]) -> None:
+        if not orders or any(len(order) != len(self.dims) for order in orders):
+            raise ConfigError(
+                "A derivative needs one order for each dimension.",
+                got=str(list(orders))[:80],
+                wanted=f"{len(self.dims)} integers each, for {', '.join(self.dims)}",
+                fix=f"{(0,) * (len(self.dims) - 1) + (1,)} for the first derivative by {self.dims[-1]}",
+            )
+
+    def _check_extent(self, points: np.ndarray) -> None:
+        """Check that points (`[n, dimensions]`) are in the video: beyond it a smooth field is of no use."""
+        low, high = (np.array([f(axis) for axis in self._axes]) for f in (np.min, np.max))
+        margin = [0.5 * float(np.abs(np.diff(axis)).max(initial=0.0)) * (1 + 1e-9) for axis in self._axes]
+        outside = (points < low - margin) | (points > high + margin)
+        if outside.any():
+            raise FieldError(
+                "A point is outside of the video.",
+                got=str(points[outside.any(axis=1)][0]),
+                wanted=f"points from {low} to {high}",
+                fix="forecast(posterior, smooth, times) for later times",
+            )
 
     @property
     def _axes(self) -> Axes:

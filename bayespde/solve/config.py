@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from bayespde.core.annotations import Count, OneOf, Range
-from bayespde.core.checked import Checked
+from bayespde.core.checked import Checked, validated
 from bayespde.core.errors import ConfigError
 from bayespde.core.settings import build
+
+Boundary = Annotated[str, OneOf(("periodic", "neumann", "dirichlet"))]
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class SolverConfig(Checked):
 
     space: Annotated[str, OneOf(("fourier", "difference"))] = "fourier"
     order: Annotated[int, OneOf((2, 4))] = 2
-    boundary: Annotated[str, OneOf(("periodic", "neumann", "dirichlet"))] = "periodic"
+    boundary: Boundary = "periodic"
     scheme: Annotated[str, OneOf(("auto", "explicit", "etd", "rkc"))] = "auto"
     rtol: Annotated[float, Range(1e-13)] = 1e-6
     atol: Annotated[float, Range(1e-300)] = 1e-9
@@ -60,7 +62,8 @@ class SolverConfig(Checked):
                 fix="SolverConfig(space='difference', order=4, scheme='rkc')",
             )
 
-    def with_boundary(self, boundary: str) -> SolverConfig:
+    @validated
+    def with_boundary(self, boundary: Boundary) -> SolverConfig:
         """The same settings for a boundary condition; unless it is periodic, with differences of order 4."""
         if boundary == "periodic":
             return self

@@ -11,6 +11,7 @@ import pyro.distributions as dist
 import torch
 import xarray as xr
 
+from bayespde.core.annotations import Count
 from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import error_between_runs
@@ -102,7 +103,8 @@ class SpinSMC:
         """Probability of each spin being up, `[K]`, float64, conditional ones averaged over particles and runs."""
         return torch.as_tensor(self._run_weights() @ self._done().estimates["rao_blackwell"])
 
-    def get_samples(self, num_samples: int | None = None, group_by_chain: bool = False) -> dict[str, torch.Tensor]:
+    @validated
+    def get_samples(self, num_samples: Count | None = None, group_by_chain: bool = False) -> dict[str, torch.Tensor]:
         """Draws of the site, in the type that the program draws: what `Predictive` takes.
 
         Args:
@@ -117,10 +119,6 @@ class SpinSMC:
         if not group_by_chain:
             spins = spins.reshape(-1, spins.shape[-1])
         if num_samples is not None:
-            if type(num_samples) is not int or num_samples < 1:
-                raise ConfigError(
-                    "The number of samples is out of range.", got=num_samples, wanted="an int >= 1", fix="100"
-                )
             axis = spins.dim() - 2
             chosen = torch.randint(spins.shape[axis], (num_samples,), generator=torch_generator(self._draw_seed))
             spins = spins.index_select(axis, chosen)

@@ -94,16 +94,6 @@ def test_different_problems_are_not_added(rows, statistics, change):
         statistics + 1
 
 
-@pytest.mark.parametrize("block", range(BLOCKS))
-def test_leave_out_removes_the_rows_of_a_block(rows, statistics, block):
-    edges = np.concatenate([[0], np.cumsum(statistics.effective_rows)]).astype(int)
-    kept = np.delete(both(rows), slice(edges[block], edges[block + 1]), axis=0)
-    left = statistics.leave_out(block)
-    assert left.blocks == BLOCKS - 1
-    assert left.rows == len(kept)
-    assert close_gram(left.factor.T @ left.factor, kept.T @ kept)
-
-
 @pytest.mark.parametrize("spins", [[1, 1, 1, 1, 1], [1, 0, 1, 0, 1], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]])
 def test_least_squares_and_residuals_are_those_of_the_raw_rows(rows, statistics, spins):
     design, target = rows

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import bayespde as bp
-from bayespde.core.errors import ConfigError
+from bayespde.core.errors import ConfigError, FieldError
 from bayespde.smooth.network.config import NetworkConfig
 from bayespde.weak.strong_form import StrongFormWarning
 
@@ -82,3 +82,21 @@ def test_draws_can_be_assembled_one_by_one(smooth, field):
     assert float(together.std("field_draw").max()) > 0
     with pytest.raises(ConfigError, match="weak form does not take one draw"):
         bp.assemble(library, smooth.draw(0))
+
+
+@pytest.mark.parametrize(("place", "is_inside"), [([2.0, -2.0], True), ([2.03, 2.04], True), ([2.1, 0], False)])
+def test_points_beyond_the_video_by_more_than_half_a_pixel_are_refused(smooth, place, is_inside):
+    """Extrapolated, the spline grows without bound."""
+    if is_inside:
+        assert np.isfinite(smooth.at_points((0, 0), np.array([place]))[0]).all()
+    else:
+        with pytest.raises(FieldError, match="outside of the video"):
+            smooth.at_points((0, 0), np.array([place]))
+
+
+def test_a_derivative_takes_one_order_for_each_dimension(smooth):
+    for orders in ((0,), (0, 0, 0), ()):
+        with pytest.raises(ConfigError, match=r"one order for each dimension[\s\S]*\(0, 1\)"):
+            smooth.evaluate(orders)
+    with pytest.raises(ConfigError, match="no such frame"):
+        smooth.evaluate_frames([(0, 1)], [31])

@@ -141,7 +141,7 @@ def test_what_cannot_be_done_is_said(page):
         bp.SpinSMC(page["sources"]).get_samples()
     with pytest.raises(ConfigError, match="workers"):
         bp.SpinSMC(page["sources"], config=bp.SMCConfig(workers=0))
-    with pytest.raises(ConfigError, match="number of samples"):
+    with pytest.raises(ConfigError, match="num_samples"):
         page["factors"].get_samples(-3)
     with pytest.raises(ConfigError, match="must be a SMCConfig"):
         bp.SpinSMC(page["sources"], config=bp.TemperedGibbsConfig())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayespde.core.annotations import Orders
 from bayespde.core.errors import ConfigError
 from bayespde.core.scales import Scales
 from bayespde.smooth.network.draw import NetworkDraw
@@ -17,7 +18,6 @@ from bayespde.smooth.network.ensemble import EnsemblePosterior, NetworkEnsemble,
 if TYPE_CHECKING:
     from bayespde.smooth.observations import Observations
 
-Orders = tuple[int, ...]
 Axes = tuple[np.ndarray, ...]
 # At points `[n, dimensions]`: derivatives `[n, len(orders)]`.
 AtPoints = Callable[[np.ndarray, list[Orders]], np.ndarray]

@@ -1,0 +1,163 @@
+"""A sample of mutants and the tests that reach them -> which are killed, a JSON line each; what is done is not redone.
+
+    pytest -m "not slow" --cov --cov-report= --cov-context=test --junitxml=RESULTS
+    python tests/mutation/run_mutants.py --coverage .coverage --durations RESULTS --output mutants.jsonl
+
+A process forks for each mutant, after the libraries are loaded and before the package is. The mutated file lies in a
+copy of the repository. Numba's cache does not notice a change of a function that another file calls: mutants of
+compiled functions get an empty one.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import asdict
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
+
+from mutants import is_compiled, sample
+from scipy.stats import binomtest
+from selection import Reached, read_durations
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = tuple(f"bayespde/{name}" for name in ("smc", "model", "weak", "trajectory"))
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".coverage*", "runs", "_build", "*.jsonl")
+
+
+def copy_of_repository(folder):
+    return Path(shutil.copytree(ROOT, Path(folder) / "tree", ignore=LEFT_OUT, symlinks=True))
+
+
+def load_libraries():
+    """Loads what takes long once, and nothing of the package."""
+    for name in ("arviz", "matplotlib.pyplot", "numba", "pyro", "pytest", "scipy.stats", "sympy", "torch", "xarray"):
+        import_module(name)
+
+
+def run_tests(names, tree, limit, log, cache=None):
+    """The exit status of pytest in a fork: 0 passed, 1 failed, "timeout" after `limit` seconds."""
+    child = os.fork()
+    if child == 0:
+        _become_pytest(names, tree, log, cache)
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "timeout"
+
+
+def _become_pytest(names, tree, log, cache):
+    status = 3
+    try:
+        if cache:
+            import numba
+
+            numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = cache
+        os.setsid()
+        os.chdir(tree)
+        sys.dont_write_bytecode = True
+        sys.path.insert(0, str(tree))
+        os.environ["PYTHONPATH"] = str(tree)
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        import pytest
+
+        options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:randomly", "--benchmark-disable"]
+        status = int(pytest.main([*options, "-m", "not slow", *names]))
+    finally:
+        os._exit(status)
+
+
+def outcome_of(mutant, tree, reached, log):
+    """ "killed by" a group of tests and how, or "survived"; with the seconds that it took."""
+    file, original = tree / mutant.file, (tree / mutant.file).read_bytes()
+    stamp, started = file.stat(), time.monotonic()
+    file.write_text(mutant.code(original.decode()), encoding="utf-8")
+    found = {"outcome": "survived"}
+    with tempfile.TemporaryDirectory() as empty:
+        cache = empty if is_compiled(original.decode(), mutant.line) else None
+        for group, names in zip(("first", "rest"), reached.first_and_rest(mutant), strict=True):
+            limit = 180 + 5 * sum(reached.durations[name] for name in names)
+            status = run_tests(names, tree, limit, log, cache) if names else 0
+            if status != 0:
+                how = {"timeout": "timeout", 1: "failed"}.get(status, f"exit {status}")
+                found = {"outcome": "killed", "by": group, "how": how}
+                break
+    file.write_bytes(original)
+    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    return {**found, "compiled": cache is not None, "seconds": round(time.monotonic() - started, 1)}
+
+
+def work(queue, options, lock):
+
+    reached = Reached(options.coverage, read_durations(options.durations), options.covered_root)
+    load_libraries()
+    with tempfile.TemporaryDirectory() as folder:
+        tree = copy_of_repository(folder)
+        while (mutant := queue.get()) is not None:
+            log = Path(folder) / "log"
+            found = outcome_of(mutant, tree, reached, log)
+            last = log.read_text(encoding="utf-8", errors="replace")[-1500:] if log.exists() else ""
+            with lock, options.output.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps({**asdict(mutant), "kind": mutant.kind, **found, "log": last}) + "\n")
+
+
+def table(records):
+    """Rows of folder, mutants, killed, share with its Wilson interval of 95 %; the last for all."""
+    groups = {"all": records}
+    for record in records:
+        groups.setdefault(record["file"].split("/")[1], []).append(record)
+    for name, group in sorted(groups.items(), key=lambda item: item[0] == "all"):
+        killed = Counter(r["outcome"] for r in group)["killed"]
+        share, ends = killed / len(group), binomtest(killed, len(group)).proportion_ci(method="wilson")
+        yield f"{name:12} {len(group):5} {killed:5} {share:7.3f}  {ends.low:.3f} to {ends.high:.3f}"
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--coverage", type=Path, default=ROOT / ".coverage")
+    parser.add_argument("--covered-root", type=Path, default=ROOT, help="the folder that the coverage was measured in")
+    parser.add_argument("--durations", type=Path, required=True)
+    parser.add_argument("--output", type=Path, default=Path("mutants.jsonl"))
+    parser.add_argument("--sample", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    return parser.parse_args()
+
+
+def main():
+
+    options = arguments()
+    records = [json.loads(line) for line in options.output.read_text().splitlines()] if options.output.exists() else []
+    done = {(r["file"], r["operator"], r["occurrence"]) for r in records}
+    chosen = sample(FOLDERS, ROOT, options.sample, options.seed)
+    context = get_context("spawn")
+    queue, lock = context.Queue(), context.Lock()
+    for mutant in [m for m in chosen if (m.file, m.operator, m.occurrence) not in done] + [None] * options.workers:
+        queue.put(mutant)
+    workers = [context.Process(target=work, args=(queue, options, lock)) for _ in range(options.workers)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    records = [json.loads(line) for line in options.output.read_text().splitlines()]
+    survivors = [
+        f"{r['file']}:{r['line']}:{r['column']} {r['operator']}" for r in records if r["outcome"] == "survived"
+    ]
+    print(*table(records), *survivors, sep="\n")
+
+
+if __name__ == "__main__":
+    main()

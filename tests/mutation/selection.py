@@ -1,0 +1,72 @@
+"""Coverage of a test run and its durations -> the tests that reach a line, the most promising first."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from coverage import CoverageData
+
+# Seconds that the first tests of a mutant may take together.
+FIRST = 60.0
+
+
+def read_durations(file):
+    """Names of tests as pytest takes them -> seconds, of a run with `--junitxml`."""
+    durations = {}
+    for case in ElementTree.parse(file).iter("testcase"):
+        if case.find("skipped") is None:
+            path = case.get("classname").replace(".", "/") + ".py"
+            durations[f"{path}::{case.get('name')}"] = float(case.get("time"))
+    return durations
+
+
+class Reached:
+    """Which tests reach which lines; built once for a run with `--cov-context=test`."""
+
+    def __init__(self, coverage_file, durations, root):
+        self.data = CoverageData(str(coverage_file))
+        self.data.read()
+        self.durations, self.root = durations, Path(root)
+        self.lines = {}
+
+    def tests_of(self, file):
+        """Line -> names of the tests that run it, as far as coverage can tell."""
+        if file not in self.lines:
+            contexts = self.data.contexts_by_lineno(str(self.root / file))
+            self.lines[file] = {
+                line: {c.rpartition("|")[0] for c in names} & self.durations.keys() for line, names in contexts.items()
+            }
+        return self.lines[file]
+
+    def of(self, mutant):
+        """Names of the tests to run: those that reach the line, tests of the same folder and fast tests first.
+
+        Of a compiled function, or a line that runs when the module is imported, coverage knows none or the first. The
+        tests of the same folder are added there, first of those files that name the module.
+        """
+        reached = self.tests_of(mutant.file).get(mutant.line, set())
+        folder, module = f"tests/{mutant.file.split('/')[1]}/", mutant.file.removesuffix(".py").replace("/", ".")
+        added = {t for t in self.durations if t.startswith(folder)} if len(reached) < 3 else set()
+        files = {name.partition("::")[0] for name in added}
+        naming = {file for file in files if module in (self.root / file).read_text(encoding="utf-8")}
+
+        def order(test):
+            return (
+                test not in reached,
+                test.partition("::")[0] not in naming,
+                not test.startswith(folder),
+                self.durations[test],
+            )
+
+        return sorted(reached | added, key=order)
+
+    def first_and_rest(self, mutant):
+        """Tests that take `FIRST` seconds together, and then every test of all files that hold one that reaches it."""
+        names, spent, first = self.of(mutant), 0.0, []
+        for name in names:
+            spent += self.durations[name]
+            if first and spent > FIRST:
+                break
+            first.append(name)
+        files = {name.partition("::")[0] for name in names}
+        rest = {name for name in self.durations if name.partition("::")[0] in files} - set(first)
+        return first, sorted(rest, key=lambda t: (t not in names, t.partition("::")[0], self.durations[t]))
