@@ -19,6 +19,7 @@ from bayespde.core.checksum import CHECKSUM, DAMAGED, SEALED, check, checksum, s
 from bayespde.core.errors import FileError, FileWarning
 from bayespde.core.files import check_schema, existing_file, new_file
 from bayespde.core.output_stream import OutputStream
+from bayespde.core.trial_read import try_to_read
 
 Result = TypeVar("Result")
 # Kinds of files and the latest layout of each: a change of a layout is a new number. From these numbers on files carry
@@ -98,6 +99,7 @@ def check_bytes(file: Path) -> bool:
     if found == DAMAGED:
         raise unreadable(file, "its bytes are not those that were written")
     if found != SEALED:
+        try_to_read(file)
         # What h5netcdf asks first: where that fails, it prints a traceback of its own.
         with h5py.File(file, "r") as opened:
             opened.attrs.get("_nc3_strict")

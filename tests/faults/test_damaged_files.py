@@ -1,14 +1,19 @@
 """Every kind of file, damaged in every way: equal values are read, or the file is refused; old versions are read."""
 
+import gzip
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from damages import DAMAGES
 from file_kinds import KINDS, equal, kept, unpack, versions
 
+from bayespde.core import trial_read
 from bayespde.core.errors import ConfigError, FieldError, FileError, FileWarning
 from bayespde.core.netcdf import SCHEMAS
+from bayespde.io.read import read_field
 
 # What the reader of a kind may raise: a field that is refused is one whose values or axes are no field any more.
 REFUSALS = {"field.npz": (FileError, FieldError), "reference.json": (FileError, ConfigError)}
@@ -63,3 +68,37 @@ def test_damaged_files_are_refused_or_read_as_they_were(name, tmp_path, seed, re
         else:
             assert equal(found, before), (damage.__name__, k)
     assert refused > 0.5 * count
+
+
+# Files as other programs write them, without checksums.
+FOREIGN = {
+    "contiguous.nc": {"engine": "h5netcdf"},
+    "chunked.nc": {"engine": "h5netcdf", "encoding": {"u": {"chunksizes": (3, 4), "zlib": True}}},
+    "classic.nc": {"engine": "scipy"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FOREIGN)
+def test_damaged_files_of_other_programs_are_read_or_refused(name, tmp_path, seed, request):
+    """Nothing tells changed values from right ones there; but every reading comes to an end, in an error of ours."""
+    path, rng = tmp_path / name, np.random.default_rng([seed, *name.encode()])
+    coords = {"time": np.arange(12.0), "x": np.arange(16.0)}
+    xr.DataArray(rng.random((12, 16)), coords, ("time", "x"), "u").to_netcdf(path, **FOREIGN[name])
+    whole = path.read_bytes()
+    for k in range(request.config.getoption("--damaged") // len(FOREIGN)):
+        path.write_bytes(DAMAGES[k % len(DAMAGES)](whole, rng))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                read_field(path)
+            except (FileError, FieldError):
+                continue
+
+
+def test_a_file_that_hdf5_reads_for_ever_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(trial_read, "LIMIT", 3.0)
+    circular = Path(__file__).parents[1] / "data" / "circular.nc.gz"
+    (tmp_path / "circular.nc").write_bytes(gzip.decompress(circular.read_bytes()))
+    with pytest.raises(FileError, match="could not be listed in 3 s"):
+        read_field(tmp_path / "circular.nc")

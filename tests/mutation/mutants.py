@@ -8,6 +8,7 @@ import ast
 import random
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import parso  # noqa: F401 - cosmic_ray's operators need it loaded first
@@ -54,10 +55,15 @@ class Mutant:
 
 
 class _Values(ast.NodeTransformer):
-    """Removes what no value depends on: annotations and decorators that only save time."""
+    """Removes what no value depends on: annotations, what is passed by name, decorators that only save time."""
 
     def visit_AnnAssign(self, node):
         node.annotation = ast.Constant(None)
+        return self.generic_visit(node)
+
+    def visit_arguments(self, node):
+        node.args, node.posonlyargs = node.posonlyargs + node.args + node.kwonlyargs, []
+        node.defaults, node.kwonlyargs, node.kw_defaults = node.defaults + node.kw_defaults, [], []
         return self.generic_visit(node)
 
     def visit_arg(self, node):
@@ -99,36 +105,25 @@ def mutants_of(file, root):
 
 def sample(folders, root, count, seed):
     """At least `count` mutants, from each stratum its share of the places, rounded up; order and choice from `seed`."""
-    rng, places = random.Random(seed), defaultdict(list)
+    strata = defaultdict(lambda: defaultdict(list))
     for folder in folders:
         for file in sorted((root / folder).rglob("*.py")):
             for mutant in mutants_of(file.relative_to(root), root):
-                places[folder, mutant.kind, mutant.file, mutant.line, mutant.column].append(mutant)
-    strata = defaultdict(list)
-    for (folder, kind, *_), variants in places.items():
-        strata[folder, kind].append(variants)
-    chosen = []
-    for stratum in sorted(strata):
-        variants = strata[stratum]
-        rng.shuffle(variants)
-        wanted = -(-count * len(variants) // len(places))
-        chosen += _that_change_values(variants, wanted, root, rng)
-    rng.shuffle(chosen)
+                strata[folder, mutant.kind][mutant.file, mutant.line, mutant.column].append(mutant)
+    total, chosen = sum(map(len, strata.values())), []
+    for (folder, kind), places in sorted(strata.items()):
+        rng = random.Random(f"{seed} {folder} {kind}")
+        one_each = [rng.choice(variants) for _, variants in sorted(places.items())]
+        rng.shuffle(one_each)
+        changing = (mutant for mutant in one_each if _changes_values(mutant, root))
+        chosen += islice(changing, -(-count * len(places) // total))
+    random.Random(seed).shuffle(chosen)
     return chosen
 
 
-def _that_change_values(places, wanted, root, rng):
-    """One variant each of the first `wanted` places that have one which changes values."""
-    found = []
-    for variants in places:
-        if len(found) == wanted:
-            break
-        mutant = rng.choice(variants)
-        source = Path(root / mutant.file).read_text(encoding="utf-8")
-        try:
-            changes = values_of(mutant.code(source)) != values_of(source)
-        except SyntaxError:
-            changes = False
-        if changes:
-            found.append(mutant)
-    return found
+def _changes_values(mutant, root):
+    source = Path(root / mutant.file).read_text(encoding="utf-8")
+    try:
+        return values_of(mutant.code(source)) != values_of(source)
+    except SyntaxError:
+        return False

@@ -41,8 +41,18 @@ def load_libraries():
         import_module(name)
 
 
+class InOrder:
+    """Keeps these tests only, in this order."""
+
+    def __init__(self, names):
+        self.place = {name: k for k, name in enumerate(names)}
+
+    def pytest_collection_modifyitems(self, items):
+        items[:] = sorted((i for i in items if i.nodeid in self.place), key=lambda item: self.place[item.nodeid])
+
+
 def run_tests(names, tree, limit, log, cache=None):
-    """The exit status of pytest in a fork: 0 passed, 1 failed, "timeout" after `limit` seconds."""
+    """The exit status of pytest in a fork: 0 passed, 5 no test, others failed, "timeout" after `limit` seconds."""
     child = os.fork()
     if child == 0:
         _become_pytest(names, tree, log, cache)
@@ -74,8 +84,9 @@ def _become_pytest(names, tree, log, cache):
         os.dup2(out, 2)
         import pytest
 
-        options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:randomly", "--benchmark-disable"]
-        status = int(pytest.main([*options, "-m", "not slow", *names]))
+        options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-m", "not slow and not system"]
+        files = list(dict.fromkeys(name.partition("::")[0] for name in names))
+        status = int(pytest.main([*options, *files], plugins=[InOrder(names)]))
     finally:
         os._exit(status)
 
@@ -91,7 +102,7 @@ def outcome_of(mutant, tree, reached, log):
         for group, names in zip(("first", "rest"), reached.first_and_rest(mutant), strict=True):
             limit = 180 + 5 * sum(reached.durations[name] for name in names)
             status = run_tests(names, tree, limit, log, cache) if names else 0
-            if status != 0:
+            if status not in (0, 5):
                 how = {"timeout": "timeout", 1: "failed"}.get(status, f"exit {status}")
                 found = {"outcome": "killed", "by": group, "how": how}
                 break

@@ -1,12 +1,15 @@
 """Coverage of a test run and its durations -> the tests that reach a line, the most promising first."""
 
 import xml.etree.ElementTree as ElementTree
+from itertools import accumulate
 from pathlib import Path
 
 from coverage import CoverageData
 
 # Seconds that the first tests of a mutant may take together.
 FIRST = 60.0
+# Files with tests of every public signature and setting.
+OF_EVERYTHING = {f"tests/test_{name}.py" for name in ("architecture", "doors", "settings", "bad_input")}
 
 
 def read_durations(file):
@@ -17,6 +20,11 @@ def read_durations(file):
             path = case.get("classname").replace(".", "/") + ".py"
             durations[f"{path}::{case.get('name')}"] = float(case.get("time"))
     return durations
+
+
+def folder_of(file):
+    """The folder of the tests of a module."""
+    return f"tests/{file.split('/')[1]}/"
 
 
 class Reached:
@@ -41,11 +49,12 @@ class Reached:
         """Names of the tests to run: those that reach the line, tests of the same folder and fast tests first.
 
         Of a compiled function, or a line that runs when the module is imported, coverage knows none or the first. The
-        tests of the same folder are added there, first of those files that name the module.
+        tests of the same folder are added there, first of those files that name the module, and those of all settings.
         """
         reached = self.tests_of(mutant.file).get(mutant.line, set())
-        folder, module = f"tests/{mutant.file.split('/')[1]}/", mutant.file.removesuffix(".py").replace("/", ".")
-        added = {t for t in self.durations if t.startswith(folder)} if len(reached) < 3 else set()
+        folder, module = folder_of(mutant.file), mutant.file.removesuffix(".py").replace("/", ".")
+        near = {t for t in self.durations if t.startswith(folder) or t.partition("::")[0] in OF_EVERYTHING}
+        added = near if len(reached) < 3 else set()
         files = {name.partition("::")[0] for name in added}
         naming = {file for file in files if module in (self.root / file).read_text(encoding="utf-8")}
 
@@ -60,13 +69,11 @@ class Reached:
         return sorted(reached | added, key=order)
 
     def first_and_rest(self, mutant):
-        """Tests that take `FIRST` seconds together, and then every test of all files that hold one that reaches it."""
-        names, spent, first = self.of(mutant), 0.0, []
-        for name in names:
-            spent += self.durations[name]
-            if first and spent > FIRST:
-                break
-            first.append(name)
-        files = {name.partition("::")[0] for name in names}
-        rest = {name for name in self.durations if name.partition("::")[0] in files} - set(first)
-        return first, sorted(rest, key=lambda t: (t not in names, t.partition("::")[0], self.durations[t]))
+        """Tests that take `FIRST` seconds together; and the others, with those that may share a fixture with them."""
+        names = self.of(mutant)
+        files = {name.partition("::")[0] for name in names if name.startswith(folder_of(mutant.file))}
+        sharing = {name for name in self.durations if name.partition("::")[0] in files} - set(names)
+        names += sorted(sharing, key=self.durations.get)
+        spent = accumulate(self.durations[name] for name in names)
+        count = max(1, sum(seconds <= FIRST for seconds in spent))
+        return names[:count], names[count:]
