@@ -46,7 +46,7 @@ class Reached:
         return self.lines[file]
 
     def of(self, mutant):
-        """Names of the tests to run: those that reach the line, tests of the same folder and fast tests first.
+        """Names of the tests to run: those that reach the line first; among them those of its module, then fast ones.
 
         Of a compiled function, or a line that runs when the module is imported, coverage knows none or the first. The
         tests of the same folder are added there, first of those files that name the module, and those of all settings.
@@ -59,12 +59,9 @@ class Reached:
         naming = {file for file in files if module in (self.root / file).read_text(encoding="utf-8")}
 
         def order(test):
-            return (
-                test not in reached,
-                test.partition("::")[0] not in naming,
-                not test.startswith(folder),
-                self.durations[test],
-            )
+            file = test.partition("::")[0]
+            near = file.endswith(f"_{module.rpartition('.')[2]}.py"), file in naming, test.startswith(folder)
+            return test not in reached, *(not yes for yes in near), self.durations[test]
 
         return sorted(reached | added, key=order)
 
