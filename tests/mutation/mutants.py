@@ -81,14 +81,6 @@ def _name(decorator):
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
-def is_compiled(source, line):
-    """Whether a line lies in a function that Numba compiles."""
-    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
-    return any(
-        node.lineno <= line <= node.end_lineno and "njit" in map(_name, node.decorator_list) for node in functions
-    )
-
-
 def values_of(source):
     """Everything of a module that values depend on, to be compared."""
     return ast.dump(_Values().visit(ast.parse(source)))

@@ -4,8 +4,8 @@
     python tests/mutation/run_mutants.py --coverage .coverage --durations RESULTS --output mutants.jsonl
 
 A process forks for each mutant, after the libraries are loaded and before the package is. The mutated file lies in a
-copy of the repository. Numba's cache does not notice a change of a function that another file calls: mutants of
-compiled functions get an empty one.
+copy of the repository. Numba's cache does not notice a change of a function that another file calls: a mutant gets a
+copy without the functions of its file and of all that import it.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 
-from mutants import is_compiled, sample
+from mutants import sample
 from scipy.stats import binomtest
 from selection import Reached, read_durations
 
@@ -51,7 +51,7 @@ class InOrder:
         items[:] = sorted((i for i in items if i.nodeid in self.place), key=lambda item: self.place[item.nodeid])
 
 
-def run_tests(names, tree, limit, log, cache=None):
+def run_tests(names, tree, limit, log, cache):
     """The exit status of pytest in a fork: 0 passed, 5 no test, others failed, "timeout" after `limit` seconds."""
     child = os.fork()
     if child == 0:
@@ -70,10 +70,9 @@ def run_tests(names, tree, limit, log, cache=None):
 def _become_pytest(names, tree, log, cache):
     status = 3
     try:
-        if cache:
-            import numba
+        import numba
 
-            numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = cache
+        numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = str(cache)
         os.setsid()
         os.chdir(tree)
         sys.dont_write_bytecode = True
@@ -91,36 +90,64 @@ def _become_pytest(names, tree, log, cache):
         os._exit(status)
 
 
-def outcome_of(mutant, tree, reached, log):
-    """ "killed by" a group of tests and how, or "survived"; with the seconds that it took."""
-    file, original = tree / mutant.file, (tree / mutant.file).read_bytes()
-    stamp, started = file.stat(), time.monotonic()
-    file.write_text(mutant.code(original.decode()), encoding="utf-8")
-    found = {"outcome": "survived"}
-    with tempfile.TemporaryDirectory() as empty:
-        cache = empty if is_compiled(original.decode(), mutant.line) else None
-        for group, names in zip(("first", "rest"), reached.first_and_rest(mutant), strict=True):
-            limit = 180 + 5 * sum(reached.durations[name] for name in names)
-            status = run_tests(names, tree, limit, log, cache) if names else 0
-            if status not in (0, 5):
-                how = {"timeout": "timeout", 1: "failed"}.get(status, f"exit {status}")
-                found = {"outcome": "killed", "by": group, "how": how}
-                break
-    file.write_bytes(original)
-    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    return {**found, "compiled": cache is not None, "seconds": round(time.monotonic() - started, 1)}
+class Workplace:
+    """A copy of the repository with compiled functions that its tests have filled, for one worker."""
+
+    def __init__(self, folder, reached):
+        self.tree, self.log, self.warm = copy_of_repository(folder), folder / "log", folder / "compiled"
+        self.reached = reached
+        compiled = [name for name in reached.durations if name.startswith(("tests/smc/", "tests/model/"))]
+        if status := run_tests(compiled, self.tree, 1200, self.log, self.warm):
+            raise RuntimeError(f"tests fail without any change: {status}; {self.log.read_text()[-1500:]}")
+
+    def compiled_without(self, module, folder):
+        """A copy of the compiled functions, without those that depend on a module."""
+        changed = {Path(module).stem} | {Path(file).stem for file in depending_on(module, self.tree)}
+        cache = Path(shutil.copytree(self.warm, folder, copy_function=os.link))
+        for file in cache.rglob("*.nb?"):
+            if file.name.partition(".")[0] in changed:
+                file.unlink()
+        return cache
+
+    def outcome_of(self, mutant):
+        """Killed, by which group of tests and how, or survived; with the seconds that it took."""
+        file, started, found = self.tree / mutant.file, time.monotonic(), {"outcome": "survived"}
+        original, stamp = file.read_bytes(), file.stat()
+        file.write_text(mutant.code(original.decode()), encoding="utf-8")
+        with tempfile.TemporaryDirectory() as folder:
+            cache = self.compiled_without(mutant.file, Path(folder) / "compiled")
+            for group, names in zip(("first", "rest"), self.reached.first_and_rest(mutant), strict=True):
+                limit = 180 + 2 * sum(self.reached.durations[name] for name in names)
+                status = run_tests(names, self.tree, limit, self.log, cache) if names else 0
+                if status not in (0, 5):
+                    how = {"timeout": "timeout", 1: "failed"}.get(status, f"exit {status}")
+                    found = {"outcome": "killed", "by": group, "how": how}
+                    break
+        file.write_bytes(original)
+        os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        return {**found, "seconds": round(time.monotonic() - started, 1)}
+
+
+def depending_on(module, tree):
+    """Files with compiled functions that import a module, or one that does."""
+    compiled = {f: f.read_text(encoding="utf-8") for f in (tree / "bayespde").rglob("*.py")}
+    compiled = {str(f.relative_to(tree)): text for f, text in compiled.items() if "njit" in text}
+    found, new = set(), {module}
+    while new:
+        names = [file.removesuffix(".py").replace("/", ".") for file in new]
+        new = {f for f, text in compiled.items() if any(f"from {name} import" in text for name in names)} - found
+        found |= new
+    return found
 
 
 def work(queue, options, lock):
-
     reached = Reached(options.coverage, read_durations(options.durations), options.covered_root)
     load_libraries()
     with tempfile.TemporaryDirectory() as folder:
-        tree = copy_of_repository(folder)
+        place = Workplace(Path(folder), reached)
         while (mutant := queue.get()) is not None:
-            log = Path(folder) / "log"
-            found = outcome_of(mutant, tree, reached, log)
-            last = log.read_text(encoding="utf-8", errors="replace")[-1500:] if log.exists() else ""
+            found = place.outcome_of(mutant)
+            last = place.log.read_text(encoding="utf-8", errors="replace")[-1500:]
             with lock, options.output.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps({**asdict(mutant), "kind": mutant.kind, **found, "log": last}) + "\n")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from coverage import CoverageData
 
-# Seconds that the first tests of a mutant may take together.
-FIRST = 60.0
+# Seconds that the first tests of a mutant may take together, and all of them.
+FIRST, MOST = 40.0, 100.0
 # Files with tests of every public signature and setting.
 OF_EVERYTHING = {f"tests/test_{name}.py" for name in ("architecture", "doors", "settings", "bad_input")}
 
@@ -66,11 +66,11 @@ class Reached:
         return sorted(reached | added, key=order)
 
     def first_and_rest(self, mutant):
-        """Tests that take `FIRST` seconds together; and the others, with those that may share a fixture with them."""
+        """Tests that take `FIRST` seconds together; and others, also those that may share a fixture with them."""
         names = self.of(mutant)
         files = {name.partition("::")[0] for name in names if name.startswith(folder_of(mutant.file))}
         sharing = {name for name in self.durations if name.partition("::")[0] in files} - set(names)
         names += sorted(sharing, key=self.durations.get)
-        spent = accumulate(self.durations[name] for name in names)
-        count = max(1, sum(seconds <= FIRST for seconds in spent))
-        return names[:count], names[count:]
+        spent = list(accumulate(self.durations[name] for name in names))
+        first, most = (max(1, sum(seconds <= limit for seconds in spent)) for limit in (FIRST, MOST))
+        return names[:first], names[first:most]

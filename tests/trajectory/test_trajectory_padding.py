@@ -13,7 +13,7 @@ from bayespde.solve.config import SolverConfig
 from bayespde.trajectory.config import TrajectoryConfig
 from bayespde.trajectory.data import TrajectoryData
 from bayespde.trajectory.fit import fit_trajectory, initial_state
-from bayespde.trajectory.padding import extend, sample_extension
+from bayespde.trajectory.padding import _length, extend, sample_extension
 
 STEP, PIXELS, NOISE = 0.1, 60, 0.1
 T = np.linspace(0, 4, 41)
@@ -50,6 +50,13 @@ def test_the_bridge_has_the_least_energy(rng):
     assert len(found) == 60
     np.testing.assert_array_equal(found[:40], values)
     np.testing.assert_allclose(found[40:], bridge, atol=1e-6 * np.ptp(values))
+
+
+def test_the_length_is_the_deviation_over_the_slope_and_at_least_a_point():
+    ramp = np.arange(30.0)[:, None] * [1.0, -2.0]
+    assert _length(ramp) == pytest.approx(math.sqrt((30**2 - 1) / 12))
+    assert _length(np.tile([0.0, 1.0], 10)) == 1
+    assert _length(np.ones(10)) == 1
 
 
 @pytest.mark.parametrize("points", [256, 1000])
