@@ -139,6 +139,15 @@ def table_target(rng, terms, *, spread=3.0):
     return TableTarget(rng.normal(size=terms) - 0.7, table - 5.0)
 
 
+def ising(terms, seed, coupling=0.9, field=0.5):
+    """Random couplings of both signs [sherrington1975]: several modes, some of them far apart."""
+    rng = np.random.default_rng(seed)
+    couplings = np.triu(rng.normal(0, coupling, (terms, terms)), 1)
+    signs = 2.0 * all_spins(terms) - 1
+    energies = np.einsum("ni,ij,nj->n", signs, couplings, signs) + signs @ rng.normal(0, field, terms)
+    return TableTarget(np.zeros(terms), energies)
+
+
 def hard16(rng, *, rows=30000, noise=0.1, g=1e8, share=0.7):
     """Two modes that only a two-for-two exchange joins: columns {0, 1} and {2, 3} span nearly the same signal.
 

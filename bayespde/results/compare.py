@@ -152,10 +152,10 @@ def _predictive(posteriors: Mapping[str, Posterior]) -> dict[str, np.ndarray]:
 
 
 def log_evidence_error(posterior: Posterior, *, sampled: bool = False) -> float:
-    """Monte Carlo standard error of the pooled log evidence, from the spread between runs; 0 where exact.
+    """Monte Carlo standard error of the pooled log evidence, see `evidence_error`; 0 where exact.
 
     With `sampled` that of the runs even where the evidence was enumerated.
     """
     if posterior.exact is not None and not sampled:
         return 0.0
-    return evidence_error(posterior.log_evidence)
+    return evidence_error(posterior.log_evidence, posterior.eve_index)

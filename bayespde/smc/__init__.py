@@ -3,8 +3,9 @@
 A `Target` gives log prior and log likelihood of configurations; a `LinearTarget` also the factor that compiled code
 reads. `init` draws an `SMCState` at inverse temperature 0, `step` takes it to the next one by a `Kernel` and reports an
 `SMCInfo`, and `run` repeats that up to 1: a `Run`. Before it, `pilot_run` replaces the prior by a tuned reference, on a
-`GeometricPath`. `run_all` makes independent runs, `run_chains` tempered Gibbs chains: both return `Runs`.
-`enumerate_exact` returns the `ExactTable` of a small target. Moves are in kernels/, branch and bound in enumeration/.
+`GeometricPath`, and adds block flips between modes. `run_all` makes independent runs, `run_chains` tempered Gibbs
+chains: both return `Runs`. `enumerate_exact` returns the `ExactTable` of a small target. Moves are in kernels/, branch
+and bound in enumeration/.
 """
 
 from bayespde.smc.base import Kernel, LinearTarget, Moves, SMCInfo, SMCState, Target

@@ -29,9 +29,9 @@ class SMCConfig(Checked):
     Attributes:
         particles: Number of particles P per run.
         runs: Number of independent runs R.
-        pilot_fraction: Particles of four small pilot runs from the prior before each run, as a share of `particles`; at
-            least 32 each, if that many are a quarter of `particles`. The inclusion probabilities that they find set the
-            reference distribution from which the run itself starts; 0 starts it from the prior.
+        pilot_fraction: Chains from the prior before each run, as a share of `particles`; at least 128 where there are
+            as many particles. What they find sets the reference distribution from which the run itself starts, and
+            `block_flips`; 0 starts it from the prior, without.
         ess_fraction: Effective sample size at which the next inverse temperature is placed, as a fraction of the
             particles with positive likelihood.
         kernel: A name in `KERNELS`, such as `barker` (compiled, linear targets only) or `gibbs` (the plain reference,
@@ -40,6 +40,8 @@ class SMCConfig(Checked):
             can be chosen.
         sweeps: Sweeps per pass, whatever the flips; None to follow `flips`.
         swaps: Swap moves per pass: one term leaves, another one enters.
+        block_flips: Flips, after each pass, of all spins by which two modes differ, where the pilot chains found modes
+            between which they do not move.
         min_passes: Least number of passes per stage.
         max_passes: Largest number of passes per stage; `decorrelation_target` decides between the two.
         decorrelation_target: Passes end once the log likelihoods of the particles correlate less than this with those
@@ -58,6 +60,7 @@ class SMCConfig(Checked):
     flips: Positive = 2.0
     sweeps: Positive | None = None
     swaps: CountOrZero = 1
+    block_flips: CountOrZero = 1
     min_passes: Count = 1
     max_passes: Count = 4
     decorrelation_target: Share = 0.5

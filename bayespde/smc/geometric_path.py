@@ -89,11 +89,11 @@ def prior_on_path(path: Target, target: LinearTarget, beta: float) -> tuple[torc
 def reference_logits(inclusion: torch.Tensor, prior: torch.Tensor) -> torch.Tensor:
     """Log odds of the product distribution from which the particles of a run start.
 
-    The share of the prior keeps every term within reach that the pilot runs missed, and frees every spin that they
-    froze.
+    The share of the prior keeps every term within reach that the pilot chains missed, and frees every spin that is
+    nearly certain by them.
 
     Args:
-        inclusion: Inclusion probabilities that the pilot runs found, `[K]`, float64.
+        inclusion: Inclusion probabilities that the pilot chains found, `[K]`, float64.
         prior: Those of the prior, `[K]`, float64, inside (0, 1).
 
     Returns:

@@ -31,10 +31,10 @@ def run(
     on_step: OnStep | None = None,
     threads: int = 1,
 ) -> Run:
-    """Take particles to the posterior: first pilot runs from the prior, then all from the reference that those tuned.
+    """Take particles to the posterior: first pilot chains from the prior, then all from the reference that those tuned.
 
     Args:
-        target: What to sample, or a `GeometricPath` to it, which makes pilot runs unnecessary.
+        target: What to sample, or a `GeometricPath` to it, which makes pilot chains unnecessary.
         config: Settings; the defaults if None.
         generator: Source of all randomness.
         on_step: Called with state and info after every stage of the main run, for progress, measurements or
@@ -50,7 +50,7 @@ def run(
     config = SMCConfig() if config is None else config
     kernel, path = make_kernel(target, config, threads=threads), target
     if config.pilot_fraction and not isinstance(target, GeometricPath):
-        path = pilot_run(target, kernel, config=config, generator=generator)
+        path, kernel = pilot_run(target, kernel, config=config, generator=generator)
     state = init(path, particles=config.particles, generator=generator)
     history: list[SMCInfo] = []
     while state.inverse_temperature < 1:

@@ -149,7 +149,7 @@ class SpinSMC:
             "inclusion": inclusion,
             "standard_error": error_between_runs(inclusion, self._run_weights()),
             "log_evidence": runs.log_evidence,
-            "log_evidence_error": evidence_error(runs.log_evidence),
+            "log_evidence_error": evidence_error(runs.log_evidence, runs.eve_index),
             "r_hat_size": convergence(runs.spins.sum(axis=-1).astype(np.float64))[0],
             "r_hat_lp": convergence(runs.log_prior + runs.log_likelihood)[0],
             "distinct_ancestors": np.array([np.unique(a).size for a in runs.eve_index]),

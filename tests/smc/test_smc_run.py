@@ -60,7 +60,8 @@ def test_renormalised_estimate_is_exact_once_everything_was_visited(seed):
     exact = np.exp(target.log_mass - np.logaddexp.reduce(target.log_mass)) @ all_spins(3)
     runs = run_all(target, config=SMCConfig(particles=2000, runs=2), seed=seed)
     np.testing.assert_allclose(runs.estimates["renormalised"], np.tile(exact, (2, 1)), rtol=0, atol=1e-12)
-    captured = np.exp(np.logaddexp.reduce(target.log_mass) - smc.log_mean_exp(runs.log_evidence))
+    # What was visited is a lower bound of the evidence.
+    captured = np.exp(min(0.0, np.logaddexp.reduce(target.log_mass) - smc.log_mean_exp(runs.log_evidence)))
     np.testing.assert_allclose(runs.captured_mass, captured, rtol=1e-12)
 
 

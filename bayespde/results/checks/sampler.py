@@ -91,7 +91,7 @@ def _mixing_check(posterior: Posterior) -> Check:
 def _evidence_check(posterior: Posterior) -> Iterator[Check]:
     if np.isfinite(posterior.log_evidence).all():
         error = log_evidence_error(posterior, sampled=True)
-        reason = f"log evidence has a standard error of {error:.2g} nats between runs"
+        reason = f"log evidence has a Monte Carlo standard error of {error:.2g} nats"
         yield at_most("evidence", error, EVIDENCE, "Bayes factors, and what is pooled over runs", reason)
 
 
