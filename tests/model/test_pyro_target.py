@@ -502,3 +502,16 @@ def test_errors_of_the_program_are_not_converted():
     with pytest.raises(KeyError, match="the user's own") as error:
         PyroTarget(program)
     assert not isinstance(error.value, BayespdeError)
+
+
+@pytest.mark.parametrize("all_of", [False, True])
+def test_configurations_that_the_prior_hardly_draws_are_tried_at_once(all_of):
+    """The empty and the full one: a program that cannot evaluate them is refused before it is sampled."""
+
+    def program():
+        spins = bernoulli(torch.full((12,), 0.02 if all_of else 0.98, dtype=torch.float64))
+        is_bad = (spins == all_of).all(dim=-1)
+        pyro.factor("fit", torch.where(is_bad, torch.nan, 0.0))
+
+    with pytest.raises(StatisticsError):
+        PyroTarget(program)

@@ -1,6 +1,6 @@
 """Branch and bound against brute-force least squares over all configurations."""
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pytest
@@ -22,13 +22,16 @@ from bayespde.core.rows import RowModel
 from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
+from bayespde.model.couplings import Coupling
 from bayespde.model.prior import Prior
 from bayespde.model.regression import regress
 from bayespde.smc import enumerate_exact
+from bayespde.smc.enumeration import branch
 from bayespde.smc.enumeration import enumerate as enumerate_module
 from bayespde.smc.enumeration import problem as problem_module
 from bayespde.smc.enumeration.enumerate import enumerate_branches
 from bayespde.smc.enumeration.triangles import exclude_column, last_three_columns, without_square_roots
+from bayespde.smc.kernels.evidence_table import read_table, tabulate
 
 KINDS = ["plain", "duplicates and a zero column", "target in the span", "fewer rows than terms"]
 
@@ -465,3 +468,32 @@ def test_draws_repeat_with_the_seed():
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
     assert draw_exact(model, 0, generator=torch.Generator()).shape == (0, 15)
+
+
+def test_the_largest_residual_that_reaches_an_evidence_is_found_to_the_last_bit():
+    """By the plain function: the evidence falls with the residual."""
+    design, target = random_rows(np.random.default_rng(0), 60, 4)
+    table = tabulate(SpinModel(SufficientStatistics.from_rows(design, target)), sizes=5)
+    for size in (0, 2, 4):
+        at = partial(read_table.py_func, table, size)
+        middle = at(np.sqrt(table.smallest * table.largest))
+        found = branch._largest_rss.py_func(table, size, middle)
+        assert at(np.nextafter(found, 0)) >= middle > at(found)
+        assert branch._largest_rss.py_func(table, size, at(table.largest)) == branch.NO_LIMIT
+        assert branch._largest_rss.py_func(table, size, at(table.smallest) + 1) == branch.NOTHING_ALLOWED
+
+
+@pytest.mark.parametrize("strength", [0.5, -1.25])
+def test_couplings_of_the_prior_are_read_from_its_densities(strength):
+    """With them branch and bound serves the prior; without, every configuration is visited."""
+    rng = np.random.default_rng(1)
+    design, target = random_rows(rng, 60, 5)
+    names = tuple("abcde")
+    prior = Prior(couplings=(Coupling("a", "c", strength=abs(strength), kind="ising" if strength > 0 else "heredity"),))
+    model = SpinModel(SufficientStatistics.from_rows(design, target, names=names), prior=prior)
+    log_empty, log_odds, couplings = problem_module._pairwise_prior(model)
+    spins = all_spins(5)
+    shared = np.einsum("na,ab,nb->n", spins, np.triu(couplings, 1), spins)
+    wanted = model.log_prior(torch.as_tensor(spins)).numpy()
+    np.testing.assert_allclose(log_empty + spins @ log_odds + shared, wanted, rtol=0, atol=1e-12)
+    assert np.count_nonzero(couplings) == 2

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.fft import dctn, idctn
 from scipy.ndimage import gaussian_filter
 from scipy.stats import kstest
 
-from bayespde.trajectory.whiteness import whiteness_score
+from bayespde.trajectory.whiteness import FAST, whiteness_score
 
 FRAMES, SHAPE = 64, (32,)
 # Of sixty scores, each the largest of some twenty that are correlated: beyond has a probability of less than 1e-4.
@@ -46,3 +47,14 @@ def test_two_dimensions_and_gaps(rng):
 
 def test_few_frames_have_score_zero():
     assert whiteness_score(np.ones((5, 8)), (8,)) == 0.0
+
+
+def test_the_noise_is_that_of_the_fastest_waves(rng):
+    """Waves in time between the slow and the fast ones count for nothing; of 65 frames 32 are fast."""
+    frames = FRAMES + 1
+    waves = dctn(rng.standard_normal((frames, *SHAPE)), norm="ortho")
+    score = whiteness_score(idctn(waves, norm="ortho"), SHAPE)
+    waves[frames // 8 : -(frames // FAST)] *= 30.0
+    assert whiteness_score(idctn(waves, norm="ortho"), SHAPE) == pytest.approx(score, rel=1e-9)
+    waves[-(frames // FAST) :] *= 30.0
+    assert whiteness_score(idctn(waves, norm="ortho"), SHAPE) < score - 3

@@ -10,7 +10,8 @@ from manufactured import Formula, t, x
 from weak_problems import CLEAN, ONE, SMALL, problem
 
 from bayespde.core.errors import ConfigError
-from bayespde.weak.placement import dense_test_functions, place
+from bayespde.core.noise import NoiseModel
+from bayespde.weak.placement import choose_test_functions, dense_test_functions, place
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,13 @@ def test_dense_test_functions_are_closer_and_at_least_half_as_wide():
     given = replace(CLEAN, support_radius={"x": weak.test_functions[1].radius})
     kept = dense_test_functions(weak.test_functions, ("time", "x"), given)
     assert kept[1].radius == weak.test_functions[1].radius
+
+
+def test_with_front_jitter_a_support_is_as_long_as_its_walk_takes_to_drown_it():
+    axes = (np.linspace(0, 10, 401), np.linspace(0, 40 * np.pi, 1201))
+    weak = problem(Formula(sympy.sin(x) * sympy.cos(t), axes), ["u_x"])
+    jittering = NoiseModel(0.1, jitter=(0.3,), walk=0.25)
+    field = weak.fields[0]
+    functions, _ = choose_test_functions(field.raw, [field.smooth], CLEAN, jittering)
+    # Over r frames the walk has a variance of r walk^2; that of the jitter is a JITTER_SHARE of it.
+    assert functions[0].radius == round(0.3**2 / (0.03 * 0.25**2))

@@ -69,3 +69,14 @@ def test_instrumental_fits_solve_their_normal_equations():
         wanted = np.linalg.solve(a.T @ inverse @ (a + d), a.T @ inverse @ weak.target)
         assert fit[on] == pytest.approx(wanted, rel=1e-6)
         assert np.all(fit[~on] == 0)
+
+
+def test_the_recorded_scheme_error_does_not_depend_on_units():
+    """It is relative to the target: a field a hundred times as large has the same."""
+    found = []
+    for factor in (1.0, 100.0):
+        formula = Formula(factor * HEAT, (np.linspace(0, 3, 61), np.linspace(0, 2 * np.pi, 81)))
+        weak = problem(formula, ["u_xx"], options=replace(CLEAN, scheme_error=True))
+        found.append(WhitenedRows(weak, np.array([0.25])).statistics.provenance["scheme_error"])
+    assert 0 < found[0] < 0.1
+    assert found[1] == pytest.approx(found[0], rel=1e-6)
