@@ -140,7 +140,7 @@ def table_target(rng, terms, *, spread=3.0):
 
 
 def ising(terms, seed, coupling=0.9, field=0.5):
-    """Random couplings of both signs [sherrington1975]: several modes, some of them far apart."""
+    """Couplings of both signs, a Sherrington-Kirkpatrick spin glass: several modes, some of them far apart."""
     rng = np.random.default_rng(seed)
     couplings = np.triu(rng.normal(0, coupling, (terms, terms)), 1)
     signs = 2.0 * all_spins(terms) - 1

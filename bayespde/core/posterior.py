@@ -20,6 +20,7 @@ from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import StatisticsError
 from bayespde.core.likelihood import Likelihood
+from bayespde.core.monte_carlo import inclusion_error
 from bayespde.core.one_line import one_line
 from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.sampling_record import SamplingRecord
@@ -54,13 +55,6 @@ class ExactTable:
     def __repr__(self) -> str:
         kept, terms = self.spins.shape
         return one_line(self, terms=terms, kept=kept, log_evidence=float(self.log_evidence))
-
-
-def error_between_runs(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Standard error of values by run, `[R, N]`, pooled with weights `[R]`; `[N]`, NaN for one run."""
-    if len(values) < 2:
-        return np.full(values.shape[1], np.nan)
-    return np.asarray(values.std(axis=0, ddof=1) * np.sqrt(np.sum(weights**2)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,12 +226,15 @@ class Posterior(Checked):
 
     @property
     def inclusion_error(self) -> xr.DataArray:
-        """Monte Carlo standard error of the Rao-Blackwell estimate from the spread between runs, over `term`.
+        """Monte Carlo standard error of the Rao-Blackwell estimate, between and within runs, over `term`.
 
-        Where one run has all the weight, it is that of a single run.
+        Where one run has all the weight, it is that of a single run. Of one run it is NaN unless the sampler gives the
+        variance within it.
         """
-        error = error_between_runs(self.estimates["rao_blackwell"], self.run_weights)
-        return self._over_terms(error, "between runs")
+        within = np.array(self.sampling.inclusion_variance, dtype=np.float64)
+        values, particles = self.estimates["rao_blackwell"], self.spins.shape[1]
+        error = inclusion_error(values, within, self.run_weights, particles)
+        return self._over_terms(error, "between and within runs" if within.size else "between runs")
 
     @property
     def log_evidence_pooled(self) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 # What each run says of itself.
-OF_EACH_RUN = ("captured_mass", "captured_mass_lower", "likelihood_error")
+OF_EACH_RUN = ("captured_mass", "captured_mass_lower", "likelihood_error", "inclusion_variance")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class SamplingRecord:
             where a run gives no estimate.
         captured_mass_lower: Per run, a lower bound of the same.
         likelihood_error: Per run, largest error of the log likelihoods that were updated instead of recomputed.
+        inclusion_variance: Per run and term, variance of the inclusion probability within the run; empty where it is
+            unknown.
     """
 
     method: str = "unknown"
@@ -38,6 +40,7 @@ class SamplingRecord:
     captured_mass: tuple[float | None, ...] = ()
     captured_mass_lower: tuple[float | None, ...] = ()
     likelihood_error: tuple[float | None, ...] = ()
+    inclusion_variance: tuple[tuple[float, ...], ...] = ()
 
     def of_runs(self, here: np.ndarray) -> SamplingRecord:
         """The record of some of the runs, `[R]` bool."""
@@ -49,9 +52,13 @@ class SamplingRecord:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> SamplingRecord:
         """What `record` described."""
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items()}
+        fields: dict[str, Any] = {k: _as_tuples(v) if isinstance(v, list) else v for k, v in record.items()}
         return cls(**fields)
 
     def record(self) -> dict[str, Any]:
         """All fields as JSON takes them."""
         return asdict(self)
+
+
+def _as_tuples(values: list[Any]) -> tuple[Any, ...]:
+    return tuple(_as_tuples(v) if isinstance(v, list) else v for v in values)

@@ -11,10 +11,10 @@ import xarray as xr
 from bayespde.core.annotations import MadeBy
 from bayespde.core.checked import validated
 from bayespde.core.errors import StatisticsError
+from bayespde.core.monte_carlo import evidence_error
 from bayespde.core.posterior import Posterior
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.results.arviz_bridge import stacking_weights
-from bayespde.results.diagnostics import evidence_error
 from bayespde.results.draws import block_log_likelihood
 from bayespde.results.elpd import leave_block_out_elpd
 

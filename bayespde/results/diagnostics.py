@@ -12,9 +12,6 @@ from bayespde.results.arviz_bridge import r_hat_and_ess
 STANDARD_ERRORS = 5.0
 ALWAYS_DISAGREES = 0.5
 FEWEST_DRAWS = 4
-# Degrees of freedom of the variance that the ancestors of particles show, and ratio of the variance between runs to it
-# above which runs disagree: four runs exceed it by chance once in a thousand times.
-ANCESTRY, DISAGREE = 4, 5.4
 
 
 @validated
@@ -32,7 +29,7 @@ def between_run_diagnostics(posterior: Posterior) -> xr.Dataset:
         posterior: What sampling returned.
 
     Returns:
-        Over `term`: `spread` (largest minus smallest run), `standard_error` (between runs, NaN for one run),
+        Over `term`: `spread` (largest minus smallest run), `standard_error` (`posterior.inclusion_error`),
         `tolerance`, `disagreement` (bool), `deviation` of the pooled Rao-Blackwell estimate from
         enumeration (NaN where it did not run); over `run, term`: `inclusion`; over `run`:
         `distinct_ancestors`, `log_evidence`, `log_evidence_deviation`.
@@ -105,34 +102,6 @@ def convergence(values: np.ndarray) -> tuple[float, float]:
     if (np.ptp(values, axis=1) == 0).all():
         return np.inf, np.nan
     return r_hat_and_ess(values)
-
-
-def evidence_error(log_evidence: np.ndarray, eve_index: np.ndarray) -> float:
-    """Monte Carlo standard error of the log of the mean evidence of runs.
-
-    Two estimates of the variance of a run are pooled: that between runs, which with few runs is itself uncertain, with
-    its R - 1 degrees of freedom, and that of the shares f of the ancestors of the particles, sum f^2 - 1/P [lee2018],
-    with those of four more runs. Where the first is far larger, runs disagree, and it is taken alone. It is that of the
-    mean evidence, or of the mean log evidence where that is larger: the former is at most 1, however far apart the runs
-    are.
-
-    Args:
-        log_evidence: By run, `[R]`.
-        eve_index: Index of the initial draw from which each particle descends, `[R, P]`.
-
-    Returns:
-        The error, in nats.
-    """
-    runs, particles = eve_index.shape
-    counts = [np.unique(a, return_counts=True)[1] for a in eve_index]
-    within = float(np.mean([np.sum((c / particles) ** 2) for c in counts])) - 1 / particles
-    if runs < 2:
-        return float(np.sqrt(within))
-    ratio = np.exp(log_evidence - log_evidence.max())
-    between = float(max(ratio.std(ddof=1) / ratio.mean(), log_evidence.std(ddof=1))) ** 2
-    if not between < DISAGREE * within:
-        return float(np.sqrt(between / runs))
-    return float(np.sqrt(((runs - 1) * between + ANCESTRY * within) / (runs - 1 + ANCESTRY) / runs))
 
 
 def squared_residual_per_row(posterior: Posterior) -> tuple[float, float]:

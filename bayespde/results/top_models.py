@@ -7,7 +7,8 @@ import xarray as xr
 
 from bayespde.core.annotations import Count
 from bayespde.core.checked import validated
-from bayespde.core.posterior import Posterior, error_between_runs
+from bayespde.core.monte_carlo import error_between_runs
+from bayespde.core.posterior import Posterior
 
 # Standard deviation of a spin below which it is a rounding error.
 CERTAIN = 1e-6

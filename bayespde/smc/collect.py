@@ -33,6 +33,8 @@ class Run(NamedTuple):
         log_mass: Their log prior plus log likelihood, `[N]`, float64.
         likelihood_error: Largest difference in nats between the likelihoods that the kernel updated and those computed
             anew.
+        inclusion_variance: Of the inclusion probabilities, from particles of different ancestors, `[K]`, float64; empty
+            where it is unknown.
     """
 
     state: SMCState
@@ -41,6 +43,7 @@ class Run(NamedTuple):
     visited: np.ndarray
     log_mass: np.ndarray
     likelihood_error: float
+    inclusion_variance: np.ndarray
 
 
 class Finished(NamedTuple):
@@ -76,6 +79,7 @@ class Runs(NamedTuple):
         captured_mass_lower: The same with two standard errors added to the pooled evidence, `[R]`; NaN for one run.
         likelihood_error: Largest difference in nats between the likelihoods that each run updated and those computed
             anew, `[R]`.
+        inclusion_variance: Variance of the inclusion probabilities within each run, `[R, K]`, or `[R, 0]`.
         complete: Whether all runs that were asked for have finished.
         budget_exhausted: Whether some were stopped for want of CPU time.
     """
@@ -90,6 +94,7 @@ class Runs(NamedTuple):
     captured_mass: np.ndarray
     captured_mass_lower: np.ndarray
     likelihood_error: np.ndarray
+    inclusion_variance: np.ndarray
     complete: bool
     budget_exhausted: bool = False
 
@@ -118,6 +123,7 @@ def collect(finished: Finished) -> Runs:
         captured_mass=captured,
         captured_mass_lower=lower,
         likelihood_error=np.array([r.likelihood_error for r in runs]),
+        inclusion_variance=np.stack([r.inclusion_variance for r in runs]),
         complete=finished.complete,
         budget_exhausted=finished.budget_exhausted,
     )

@@ -35,11 +35,14 @@ class FinalRejuvenation(NamedTuple):
 
     Attributes:
         rao_blackwell: Mean conditional probability of each spin being up, `[K]`, float64.
+        variance: Of the share of passes and particles in which each spin is up, `[K]`, float64; particles of one
+            ancestor are taken together.
         visited: Distinct configurations of the particles after any pass, `[N, K]`, bool.
         log_mass: Their log prior plus log likelihood, `[N]`, float64.
     """
 
     rao_blackwell: torch.Tensor
+    variance: torch.Tensor
     visited: np.ndarray
     log_mass: np.ndarray
 
@@ -78,14 +81,23 @@ def rejuvenate_finally(
     """Move the particles by `final_passes` further passes at inverse temperature 1."""
     found = [_distinct(state)]
     conditional = torch.zeros(state.spins.shape[1], dtype=torch.float64)
-    length = _pass_length(state, path, kernel, config)
+    length, share = _pass_length(state, path, kernel, config), torch.zeros(state.spins.shape, dtype=torch.float64)
     for _ in range(config.final_passes):
         state, moves = kernel(state, path, sweeps=length, generator=generator)
         conditional += moves.rao_blackwell / config.final_passes
+        share += state.spins.double() / config.final_passes
         found.append(_distinct(state))
     spins, log_mass = (np.concatenate(parts) for parts in zip(*found, strict=True))
     first = distinct(spins).first
-    return state, FinalRejuvenation(conditional, spins[first], log_mass[first])
+    variance = _clustered_variance(share, state.eve_index)
+    return state, FinalRejuvenation(conditional, variance, spins[first], log_mass[first])
+
+
+def _clustered_variance(values: torch.Tensor, eve_index: torch.Tensor) -> torch.Tensor:
+    """Variance of the mean of values by particle (`[P, K]`), of which those of one ancestor are dependent: `[K]`."""
+    centred = values - values.mean(dim=0)
+    sums = torch.zeros_like(centred).index_add_(0, eve_index, centred)
+    return (sums**2).sum(dim=0) / len(values) ** 2
 
 
 def _pass_length(state: SMCState, path: Target, kernel: Kernel, config: SMCConfig) -> float:

@@ -61,7 +61,8 @@ def run(
     state, final = rejuvenate_finally(state, path, kernel, generator=generator, config=config)
     state, error = _recompute(state, target)
     stages = {name: np.array([getattr(info, name) for info in history], dtype=float) for name in HISTORY}
-    return Run(state, stages, final.rao_blackwell.numpy(), final.visited, final.log_mass, error)
+    conditional, variance = final.rao_blackwell.numpy(), final.variance.numpy()
+    return Run(state, stages, conditional, final.visited, final.log_mass, error, variance)
 
 
 def _recompute(state: SMCState, target: Target) -> tuple[SMCState, float]:

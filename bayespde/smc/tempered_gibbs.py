@@ -200,7 +200,7 @@ def _summarise(
     visited = _unpacked(words[first], target)
     log_mass = tracked[first] + target.log_prior(torch.as_tensor(visited)).numpy()
     state = SMCState(kept, log_prior, log_likelihood, 1.0, math.nan, torch.as_tensor(chosen))
-    return Run(state, {}, conditional, visited, log_mass, error)
+    return Run(state, {}, conditional, visited, log_mass, error, np.zeros(0))
 
 
 def _unpacked(words: np.ndarray, target: LinearTarget) -> np.ndarray:

@@ -175,6 +175,7 @@ def _independent(model: SpinModel, everything: Enumeration, config: SamplerConfi
         captured_mass=np.ones(config.runs),
         captured_mass_lower=np.ones(config.runs),
         likelihood_error=np.zeros(config.runs),
+        inclusion_variance=np.zeros((config.runs, 0)),
         complete=True,
     )
 
@@ -203,4 +204,5 @@ def _record(found: Runs, method: str, config: SamplerConfig, seed: int, seconds:
         captured_mass=finite(found.captured_mass),
         captured_mass_lower=finite(found.captured_mass_lower),
         likelihood_error=finite(found.likelihood_error),
+        inclusion_variance=tuple(tuple(map(float, run)) for run in found.inclusion_variance if run.size),
     )

@@ -14,11 +14,11 @@ import xarray as xr
 from bayespde.core.annotations import Count
 from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError
-from bayespde.core.posterior import error_between_runs
+from bayespde.core.monte_carlo import evidence_error, inclusion_error
 from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.model.pyro_target import PyroTarget
-from bayespde.results.diagnostics import convergence, evidence_error
+from bayespde.results.diagnostics import convergence
 from bayespde.smc.collect import Runs, log_mean_exp
 from bayespde.smc.config import SMCConfig
 from bayespde.smc.enumeration.enumerate import enumerate_exact
@@ -138,7 +138,7 @@ class SpinSMC:
         """Agreement of the runs with each other.
 
         Returns:
-            `inclusion` by run `[R, K]`, `standard_error` of their mean `[K]` (NaN for one run), `log_evidence` `[R]`,
+            `inclusion` by run `[R, K]`, `standard_error` of their mean `[K]`, `log_evidence` `[R]`,
             `log_evidence_error`, R-hat of the number of spins that are up (`r_hat_size`) and of the log density
             (`r_hat_lp`), `distinct_ancestors` `[R]`, `inverse_temperature` by stage `[R, S]`, and whether the runs
             are `complete`.
@@ -147,7 +147,9 @@ class SpinSMC:
         inclusion = runs.estimates["rao_blackwell"]
         return {
             "inclusion": inclusion,
-            "standard_error": error_between_runs(inclusion, self._run_weights()),
+            "standard_error": inclusion_error(
+                inclusion, runs.inclusion_variance, self._run_weights(), runs.spins.shape[1]
+            ),
             "log_evidence": runs.log_evidence,
             "log_evidence_error": evidence_error(runs.log_evidence, runs.eve_index),
             "r_hat_size": convergence(runs.spins.sum(axis=-1).astype(np.float64))[0],
@@ -158,7 +160,7 @@ class SpinSMC:
         }
 
     def summary(self) -> xr.Dataset:
-        """Inclusion probability of each spin with its standard error between runs, over `spin`.
+        """Inclusion probability of each spin with its Monte Carlo standard error, over `spin`.
 
         Also `disagreement`, the largest difference between runs. R-hat and effective sample sizes of 0/1 variables
         are left out on purpose: they are undefined for the most certain spins.

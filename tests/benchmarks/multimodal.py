@@ -17,12 +17,11 @@ import numpy as np
 import torch
 from oracles import TableTarget, all_spins, hard16, ising, random_rows
 
-from bayespde.core.posterior import error_between_runs
+from bayespde.core.monte_carlo import evidence_error, inclusion_error
 from bayespde.core.slabs import GPriorSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.prior import Prior
 from bayespde.model.spin import SpinModel
-from bayespde.results.diagnostics import evidence_error
 from bayespde.smc import SMCConfig, enumerate_exact, run_all
 from bayespde.smc.collect import log_mean_exp
 
@@ -87,9 +86,10 @@ def measure(name, *, seeds=20, config=None):
         weights = np.exp(found.log_evidence - found.log_evidence.max())
         weights /= weights.sum()
         error = weights @ found.estimates["rao_blackwell"] - inclusion
-        stated = error_between_runs(found.estimates["rao_blackwell"], weights)
+        particles = found.spins.shape[1]
+        stated = inclusion_error(found.estimates["rao_blackwell"], found.inclusion_variance, weights, particles)
         errors.append(np.abs(error).max())
-        scores.append(np.abs(error / np.maximum(stated, 1e-4)).max())
+        scores.append(np.abs(error / stated).max())
         evidence.append(
             (log_mean_exp(found.log_evidence) - log_evidence) / evidence_error(found.log_evidence, found.eve_index)
         )

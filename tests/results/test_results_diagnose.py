@@ -1,5 +1,4 @@
 import dataclasses
-import math
 import subprocess
 import sys
 
@@ -9,7 +8,7 @@ import pytest
 import bayespde as bp
 from bayespde.core.errors import StatisticsError
 from bayespde.results.checks import REMEDIES, model_checks
-from bayespde.results.diagnostics import evidence_error, scalar_diagnostics
+from bayespde.results.diagnostics import scalar_diagnostics
 from bayespde.results.information_matrix import information_matrix_test
 
 NAMES = ["u", "u**2", "u_x", "u*u_x", "u_xx"]
@@ -176,24 +175,6 @@ def test_rounding_errors_do_not_scatter(rng):
     design = rng.standard_normal((400, 5))
     exact = bp.SufficientStatistics.from_rows(design, 0.5 * design[:, 4] - design[:, 3], names=NAMES, blocks=16)
     assert information_matrix_test(exact, np.ones(5, bool)) == (1.0, 0.0)
-
-
-def test_evidences_far_apart_have_a_large_error():
-    apart = np.tile(np.arange(100), (4, 1))
-    assert evidence_error(np.array([0.0, -500.0, -500.0, -500.0]), apart) == pytest.approx(125)
-    close = np.array([0.0, 0.1, -0.1, 0.05])
-    assert evidence_error(close, apart) == pytest.approx(close.std(ddof=1) / 2, rel=0.1)
-
-
-@pytest.mark.parametrize("spread", [0.0, 0.05, 0.3])
-def test_the_error_of_the_evidence_knows_the_ancestors(spread):
-    """Fifty ancestors of two particles each: each run is worth fifty draws, and loses a hundredth to sharing."""
-    shared = np.tile(np.repeat(np.arange(50), 2), (4, 1))
-    within, close = 50 * 0.02**2 - 0.01, spread * np.array([1.0, -1.0, 1.0, -1.0])
-    assert evidence_error(np.zeros(1), shared[:1]) == pytest.approx(math.sqrt(within))
-    between = close.var(ddof=1)
-    pooled = (3 * between + 4 * within) / 7 if spread < 0.3 else between
-    assert evidence_error(close, shared) == pytest.approx(math.sqrt(pooled / 4), rel=0.02)
 
 
 def test_few_particles_and_empty_histories_raise_no_errors(rng, posterior):

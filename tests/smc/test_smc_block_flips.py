@@ -8,8 +8,8 @@ import torch
 from oracles import TableTarget, all_spins, codes, ising
 from statistical import checks
 
+from bayespde.core.monte_carlo import evidence_error
 from bayespde.core.random import torch_generator
-from bayespde.results.diagnostics import evidence_error
 from bayespde.smc import SMCConfig, log_mean_exp, make_kernel, pilot_run, run_all
 from bayespde.smc.base import Moves
 from bayespde.smc.kernels.block_flips import BlockFlips, block_flips, differences

@@ -74,7 +74,7 @@ def _agreement_checks(posterior: Posterior) -> Iterator[Check]:
     reason = f"{names[worst]} has probability {by_run} by run"
     yield at_most("agreement", value, 1.0, affects, reason)
     affects = f"the probability of {names[widest]} to two digits"
-    reason = f"its standard error between runs is {float(error[widest]):.2g}"
+    reason = f"its standard error is {float(error[widest]):.2g}"
     yield at_most("precision", float(error[widest]), PRECISION, affects, reason)
 
 
