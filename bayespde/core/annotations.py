@@ -12,8 +12,6 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import numpy as np
-
 # Numbers whose square, and whose inverse squared, can still be computed with margin.
 SMALLEST, LARGEST = 1e-100, 1e100
 # Largest count of anything.
@@ -122,7 +120,8 @@ def _is_instance(value: Any, hint: Any) -> bool:
         return isinstance(value, origin)
     if issubclass(origin, Mapping):
         return isinstance(value, Mapping) and all(fits(k, args[0]) and fits(v, args[1]) for k, v in value.items())
-    is_array = isinstance(value, np.ndarray)
+    # Not by its class: what only prints must not import NumPy.
+    is_array = hasattr(value, "__array_interface__")
     is_list = isinstance(value, origin) or (is_array and origin is not tuple)
     if not is_list or isinstance(value, str | bytes) or getattr(value, "ndim", 1) != 1:
         return False

@@ -62,7 +62,7 @@ def block_flips(kernel: Kernel, target: Target, spins: torch.Tensor, sets: torch
     Args:
         kernel: The other moves.
         target: Its target.
-        spins: Configurations from which acceptance is judged, `[C, K]`, bool, all possible.
+        spins: Configurations over which acceptance is averaged, `[C, K]`, bool, all possible.
         sets: The spins that flip together, `[D, K]`, bool.
         flips: Proposals for each particle after each pass.
     """
