@@ -32,6 +32,7 @@ _ORIGINS: dict[str, tuple[type[BayespdeError], str]] = {
     "SmoothField": (ConfigError, "bayespde.fit_field(field)"),
     "SpinModel": (ConfigError, "bayespde.SpinModel(statistics, library)"),
     "Posterior": (ConfigError, "bayespde.sample(model)"),
+    "Sampled": (ConfigError, "bayespde.sample(model)"),
     "Discovery": (ConfigError, "bayespde.discover(field)"),
     "TrajectoryPosterior": (ConfigError, "bayespde.fit_trajectories(posterior, smooth)"),
     "SimulationSpec": (ConfigError, "bayespde.SimulationSpec.from_mapping(settings)"),

@@ -20,9 +20,9 @@ from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import StatisticsError
 from bayespde.core.likelihood import Likelihood
-from bayespde.core.monte_carlo import inclusion_error
 from bayespde.core.one_line import one_line
 from bayespde.core.pairwise import PairwiseSpins
+from bayespde.core.sampled_spins import SampledSpins
 from bayespde.core.sampling_record import SamplingRecord
 from bayespde.core.slabs import Slab, shrinkage
 from bayespde.core.statistics import SufficientStatistics
@@ -168,11 +168,28 @@ class Posterior(Checked):
         return shrinkage(self.slab, self.statistics.rows), self.slab.ridge(self.statistics.rows)
 
     @property
+    def sampled(self) -> SampledSpins:
+        """What sampling says of the spins, as diagnostics read it."""
+        exact = self.exact
+        return SampledSpins(
+            dim="term",
+            names=self.library.names,
+            spins=self.spins,
+            scalars={"lp": self.log_prior + self.log_likelihood, "noise_scale": self.noise_scale},
+            log_evidence=self.log_evidence,
+            run_weights=self.run_weights,
+            estimates=self.estimates,
+            eve_index=self.eve_index,
+            sampling=self.sampling,
+            stages=self.stages,
+            exact_inclusion=None if exact is None else exact.inclusion_probability,
+            exact_log_evidence=float("nan") if exact is None else exact.log_evidence,
+        )
+
+    @property
     def inclusion_probability(self) -> xr.DataArray:
         """Probability of each term, over `term`; exact where enumeration ran, else Rao-Blackwell."""
-        if self.exact is not None:
-            return self._over_terms(self.exact.inclusion_probability, "exact")
-        return self._over_terms(self.inclusion_estimate("rao_blackwell"), "rao_blackwell")
+        return self.sampled.inclusion_probability
 
     @property
     def run_weights(self) -> np.ndarray:
@@ -231,10 +248,7 @@ class Posterior(Checked):
         Where one run has all the weight, it is that of a single run. Of one run it is NaN unless the sampler gives the
         variance within it.
         """
-        within = np.array(self.sampling.inclusion_variance, dtype=np.float64)
-        values, particles = self.estimates["rao_blackwell"], self.spins.shape[1]
-        error = inclusion_error(values, within, self.run_weights, particles)
-        return self._over_terms(error, "between and within runs" if within.size else "between runs")
+        return self.sampled.inclusion_error
 
     @property
     def log_evidence_pooled(self) -> float:
@@ -259,8 +273,3 @@ class Posterior(Checked):
         probability = np.bincount(same.group, weights, minlength=len(same.first))
         order = np.lexsort((np.arange(len(probability)), -probability))
         return spins[same.first[order]], probability[order]
-
-    def _over_terms(self, values: np.ndarray, estimator: str) -> xr.DataArray:
-        return xr.DataArray(
-            values, dims=("term",), coords={"term": list(self.library.names)}, attrs={"estimator": estimator}
-        )

@@ -45,7 +45,7 @@ class PyroTarget:
     Args:
         program: A Pyro program without parameters from Pyro's store.
         *args: Its positional arguments.
-        site: Name of the binary site.
+        site: Name of the binary site; by default the only latent one.
         **kwargs: Its keyword arguments.
 
     Raises:
@@ -60,11 +60,11 @@ class PyroTarget:
     """
 
     @validated
-    def __init__(self, program: Callable[..., Any], *args: Any, site: str = "spins", **kwargs: Any) -> None:
+    def __init__(self, program: Callable[..., Any], *args: Any, site: str | None = None, **kwargs: Any) -> None:
         self._program = partial(program, *args, **kwargs)
-        self.site = site
-        nodes = examined(self._program, site)
-        self._prior, self.blank = nodes[site]["fn"], torch.zeros_like(nodes[site]["value"])
+        self.site, nodes = examined(self._program, site)
+        binary = nodes[self.site]
+        self._prior, self.blank = binary["fn"], torch.zeros_like(binary["value"])
         self.terms = len(self.blank)
         self._chunk = max(1, ELEMENTS // max(node["value"].numel() for node in nodes.values()))
         self._cache: dict[bytes, float] = {}

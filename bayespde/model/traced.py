@@ -74,15 +74,15 @@ def traced(program: Callable[[], Any], site: str, value: torch.Tensor) -> dict[s
         return {name: usable(_score(node), name) for name, node in _sites(tape.trace).items()}
 
 
-def examined(program: Callable[[], Any], site: str) -> dict[str, Any]:
+def examined(program: Callable[[], Any], site: str | None) -> tuple[str, dict[str, Any]]:
     """Run a program once without a fixed site, and refuse it unless its binary site is the only latent one.
 
     Args:
         program: A Pyro program without arguments.
-        site: Name of the binary site.
+        site: Name of the binary site; None for the only latent one.
 
     Returns:
-        Pyro's record of every site that has a density, by name.
+        Its name, and Pyro's record of every site that has a density, by name.
 
     Raises:
         ConfigError: If there is no such site, it is not a vector of 0 and 1 with a normalised prior, other sites are
@@ -91,21 +91,30 @@ def examined(program: Callable[[], Any], site: str) -> dict[str, Any]:
     guard = _invalid_values_refused()
     with ONE_AT_A_TIME, forked_torch_seed(0), guard, pyro.poutine.trace() as tape, _NoParameters():
         program()
-    random = [name for name, node in tape.trace.nodes.items() if node["type"] == "sample" and _is_random(node)]
-    if site not in random:
-        observed = site in tape.trace.nodes and tape.trace.nodes[site]["type"] == "sample"
+    random = {name: node for name, node in tape.trace.nodes.items() if node["type"] == "sample" and _is_random(node)}
+    name = _only_binary(random) if site is None else site
+    if name not in random:
+        observed = name in tape.trace.nodes and tape.trace.nodes[name]["type"] == "sample"
+        what = f"The site {name!r} is observed." if observed else f"The program has no site called {name!r}."
         raise ConfigError(
-            f"The site {site!r} is observed." if observed else f"The program has no site called {site!r}.",
+            what if name else "The program has not one binary latent site.",
             got=f"latent sites: {', '.join(map(repr, random)) or 'none'}",
             wanted="a binary site whose value is to be inferred",
-            fix=f"site={random[0]!r}" if random else f"pyro.sample({site!r}, dist.Bernoulli(...).to_event(1))",
+            fix=f"site={next(iter(random))!r}" if random else "pyro.sample('spins', dist.Bernoulli(...).to_event(1))",
         )
     if len(random) > 1:
-        _refuse_latent(site, [name for name in random if name != site])
+        _refuse_latent(name, [other for other in random if other != name])
     nodes = _sites(tape.trace)
-    _refuse_wrong_prior(nodes[site])
-    _warn_of_rounding({name: _score(node) for name, node in nodes.items() if name != site})
-    return nodes
+    _refuse_wrong_prior(nodes[name])
+    _warn_of_rounding({other: _score(node) for other, node in nodes.items() if other != name})
+    return name, nodes
+
+
+def _only_binary(random: dict[str, Any]) -> str:
+    """Name of the only latent site, or of the only one of zeros and ones; empty if there is none."""
+    binary = [name for name, node in random.items() if bool(((node["value"] == 0) | (node["value"] == 1)).all())]
+    names = list(random) if len(random) == 1 else binary
+    return names[0] if len(names) == 1 else ""
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import xarray as xr
 from bayespde.core.annotations import MadeBy
 from bayespde.core.checked import validated
 from bayespde.core.errors import StatisticsError
-from bayespde.core.monte_carlo import evidence_error
 from bayespde.core.posterior import Posterior
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.results.arviz_bridge import stacking_weights
@@ -151,11 +150,6 @@ def _predictive(posteriors: Mapping[str, Posterior]) -> dict[str, np.ndarray]:
     return dict(zip(COLUMNS, columns, strict=True))
 
 
-def log_evidence_error(posterior: Posterior, *, sampled: bool = False) -> float:
-    """Monte Carlo standard error of the pooled log evidence, see `evidence_error`; 0 where exact.
-
-    With `sampled` that of the runs even where the evidence was enumerated.
-    """
-    if posterior.exact is not None and not sampled:
-        return 0.0
-    return evidence_error(posterior.log_evidence, posterior.eve_index)
+def log_evidence_error(posterior: Posterior) -> float:
+    """Monte Carlo standard error of the pooled log evidence; 0 where exact."""
+    return 0.0 if posterior.exact is not None else posterior.sampled.log_evidence_error

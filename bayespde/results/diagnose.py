@@ -9,12 +9,13 @@ from typing import Literal
 from bayespde.core.checked import validated
 from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
+from bayespde.core.sampled_spins import Sampled
 from bayespde.results.checks import REMEDIES, Check, model_checks
 from bayespde.results.checks.sampler import MISSING_RUNS, sampler_checks
 
 Verdict = Literal["ok", "misfit", "single_run", "budget_exhausted", "not_converged"]
 HEADLINES: Mapping[Verdict, str] = {
-    "ok": "OK: all {count} checks of the sampler, the data and the equation passed.",
+    "ok": "OK: all {count} checks of {of} passed.",
     "misfit": "MISFIT: data, noise model and equation do not fit each other. The sampler is not the reason.",
     "budget_exhausted": "BUDGET EXHAUSTED: what was computed is right, and not all that was asked for.",
     "single_run": "SINGLE RUN: too few runs to assess whether the sampler has converged.",
@@ -63,7 +64,8 @@ class Diagnosis:
         """The verdict as a sentence."""
         if self.verdict == "not_converged" and self.is_enumerated:
             return ENUMERATED
-        return HEADLINES[self.verdict].format(count=len(self.sampler) + len(self.fit))
+        of = "the sampler, the data and the equation" if self.fit else "the sampler"
+        return HEADLINES[self.verdict].format(count=len(self.sampler) + len(self.fit), of=of)
 
     def raise_if_failed(self) -> None:
         """Stop a script if any check failed.
@@ -91,7 +93,7 @@ class Diagnosis:
 
 
 @validated
-def diagnose(posterior: Posterior) -> Diagnosis:
+def diagnose(posterior: Sampled) -> Diagnosis:
     """Check whether the sampler converged and whether data and equation fit, and say what to do if not.
 
     ArviZ's diagnostics are not used for 0/1 variables: R-hat is undefined for the most certain terms, and effective
@@ -100,10 +102,12 @@ def diagnose(posterior: Posterior) -> Diagnosis:
     evidence, and the deviation from enumeration where it ran. Then come the checks of `model_checks`.
 
     Args:
-        posterior: What sampling, enumeration or `discover` returned.
+        posterior: What sampling, enumeration or `discover` returned; or a `SpinSMC` that has run, of which there are
+            the checks of the sampler only.
 
     Returns:
         A verdict with its reasons; print it, or use `verdict`, `failed`, or `raise_if_failed()`.
     """
     sampler = sorted(sampler_checks(posterior), key=lambda c: c.passed)
-    return Diagnosis(tuple(sampler), model_checks(posterior), posterior.exact is not None)
+    fit = model_checks(posterior) if isinstance(posterior, Posterior) else ()
+    return Diagnosis(tuple(sampler), fit, posterior.sampled.exact_inclusion is not None)

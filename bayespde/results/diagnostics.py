@@ -7,6 +7,7 @@ import xarray as xr
 
 from bayespde.core.checked import validated
 from bayespde.core.posterior import Posterior
+from bayespde.core.sampled_spins import Sampled
 from bayespde.results.arviz_bridge import r_hat_and_ess
 
 STANDARD_ERRORS = 5.0
@@ -15,8 +16,8 @@ FEWEST_DRAWS = 4
 
 
 @validated
-def between_run_diagnostics(posterior: Posterior) -> xr.Dataset:
-    """Compare the runs' inclusion probabilities, term by term.
+def between_run_diagnostics(posterior: Sampled) -> xr.Dataset:
+    """Compare the runs' inclusion probabilities, spin by spin.
 
     A run whose particles descend from ancestors with shares f_i is worth, at worst, m = 1 / sum f_i^2 independent
     draws (the case of particles that never move), so its inclusion probability p has a standard error of at most about
@@ -26,48 +27,44 @@ def between_run_diagnostics(posterior: Posterior) -> xr.Dataset:
     Unlike R-hat, this is defined for a term that is always on.
 
     Args:
-        posterior: What sampling returned.
+        posterior: What sampling returned, or a `SpinSMC` that has run.
 
     Returns:
-        Over `term`: `spread` (largest minus smallest run), `standard_error` (`posterior.inclusion_error`),
+        Over `term` (or `spin`): `spread` (largest minus smallest run), `standard_error` (`posterior.inclusion_error`),
         `tolerance`, `disagreement` (bool), `deviation` of the pooled Rao-Blackwell estimate from
         enumeration (NaN where it did not run); over `run, term`: `inclusion`; over `run`:
         `distinct_ancestors`, `log_evidence`, `log_evidence_deviation`.
     """
-    inclusion = np.asarray(posterior.estimates["rao_blackwell"], dtype=np.float64)
-    ancestors = np.array([np.unique(a).size for a in posterior.eve_index])
+    found = posterior.sampled
+    inclusion = np.asarray(found.estimates["rao_blackwell"], dtype=np.float64)
+    ancestors = np.array([np.unique(a).size for a in found.eve_index])
     pooled = inclusion.mean(axis=0)
     variance = np.maximum(pooled * (1 - pooled), 0.0)
-    shares = [np.unique(a, return_counts=True)[1] / a.size for a in posterior.eve_index]
+    shares = [np.unique(a, return_counts=True)[1] / a.size for a in found.eve_index]
     few = np.sort([1.0 / np.sum(f**2) for f in shares])[:2]
     tolerance = STANDARD_ERRORS * np.sqrt(variance * np.sum(1.0 / np.resize(few, 2)))
     tolerance = np.minimum(tolerance, ALWAYS_DISAGREES)
-    spread = np.ptp(inclusion, axis=0)
-    missing = np.full(inclusion.shape[1], np.nan)
-    exact = posterior.exact
-    deviation = (
-        missing if exact is None else posterior.inclusion_estimate("rao_blackwell") - exact.inclusion_probability
-    )
-    log_exact = np.nan if exact is None else exact.log_evidence
+    spread, exact = np.ptp(inclusion, axis=0), found.exact_inclusion
+    deviation = np.full(len(pooled), np.nan) if exact is None else found.run_weights @ inclusion - exact
     return xr.Dataset(
         {
-            "inclusion": (("run", "term"), inclusion),
-            "spread": (("term",), spread),
-            "standard_error": (("term",), posterior.inclusion_error.values),
-            "tolerance": (("term",), tolerance),
-            "disagreement": (("term",), (spread > tolerance) & (spread > 1e-12)),
-            "deviation": (("term",), deviation),
+            "inclusion": (("run", found.dim), inclusion),
+            "spread": ((found.dim,), spread),
+            "standard_error": ((found.dim,), found.inclusion_error.values),
+            "tolerance": ((found.dim,), tolerance),
+            "disagreement": ((found.dim,), (spread > tolerance) & (spread > 1e-12)),
+            "deviation": ((found.dim,), deviation),
             "distinct_ancestors": (("run",), ancestors),
-            "log_evidence": (("run",), posterior.log_evidence),
-            "log_evidence_deviation": (("run",), posterior.log_evidence - log_exact),
+            "log_evidence": (("run",), found.log_evidence),
+            "log_evidence_deviation": (("run",), found.log_evidence - found.exact_log_evidence),
         },
-        coords={"term": list(posterior.library.names), "run": np.arange(len(inclusion))},
+        coords={found.dim: list(found.names), "run": np.arange(len(inclusion))},
         attrs={"estimator": "rao_blackwell", "standard_errors": STANDARD_ERRORS},
     )
 
 
-def scalar_diagnostics(posterior: Posterior) -> xr.Dataset:
-    """R-hat and effective sample size [vehtari2021] of continuous quantities: number of terms, log posterior, noise.
+def scalar_diagnostics(posterior: Sampled) -> xr.Dataset:
+    """R-hat and effective sample size [vehtari2021] of quantities of particles: number of terms, log posterior, noise.
 
     Particles are in the order of their ancestors. R-hat, which splits every run, therefore also detects particles that
     depend on their ancestors, and effective sample sizes measure that dependence and not the number of particles.
@@ -76,16 +73,14 @@ def scalar_diagnostics(posterior: Posterior) -> xr.Dataset:
     sample size NaN. Where every run is constant, and not all alike, R-hat is infinite.
 
     Args:
-        posterior: What sampling returned.
+        posterior: What sampling returned, or a `SpinSMC` that has run.
 
     Returns:
-        Over `quantity` (`model_size`, `lp`, `noise_scale`): `r_hat`, `ess`; NaN for fewer than four particles.
+        Over `quantity` (`model_size`, and the scalars such as `lp`, `noise_scale`): `r_hat`, `ess`; NaN for fewer than
+        four particles.
     """
-    values = {
-        "model_size": posterior.spins.sum(axis=-1).astype(np.float64),
-        "lp": posterior.log_prior + posterior.log_likelihood,
-        "noise_scale": posterior.noise_scale,
-    }
+    sampled = posterior.sampled
+    values = {"model_size": sampled.spins.sum(axis=-1).astype(np.float64), **sampled.scalars}
     found = np.array([convergence(v) for v in values.values()])
     return xr.Dataset(
         {"r_hat": (("quantity",), found[:, 0]), "ess": (("quantity",), found[:, 1])},

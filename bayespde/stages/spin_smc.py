@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, Self
 
 import numpy as np
@@ -14,11 +15,12 @@ import xarray as xr
 from bayespde.core.annotations import Count
 from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError
-from bayespde.core.monte_carlo import evidence_error, inclusion_error
 from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds, torch_generator
+from bayespde.core.sampled_spins import SampledSpins
+from bayespde.core.sampling_record import SamplingRecord
 from bayespde.model.pyro_target import PyroTarget
-from bayespde.results.diagnostics import convergence
+from bayespde.results.diagnostics import between_run_diagnostics, scalar_diagnostics
 from bayespde.smc.collect import Runs, log_mean_exp
 from bayespde.smc.config import SMCConfig
 from bayespde.smc.enumeration.enumerate import enumerate_exact
@@ -43,7 +45,7 @@ class SpinSMC:
 
     Args:
         program: The Pyro program.
-        site: Name of its binary site.
+        site: Name of its binary site; by default its only latent one.
         config: Settings of the sampler: particles, independent runs, and the rest.
         seed: Non-negative integer; same seed, same result for any number of workers. Pyro's own seed is left alone.
         progress: Show bars.
@@ -57,12 +59,13 @@ class SpinSMC:
         self,
         program: Callable[..., Any],
         *,
-        site: str = "spins",
+        site: str | None = None,
         config: SMCConfig | None = None,
         seed: int = 0,
         progress: bool | Progress = False,
     ) -> None:
-        self.program, self.site, self.config = program, site, config or SMCConfig()
+        self.program, self.config = program, config or SMCConfig()
+        self._site = site
         self._run_seed, self._draw_seed = spawn_seeds(seed, 2)
         self._progress = progress
         self._target: PyroTarget | None = None
@@ -80,7 +83,7 @@ class SpinSMC:
             ConfigError: If the program cannot be sampled; the message says why.
             StatisticsError: If a log density is NaN or +inf.
         """
-        target = PyroTarget(self.program, *args, site=self.site, **kwargs)
+        target = PyroTarget(self.program, *args, site=self._site, **kwargs)
         runs = run_all(target, config=self.config, seed=self._run_seed, progress=self._progress)
         # Only now: a run that fails leaves the one before as it was.
         self._target, self._runs, self._arguments = target, runs, (args, kwargs)
@@ -94,14 +97,44 @@ class SpinSMC:
         return self._target
 
     @property
+    def site(self) -> str:
+        """Name of the binary site."""
+        return self.target.site
+
+    @property
     def log_evidence(self) -> float:
         """Log of the program's normalising constant, pooled over runs."""
         return log_mean_exp(self._done().log_evidence)
 
     @property
-    def inclusion_probability(self) -> torch.Tensor:
-        """Probability of each spin being up, `[K]`, float64, conditional ones averaged over particles and runs."""
-        return torch.as_tensor(self._run_weights() @ self._done().estimates["rao_blackwell"])
+    def sampled(self) -> SampledSpins:
+        """What sampling says of the spins, as `diagnose` and `between_run_diagnostics` read it."""
+        runs = self._done()
+        record = SamplingRecord(
+            method="smc",
+            settings=asdict(self.config),
+            complete=runs.complete,
+            budget_exhausted=runs.budget_exhausted,
+            likelihood_error=tuple(map(float, runs.likelihood_error)),
+            inclusion_variance=tuple(tuple(map(float, run)) for run in runs.inclusion_variance),
+        )
+        return SampledSpins(
+            dim="spin",
+            names=tuple(f"{self.site}[{k}]" for k in range(runs.spins.shape[-1])),
+            spins=runs.spins,
+            scalars={"lp": runs.log_prior + runs.log_likelihood},
+            log_evidence=runs.log_evidence,
+            run_weights=self._run_weights(),
+            estimates=runs.estimates,
+            eve_index=runs.eve_index,
+            sampling=record,
+            stages=runs.stages,
+        )
+
+    @property
+    def inclusion_probability(self) -> xr.DataArray:
+        """Probability of each spin being up, over `spin`, conditional ones averaged over particles and runs."""
+        return self.sampled.inclusion_probability
 
     @validated
     def get_samples(self, num_samples: Count | None = None, group_by_chain: bool = False) -> dict[str, torch.Tensor]:
@@ -135,7 +168,7 @@ class SpinSMC:
         return {name: dist.Empirical(values, weights.log()) for name, values in samples.items()}
 
     def diagnostics(self) -> dict[str, Any]:
-        """Agreement of the runs with each other.
+        """Agreement of the runs with each other; `bayespde.diagnose` says what follows from it.
 
         Returns:
             `inclusion` by run `[R, K]`, `standard_error` of their mean `[K]`, `log_evidence` `[R]`,
@@ -143,20 +176,18 @@ class SpinSMC:
             (`r_hat_lp`), `distinct_ancestors` `[R]`, `inverse_temperature` by stage `[R, S]`, and whether the runs
             are `complete`.
         """
-        runs = self._done()
-        inclusion = runs.estimates["rao_blackwell"]
+        found, between = self.sampled, between_run_diagnostics(self)
+        r_hat = scalar_diagnostics(self)["r_hat"].to_series()
         return {
-            "inclusion": inclusion,
-            "standard_error": inclusion_error(
-                inclusion, runs.inclusion_variance, self._run_weights(), runs.spins.shape[1]
-            ),
-            "log_evidence": runs.log_evidence,
-            "log_evidence_error": evidence_error(runs.log_evidence, runs.eve_index),
-            "r_hat_size": convergence(runs.spins.sum(axis=-1).astype(np.float64))[0],
-            "r_hat_lp": convergence(runs.log_prior + runs.log_likelihood)[0],
-            "distinct_ancestors": np.array([np.unique(a).size for a in runs.eve_index]),
-            "inverse_temperature": runs.stages["inverse_temperature"],
-            "complete": runs.complete,
+            "inclusion": between["inclusion"].values,
+            "standard_error": between["standard_error"].values,
+            "log_evidence": found.log_evidence,
+            "log_evidence_error": found.log_evidence_error,
+            "r_hat_size": float(r_hat["model_size"]),
+            "r_hat_lp": float(r_hat["lp"]),
+            "distinct_ancestors": between["distinct_ancestors"].values,
+            "inverse_temperature": found.stages["inverse_temperature"],
+            "complete": found.sampling.complete,
         }
 
     def summary(self) -> xr.Dataset:
@@ -165,18 +196,17 @@ class SpinSMC:
         Also `disagreement`, the largest difference between runs. R-hat and effective sample sizes of 0/1 variables
         are left out on purpose: they are undefined for the most certain spins.
         """
-        found = self.diagnostics()
+        found, between = self.sampled, between_run_diagnostics(self)
         return xr.Dataset(
             {
-                "inclusion_probability": (("spin",), self.inclusion_probability.numpy()),
-                "standard_error": (("spin",), found["standard_error"]),
-                "disagreement": (("spin",), np.ptp(found["inclusion"], axis=0)),
+                "inclusion_probability": found.inclusion_probability,
+                "standard_error": found.inclusion_error,
+                "disagreement": between["spread"],
             },
-            coords={"spin": np.arange(self.target.terms)},
             attrs={
                 "log_evidence": self.log_evidence,
-                "log_evidence_error": found["log_evidence_error"],
-                "complete": int(found["complete"]),
+                "log_evidence_error": found.log_evidence_error,
+                "complete": int(found.sampling.complete),
             },
         )
 

@@ -50,11 +50,11 @@ def relaxed(signal, profile):
 
 
 def by_smc(signal, profile):
-    return bp.SpinSMC(together, seed=1).run(signal, profile).inclusion_probability
+    return bp.SpinSMC(together, seed=1).run(signal, profile).inclusion_probability.values
 
 
 def by_smc_with_exchanges(signal, profile):
-    return bp.SpinSMC(together, config=bp.SMCConfig(swaps=8), seed=1).run(signal, profile).inclusion_probability
+    return bp.SpinSMC(together, config=bp.SMCConfig(swaps=8), seed=1).run(signal, profile).inclusion_probability.values
 
 
 def by_enumeration_in_pyro(signal, profile):

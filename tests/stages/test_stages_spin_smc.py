@@ -49,7 +49,7 @@ def assert_exact(smc):
     log_evidence, inclusion = smc.enumerate()
     found = smc.diagnostics()
     error = np.maximum(found["standard_error"], 1e-3)
-    assert (np.abs(smc.inclusion_probability.numpy() - inclusion.numpy()) < 5 * error).all()
+    assert (np.abs(smc.inclusion_probability.values - inclusion.numpy()) < 5 * error).all()
     assert abs(smc.log_evidence - log_evidence) < 5 * max(found["log_evidence_error"], 1e-3)
 
 
@@ -168,3 +168,49 @@ def test_a_run_that_fails_leaves_the_one_before(page):
     assert torch.equal(smc.get_samples()["spins"], before)
     assert smc.enumerate()[0] == pytest.approx(evidence, abs=2)
     assert smc.summary().attrs["complete"] == 1
+
+
+def test_the_only_latent_site_is_taken_whatever_its_name(seed):
+    def program(shift):
+        chosen = pyro.sample("chosen", dist.Bernoulli(torch.full((3,), 0.4)).to_event(1))
+        pyro.factor("fit", shift * chosen.sum(-1))
+
+    smc = bp.SpinSMC(program, config=bp.SMCConfig(particles=64, runs=2), seed=seed).run(1.0)
+    assert smc.site == "chosen"
+    assert set(smc.get_samples()) == {"chosen"}
+    assert smc.inclusion_probability["spin"].values.tolist() == ["chosen[0]", "chosen[1]", "chosen[2]"]
+
+    def two():
+        program(1.0)
+        pyro.sample("more", dist.Bernoulli(torch.full((2,), 0.4)).to_event(1))
+
+    with pytest.raises(ConfigError, match=r"not one binary latent site[\s\S]*'chosen', 'more'"):
+        bp.SpinSMC(two).run()
+
+
+def test_a_result_is_diagnosed(page):
+    factors = page["factors"]
+    found = bp.diagnose(factors)
+    assert found.verdict == "ok", found
+    assert str(found).endswith("checks of the sampler passed.")
+    assert {c.name for c in found.sampler} >= {"agreement", "precision", "mixing", "evidence", "tempering step"}
+    table = bp.between_run_diagnostics(factors)
+    assert table["inclusion"].dims == ("run", "spin")
+    assert not table["disagreement"].any()
+    one = bp.SpinSMC(page["sources"], config=bp.SMCConfig(particles=64, runs=1)).run(page["signal"], page["profile"])
+    assert bp.diagnose(one).verdict == "single_run"
+    assert np.isfinite(one.summary()["standard_error"]).all()
+    with pytest.raises(ConfigError, match="has not been sampled"):
+        bp.diagnose(bp.SpinSMC(page["sources"]))
+
+
+def test_runs_that_found_different_modes_are_not_converged(seed):
+    """Two modes that no move joins: without pilot chains each of few particles of a run end in one of them."""
+
+    def program():
+        spins = pyro.sample("spins", dist.Bernoulli(torch.full((12,), 0.5, dtype=torch.float64)).to_event(1))
+        pyro.factor("fit", 4.0 * (spins.sum(-1) - 6) ** 2)
+
+    config = bp.SMCConfig(particles=8, runs=8, pilot_fraction=0)
+    assert bp.diagnose(bp.SpinSMC(program, config=config, seed=seed).run()).verdict == "not_converged"
+    assert bp.diagnose(bp.SpinSMC(program, config=bp.SMCConfig(runs=8), seed=seed).run()).verdict == "ok"
