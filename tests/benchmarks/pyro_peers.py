@@ -9,6 +9,7 @@ import json
 import sys
 import time
 
+import numpy as np
 import pyro
 import pyro.distributions as dist
 import torch
@@ -86,7 +87,7 @@ def main(counts):
             if found is None:
                 row["error"] = said
             elif best is not None:
-                row["largest_error"] = float((found - best).abs().max())
+                row["largest_error"] = float(np.abs(np.asarray(found) - best.numpy()).max())
             else:
                 row["inclusion"] = [round(float(p), 3) for p in found]
             sys.stdout.write(json.dumps(row) + "\n")
