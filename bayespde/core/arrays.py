@@ -65,8 +65,12 @@ def finite_array(
         wanted, got, fix = "finite numbers", "NaN or infinity", f"{name}=numpy.nan_to_num({name})"
     else:
         lengths = ", ".join("any" if n == -1 else str(n) for n in shape)
-        wanted, got, fix = f"an array of shape ({lengths})", f"shape {array.shape}", f"{name}=numpy.zeros({shape})"
-    raise error(f"The values of {name!r} cannot be used.", got=got, wanted=wanted, fix=fix.replace("-1", "1"))
+        wanted, got, fix = (
+            f"an array of shape ({lengths})",
+            f"shape {array.shape}",
+            f"{name}=numpy.zeros({tuple(map(abs, shape))})",
+        )
+    raise error(f"The values of {name!r} cannot be used.", got=got, wanted=wanted, fix=fix)
 
 
 def configuration(spins: Any, terms: int, *, error: type[BayespdeError] = ConfigError) -> np.ndarray:
@@ -76,7 +80,7 @@ def configuration(spins: Any, terms: int, *, error: type[BayespdeError] = Config
         BayespdeError: If they are not.
     """
     array = as_array(spins, "spins", error=error)
-    if array.shape == (terms,) and array.dtype.kind in "biuf" and np.isin(array, (0, 1)).all():
+    if array.shape == (terms,) and array.dtype.kind in "biuf" and ((array == 0) | (array == 1)).all():
         return array.astype(bool)
     raise error(
         "This is not a configuration of spins.",

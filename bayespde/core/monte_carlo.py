@@ -7,11 +7,24 @@ estimate of the same variance [lee2018]. Both are pooled.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 # Degrees of freedom that the variance within runs counts for, and ratio of the variance between runs to it above which
 # runs disagree: four runs exceed it by chance once in a thousand times.
 WITHIN, DISAGREE = 4, 5.4
+
+
+def evidence_weights(log_evidence: np.ndarray) -> np.ndarray:
+    """Weights of runs in what is pooled over them, by their evidence: `[R]`, sum 1; equal where there is none."""
+    share = np.ones(len(log_evidence)) if np.isnan(log_evidence).any() else np.exp(log_evidence - log_evidence.max())
+    return np.asarray(share / share.sum())
+
+
+def ancestor_shares(eve_index: np.ndarray) -> list[np.ndarray]:
+    """Share of the particles of each run that descend from one initial draw, for every draw of which some do."""
+    return [np.unique(a, return_counts=True)[1] / a.size for a in eve_index]
 
 
 def error_between_runs(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -37,7 +50,7 @@ def inclusion_error(values: np.ndarray, within: np.ndarray, weights: np.ndarray,
         return error_between_runs(values, weights)
     runs, variance = len(values), within.mean(axis=0)
     if runs > 1:
-        variance = ((runs - 1) * values.var(axis=0, ddof=1) + WITHIN * variance) / (runs - 1 + WITHIN)
+        variance = _pooled(values.var(axis=0, ddof=1), variance, runs)
     return np.asarray(np.sqrt(variance * np.sum(weights**2) + (1 / (runs * particles)) ** 2))
 
 
@@ -56,12 +69,16 @@ def evidence_error(log_evidence: np.ndarray, eve_index: np.ndarray) -> float:
         The error, in nats.
     """
     runs, particles = eve_index.shape
-    counts = [np.unique(a, return_counts=True)[1] for a in eve_index]
-    within = float(np.mean([np.sum((c / particles) ** 2) for c in counts])) - 1 / particles
+    within = float(np.mean([np.sum(f**2) for f in ancestor_shares(eve_index)])) - 1 / particles
     if runs < 2:
         return float(np.sqrt(within))
     ratio = np.exp(log_evidence - log_evidence.max())
     between = float(max(ratio.std(ddof=1) / ratio.mean(), log_evidence.std(ddof=1))) ** 2
     if not between < DISAGREE * within:
         return float(np.sqrt(between / runs))
-    return float(np.sqrt(((runs - 1) * between + WITHIN * within) / (runs - 1 + WITHIN) / runs))
+    return float(np.sqrt(_pooled(between, within, runs) / runs))
+
+
+def _pooled(between: Any, within: Any, runs: int) -> Any:
+    """Both estimates of a variance, by their degrees of freedom."""
+    return ((runs - 1) * between + WITHIN * within) / (runs - 1 + WITHIN)

@@ -20,6 +20,7 @@ from bayespde.core.distinct import distinct
 from bayespde.core.equation import Library
 from bayespde.core.errors import StatisticsError
 from bayespde.core.likelihood import Likelihood
+from bayespde.core.monte_carlo import evidence_weights
 from bayespde.core.one_line import one_line
 from bayespde.core.pairwise import PairwiseSpins
 from bayespde.core.sampled_spins import SampledSpins
@@ -201,9 +202,7 @@ class Posterior(Checked):
         weights = np.empty(len(draws))
         for one in np.unique(draws):
             here = draws == one
-            evidence = self.log_evidence[here]
-            share = np.ones(len(evidence)) if np.isnan(evidence).any() else np.exp(evidence - evidence.max())
-            weights[here] = share / share.sum()
+            weights[here] = evidence_weights(self.log_evidence[here])
         return np.asarray(weights / len(np.unique(draws)))
 
     def by_field_draw(self) -> tuple[Posterior, ...]:

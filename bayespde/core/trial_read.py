@@ -28,6 +28,7 @@ try:
 except Exception:
     pass
 """
+_FIX = "restore the file; h5ls -r FILE shows what is left of it"
 
 
 def try_to_read(file: Path) -> None:
@@ -42,6 +43,3 @@ def try_to_read(file: Path) -> None:
         raise unreadable(file, f"it could not be listed in {LIMIT:.0f} s", fix=_FIX) from None
     if done.returncode < 0:
         raise unreadable(file, f"reading it ends the process with signal {-done.returncode}", fix=_FIX)
-
-
-_FIX = "restore the file; h5ls -r FILE shows what is left of it"

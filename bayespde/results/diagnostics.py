@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.checked import validated
+from bayespde.core.monte_carlo import ancestor_shares
 from bayespde.core.posterior import Posterior
 from bayespde.core.sampled_spins import Sampled
 from bayespde.results.arviz_bridge import r_hat_and_ess
@@ -37,10 +38,9 @@ def between_run_diagnostics(posterior: Sampled) -> xr.Dataset:
     """
     found = posterior.sampled
     inclusion = np.asarray(found.estimates["rao_blackwell"], dtype=np.float64)
-    ancestors = np.array([np.unique(a).size for a in found.eve_index])
+    shares = ancestor_shares(found.eve_index)
     pooled = inclusion.mean(axis=0)
     variance = np.maximum(pooled * (1 - pooled), 0.0)
-    shares = [np.unique(a, return_counts=True)[1] / a.size for a in found.eve_index]
     few = np.sort([1.0 / np.sum(f**2) for f in shares])[:2]
     tolerance = STANDARD_ERRORS * np.sqrt(variance * np.sum(1.0 / np.resize(few, 2)))
     tolerance = np.minimum(tolerance, ALWAYS_DISAGREES)
@@ -54,7 +54,7 @@ def between_run_diagnostics(posterior: Sampled) -> xr.Dataset:
             "tolerance": ((found.dim,), tolerance),
             "disagreement": ((found.dim,), (spread > tolerance) & (spread > 1e-12)),
             "deviation": ((found.dim,), deviation),
-            "distinct_ancestors": (("run",), ancestors),
+            "distinct_ancestors": (("run",), np.array([f.size for f in shares])),
             "log_evidence": (("run",), found.log_evidence),
             "log_evidence_deviation": (("run",), found.log_evidence - found.exact_log_evidence),
         },

@@ -98,7 +98,8 @@ class SmoothField(Checked):
     @in_one_order
     def evaluate(self, orders: Orders) -> np.ndarray:
         """Derivative of the chosen smoother on the grid of the data: field shape, float64, physical units."""
-        return self.evaluate_all([orders])[0]
+        self._check([orders])
+        return self.spline.evaluate(orders) if self.chosen == "spline" else self.evaluate_all([orders])[0]
 
     @validated
     @in_one_order

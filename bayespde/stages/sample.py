@@ -110,7 +110,7 @@ def sample(
         prior=model.spin_prior,
         slab=model.prior.slab,
         likelihood=Likelihood.of(model.statistics),
-        sampling=_record(found, method, chosen, seed, perf_counter() - started),
+        sampling=sampling_record(found, method, chosen, seed=int(seed), seconds=perf_counter() - started),
         provenance={"version": __version__},
     )
 
@@ -188,7 +188,9 @@ def _draw_coefficients(model: SpinModel, spins: np.ndarray, seed: int) -> tuple[
     return torch.stack(coefficients).numpy(), torch.stack(noise).numpy()
 
 
-def _record(found: Runs, method: str, config: SamplerConfig, seed: int, seconds: float) -> SamplingRecord:
+def sampling_record(
+    found: Runs, method: str, config: SamplerConfig, *, seed: int | None = None, seconds: float | None = None
+) -> SamplingRecord:
     """How the runs were made, and what each says of itself; None where there is nothing to say."""
 
     def finite(values: np.ndarray) -> tuple[float | None, ...]:
@@ -197,7 +199,7 @@ def _record(found: Runs, method: str, config: SamplerConfig, seed: int, seconds:
     return SamplingRecord(
         method=method,
         settings=asdict(config),
-        seed=int(seed),
+        seed=seed,
         seconds=seconds,
         complete=found.complete,
         budget_exhausted=found.budget_exhausted,

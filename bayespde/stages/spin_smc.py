@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, Self
 
 import numpy as np
@@ -15,16 +14,17 @@ import xarray as xr
 from bayespde.core.annotations import Count
 from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError
+from bayespde.core.monte_carlo import evidence_weights
 from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.core.sampled_spins import SampledSpins
-from bayespde.core.sampling_record import SamplingRecord
 from bayespde.model.pyro_target import PyroTarget
 from bayespde.results.diagnostics import between_run_diagnostics, scalar_diagnostics
 from bayespde.smc.collect import Runs, log_mean_exp
 from bayespde.smc.config import SMCConfig
 from bayespde.smc.enumeration.enumerate import enumerate_exact
 from bayespde.smc.run import run_all
+from bayespde.stages.sample import sampling_record
 
 __all__ = ["SpinSMC"]
 
@@ -110,24 +110,16 @@ class SpinSMC:
     def sampled(self) -> SampledSpins:
         """What sampling says of the spins, as `diagnose` and `between_run_diagnostics` read it."""
         runs = self._done()
-        record = SamplingRecord(
-            method="smc",
-            settings=asdict(self.config),
-            complete=runs.complete,
-            budget_exhausted=runs.budget_exhausted,
-            likelihood_error=tuple(map(float, runs.likelihood_error)),
-            inclusion_variance=tuple(tuple(map(float, run)) for run in runs.inclusion_variance),
-        )
         return SampledSpins(
             dim="spin",
             names=tuple(f"{self.site}[{k}]" for k in range(runs.spins.shape[-1])),
             spins=runs.spins,
             scalars={"lp": runs.log_prior + runs.log_likelihood},
             log_evidence=runs.log_evidence,
-            run_weights=self._run_weights(),
+            run_weights=evidence_weights(runs.log_evidence),
             estimates=runs.estimates,
             eve_index=runs.eve_index,
-            sampling=record,
+            sampling=sampling_record(runs, "smc", self.config),
             stages=runs.stages,
         )
 
@@ -159,8 +151,9 @@ class SpinSMC:
 
     def get_weighted_samples(self) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """All particles, and their weights `[P]`, float64, sum 1: runs are weighted by their evidence."""
-        particles = self._done().spins.shape[1]
-        return self.get_samples(), torch.as_tensor(np.repeat(self._run_weights() / particles, particles))
+        runs = self._done()
+        particles, weights = runs.spins.shape[1], evidence_weights(runs.log_evidence)
+        return self.get_samples(), torch.as_tensor(np.repeat(weights / particles, particles))
 
     def get_empirical(self) -> dict[str, dist.Empirical]:
         """The weighted particles as a distribution by site, as `pyro.infer.SMCFilter` gives it."""
@@ -223,11 +216,6 @@ class SpinSMC:
         """The program as a graph, by `pyro.render_model`; needs the Python package graphviz."""
         args, kwargs = self._arguments
         return pyro.render_model(self.program, model_args=args, model_kwargs=kwargs, render_distributions=True)
-
-    def _run_weights(self) -> np.ndarray:
-        evidence = self._done().log_evidence
-        weights = np.exp(evidence - evidence.max())
-        return np.asarray(weights / weights.sum())
 
     def _done(self) -> Runs:
         if self._runs is None:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from oracles import TableTarget, all_spins, hard16, ising, random_rows
 
-from bayespde.core.monte_carlo import evidence_error, inclusion_error
+from bayespde.core.monte_carlo import evidence_error, evidence_weights, inclusion_error
 from bayespde.core.slabs import GPriorSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.prior import Prior
@@ -83,8 +83,7 @@ def measure(name, *, seeds=20, config=None):
         started = time.process_time()
         found = run_all(target, config=config, seed=seed)
         seconds.append(time.process_time() - started)
-        weights = np.exp(found.log_evidence - found.log_evidence.max())
-        weights /= weights.sum()
+        weights = evidence_weights(found.log_evidence)
         error = weights @ found.estimates["rao_blackwell"] - inclusion
         particles = found.spins.shape[1]
         stated = inclusion_error(found.estimates["rao_blackwell"], found.inclusion_variance, weights, particles)
