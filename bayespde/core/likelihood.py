@@ -25,7 +25,8 @@ class Likelihood:
         along: Terms of the trajectory around which all equations are linearised, for "observation".
         boundary: Boundary condition in space along which trajectories were integrated; None if there is none.
         padding: Padding of the integrated domain, as a multiple of the width of the window.
-        budget_exhausted: Whether the search for trajectories ended because its CPU time was spent.
+        budget_exhausted: Whether the CPU time ended the search for trajectories, or the training of the networks that
+            the rows are of.
     """
 
     kind: Kind = "rows"

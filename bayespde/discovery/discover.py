@@ -14,6 +14,7 @@ from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import validate_field, validate_fields
 from bayespde.core.field_values import MINIMUM_SAMPLES
+from bayespde.core.one_order import in_one_order
 from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds
 from bayespde.core.settings import override
@@ -51,6 +52,7 @@ def discover(
     **settings: Any,
 ) -> CoupledDiscovery: ...
 @validated
+@in_one_order
 def discover(
     field: xr.DataArray | xr.Dataset,
     *,

@@ -29,8 +29,10 @@ from bayespde.stages.cut_posterior import cut_posterior
 from bayespde.stages.model_average import ENUMERATE_UP_TO
 from bayespde.stages.run_folder import Matched, RunFolder
 from bayespde.stages.sample import sample
-from bayespde.weak.config import WeakForm
 from bayespde.weak.strong_form import StrongForm
+
+# Share of the budget that networks may take.
+SMOOTHING = 0.5
 
 
 class Seeds(NamedTuple):
@@ -58,7 +60,7 @@ def smoothed(
 
     def fitted() -> SmoothField:
         progress.say(f"smoothing: {costs.smoothing(field, options)}")
-        return fit_field(field, options=options, seed=seed, progress=progress)
+        return fit_field(field, options=options, seed=seed, progress=progress.within(SMOOTHING * progress.left))
 
     return run.smooth(run.key(field, options, seed), fitted)
 
@@ -148,8 +150,12 @@ class Pipeline:
             found = cut_posterior(statistics, draws, self._sample, spawn_seeds(sample_seed, len(draws)))
         else:
             found = self._sample(statistics, seed)
+        likelihood = found.likelihood
+        if isinstance(form, StrongForm) and self.smooth.choice.stopped_by:
+            likelihood = replace(likelihood, budget_exhausted=True)
         return replace(
             found,
+            likelihood=likelihood,
             units={k: v for s in self._ordered() for k, v in units_of(s.field).items()},
             provenance=dict(found.provenance) | self._origin,
         )
@@ -175,7 +181,10 @@ class Pipeline:
         """Keys of the statistics and of the posterior by the weak form, from the inputs of these stages only."""
         config, seeds, library = self.config, self.seeds, self.library
         # The weak form reads the spline only, so that training a network longer does not invalidate it.
-        smoother = self.smooth.spline_config if isinstance(config.form, WeakForm) else (config.smoothing, seeds.smooth)
+        smoother: Any = self.smooth.spline_config
+        if isinstance(config.form, StrongForm):
+            stopped = self.smooth.choice.stopped_by and run.budget
+            smoother = config.smoothing, seeds.smooth, stopped
         # Models are averaged under slabs of their own.
         prior = replace(config.prior, slab=Prior().slab)
         terms = [(t.name, t.complexity) for t in library]

@@ -22,6 +22,7 @@ class SmoothingChoice:
         log_density: Mean log density of a held-out pixel under every family that was compared, nats.
         displacement: How much of the noise is a shift of whole frames; where frames were held out.
         networks: Architectures of the networks that are kept.
+        stopped_by: `budget` where the CPU time ended the training of networks; empty otherwise.
     """
 
     smoother: str
@@ -32,6 +33,7 @@ class SmoothingChoice:
     log_density: Mapping[str, float] = field(default_factory=dict)
     displacement: FrameShift | None = None
     networks: tuple[str, ...] = ()
+    stopped_by: str = ""
 
     def to_json(self) -> str:
         """As text for a file; every number is kept exactly."""
@@ -49,8 +51,9 @@ class SmoothingChoice:
     def describe(self) -> list[str]:
         """Smoother, reason and scores, in two lines."""
         scores = ", ".join(f"{name} {value:.5g}" for name, value in self.held_out_rmse.items())
+        reason = f"{self.reason}; the {self.stopped_by} ended training" if self.stopped_by else self.reason
         return [
-            f"{self.smoother} chosen for derivatives ({self.reason}); the weak form uses the spline",
+            f"{self.smoother} chosen for derivatives ({reason}); the weak form uses the spline",
             f"held out: {self.hold_out}, rmse {scores}",
         ]
 

@@ -40,7 +40,7 @@ def fit_field(
     """Make a field smooth: by a penalised spline, or by deep-learning total-variation regularisation.
 
     Networks take minutes, and their standard deviations, unless `options.uncertainty` is False, one to three times as
-    long again.
+    long again. A limit, such as `progress=Progress().within(60)` CPU seconds, shortens their training.
 
     Args:
         field: A field, or scattered samples (`bp.make_scattered`, `bp.scattered_from_video`); checked first. The spline
@@ -48,7 +48,7 @@ def fit_field(
         smoother: Overrides `options.smoother`: `spline`, `network`, or `auto`, the one with the lower held-out error.
         options: All settings.
         seed: Non-negative integer; same seed, same result.
-        progress: Show bars.
+        progress: Show bars; or what is shown, and how long all networks may take.
 
     Returns:
         The smooth field, with the choice made and its scores.
@@ -64,7 +64,7 @@ def fit_field(
     if options.noise != "auto":
         check_family(options.noise, data.values)
     smooth = _fit_spline(data, options)
-    return smooth if options.smoother == "spline" else _fit_networks(smooth, options, seed, progress)
+    return smooth if options.smoother == "spline" else _fit_networks(smooth, options, seed, Progress.of(progress))
 
 
 def _fit_spline(data: Observations, options: SmoothingConfig) -> SmoothField:
@@ -82,9 +82,11 @@ def _fit_spline(data: Observations, options: SmoothingConfig) -> SmoothField:
     return SmoothField(data, spline, config, None, choice)
 
 
-def _fit_networks(smooth: SmoothField, options: SmoothingConfig, seed: int, progress: bool | Progress) -> SmoothField:
+def _fit_networks(smooth: SmoothField, options: SmoothingConfig, seed: int, progress: Progress) -> SmoothField:
     """Train networks, choose between them and the spline, and calibrate their uncertainty if they are used."""
-    fitted = NetworkFitter(smooth.data, options, seed, progress).fit(smooth.spline, smooth.spline_config)
+    # Calibration trains them a second time.
+    share = progress.within(progress.left / 2) if options.uncertainty else progress
+    fitted = NetworkFitter(smooth.data, options, seed, share).fit(smooth.spline, smooth.spline_config)
     is_spline = options.smoother == "auto" and fitted.scores["spline"] < fitted.scores["mean of networks"]
     choice = replace(
         smooth.choice,
@@ -94,6 +96,7 @@ def _fit_networks(smooth: SmoothField, options: SmoothingConfig, seed: int, prog
         noise=fitted.noise.describe(),
         log_density=fitted.log_density,
         networks=tuple(fit.config.label for fit in fitted.networks.fits),
+        stopped_by="budget" if fitted.cut_short else "",
     )
     network = NetworkSmoother(smooth.data, fitted.spline.scales, fitted.networks)
     smooth = SmoothField(smooth.data, fitted.spline, fitted.spline_config, network, choice)
@@ -119,10 +122,12 @@ def with_uncertainty(smooth: SmoothField, *, device: str = "cpu", progress: bool
     coordinates, _ = smooth.data.standardised(network.scales)
     linearised = network.linearise()
     scales = penalty_scales(smooth.spline, network.ensemble.fits[0].config.penalty)
+    watch = Progress.of(progress)
     shrinkage = calibrated_shrinkage(
-        linearised, coordinates, penalty_scales=scales, device=device, seed=0, progress=progress
+        linearised, coordinates, penalty_scales=scales, device=device, seed=0, progress=watch
     )
-    return replace(smooth, network=replace(network, shrinkage=shrinkage, linearised=linearised))
+    choice = smooth.choice if watch.left else replace(smooth.choice, stopped_by="budget")
+    return replace(smooth, network=replace(network, shrinkage=shrinkage, linearised=linearised), choice=choice)
 
 
 def observe(given: Any) -> Observations:

@@ -17,6 +17,7 @@ from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import add_noise, validate_field
 from bayespde.core.field_values import MINIMUM_SAMPLES
+from bayespde.core.one_order import in_one_order
 from bayespde.core.progress import Progress
 from bayespde.core.settings import build, check_keys
 from bayespde.solve.config import SolverConfig
@@ -87,6 +88,7 @@ class SimulationSpec(Checked):
 
 
 @validated
+@in_one_order
 def simulate(spec: SimulationSpec, *, progress: bool | Progress = False) -> xr.DataArray | xr.Dataset:
     """Integrate an equation, crop the window, add noise.
 

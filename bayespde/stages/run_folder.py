@@ -77,8 +77,8 @@ class RunFolder:
         return sha256("\n".join([source_hash(), *texts]).encode()).hexdigest()[:16]
 
     def smooth(self, key: str, compute: Callable[[], SmoothField], name: str = "smooth.nc") -> SmoothField:
-        """The smoothed field, from the file of this name if that was made under `key`."""
-        return self._stage(name, key, compute, lambda r, s: put_netcdf(to_dataset(r), s, "smooth"), read_smooth)
+        """The smoothed field, from the file of this name if made under `key`; redone if networks were cut short."""
+        return self._stage(name, key, compute, _put_smooth, read_smooth, lambda found: found.choice.stopped_by)
 
     def statistics(self, key: str, compute: Callable[[], SufficientStatistics]) -> SufficientStatistics:
         """The statistics, from `statistics.nc` if that was made under `key`."""
@@ -221,6 +221,10 @@ def read_matched(file: Path) -> Matched:
             file, f"there is no {TRAJECTORIES} in its folder", what="The trajectories of the posterior are missing."
         )
     return Matched(posterior, read_trajectories(trajectories, posterior))
+
+
+def _put_smooth(smooth: SmoothField, stream: OutputStream) -> None:
+    put_netcdf(to_dataset(smooth), stream, "smooth")
 
 
 def read_smooth(file: Path) -> SmoothField:

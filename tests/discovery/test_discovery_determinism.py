@@ -1,5 +1,6 @@
 """One seed, one result: bit for bit, whatever the threads, workers, hash seed, locale, time zone and folder."""
 
+import inspect
 import json
 import os
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import bayespde as bp
 
 TESTS = Path(__file__).resolve().parents[1]
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -36,3 +39,19 @@ def usual(tmp_path_factory):
 @pytest.mark.parametrize("case", OTHERS)
 def test_one_seed_gives_one_result(usual, tmp_path, case):
     assert results(tmp_path, **OTHERS[case]) == usual
+
+
+def sums_in_one_order(function):
+    while function is not None:
+        if function.__code__.co_qualname.startswith("in_one_order."):
+            return True
+        function = getattr(function, "__wrapped__", None)
+    return False
+
+
+def test_every_long_function_sums_in_one_order():
+    """What takes long enough to show progress multiplies matrices, whose last digits depend on the threads else."""
+    functions = [getattr(bp, name) for name in dir(bp)]
+    long = [f for f in functions if inspect.isfunction(f) and "progress" in inspect.signature(f).parameters]
+    assert {bp.discover, bp.assemble, bp.sample} <= set(long)
+    assert [f.__name__ for f in long if not sums_in_one_order(f)] == []

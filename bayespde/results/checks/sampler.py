@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bayespde.core.likelihood import Likelihood
 from bayespde.core.posterior import Posterior
 from bayespde.core.sampled_spins import Sampled, SampledSpins
-from bayespde.core.sampling_record import SamplingRecord
 from bayespde.results.checks.check import Check, at_most, worst_of_each
 from bayespde.results.diagnostics import between_run_diagnostics, scalar_diagnostics
 
@@ -38,8 +38,11 @@ def sampler_checks(posterior: Sampled) -> Iterator[Check]:
     finished = f"{runs} of {sampling.settings.get('runs', 'more')} runs"
     stopped = not sampling.complete and not sampling.budget_exhausted
     yield at_most("complete", stopped, 0, "Monte Carlo errors", f"interrupted: {finished}")
-    if sampling.budget_exhausted or (isinstance(posterior, Posterior) and posterior.stopped_by == "budget"):
-        yield _budget_check(sampling, finished)
+    likelihood = posterior.likelihood if isinstance(posterior, Posterior) else Likelihood()
+    if sampling.budget_exhausted:
+        yield at_most("budget", 1, 0, "Monte Carlo errors", f"the budget ended sampling after {finished}")
+    elif likelihood.budget_exhausted:
+        yield _budget_check(likelihood)
     if sampling.method == "exact":
         return
     if runs < 2:
@@ -57,12 +60,11 @@ def sampler_checks(posterior: Sampled) -> Iterator[Check]:
     yield at_most("likelihood error", error, LIKELIHOOD_ERROR, "the kernel", reason)
 
 
-def _budget_check(sampling: SamplingRecord, finished: str) -> Check:
-    affects, reason = "Monte Carlo errors", f"the budget ended sampling after {finished}"
-    if sampling.complete:
-        affects = "this as the best that can be said of the video"
-        reason = "the budget ended the search for trajectories, by which coefficients are more exact"
-    return at_most("budget", 1, 0, affects, reason)
+def _budget_check(likelihood: Likelihood) -> Check:
+    reason = "the budget ended the search for trajectories, by which coefficients are more exact"
+    if likelihood.kind == "strong_form":
+        reason = "the budget ended the training of the networks whose derivatives the rows are of"
+    return at_most("budget", 1, 0, "this as the best that can be said of the video", reason)
 
 
 def _agreement_checks(posterior: Sampled) -> Iterator[Check]:

@@ -113,10 +113,10 @@ def trained_again(
     progress: bool | Progress = False,
 ) -> NetworkEnsemble:
     """The same networks trained on other data from new initial weights; those within one standard error."""
-    fits = [
-        train(data, config=fit.config, device=device, seed=seed, progress=progress)
-        for fit, seed in zip(ensemble.fits, seeds, strict=True)
-    ]
+    watch, count, fits = Progress.of(progress), len(ensemble.fits), []
+    for done, (fit, seed) in enumerate(zip(ensemble.fits, seeds, strict=True)):
+        share = watch.within(watch.left / (count - done))
+        fits.append(train(data, config=fit.config, device=device, seed=seed, progress=share))
     return NetworkEnsemble(within_one_standard_error(fits))
 
 

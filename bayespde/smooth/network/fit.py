@@ -40,6 +40,7 @@ class FittedNetworks:
         observed: Values of the held-out pixels, `[n]`.
         mean: The mean of the networks at them, `[n]`.
         log_density: Mean log density of a held-out pixel under every family that was compared.
+        cut_short: Whether the CPU time ended the training of some, or kept others from being tried.
     """
 
     spline: SplineFit
@@ -50,6 +51,7 @@ class FittedNetworks:
     observed: np.ndarray
     mean: np.ndarray
     log_density: Mapping[str, float] = field(default_factory=dict)
+    cut_short: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +62,13 @@ class NetworkFitter:
         data: The observations.
         options: Settings of the smoother.
         seed: Non-negative integer.
-        progress: Show bars.
+        progress: What is shown, and how long all networks may take.
     """
 
     data: Observations
     options: SmoothingConfig
     seed: int
-    progress: bool | Progress
+    progress: Progress
 
     def fit(self, spline: SplineFit, config: SplineConfig) -> FittedNetworks:
         """Train networks under normal noise, or Student's t if asked for, and choose the family on held-out pixels.
@@ -79,6 +81,8 @@ class NetworkFitter:
         if noise.family in ("gaussian", first.noise.family):
             return first
         if noise.family == "student_t":
+            if not self.progress.left:
+                return replace(first, cut_short=True)
             config = replace(config, noise="student_t")
             second = self._train(noise, self.data.fit(config), config)
             _, again = choose_noise(second.observed, second.mean, seed=self.seed)
@@ -131,7 +135,8 @@ class NetworkFitter:
         }
         observed = self.data.values[held_out.scored]
         mean = observed - networks.residuals * scales.amplitude
-        return FittedNetworks(spline, config, networks, noise, scores, observed, mean)
+        cut_short = not self.progress.left or any(fit.cut_short for fit in networks.fits)
+        return FittedNetworks(spline, config, networks, noise, scores, observed, mean, cut_short=cut_short)
 
 
 def penalty_scales(spline: SplineFit, penalty: Penalty) -> list[float]:

@@ -66,6 +66,13 @@ class NetworkFit:
         """Root mean misfit of the mean of the members at the held-out pixels; rmse where noise is normal."""
         return float(np.sqrt(np.mean(self.noise.misfit(self.residuals.mean(axis=0)))))
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether training ended before its last step, though the held-out error may have fallen further."""
+        last = int(self.history.step[-1])
+        waited = last - self._best_steps < self.config.patience
+        return last < self.config.steps and bool((waited & np.isfinite(self.history.held_out_rmse[-1])).any())
+
     def subset(self, members: np.ndarray) -> NetworkFit:
         """A fit of some of the members only, by position."""
         weight = self.config.penalty.weight
@@ -97,9 +104,12 @@ class NetworkFit:
     @property
     def best_steps(self) -> str:
         """Step at which the weights that are kept were reached, member by member."""
+        return ", ".join(str(int(step)) for step in self._best_steps)
+
+    @property
+    def _best_steps(self) -> np.ndarray:
         errors = self.history.held_out_rmse
-        best = self.history.step[np.where(np.isfinite(errors), errors, np.inf).argmin(axis=0)]
-        return ", ".join(str(int(step)) for step in best)
+        return self.history.step[np.where(np.isfinite(errors), errors, np.inf).argmin(axis=0)]
 
     def network(self, member: int, dtype: torch.dtype = torch.float64) -> NeuralField:
         """Rebuild one of the trained networks, in double precision unless said."""

@@ -35,7 +35,7 @@ class NetworkSelection:
         excess: Squared error of the spline at a pixel, standardised, by its degrees of freedom.
         wave_numbers: Of the field, per axis.
         options: Settings of the smoother.
-        progress: Show bars.
+        progress: What is shown, and how long all networks may take.
     """
 
     data: TrainingData
@@ -43,7 +43,7 @@ class NetworkSelection:
     excess: float
     wave_numbers: tuple[float, ...]
     options: SmoothingConfig
-    progress: bool | Progress
+    progress: Progress
 
     def run(
         self, configs: list[NetworkConfig], *, may_grow: bool = True, seed: int
@@ -61,12 +61,13 @@ class NetworkSelection:
         """
         configs = [self.completed(config) for config in configs]
         seeds = iter(spawn_seeds(seed, 2 * (len(configs) + 1)))
-        fits = [self._trained(config, seeds) for config in configs]
+        # One share of the time is for those that may follow.
+        fits = [self._trained(c, seeds, len(configs) - k + may_grow) for k, c in enumerate(configs)]
         mean = NetworkEnsemble(within_one_standard_error(fits))
-        if may_grow:
+        if may_grow and self.progress.left:
             is_short = self.baseline_rmse**2 - mean.held_out_rmse**2 < SUFFICIENT_GAIN * self.excess
             more = next_round(mean, configs, is_short=is_short)
-            fits += [self._trained(self.completed(config), seeds) for config in more]
+            fits += [self._trained(self.completed(c), seeds, len(more) - k) for k, c in enumerate(more)]
             mean = NetworkEnsemble(within_one_standard_error(fits))
         scores = numbered([(fit.config.label, fit.held_out_rmse) for fit in fits])
         return mean, scores | {"mean of networks": mean.held_out_rmse}
@@ -78,9 +79,10 @@ class NetworkSelection:
         config = with_input_scale(config, self.wave_numbers)
         return replace(config, steps=options.steps or config.steps, penalty=options.total_variation(weight))
 
-    def _trained(self, config: NetworkConfig, seeds: Iterator[int]) -> NetworkFit:
-        device = self.options.device
-        return train(self.data, config=config, device=device, seed=next(seeds), progress=self.progress)
+    def _trained(self, config: NetworkConfig, seeds: Iterator[int], trainings: int) -> NetworkFit:
+        """Train one architecture in its share of the time that is left for some trainings."""
+        share = self.progress.within(self.progress.left / trainings)
+        return train(self.data, config=config, device=self.options.device, seed=next(seeds), progress=share)
 
 
 def next_round(mean: NetworkEnsemble, trained: list[NetworkConfig], *, is_short: bool) -> list[NetworkConfig]:

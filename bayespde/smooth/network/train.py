@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from time import process_time
 
 import numpy as np
 import torch
@@ -44,7 +45,8 @@ def train(
         device: Where networks and pixels are during training. On a CPU gradients are compiled, elsewhere automatic; the
             same seed gives the same result on the same kind of device.
         seed: Non-negative integer; the result is the same for the same seed.
-        progress: Show a bar.
+        progress: Show a bar. If it sets a limit, training takes fewer steps where that is needed, `check_every` at
+            least, and the learning rate falls over those.
 
     Returns:
         The fit.
@@ -103,24 +105,31 @@ def _optimise(
     parameters, objective = dict(network.named_parameters()), _objective(network, density)
     optimiser, best = Soap(list(parameters.values())), _Best(parameters)
     records: list[tuple[int, np.ndarray, np.ndarray]] = []
-    total = torch.zeros(config.members, dtype=torch.float64)
+    total, watch = torch.zeros(config.members, dtype=torch.float64), Progress.of(progress)
+    steps, started = config.steps, process_time()
     # The matrices are too small to be shared between threads; members are not.
     workers = min(config.members, torch.get_num_threads())
     with threadpool_limits(limits=1), ThreadPoolExecutor(workers) as pool:
-        for step in Progress.of(progress).bar(range(1, config.steps + 1), desc="neural field", leave=False):
+        for step in watch.bar(range(1, steps + 1), desc="neural field", leave=False):
             values, gradients = objective(parameters, batches.draw(), each=pool.map)
-            optimiser.step(gradients, config.learning_rate * (1 + math.cos(math.pi * (step - 1) / config.steps)) / 2)
+            optimiser.step(gradients, config.learning_rate * (1 + math.cos(math.pi * (step - 1) / steps)) / 2)
             total += values
-            if step % config.check_every and step != config.steps:
+            if step % config.check_every and step != steps:
                 continue
             error = np.sqrt(np.mean(noise.misfit(_residuals(network, pixels, monitored)), axis=1))
             records.append((step, total.numpy() / (step - (records[-1][0] if records else 0)), error))
             total = torch.zeros_like(total)
             best.update(parameters, error, step)
-            if (step - best.step >= config.patience).all() or not np.isfinite(error).any():
+            steps = _affordable(steps, step, process_time() - started, watch.left)
+            if step >= steps or (step - best.step >= config.patience).all() or not np.isfinite(error).any():
                 break
     network.load_state_dict(best.parameters)
     return TrainingHistory(*map(np.array, zip(*records, strict=True)))
+
+
+def _affordable(steps: int, done: int, spent: float, left: float) -> int:
+    """Steps in all, as many as are wanted or the time that is left allows; those that are done at least."""
+    return steps if (steps - done) * spent <= done * left else done + int(done * left / spent)
 
 
 def _objective(network: NeuralField, density: DensityConfig) -> CompiledObjective | AutomaticObjective:
