@@ -103,7 +103,7 @@ def _warm():
 def start(arguments, work, limit=None, failing=None):
     """Start a verb: `limit` bytes a file at most, or a failing function of the file system and its n-th call."""
     _warm()
-    process = _FORKS.Process(target=_verb, args=(arguments.format(work=work).split(), str(work), limit, failing))
+    process = _FORKS.Process(target=_verb, args=(arguments.format(work=work).split(), _output(work), limit, failing))
     process.start()
     return process
 
@@ -132,16 +132,18 @@ def output(work):
     return _output(work).read_text(errors="replace")
 
 
+@cache
+def _outputs():
+    return tempfile.TemporaryDirectory(prefix="bayespde-verbs-")
+
+
 def _output(work):
     """Beside the prepared folders, never on the file system that is full."""
-    return (
-        Path(tempfile.gettempdir()) / f"bayespde-verb-{os.getuid()}-{sha256(str(work).encode()).hexdigest()[:16]}.txt"
-    )
+    return Path(_outputs().name) / f"{sha256(str(work).encode()).hexdigest()[:16]}.txt"
 
 
-def _verb(arguments, work, limit, failing):
-    work = Path(work)
-    with _output(work).open("w") as file:
+def _verb(arguments, output, limit, failing):
+    with output.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     if limit is not None:
