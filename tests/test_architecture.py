@@ -151,6 +151,40 @@ def test_everything_after_the_data_is_keyword_only():
         assert code.co_argcount <= 3, name
 
 
+def data_classes():
+    """Name of every data class, its decorator, and the annotations of its fields."""
+    for node in (n for tree in TREES.values() for n in ast.walk(tree) if isinstance(n, ast.ClassDef)):
+        for decorator in (d for d in map(ast.unparse, node.decorator_list) if "dataclass" in d):
+            yield node.name, decorator, [ast.unparse(f.annotation) for f in node.body if isinstance(f, ast.AnnAssign)]
+
+
+def test_data_classes_are_frozen():
+    """What is handed on does not change behind those who hold it; the search of one field keeps what it has found."""
+    assert {name for name, decorator, _ in data_classes() if "frozen=True" not in decorator} == {"Search"}
+
+
+def test_what_holds_arrays_is_equal_to_itself_alone():
+    """Arrays have no single answer to whether they are equal; the field of the one exception is mostly None."""
+    arrays = re.compile(r"\b(ndarray|Tensor|DataArray|Dataset)\b")
+    found = {name for name, how, of in data_classes() if "eq=False" not in how and arrays.search(" ".join(of))}
+    assert found == {"ForecastConfig"}
+
+
+def test_nothing_is_shown_unless_asked_for():
+    """`progress` is off by default everywhere."""
+    shown = set()
+    for path, function in FUNCTIONS:
+        arguments = function.args
+        defaults = [*arguments.defaults, *(d for d in arguments.kw_defaults if d is not None)]
+        named = [*arguments.posonlyargs, *arguments.args]
+        pairs = [*zip(reversed(named), reversed(arguments.defaults), strict=False)]
+        pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if d is not None]
+        assert len(pairs) == len(defaults)
+        if any(a.arg == "progress" and ast.unparse(d) not in ("False", "None") for a, d in pairs):
+            shown.add(f"{short(path)}:{function.name}")
+    assert shown == set()
+
+
 def test_names_promise_something():
     forbidden = {"utils", "util", "helpers", "helper", "common", "misc", "tools"}
     assert [short(p) for p in MODULES if p.stem in forbidden] == []

@@ -14,7 +14,7 @@ from bayespde.core.netcdf import check_bytes, put_netcdf
 from bayespde.core.output_stream import OutputStream
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NetCDFContents:
     """The variables of a netCDF file.
 

@@ -18,7 +18,7 @@ AXES = ("t", "z", "y", "x")
 WRITE_NPZ = "numpy.savez(path, t=t, x=x, u=u), u as [time, x]; with y=y for u as [time, y, x]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NpzContents:
     """The arrays of an .npz file.
 

@@ -56,8 +56,8 @@ class Finished(NamedTuple):
     """
 
     runs: list[Run]
-    complete: bool = True
-    budget_exhausted: bool = False
+    complete: bool
+    budget_exhausted: bool
 
 
 class Runs(NamedTuple):

@@ -13,6 +13,7 @@ from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import Coupling, SpinModel, collapsed, generative
 from bayespde.model.prior import Prior
+from bayespde.model.programs import CompressedNormal
 
 SLABS = [HyperGSlab(nodes=5), GPriorSlab(), IsotropicSlab(2.0)]
 
@@ -124,3 +125,20 @@ def test_the_prior_predictive_has_the_energy_that_the_model_implies(seed):
     # given the noise variance, each of the k directions has variance 1 + g and the rest of the 30 rows variance 1
     excess = np.array(energies) - 30 - 3.0 * np.array(size)
     assert abs(excess.mean()) < 5 * excess.std() / np.sqrt(600)
+
+
+@pytest.mark.parametrize(("rows", "shape"), [(30.0, (4000,)), (30.0, (50, 80)), (3.0, (4000,))])
+def test_drawn_columns_have_the_energy_of_their_rows(rows, shape, seed):
+    """Standard normal on each of three directions, and what is left of the rows in the last element."""
+    design = torch.as_tensor(np.triu(np.random.default_rng(0).normal(size=(4, 3))))
+    centre = design @ torch.tensor([1.0, -2.0, 0.5]).double()
+    with forked_torch_seed(seed):
+        drawn = CompressedNormal(
+            design, torch.tensor([1.0, -2.0, 0.5]).double(), torch.tensor(0.25).double(), rows=rows, log_jacobian=0.0
+        ).sample(torch.Size(shape))
+    assert drawn.shape == (*shape, 4)
+    square = ((drawn - centre) ** 2 / 0.25).reshape(4000, 4).numpy()
+    spare = rows - 3
+    wanted = np.array([1.0, 1.0, 1.0, spare])
+    assert np.all(np.abs(square.mean(axis=0) - wanted) <= 5 * np.sqrt(2 * wanted / 4000))
+    assert np.all(square[:, -1] > 0) == (spare > 0)

@@ -1,5 +1,6 @@
 """Pyro programs as targets against the spin model, tables from NumPy and enumeration; and refused programs."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -515,3 +516,31 @@ def test_configurations_that_the_prior_hardly_draws_are_tried_at_once(all_of):
 
     with pytest.raises(StatisticsError):
         PyroTarget(program)
+
+
+def test_each_configuration_of_a_looped_program_is_run_once():
+    calls = []
+
+    def counted():
+        spins = bernoulli()
+        calls.append(tuple(spins.tolist()))
+        pyro.factor("pair", 1.0 if spins[0] == spins[1] else torch.tensor(-2.0, dtype=torch.float64))
+
+    target = PyroTarget(counted)
+    assert target.looped_because
+    calls.clear()
+    first = log_mass(target)
+    assert sorted(calls) == sorted(map(tuple, all_spins(5).astype(float)))
+    np.testing.assert_array_equal(log_mass(target), first)
+    assert len(calls) == 32
+
+
+def test_whole_numbers_have_no_rounding_error():
+    """No warning of single precision, and no tolerance for densities that change between runs."""
+
+    def program():
+        pyro.factor("count", -2000 * bernoulli().long().sum(dim=-1))
+
+    with warnings.catch_warnings(action="error"):
+        target = PyroTarget(program)
+    np.testing.assert_allclose(log_mass(target), hand_log_prior() - 2000 * all_spins(5).sum(axis=1), rtol=1e-14)

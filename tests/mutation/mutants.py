@@ -55,7 +55,7 @@ class Mutant:
 
 
 class _Values(ast.NodeTransformer):
-    """Removes what no value depends on: annotations, what is passed by name, decorators that only save time."""
+    """Removes what no value depends on: annotations, passing by name, decorators that save time, `strict` of `zip`."""
 
     def visit_AnnAssign(self, node):
         node.annotation = ast.Constant(None)
@@ -69,6 +69,11 @@ class _Values(ast.NodeTransformer):
     def visit_arg(self, node):
         node.annotation = None
         return node
+
+    def visit_Call(self, node):
+        if _name(node) == "zip":
+            node.keywords = [k for k in node.keywords if k.arg != "strict"]
+        return self.generic_visit(node)
 
     def visit_FunctionDef(self, node):
         node.returns = None

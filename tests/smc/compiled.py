@@ -125,3 +125,8 @@ def swap_matrix(model, beta):
                 moved[term], moved[place] = False, True
                 matrix[row, codes(moved[None])[0]] += probability[place] / on.size
     return matrix
+
+
+def plain(function):
+    """A compiled function as plain Python, which looks after the bounds of arrays."""
+    return getattr(function, "py_func", function)

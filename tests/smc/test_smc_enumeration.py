@@ -5,6 +5,7 @@ from functools import cached_property, partial
 import numpy as np
 import pytest
 import torch
+from compiled import plain
 from oracles import (
     TableTarget,
     all_spins,
@@ -30,6 +31,7 @@ from bayespde.smc.enumeration import branch
 from bayespde.smc.enumeration import enumerate as enumerate_module
 from bayespde.smc.enumeration import problem as problem_module
 from bayespde.smc.enumeration.enumerate import enumerate_branches
+from bayespde.smc.enumeration.top_models import empty, prune
 from bayespde.smc.enumeration.triangles import exclude_column, last_three_columns, without_square_roots
 from bayespde.smc.kernels.evidence_table import read_table, tabulate
 
@@ -475,12 +477,12 @@ def test_the_largest_residual_that_reaches_an_evidence_is_found_to_the_last_bit(
     design, target = random_rows(np.random.default_rng(0), 60, 4)
     table = tabulate(SpinModel(SufficientStatistics.from_rows(design, target)), sizes=5)
     for size in (0, 2, 4):
-        at = partial(read_table.py_func, table, size)
+        at = partial(plain(read_table), table, size)
         middle = at(np.sqrt(table.smallest * table.largest))
-        found = branch._largest_rss.py_func(table, size, middle)
+        found = plain(branch._largest_rss)(table, size, middle)
         assert at(np.nextafter(found, 0)) >= middle > at(found)
-        assert branch._largest_rss.py_func(table, size, at(table.largest)) == branch.NO_LIMIT
-        assert branch._largest_rss.py_func(table, size, at(table.smallest) + 1) == branch.NOTHING_ALLOWED
+        assert plain(branch._largest_rss)(table, size, at(table.largest)) == branch.NO_LIMIT
+        assert plain(branch._largest_rss)(table, size, at(table.smallest) + 1) == branch.NOTHING_ALLOWED
 
 
 @pytest.mark.parametrize("strength", [0.5, -1.25])
@@ -497,3 +499,19 @@ def test_couplings_of_the_prior_are_read_from_its_densities(strength):
     wanted = model.log_prior(torch.as_tensor(spins)).numpy()
     np.testing.assert_allclose(log_empty + spins @ log_odds + shared, wanted, rtol=0, atol=1e-12)
     assert np.count_nonzero(couplings) == 2
+
+
+@pytest.mark.parametrize(("keep", "per_size"), [(2000, 20), (1, 0), (1, 100), (3, 7)])
+def test_what_is_kept_leaves_room_for_the_candidates_of_a_branch(keep, per_size, rng):
+    """Whatever the candidates: compiled code writes beyond the end of an array in silence."""
+    terms, leaves = 9, 2**9
+    top = empty(terms, keep=keep, per_size=per_size, leaves=leaves)
+    for _ in range(40):
+        prune(top, leaves=leaves)
+        used = top.used[0]
+        assert used + leaves <= len(top.code)
+        added = slice(used, used + leaves)
+        top.code[added] = rng.integers(0, 2**20, leaves)
+        top.log_mass[added] = rng.normal(size=leaves)
+        top.size[added] = rng.integers(0, terms + 1, leaves)
+        top.used[0] += leaves

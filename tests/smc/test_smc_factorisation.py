@@ -4,18 +4,19 @@ import compiled
 import numpy as np
 import pytest
 import torch
-from oracles import random_rows
+from oracles import codes, random_rows
 
 from bayespde.core.rows import RowModel
 from bayespde.core.slabs import HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
 from bayespde.model.prior import Prior
-from bayespde.smc.kernels.evidence_table import read_all, tabulate
+from bayespde.smc.kernels.evidence_table import _error, read_all, tabulate
 from bayespde.smc.kernels.factorisation import build
 from bayespde.smc.kernels.jumps import flip
 from bayespde.smc.kernels.layout import LOG_LIKELIHOOD, NEIGHBOUR, RSS
-from bayespde.smc.kernels.neighbour_odds import refresh
+from bayespde.smc.kernels.neighbour_odds import refresh, swap_weights
+from bayespde.smc.kernels.pivot_rule import is_allowed
 
 ROWS = 30000
 
@@ -162,3 +163,70 @@ def test_the_table_is_the_evidence(slab, noise):
     points, sizes = np.geomspace(table.smallest, table.largest, 200), np.array([0, 1, 5, 12])
     wanted = np.array([[nats(model, size, s - table.offset) for s in points] for size in sizes])
     assert np.all(np.abs(read_all(table, sizes, points) - wanted) < 1e-9 * np.maximum(1.0, np.abs(wanted) * 1e-4))
+
+
+@pytest.mark.parametrize("name", ["plain", "nearly collinear", "a duplicate", "a zero column", "a loose tolerance"])
+def test_a_column_may_enter_for_another_one_if_the_model_allows_what_results(name):
+    """Every configuration, every column to add, and every one to drop or none."""
+    design, target = random_rows(np.random.default_rng(0), 60, 5, noise=2.0)
+    if name == "nearly collinear":
+        design[:, 3] = design[:, 0] + 1e-4 * design[:, 3]
+    if name == "a duplicate":
+        design[:, 4] = -2.0 * design[:, 1]
+    if name == "a zero column":
+        design[:, 2] = 0.0
+    tolerance = {"nearly collinear": 1e-6, "a loose tolerance": 0.6}.get(name, 1e-10)
+    statistics = SufficientStatistics.from_rows(design, target, names=list("edcba"))
+    model = SpinModel(statistics, prior=Prior(pivot_tolerance=tolerance))
+    problem, tempered, state = compiled.prepared(model, 1.0)
+    spins, alive, _ = compiled.possible(model)
+    answers = []
+    for on in spins[alive]:
+        build(state, problem, on)
+        refresh(state, problem, tempered)
+        for without in range(-1, on.sum()):
+            for column in np.flatnonzero(~on):
+                changed = on.copy()
+                changed[column] = True
+                if without >= 0:
+                    changed[state.terms[without]] = False
+                wanted = alive[codes(changed[None])[0]]
+                assert compiled.plain(is_allowed)(state, problem, without, column) == wanted, (on, without, column)
+                answers.append(bool(wanted))
+    assert any(answers)
+    assert all(answers) == (name == "plain")
+
+
+@pytest.mark.parametrize("kind", [lambda u: 1 + u, lambda u: 1 - u, lambda u: 2 * (1 - u**2)])
+def test_an_error_of_the_table_is_found_wherever_it_is_in_an_interval(kind):
+    """Errors that grow to one end of every interval, and to its middle, of 2e-6 nats."""
+    design, target = random_rows(np.random.default_rng(5), 3000, 5)
+    model = SpinModel(SufficientStatistics.from_rows(design, target))
+    table = tabulate(model, sizes=6)
+    first, last = (int(np.float64(s).view(np.int64)) >> table.shift for s in (table.smallest, table.largest))
+    edges = (np.arange(first, last + 2, dtype=np.int64) << table.shift).view(np.float64)
+    wrong = table.coefficients.copy()
+    wrong[..., -3:] += 1e-6 * np.array([kind(-1) / 2 + kind(1) / 2 - kind(0), (kind(1) - kind(-1)) / 2, kind(0)])
+    assert _error(model, table, edges) < 1e-9
+    assert _error(model, table._replace(coefficients=wrong), edges) > 1.8e-6
+
+
+def test_two_nearly_perfect_fits_compete_in_a_swap_by_their_own_residuals():
+    """A poor configuration is replaced by one of two whose residuals are 1e-12 of its own, and differ by 1e-3."""
+    rng = np.random.default_rng(3)
+    design, noise = rng.normal(size=(30000, 4)), rng.normal(size=(30000, 2))
+    target = design[:, 0] + design[:, 3] + 1e-6 * noise[:, 0]
+    design[:, 1] = design[:, 0] + 3e-8 * noise[:, 1]
+    model = SpinModel(
+        SufficientStatistics.from_rows(design, target, names=list("abcd")), prior=Prior(pivot_tolerance=1e-18)
+    )
+    problem, tempered, state = compiled.prepared(model, 1.0)
+    build(state, problem, np.array([False, False, True, True]))
+    refresh(state, problem, tempered)
+    cumulative = np.empty(4)
+    compiled.plain(swap_weights)(state, problem, tempered, int(state.place[2]), cumulative)
+    weight = np.diff(cumulative, prepend=0.0)
+    rss = [float(extended_rss(model.regression.factor, np.isin(range(4), (c, 3)))) for c in (0, 1)]
+    assert 1e-4 < abs(rss[1] / rss[0] - 1) < 1e-2
+    wanted = nats(model, 2, rss[1]) - nats(model, 2, rss[0])
+    assert np.log(weight[1] / weight[0]) == pytest.approx(wanted, abs=1e-3)

@@ -70,3 +70,10 @@ def test_huge_log_odds_give_exact_probabilities():
 
 def test_codes_number_all_spins():
     assert np.array_equal(codes(all_spins(5)), np.arange(32))
+
+
+def test_the_likelihood_is_ignored_where_both_sides_are_impossible_and_at_inverse_temperature_zero():
+    log_prior = torch.tensor([0.5, -1.0, 2.0, 0.0], dtype=torch.float64)
+    log_likelihood = torch.tensor([torch.nan, -torch.inf, torch.inf, 3.0], dtype=torch.float64)
+    assert gibbs.tempered_log_ratio(log_prior, log_likelihood, 0.5).tolist() == [0.5, -np.inf, np.inf, 1.5]
+    assert gibbs.tempered_log_ratio(log_prior, log_likelihood, 0.0).tolist() == log_prior.tolist()

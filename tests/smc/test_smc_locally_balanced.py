@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import compiled
 import numpy as np
@@ -202,3 +203,12 @@ def test_hard_two_mode_target_in_twenty_seeds(seed):
     draws = np.array([1 / np.sum(s**2) for s in shares])
     assert np.all(wrong < 5 * np.sqrt(0.25 / draws))
     assert np.all(np.abs(runs.estimates["renormalised"] - exact.inclusion_probability) < 1e-3)
+
+
+@pytest.mark.parametrize("terms", [5, 30])
+def test_one_thread_is_the_one_that_calls(terms, generator):
+    model = SpinModel(SufficientStatistics.from_rows(*random_rows(np.random.default_rng(1), 100, terms, mixing=0.2)))
+    state, before = init(model, particles=200, generator=generator), set(threading.enumerate())
+    moves = LocallyBalancedJumps(model)
+    moves(state, model, sweeps=1.0, generator=generator)
+    assert set(threading.enumerate()) == before

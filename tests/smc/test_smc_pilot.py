@@ -108,3 +108,19 @@ def test_without_possible_pilot_draws_the_run_starts_from_the_prior(terms):
                 continue
     assert found.count(1 / 32) >= found.count(0) - 6
     assert found.count(0) > 6
+
+
+@pytest.mark.parametrize(("share", "blocks"), [(1.0, 1), (0.6, 1), (0.3, 2), (0.0, 10)])
+def test_no_more_prior_draws_are_tried_than_half_of_the_chains_need(share, blocks):
+    class Counting(TableTarget):
+        def log_likelihood(self, spins):
+            tried.append(len(spins))
+            return super().log_likelihood(spins)
+
+    tried, spins = [], torch.zeros((1000, 2), dtype=torch.bool)
+    spins.view(10, 100, 2)[:, int(100 * share) :] = True
+    target = Counting(np.zeros(2), np.array([0.0, 0.0, 0.0, -np.inf]))
+    found = pilot_module._possible(target, spins, 100)
+    assert tried == [100] * blocks
+    assert len(found) == int(100 * share) * blocks
+    assert not found.any()

@@ -131,3 +131,13 @@ def test_settings_and_targets_are_checked():
             TemperedGibbsConfig(**wrong)
     with pytest.raises(ConfigError, match="all single-flip odds"):
         run_chains(table_target(np.random.default_rng(0), 4), seed=0)
+
+
+@pytest.mark.parametrize(("steps", "burn_in"), [(1, 0.0), (999, 0.0), (1000, 0.5), (2001, 0.1)])
+def test_a_chain_makes_as_many_flips_as_are_asked_for(steps, burn_in):
+    counted = []
+    config = TemperedGibbsConfig(steps=steps, burn_in=burn_in, particles=10)
+    found = module._run_chain(MODELS["plain"], config, 3, cap=64, from_prior=True, on_part=counted.append)
+    assert sum(counted) == steps
+    assert len(found.visited) <= min(steps, 2**5)
+    assert len(found.state.spins) == 10

@@ -8,7 +8,8 @@ import pytest
 
 from bayespde.core.errors import IntegrationError
 from bayespde.solve.config import SolverConfig
-from bayespde.trajectory.find_mode import MORE_STEPS, _is_resolved
+from bayespde.trajectory import find_mode as module
+from bayespde.trajectory.find_mode import MORE_STEPS, _is_resolved, _longer
 
 
 @dataclass(frozen=True)
@@ -42,3 +43,32 @@ def test_a_trajectory_that_more_points_do_not_have_is_an_error_at_a_mode_only():
     with pytest.raises(IntegrationError):
         _is_resolved(mode(True), Finer(None), allowed=0.1)
     assert _is_resolved(mode(False), Finer(None), allowed=0.1) is True
+
+
+class Diverging:
+    """A trajectory that ends at a time until as many frames as have one were fitted."""
+
+    def __init__(self, end, frames=100, tried=None):
+        self.times, self.size, self.end = np.arange(float(frames)), 2, end
+        self.tried = [] if tried is None else tried
+
+    def first_frames(self, count):
+        return Diverging(self.end, count, self.tried)
+
+    def continued(self, parameters):
+        return parameters
+
+    def residual(self, parameters):
+        self.tried.append((len(self.times), float(parameters[0])))
+        if len(self.times) > self.end * (1 + parameters[0]):
+            error = IntegrationError("It blew up.", got="", wanted="", fix="")
+            error.time = 90.0
+            raise error
+
+
+def test_the_first_frames_are_fewer_by_a_fifth_until_there_is_a_trajectory_to_fit(monkeypatch):
+    monkeypatch.setattr(module, "gauss_newton", lambda part, parameters, **_: SimpleNamespace(parameters=np.ones(2)))
+    problem = Diverging(60)
+    found = _longer(problem, np.zeros(2), 0.1)
+    assert problem.tried == [(100, 0.0), (80, 0.0), (64, 0.0), (51, 0.0), (100, 1.0)]
+    assert found.tolist() == [1.0, 1.0]

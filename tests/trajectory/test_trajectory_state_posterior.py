@@ -7,6 +7,7 @@ import bayespde as bp
 from bayespde.core.noise import NoiseModel
 from bayespde.trajectory.data import TrajectoryData
 from bayespde.trajectory.fit import fit_trajectory
+from bayespde.trajectory.state_posterior import StatePosterior
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,36 @@ def test_draws_of_the_state_given_the_coefficients_are_those_of_the_linearised_p
     assert np.abs(left.mean(axis=1) / size).max() < 5 / np.sqrt(draws)
     correlation = covariance / np.outer(size, size)
     assert np.abs(np.cov(left / size[:, None]) - correlation).max() < 6 * np.sqrt(2 / draws)
+
+
+class Fixed:
+    """Draws that are given: of the coefficients, and standard normal ones of everything else."""
+
+    def __init__(self, moved, standard):
+        self.moved, self.standard = moved, standard
+
+    def multivariate_normal(self, mean, covariance, *, size, method):
+        return self.moved
+
+    def standard_normal(self, size):
+        assert size == self.standard.shape
+        return self.standard
+
+
+def test_one_draw_is_the_conditional_mean_and_a_root_of_the_conditional_covariance(rng):
+    """A precision without any structure: two coefficients, three modes, two displacements."""
+    root = rng.normal(size=(7, 7))
+    precision, modes, parameters = root @ root.T + np.eye(7), rng.normal(size=(6, 3)), rng.normal(size=7)
+    scale = np.array([2.0, 0.1])
+    state = StatePosterior(parameters, scale, np.eye(2), precision, modes, (2, 3))
+    moved = rng.normal(size=(4, 2))
+    coefficients, states = state.draw(4, Fixed(moved * scale, np.zeros((5, 4))))
+    np.testing.assert_allclose(coefficients, (parameters[:2] + moved) * scale, rtol=1e-12)
+    covariance = np.linalg.inv(precision)
+    away = covariance[2:, :2] @ np.linalg.solve(covariance[:2, :2], moved.T)
+    wanted = modes @ (parameters[2:, None] + away)[:3]
+    np.testing.assert_allclose(states.reshape(4, 6), wanted.T, atol=1e-10)
+    _, states = state.draw(5, Fixed(np.zeros((5, 2)), np.eye(5)))
+    roots = states.reshape(5, 6) - modes @ parameters[2:5]
+    given = covariance[2:, 2:] - covariance[2:, :2] @ np.linalg.solve(covariance[:2, :2], covariance[:2, 2:])
+    np.testing.assert_allclose(roots.T @ roots, modes @ given[:3, :3] @ modes.T, atol=1e-10)

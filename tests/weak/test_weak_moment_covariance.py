@@ -147,3 +147,13 @@ def test_the_walk_of_a_front_gives_the_rows_the_covariance_of_a_random_walk():
     steps = np.minimum.outer(np.arange(1, 82), np.arange(1, 82))
     wanted, found = 0.02**2 * matrix @ steps @ matrix.T, weak.covariance(np.zeros(2))
     assert np.allclose(found, wanted, atol=0.01 * wanted.max(), rtol=0)
+
+
+@pytest.mark.parametrize("lags", [np.array([1.0, 0.3]), np.array([1.0, 0.45, 0.1]), np.array([1.0, 0.6, 0.3, 0.1])])
+def test_a_filtered_bump_ends_at_the_same_place_for_every_derivative(lags):
+    """Three ranges of the correlation beyond the bump, whatever its values there."""
+    bumps = np.zeros((2, 60))
+    bumps[0, 25:30], bumps[1, 25:30] = [1, 2, 3, 2, 1], [1, 1, 0.5, -1, -1]
+    reach = 3 * (len(lags) - 1)
+    for filtered in correlated_bumps(bumps, lags):
+        assert np.flatnonzero(filtered)[[0, -1]].tolist() == [25 - reach, 29 + reach]

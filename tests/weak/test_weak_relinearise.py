@@ -1,16 +1,19 @@
 """Leading models compared at linearisation points of their own: which ones, and what that corrects."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from manufactured import SMOOTH, Formula, ring
+from manufactured import BURGERS, SMOOTH, Formula, ring
+from weak_problems import CLEAN, problem
 
 import bayespde as bp
 from bayespde.model.prior import Prior
 from bayespde.smooth.spline.basis import SplineConfig
 from bayespde.smooth.spline.fit import fit_spline
 from bayespde.stages.model_average import ModelAverage
+from bayespde.weak import relinearise as relinearise_module
 from bayespde.weak.assembler import Assembler
 from bayespde.weak.linearisation import LinearisationPoint
 from bayespde.weak.moments import weak_problem
@@ -151,3 +154,27 @@ def test_terms_that_are_equal_on_this_video_are_left_out():
         warnings.simplefilter("error")
         statistics = bp.assemble(library, bp.fit_field(field, options=bp.SmoothingConfig(smoother="spline")))
     assert np.isfinite(statistics.record.log_odds_change_left)
+
+
+def test_submodels_of_the_preferred_one_get_all_iterations_however_little_they_explain(monkeypatch):
+    """With nothing else within reach the models that are followed to their fixed points are these."""
+    formula = Formula(BURGERS, (np.linspace(0, 4, 41), np.linspace(0, 2 * np.pi, 61)), noise_scale=0.02)
+    noise = 0.02 * np.random.default_rng(1).standard_normal(formula.shape)
+    weak = problem(formula, ["u*u_x", "u_xx", "u"], noise=noise, options=CLEAN)
+    assembler = Assembler(weak.library, weak, weak.test_functions, conditioned=False)
+    start = np.array([-1.0, 0.1, 0.0])
+    point = LinearisationPoint(WhitenedRows(weak, start), start, 1, 0.0, True)
+    spins = bits("110", "100", "010", "111", "011", "001")
+    followed, inner = [], relinearise_module._own_point
+
+    def unfinished(near, on, other, start, *, max_iterations):
+        if max_iterations > 1:
+            followed.append("".join("01"[int(s)] for s in on))
+        return replace(inner(near, on, other, start, max_iterations=max_iterations), change=1.0, converged=False)
+
+    monkeypatch.setattr(relinearise_module, "_own_point", unfinished)
+    monkeypatch.setattr(relinearise_module, "WITHIN_REACH", -1.0)
+    models = ModelAverage(weak.library, Prior())
+    found = relinearise_module.relinearise(assembler, models, point, spins)
+    assert followed == ["110", "100", "010"]
+    assert np.array_equal(found.spins, spins)

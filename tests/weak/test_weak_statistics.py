@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from manufactured import BURGERS, Formula
+from manufactured import BURGERS, Formula, ring
 
 import bayespde as bp
 
@@ -49,3 +49,16 @@ def test_the_order_of_terms_does_not_matter():
     assert found.log_evidence == pytest.approx(exact.log_evidence, abs=1e-6)
     names = {library.names[i] for i in np.flatnonzero(exact.spins[0])}
     assert names == {other_library.names[i] for i in np.flatnonzero(found.spins[0])} == {"u*u_x", "u_xx"}
+
+
+@pytest.mark.parametrize(("name", "noise", "moves"), [("heat", 0.1, True), ("burgers", 0.01, False)])
+def test_the_provenance_says_whether_the_linearisation_point_has_moved(name, noise, moves):
+    """A move is to the fixed point of one model: other terms are exactly zero there."""
+    library = bp.Library.from_strings(["u", "u_xx", "u_xxxx"] if name == "heat" else ["u*u_x", "u_xx", "u"])
+    smooth = bp.fit_field(ring(name, noise=noise, frames=31, points=48), smoother="spline")
+    moved, stayed = (bp.assemble(library, smooth, form=bp.WeakForm(relinearised_models=n)) for n in (6, 0))
+    assert moved.provenance["linearisation_moved"] == moves
+    assert "linearisation_moved" not in stayed.provenance
+    places = moved.provenance["linearised_at"], stayed.provenance["linearised_at"]
+    assert (places[0] == places[1]) == (not moves)
+    assert (places[0].keys() == {"u_xx"}) == moves

@@ -181,7 +181,7 @@ def _in_threads(work: Callable[[int], Any], items: Sequence[int], *, progress: b
             bar = Progress.of(progress).bar(futures, desc="enumerating", unit="branch")
             return [future.result() for future in bar]
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _evaluate(target: Target, *, keep: int, per_size: int, progress: bool | Progress) -> Enumeration:

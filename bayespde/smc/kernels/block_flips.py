@@ -22,7 +22,7 @@ MOST_MODES = 8
 LEAST_ACCEPTED = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BlockFlips:
     """The moves of a kernel, and block flips after each of its passes.
 
