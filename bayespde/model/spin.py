@@ -192,7 +192,8 @@ class SpinModel(Checked):
         form = self.closed_form
         log_weight = form.log_components(some.sum(axis=1), rss, logdet, energy=self.regression.energy)
         cumulative = softmax(log_weight, axis=-1).cumsum(axis=-1)[same.group]
+        # A number in [0, 1) times the last one stays below it, also rounded.
         uniform = random.random(len(canonical))[:, None] * cumulative[:, -1:]
-        node = np.minimum((uniform >= cumulative).sum(axis=1), cumulative.shape[1] - 1)
+        node = (uniform >= cumulative).sum(axis=1)
         square = form.scaled_square(rss, self.regression.energy)[same.group]
         return form.mixture[0][node], square[np.arange(len(node)), node]

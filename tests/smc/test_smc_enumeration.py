@@ -464,6 +464,11 @@ def test_draws_of_any_other_target(rng, generator):
     check_draws(draw_exact(target, 20000, generator=generator).numpy(), brute_force(target.log_mass)[2])
 
 
+def test_draws_show_nothing(capsys):
+    assert draw_exact(strong_model(16, rows=300), 20, generator=torch.Generator()).shape == (20, 16)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_draws_repeat_with_the_seed():
     model = strong_model(15, rows=300)
     first, second, other = (draw_exact(model, 200, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2))
@@ -515,3 +520,27 @@ def test_what_is_kept_leaves_room_for_the_candidates_of_a_branch(keep, per_size,
         top.log_mass[added] = rng.normal(size=leaves)
         top.size[added] = rng.integers(0, terms + 1, leaves)
         top.used[0] += leaves
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+@pytest.mark.parametrize("determinant", [0.0, -0.5])
+def test_no_columns_add_more_than_the_bound_of_their_number(coupled, determinant, rng):
+    """All sets of undecided columns, after all of decided ones; none adds nothing."""
+    terms, decided = 7, 3
+    log_odds, strength = rng.normal(size=terms), np.triu(rng.normal(size=(terms, terms)), 1)
+    couplings = (strength + strength.T) * coupled
+    factor = np.triu(rng.normal(size=(terms + 1, terms + 1)))
+    triangle = without_square_roots(factor)
+    bound = problem_module._max_gain(triangle, determinant, log_odds, couplings, decided)
+    assert bound.shape == (terms - decided + 1,)
+    spins = all_spins(terms).astype(float)
+    columns = factor[:, :-1]
+    logdet = np.array([np.linalg.slogdet(columns[:, s == 1].T @ columns[:, s == 1])[1] for s in spins])
+    weight = spins @ log_odds + np.einsum("na,ab,nb->n", spins, couplings, spins) / 2 + determinant * logdet
+    gain = weight.reshape(2**decided, -1) - weight.reshape(2**decided, -1)[:, :1]
+    size = spins[: 2 ** (terms - decided)].sum(axis=1)
+    largest = np.array([gain[:, size == m].max() for m in range(terms - decided + 1)])
+    assert np.all(largest <= bound + 1e-12)
+    assert bound[0] == 0
+    if not coupled and determinant == 0:
+        np.testing.assert_allclose(bound, largest, atol=1e-12)

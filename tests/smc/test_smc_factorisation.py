@@ -14,7 +14,7 @@ from bayespde.model.prior import Prior
 from bayespde.smc.kernels.evidence_table import _error, read_all, tabulate
 from bayespde.smc.kernels.factorisation import build
 from bayespde.smc.kernels.jumps import flip
-from bayespde.smc.kernels.layout import LOG_LIKELIHOOD, NEIGHBOUR, RSS
+from bayespde.smc.kernels.layout import LOG_LIKELIHOOD, NEIGHBOUR, PRODUCT, RESIDUAL, RSS
 from bayespde.smc.kernels.neighbour_odds import refresh, swap_weights
 from bayespde.smc.kernels.pivot_rule import is_allowed
 
@@ -230,3 +230,21 @@ def test_two_nearly_perfect_fits_compete_in_a_swap_by_their_own_residuals():
     assert 1e-4 < abs(rss[1] / rss[0] - 1) < 1e-2
     wanted = nats(model, 2, rss[1]) - nats(model, 2, rss[0])
     assert np.log(weight[1] / weight[0]) == pytest.approx(wanted, abs=1e-3)
+
+
+def test_products_with_a_tiny_residual_have_all_their_digits():
+    """At a fit of 1e-12 of the target: products of the columns with the residual that is stored, column by column."""
+    rng = np.random.default_rng(3)
+    design = rng.normal(size=(3000, 6))
+    model = SpinModel(
+        SufficientStatistics.from_rows(design, design[:, 0] + design[:, 3] + 1e-6 * rng.normal(size=3000))
+    )
+    problem, tempered, state = compiled.prepared(model, 1.0)
+    build(state, problem, np.zeros(6, dtype=bool))
+    refresh(state, problem, tempered)
+    for column in (1, 0, 2, 3, 1):
+        flip(state, problem, tempered, column)
+    residual = state.vectors[RESIDUAL].astype(np.longdouble)
+    assert residual @ residual < 1e-11 * problem.gram[-1, -1]
+    wanted = (residual @ problem.factor)[[1, 4, 5]].astype(float)
+    np.testing.assert_allclose(state.vectors[PRODUCT, [1, 4, 5]], wanted, rtol=1e-11)

@@ -212,3 +212,11 @@ def test_one_thread_is_the_one_that_calls(terms, generator):
     moves = LocallyBalancedJumps(model)
     moves(state, model, sweeps=1.0, generator=generator)
     assert set(threading.enumerate()) == before
+
+
+@pytest.mark.parametrize(("terms", "room"), [(1, 2), (5, 32), (16, 2**16), (20, 2**16)])
+def test_the_cache_has_room_for_all_configurations_of_few_terms(terms, room):
+    """Each is then factored once; of more terms 65536 are kept."""
+    cache = cached_jumps.make_cache(terms)
+    assert {len(a) for a in (cache.neighbour, cache.own, cache.rate, cache.total, cache.stamp)} == {room}
+    assert len(cache.slot) == 2**terms

@@ -22,6 +22,7 @@ WHITE = bp.WeakForm(floor=0.0, scheme_error=False, noise="white")
 SPLINE = SplineConfig(hold_out="pixels")
 CASES = {
     "1-D": (("u", "u*u_x", "u_xx", "u**2*u_xxx"), (0.3, -1.0, 0.4, 0.05), (24, 30), {"time": 6, "x": 9}),
+    "1-D, u_tt": (("u", "u*u_x", "u_xx"), (0.3, -1.0, 0.4), (24, 30), {"time": 6, "x": 9}),
     "2-D": (("u_x", "u*u_xy", "u_yy"), (0.5, -0.7, 0.3), (10, 9, 12), {"time": 3, "y": 4, "x": 4}),
 }
 
@@ -41,8 +42,8 @@ def case(name, seed=0):
     field = noisy(shape, seed)
     options = replace(WHITE, support_radius=support_radius, coarse_rows=25, rows=25)
     smooth = fit_spline(field, config=SPLINE)
-    problem = weak_problem(bp.Library.from_strings(terms), (ObservedField(field, smooth),), options=options)
-    return smooth, problem, np.array(point)
+    library = bp.Library.from_strings(terms, target="u_tt" if name.endswith("u_tt") else "u_t")
+    return smooth, weak_problem(library, (ObservedField(field, smooth),), options=options), np.array(point)
 
 
 def over(problem, smooth):
@@ -53,8 +54,8 @@ def over(problem, smooth):
 
 def moments(problem, smooth, point):
     """b(v) - A(v) beta of a smoothed field."""
-    dims = len(problem.shape)
-    left = -project(smooth.evaluate((0,) * dims), problem.test_functions, (1,) + (0,) * (dims - 1))
+    dims, order = len(problem.shape), problem.target_order
+    left = (-1) ** order * project(smooth.evaluate((0,) * dims), problem.test_functions, (order, *(0,) * (dims - 1)))
     return left - over(problem, smooth).design @ point
 
 

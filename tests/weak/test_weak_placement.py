@@ -86,3 +86,13 @@ def test_with_front_jitter_a_support_is_as_long_as_its_walk_takes_to_drown_it():
     functions, _ = choose_test_functions(field.raw, [field.smooth], CLEAN, jittering)
     # Over r frames the walk has a variance of r walk^2; that of the jitter is a JITTER_SHARE of it.
     assert functions[0].radius == round(0.3**2 / (0.03 * 0.25**2))
+
+
+def test_dense_test_functions_are_no_narrower_than_samples_allow():
+    """Six samples in time and eight in space, and not wider than the first ones."""
+    weak = problem(ONE, ["u_x"], options=SMALL)
+    first = tuple(replace(f, radius=r, samples=60) for f, r in zip(weak.test_functions, (11, 13), strict=True))
+    options = replace(CLEAN, rows=10**6)
+    assert [f.radius for f in dense_test_functions(first, ("time", "x"), options)] == [6, 8]
+    narrow = tuple(replace(f, radius=5) for f in first)
+    assert [f.radius for f in dense_test_functions(narrow, ("time", "x"), options)] == [5, 5]
