@@ -3,6 +3,7 @@
 Compiled code reads and writes beyond an array in silence.
 """
 
+import ast
 import json
 import os
 import subprocess
@@ -22,22 +23,39 @@ from bayespde.smc.kernels.factorisation import build, store_basis
 from bayespde.smc.kernels.layout import copy_active_set, make_active_set
 from bayespde.smc.kernels.neighbour_odds import refresh
 
-HERE = Path(__file__).parent
+HERE, PACKAGE = Path(__file__).parent, Path(bp.__file__).parent
 
 
-def test_every_sampler_gives_the_same_numbers_without_the_compiler():
-    folders = [Path(bp.__file__).parents[1], HERE, HERE.parent]
+@pytest.fixture(scope="module")
+def plain():
+    """What a process without the compiler found."""
+    folders = [PACKAGE.parent, HERE, HERE.parent]
     environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join(map(str, folders))}
-    plain = subprocess.run(
+    done = subprocess.run(
         [sys.executable, HERE / "engines.py"], env=environment, capture_output=True, text=True, check=False
     )
-    assert plain.returncode == 0, plain.stderr[-2000:]
-    slow, fast = json.loads(plain.stdout), engines.answers()
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+def test_every_sampler_gives_the_same_numbers_without_the_compiler(plain):
+    slow, fast = plain["answers"], engines.answers()
     assert slow.keys() == fast.keys()
     for name in fast:
         # Compiled sums may be in another order.
         bound = 100 * compiled.rounding(name.partition(",")[0])
         np.testing.assert_allclose(slow[name], fast[name], rtol=1e-12, atol=bound, err_msg=name)
+
+
+def test_every_compiled_function_of_samplers_and_models_has_run_without_the_compiler(plain):
+    """Also one that is added tomorrow."""
+    wanted = set()
+    for file in [*PACKAGE.glob("smc/**/*.py"), *PACKAGE.glob("model/*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and any("jit" in ast.unparse(d) for d in node.decorator_list):
+                wanted.add(f"{file.relative_to(PACKAGE).as_posix()}:{node.name}")
+    assert len(wanted) > 40
+    assert wanted - set(plain["called"]) == set()
 
 
 @pytest.mark.parametrize("spins", [(0, 0, 0, 0, 0), (1, 0, 1, 1, 0), (1, 1, 1, 1, 1)])

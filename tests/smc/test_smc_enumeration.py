@@ -506,7 +506,7 @@ def test_couplings_of_the_prior_are_read_from_its_densities(strength):
     assert np.count_nonzero(couplings) == 2
 
 
-@pytest.mark.parametrize(("keep", "per_size"), [(2000, 20), (1, 0), (1, 100), (3, 7)])
+@pytest.mark.parametrize(("keep", "per_size"), [(2000, 20), (1, 0), (1, 100), (100, 10), (3, 7)])
 def test_what_is_kept_leaves_room_for_the_candidates_of_a_branch(keep, per_size, rng):
     """Whatever the candidates: compiled code writes beyond the end of an array in silence."""
     terms, leaves = 9, 2**9

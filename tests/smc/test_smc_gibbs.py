@@ -77,3 +77,17 @@ def test_the_likelihood_is_ignored_where_both_sides_are_impossible_and_at_invers
     log_likelihood = torch.tensor([torch.nan, -torch.inf, torch.inf, 3.0], dtype=torch.float64)
     assert gibbs.tempered_log_ratio(log_prior, log_likelihood, 0.5).tolist() == [0.5, -np.inf, np.inf, 1.5]
     assert gibbs.tempered_log_ratio(log_prior, log_likelihood, 0.0).tolist() == log_prior.tolist()
+
+
+@pytest.mark.parametrize("settings", [{}, {"swaps": 1}])
+def test_swaps_alone_lead_from_one_configuration_of_a_size_to_another(settings, generator):
+    """Only 10 and 01 are possible: flips, all that there is by default, never leave them."""
+    target = TableTarget(np.zeros(2), np.array([-np.inf, 0.0, 0.0, -np.inf]))
+    spins = torch.tensor([[True, False]]).expand(200, -1)
+    state = checks.all_states(target, 1.0)._replace(
+        spins=spins, log_prior=target.log_prior(spins), log_likelihood=target.log_likelihood(spins)
+    )
+    moved, moves = gibbs.GibbsFlips(**settings)(state, target, sweeps=3, generator=generator)
+    assert moved.spins.sum(dim=1).tolist() == [1] * 200
+    assert bool((moved.spins != spins).any()) == bool(settings)
+    assert (moves.flip_rate > 0) == bool(settings)

@@ -46,29 +46,44 @@ def test_a_trajectory_that_more_points_do_not_have_is_an_error_at_a_mode_only():
 
 
 class Diverging:
-    """A trajectory that ends at a time until as many frames as have one were fitted."""
+    """Trajectories over so many frames, one number for each fit that was made; parameters count the fits."""
 
-    def __init__(self, end, frames=100, tried=None):
-        self.times, self.size, self.end = np.arange(float(frames)), 2, end
+    def __init__(self, ends, frames=100, tried=None):
+        self.times, self.size, self.ends = np.arange(float(frames)), 1, ends
         self.tried = [] if tried is None else tried
 
     def first_frames(self, count):
-        return Diverging(self.end, count, self.tried)
+        return Diverging(self.ends, count, self.tried)
 
     def continued(self, parameters):
         return parameters
 
     def residual(self, parameters):
-        self.tried.append((len(self.times), float(parameters[0])))
-        if len(self.times) > self.end * (1 + parameters[0]):
+        fits = int(parameters[0])
+        self.tried.append((len(self.times), fits))
+        if len(self.times) > self.ends[fits]:
             error = IntegrationError("It blew up.", got="", wanted="", fix="")
-            error.time = 90.0
+            error.time = self.ends[fits] + 0.5 if fits else 90.0
             raise error
 
 
-def test_the_first_frames_are_fewer_by_a_fifth_until_there_is_a_trajectory_to_fit(monkeypatch):
-    monkeypatch.setattr(module, "gauss_newton", lambda part, parameters, **_: SimpleNamespace(parameters=np.ones(2)))
-    problem = Diverging(60)
-    found = _longer(problem, np.zeros(2), 0.1)
-    assert problem.tried == [(100, 0.0), (80, 0.0), (64, 0.0), (51, 0.0), (100, 1.0)]
-    assert found.tolist() == [1.0, 1.0]
+@pytest.fixture
+def counted_fits(monkeypatch):
+    monkeypatch.setattr(
+        module, "gauss_newton", lambda part, parameters, **_: SimpleNamespace(parameters=parameters + 1)
+    )
+
+
+def test_the_first_frames_are_fewer_by_a_fifth_until_there_is_a_trajectory_to_fit(counted_fits):
+    problem = Diverging([45, 100])
+    assert _longer(problem, np.zeros(1), 0.1).tolist() == [1.0]
+    assert problem.tried == [(100, 0), (80, 0), (64, 0), (51, 0), (40, 0), (100, 1)]
+
+
+def test_fewer_frames_are_tried_again_while_the_trajectory_has_become_a_twentieth_longer(counted_fits):
+    """After a fit to 40 frames it seems to reach 46, and does not: others may follow; if it seems to reach 41, none."""
+    problem = Diverging([40, 45, 100])
+    assert _longer(problem, np.zeros(1), 0.1).tolist() == [2.0]
+    assert problem.tried[5:] == [(100, 1), (46, 1), (36, 1), (100, 2)]
+    with pytest.raises(IntegrationError):
+        _longer(Diverging([40, 40, 100]), np.zeros(1), 0.1)
