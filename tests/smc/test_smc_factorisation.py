@@ -16,7 +16,7 @@ from bayespde.smc.kernels.factorisation import build
 from bayespde.smc.kernels.jumps import flip
 from bayespde.smc.kernels.layout import LOG_LIKELIHOOD, NEIGHBOUR, PRODUCT, RESIDUAL, RSS
 from bayespde.smc.kernels.neighbour_odds import refresh, swap_weights
-from bayespde.smc.kernels.pivot_rule import is_allowed
+from bayespde.smc.kernels.pivot_rule import _inflation_allows, is_allowed
 
 ROWS = 30000
 
@@ -191,6 +191,10 @@ def test_a_column_may_enter_for_another_one_if_the_model_allows_what_results(nam
                 if without >= 0:
                     changed[state.terms[without]] = False
                 wanted = alive[codes(changed[None])[0]]
+                if without < 0:
+                    sure = compiled.plain(_inflation_allows)(state, column, problem.tolerance)
+                    # The bound allows nothing that the rule refuses, and decides alone without collinear columns.
+                    assert wanted if sure else name != "plain"
                 assert compiled.plain(is_allowed)(state, problem, without, column) == wanted, (on, without, column)
                 answers.append(bool(wanted))
     assert any(answers)
