@@ -535,12 +535,13 @@ def test_no_columns_add_more_than_the_bound_of_their_number(coupled, determinant
     assert bound.shape == (terms - decided + 1,)
     spins = all_spins(terms).astype(float)
     columns = factor[:, :-1]
-    logdet = np.array([np.linalg.slogdet(columns[:, s == 1].T @ columns[:, s == 1])[1] for s in spins])
+    roots = [np.diag(np.linalg.qr(columns[:, s == 1], mode="r")) for s in spins]
+    logdet = np.array([2 * np.log(np.abs(root)).sum() for root in roots])
     weight = spins @ log_odds + np.einsum("na,ab,nb->n", spins, couplings, spins) / 2 + determinant * logdet
     gain = weight.reshape(2**decided, -1) - weight.reshape(2**decided, -1)[:, :1]
     size = spins[: 2 ** (terms - decided)].sum(axis=1)
     largest = np.array([gain[:, size == m].max() for m in range(terms - decided + 1)])
-    assert np.all(largest <= bound + 1e-12)
+    assert np.all(largest <= bound + 1e-9)
     assert bound[0] == 0
     if not coupled and determinant == 0:
-        np.testing.assert_allclose(bound, largest, atol=1e-12)
+        np.testing.assert_allclose(bound, largest, atol=1e-9)
