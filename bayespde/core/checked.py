@@ -72,7 +72,8 @@ def validated(function: Function, *, error: type[BayespdeError] = ConfigError) -
         for name, value in bound.arguments.items():
             parameter = signature.parameters[name]
             if name in hints and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                bound.arguments[name] = check(name, value, hints[name], default=parameter.default, error=error)
+                default = dataclasses.MISSING if parameter.default is parameter.empty else parameter.default
+                bound.arguments[name] = check(name, value, hints[name], default=default, error=error)
         return function(*bound.args, **bound.kwargs)
 
     return cast(Function, call)

@@ -14,7 +14,9 @@ import sympy
 from bayespde.core.annotations import Finite, Positive
 from bayespde.core.arrays import configuration, finite_array
 from bayespde.core.checked import Checked, validated
+from bayespde.core.column import Column, check_columns, columns
 from bayespde.core.errors import TermError
+from bayespde.core.sums import direction, format_sum
 from bayespde.core.terms import Term, parse_term, symbol
 
 
@@ -24,8 +26,8 @@ class Library(Checked):
 
     Attributes:
         terms: The candidates, no two of them proportional.
-        target: Name of the left-hand side, a time derivative such as `u_t`.
-        variable: Name of the field.
+        target: Name of the left-hand side: a time derivative such as `u_t`, or any column of a table.
+        variable: Name of the field; empty if the terms are columns of a table.
         coupled_variables: Names of the other fields of a system that its terms may contain.
     """
 
@@ -43,7 +45,9 @@ class Library(Checked):
                 wanted="one or more terms",
                 fix="Library.from_strings(['u_x'])",
             )
-        _check_target(self.target, self.variable)
+        _check_target(self.target, self.variable, self.terms)
+        if self.of_columns:
+            return
         for term in self.terms:
             if any("t" in name.partition("_")[2] for name in term.symbols):
                 raise TermError(
@@ -54,15 +58,15 @@ class Library(Checked):
                 )
         seen: dict[tuple[tuple[str, float], ...], str] = {}
         for term in self.terms:
-            direction = _direction(term.expression)
-            if direction in seen:
+            key = direction(term.expression)
+            if key in seen:
                 raise TermError(
                     "Two terms of a library are the same up to a factor.",
-                    got=f"{term.name!r} and {seen[direction]!r}",
+                    got=f"{term.name!r} and {seen[key]!r}",
                     wanted="terms no two of which are proportional",
                     fix=f"remove {term.name!r}",
                 )
-            seen[direction] = term.name
+            seen[key] = term.name
 
     @classmethod
     @partial(validated, error=TermError)
@@ -92,14 +96,39 @@ class Library(Checked):
         """
         pairs = terms.items() if isinstance(terms, Mapping) else ((t, 1.0) for t in terms)
         others = tuple(coupled_variables)
-        return cls(
-            tuple(
-                parse_term(t, variable=variable, coupled_variables=others, axes=axes, complexity=c) for t, c in pairs
-            ),
-            target,
-            variable,
-            others,
-        )
+        parse = partial(parse_term, variable=variable, coupled_variables=others, axes=axes)
+        return cls(tuple(parse(t, complexity=c) for t, c in pairs), target, variable, others)
+
+    @classmethod
+    @partial(validated, error=TermError)
+    def columns(
+        cls,
+        names: Sequence[str],
+        *,
+        target: str = "y",
+        complexities: Sequence[Positive] | Mapping[str, Positive] | None = None,
+    ) -> Library:
+        """The columns of a table as candidate terms of a linear regression; their names are not parsed.
+
+        Args:
+            names: Names of the columns, such as `["age", "dose", "age:dose"]`.
+            target: Name of the left-hand side.
+            complexities: Prior costs, one for each name, or by name; 1 by default.
+
+        Raises:
+            TermError: If a name occurs twice or cannot be printed, or the complexities do not fit.
+        """
+        return cls(columns(tuple(names), complexities), target, variable="")
+
+    @property
+    def of_columns(self) -> bool:
+        """Whether the terms are columns of a table, and not expressions in a field."""
+        return self.variable == ""
+
+    @property
+    def subject(self) -> str:
+        """What the equation is about: the field, or the target of a regression."""
+        return self.variable or self.target
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,7 +143,7 @@ class Library(Checked):
     @property
     def target_term(self) -> Term:
         """The left-hand side as a term."""
-        return Term(self.target, symbol(self.target))
+        return Column(self.target) if self.of_columns else Term(self.target, symbol(self.target))
 
     def __len__(self) -> int:
         return len(self.terms)
@@ -134,7 +163,7 @@ class Library(Checked):
         """
         wanted = (
             name
-            if name in self.names
+            if name in self.names or self.of_columns
             else parse_term(name, variable=self.variable, coupled_variables=self.coupled_variables).name
         )
         if wanted not in self.names:
@@ -167,8 +196,10 @@ class Library(Checked):
         return replace(self, terms=tuple(self.terms[i] for i in kept))
 
 
-def _check_target(target: Any, variable: str) -> None:
-    """Raise a `TermError` unless a left-hand side is the first or second time derivative of a variable."""
+def _check_target(target: Any, variable: str, terms: Sequence[Term] = ()) -> None:
+    """Raise a `TermError` unless a left-hand side is a time derivative of a variable, or all are columns of a table."""
+    if variable == "" or any(isinstance(term, Column) for term in terms):
+        return check_columns(terms, "" if variable else target)
     if not isinstance(target, str) or not re.fullmatch(rf"{re.escape(variable)}_t{{1,2}}", target):
         raise TermError(
             "The target is not a time derivative.",
@@ -176,12 +207,6 @@ def _check_target(target: Any, variable: str) -> None:
             wanted=f"{variable}_t or {variable}_tt",
             fix=f"write {variable}_t on the left",
         )
-
-
-def _direction(expression: sympy.Expr) -> tuple[tuple[str, float], ...]:
-    """Coefficients by summand over the first one, to twelve digits: equal for proportional expressions."""
-    parts = sorted((str(rest), value) for value, rest in (p.as_coeff_Mul() for p in sympy.Add.make_args(expression)))
-    return tuple((name, float(f"{float(value / parts[0][1]):.12g}")) for name, value in parts)
 
 
 @dataclass(frozen=True)
@@ -192,7 +217,7 @@ class Equation(Checked):
         terms: The right-hand side's terms.
         coefficients: One per term, physical units.
         target: Left-hand side.
-        variable: Name of the field.
+        variable: Name of the field; empty if the terms are columns of a table.
     """
 
     terms: tuple[Term, ...]
@@ -259,7 +284,7 @@ class Equation(Checked):
                 wanted="as many of both",
                 fix="Equation.from_string('u_t = -u*u_x + 0.1*u_xx')",
             )
-        _check_target(self.target, self.variable)
+        _check_target(self.target, self.variable, self.terms)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -271,14 +296,4 @@ class Equation(Checked):
         return dict(zip(self.names, self.coefficients, strict=True))
 
     def __str__(self) -> str:
-        return f"{self.target} = " + format_sum(self.names, self.coefficients)
-
-
-def format_sum(names: Sequence[str], coefficients: Sequence[float], digits: int = 4) -> str:
-    """Write a sum such as `0.1 u_xx - 1 u*u_x`; "0" if there is no term."""
-    text = ""
-    for name, value in zip(names, coefficients, strict=True):
-        sign = "- " if value < 0 else "+ " if text else ""
-        factor = f"({name})" if re.search(r"[ +]", name) else name
-        text += f"{' ' if text else ''}{sign}{abs(value):.{digits}g}" + ("" if name == "1" else f" {factor}")
-    return text.replace("- ", "-", 1) if text.startswith("- ") else text or "0"
+        return f"{self.target} = " + format_sum([t.factor for t in self.terms], self.coefficients)

@@ -166,7 +166,8 @@ class Posterior(Checked):
         """Shrinkage of the coefficients and ridge on unit columns that the slab asks for, dimensionless."""
         if self.slab is None:
             return 1.0, 0.0
-        return shrinkage(self.slab, self.statistics.rows), self.slab.ridge(self.statistics.rows)
+        observations = self.statistics.observations
+        return shrinkage(self.slab, observations), self.slab.ridge(observations)
 
     @property
     def sampled(self) -> SampledSpins:

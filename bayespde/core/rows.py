@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from bayespde.core.annotations import LARGEST, SMALLEST, NonNegative, Positive, Range
+from bayespde.core.annotations import LARGEST, SMALLEST, CountOrZero, NonNegative, Positive, Range
 from bayespde.core.arrays import as_array, real_array
 from bayespde.core.assembly_record import AssemblyRecord
 from bayespde.core.checked import Checked
@@ -25,6 +25,8 @@ class RowModel(Checked):
         prior_variance: Expected residual variance; by default that of the least-squares fit of all terms.
         prior_rows: Weight of that expectation, in rows.
         floor: Smallest relative residual amplitude assumed possible; bounds the expected variance from below.
+        absorbed_rows: Degrees of freedom of what is in every model and was projected out of the rows, such as an
+            intercept: n rows count as n minus these.
         provenance: How the rows were made (JSON-able).
         record: What was measured while they were made.
     """
@@ -34,8 +36,25 @@ class RowModel(Checked):
     prior_variance: Annotated[float, Range(above=0, highest=LARGEST**2)] | None = None
     prior_rows: Positive = 1.0
     floor: NonNegative = 1e-6
+    absorbed_rows: CountOrZero = 0
     provenance: Mapping[str, Any] = field(default_factory=dict)
     record: AssemblyRecord = field(default_factory=AssemblyRecord)
+
+    def effective_rows(self, edges: np.ndarray) -> np.ndarray:
+        """Effective number of rows of blocks between `edges` `[B+1]`: `[B]`.
+
+        Raises:
+            StatisticsError: If no more rows are left.
+        """
+        rows = int(edges[-1])
+        if self.absorbed_rows >= rows:
+            raise StatisticsError(
+                "There are too few rows.",
+                got=f"{rows} rows, {self.absorbed_rows} of them absorbed by what is in every model",
+                wanted=f"at least {self.absorbed_rows + 1} rows",
+                fix="more rows",
+            )
+        return np.asarray(self.power * np.diff(edges) * (1 - self.absorbed_rows / rows))
 
     def expected_variance(self, factors: np.ndarray, rows: float) -> float:
         """Expected residual variance of `rows` effective rows with triangular factors `[B, K+1, K+1]`."""

@@ -41,12 +41,15 @@ class HyperGSlab(Slab):
         nodes: Number of values of g.
         smallest: First value of g, in units of the number of rows n.
         largest: Last value of g, in units of n.
+        per_row: Whether the density is that of g/n. If not, it is that of g: the hyper-g prior, under which the
+            evidence for no term stays bounded as rows are added; with `smallest` far below 1/n.
     """
 
     shape: Annotated[float, Range(above=2)] = 3.0
     nodes: Annotated[int, Range(2, 10_000)] = 24
     smallest: Positive = 0.1
     largest: Positive = 1e7
+    per_row: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,7 +58,35 @@ class HyperGSlab(Slab):
     def mixture(self, rows: float) -> tuple[np.ndarray, np.ndarray]:
         """Values of g `[G]` and their log weights `[G]`, float64, for `rows` effective rows."""
         ratio = np.geomspace(self.smallest, self.largest, self.nodes)
-        log_weight = np.log(ratio) - 0.5 * self.shape * np.log1p(ratio)
+        log_weight = np.log(ratio) - 0.5 * self.shape * np.log1p(ratio if self.per_row else ratio * rows)
+        return ratio * rows, log_weight - np.logaddexp.reduce(log_weight)
+
+
+@dataclass(frozen=True)
+class ZellnerSiowSlab(Slab):
+    """The Zellner-Siow prior [zellnersiow1980]: multivariate Cauchy coefficients.
+
+    It is a g-prior with `1/g ~ Gamma(1/2, n/2)`. g takes `nodes` values evenly spaced in log g, with weights proportional to the density `g^(-3/2) exp(-n/(2g))`
+    times g, normalised, as in `HyperGSlab`.
+
+    Attributes:
+        nodes: Number of values of g.
+        smallest: First value of g, in units of the number of rows n.
+        largest: Last value of g, in units of n.
+    """
+
+    nodes: Annotated[int, Range(2, 10_000)] = 40
+    smallest: Positive = 0.02
+    largest: Positive = 1e9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check("largest", self.largest, Annotated[float, Range(above=self.smallest)])
+
+    def mixture(self, rows: float) -> tuple[np.ndarray, np.ndarray]:
+        """Values of g `[G]` and their log weights `[G]`, float64, for `rows` effective rows."""
+        ratio = np.geomspace(self.smallest, self.largest, self.nodes)
+        log_weight = -0.5 * np.log(ratio) - 0.5 / ratio
         return ratio * rows, log_weight - np.logaddexp.reduce(log_weight)
 
 
@@ -105,6 +136,7 @@ class ProfileLikelihood(Slab):
 
 SLABS: Mapping[str, type[Slab]] = {
     "hyper-g": HyperGSlab,
+    "zellner-siow": ZellnerSiowSlab,
     "g-prior": GPriorSlab,
     "isotropic": IsotropicSlab,
     "profile-likelihood": ProfileLikelihood,

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import xarray as xr
 
-from bayespde.core.annotations import LARGEST, Count, MadeBy, Positive, Range
+from bayespde.core.annotations import LARGEST, Count, CountOrZero, MadeBy, Positive, Range
 from bayespde.core.arrays import configuration, finite_array
 from bayespde.core.assembly_record import AssemblyRecord
 from bayespde.core.checked import Checked, validated
@@ -48,6 +48,7 @@ class SufficientStatistics(Checked):
         target_hash: Identifies the rows; evidence is comparable only at equal hash.
         prior_variance: Residual variance expected before the fit: 1 on whitened rows.
         prior_rows: Weight of that expectation, in rows, in the inverse-gamma prior of the noise variance.
+        absorbed_rows: Degrees of freedom of what is in every model, such as an intercept; not among the effective rows.
         provenance: How the rows were made: support radius, floor, noise, linearisation point (JSON-able).
         records: What was measured while they were made, one record per video whose rows were joined.
     """
@@ -61,6 +62,7 @@ class SufficientStatistics(Checked):
     target_hash: str = ""
     prior_variance: Annotated[float, Range(above=0, highest=LARGEST**2)] = 1.0
     prior_rows: Positive = 1.0
+    absorbed_rows: CountOrZero = 0
     provenance: Mapping[str, Any] = field(default_factory=dict)
     records: tuple[AssemblyRecord, ...] = field(default_factory=lambda: (AssemblyRecord(),))
 
@@ -98,7 +100,7 @@ class SufficientStatistics(Checked):
         both = np.sqrt(model.power) * np.column_stack([design, target])
         edges = np.linspace(0, rows, min(blocks, rows) + 1).round().astype(int)
         factors = np.stack([triangular_factor(both[a:b]) for a, b in pairwise(edges)])
-        counts = model.power * np.diff(edges).astype(float)
+        counts = model.effective_rows(edges)
         return cls(
             factors=factors,
             effective_rows=counts,
@@ -109,6 +111,7 @@ class SufficientStatistics(Checked):
             target_hash=_hash(np.ascontiguousarray(both[:, -1]).tobytes() + f"{model.power}".encode()),
             prior_variance=model.expected_variance(factors, counts.sum()),
             prior_rows=float(model.prior_rows),
+            absorbed_rows=model.absorbed_rows,
             provenance=dict(model.provenance) | {"floor": model.floor},
             records=(model.record,),
         )
@@ -141,6 +144,7 @@ class SufficientStatistics(Checked):
             target_hash=_hash((self.target_hash + other.target_hash).encode()),
             prior_variance=float(weights @ variances / weights.sum()),
             prior_rows=float(weights.sum()),
+            absorbed_rows=self.absorbed_rows + other.absorbed_rows,
             provenance={"parts": [dict(self.provenance), dict(other.provenance)]},
             records=self.records + other.records,
         )
@@ -159,6 +163,11 @@ class SufficientStatistics(Checked):
     def rows(self) -> float:
         """Effective number of rows, power times rows, summed over blocks."""
         return float(self.effective_rows.sum())
+
+    @property
+    def observations(self) -> float:
+        """Effective number of rows before anything was projected out of them: the n of a g-prior with g = n."""
+        return self.rows + self.power * self.absorbed_rows
 
     @cached_property
     def factor(self) -> np.ndarray:
@@ -232,6 +241,7 @@ class SufficientStatistics(Checked):
                 "target_hash": self.target_hash,
                 "prior_variance": self.prior_variance,
                 "prior_rows": self.prior_rows,
+                "absorbed_rows": self.absorbed_rows,
                 "provenance": json.dumps(dict(self.provenance)),
                 "records": json.dumps([asdict(r) for r in self.records]),
             },
@@ -257,6 +267,7 @@ class SufficientStatistics(Checked):
             target_hash=str(a["target_hash"]),
             prior_variance=float(a["prior_variance"]),
             prior_rows=float(a["prior_rows"]),
+            absorbed_rows=int(a.get("absorbed_rows", 0)),
             provenance=json.loads(a["provenance"]),
             records=msgspec.convert(json.loads(a["records"]), tuple[AssemblyRecord, ...]),
         )

@@ -47,6 +47,11 @@ class Term(Checked):
         """Names of the variables and derivatives in the expression, sorted."""
         return tuple(sorted(s.name for s in self.expression.free_symbols))
 
+    @property
+    def factor(self) -> str:
+        """The name as a factor in a sum; empty for the constant."""
+        return factor_of(self.name)
+
     def monomial_powers(self) -> dict[str, int] | None:
         """Integer power of each symbol if the expression is a product of powers, else None."""
         powers: dict[str, int] = {}
@@ -58,6 +63,11 @@ class Term(Checked):
                 return None
             powers[base.name] = int(exponent)
         return powers
+
+
+def factor_of(name: str) -> str:
+    """The name of a term as a factor in a sum: sums in brackets, nothing for the constant."""
+    return "" if name == "1" else f"({name})" if re.search(r"[ +]", name) else name
 
 
 def symbol(name: str) -> sympy.Symbol:

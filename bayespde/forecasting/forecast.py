@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bayespde.core.checked import validated
+from bayespde.core.column import check_expressions
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.errors import ConfigError
 from bayespde.core.one_order import in_one_order
@@ -172,6 +173,7 @@ def _check_boundary_data(posterior: Posterior | Mapping[str, Posterior], start: 
 def _start(
     posterior: Posterior, start: Sources, clock: np.ndarray, options: ForecastConfig, random: np.random.Generator
 ) -> InitialCondition:
+    check_expressions(posterior.library)
     if posterior.library.coupled_variables:
         raise ConfigError(
             "One of several coupled equations cannot be integrated alone.",

@@ -10,6 +10,7 @@ import xarray as xr
 
 from bayespde.core.annotations import OneOf, Range
 from bayespde.core.checked import check, validated
+from bayespde.core.column import check_expressions
 from bayespde.core.equation import Library
 from bayespde.core.errors import TermError
 from bayespde.core.terms import derivative_orders
@@ -109,8 +110,10 @@ def check_library(library: Library, field: xr.DataArray, coupled_fields: Sequenc
     """Check that the variables of a library are a field and those coupled with it, and its axes theirs.
 
     Raises:
-        TermError: If it names another variable, or differentiates along an axis that the field lacks.
+        TermError: If its terms are columns of a table, it names another variable, or differentiates along an axis that
+            the field lacks.
     """
+    check_expressions(library)
     if library.variable != str(field.name):
         raise TermError(
             "The library has another variable than the field.",

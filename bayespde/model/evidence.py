@@ -30,6 +30,7 @@ class ClosedForm:
         prior_variance: v0, squared units of the whitened target.
         log_jacobian: Log determinant of the whitening.
         slab: Prior of the coefficients.
+        observations: Number of rows of which g-priors and slabs speak: those of an intercept included.
     """
 
     rows: float
@@ -37,6 +38,7 @@ class ClosedForm:
     prior_variance: float
     log_jacobian: float
     slab: Slab
+    observations: float
 
     @classmethod
     def from_statistics(cls, statistics: SufficientStatistics, slab: Slab) -> ClosedForm:
@@ -47,12 +49,13 @@ class ClosedForm:
             statistics.prior_variance,
             float(statistics.log_jacobian.sum()),
             slab,
+            statistics.observations,
         )
 
     @property
     def ridge(self) -> float:
         """Precision that the slab adds to every unit-norm column, dimensionless."""
-        return self.slab.ridge(self.rows)
+        return self.slab.ridge(self.observations)
 
     @property
     def shape(self) -> float:
@@ -62,7 +65,7 @@ class ClosedForm:
     @cached_property
     def mixture(self) -> tuple[np.ndarray, np.ndarray]:
         """Values of g and their log weights, `[G]` each, float64."""
-        return self.slab.mixture(self.rows)
+        return self.slab.mixture(self.observations)
 
     def log_determinant(self, size: np.ndarray, logdet: np.ndarray) -> np.ndarray:
         """Log determinant of the prior predictive covariance in units of the noise variance, `[N, G]`."""

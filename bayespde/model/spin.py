@@ -39,7 +39,7 @@ class SpinModel(Checked):
 
     Attributes:
         statistics: The compressed rows.
-        library: The terms with their complexities; None gives every column of the statistics complexity 1.
+        library: The terms with their complexities; by default the columns of the statistics, of complexity 1.
         prior: Expected number of terms, slab of the coefficients, pivot tolerance and couplings.
         terms: Number of terms K.
 
@@ -49,14 +49,17 @@ class SpinModel(Checked):
     """
 
     statistics: SufficientStatistics
-    library: Library | None = None
+    library: Library = None  # type: ignore[assignment]
     _: KW_ONLY
     prior: Prior = field(default_factory=Prior)
     terms: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.library is None:
+            names, target = self.statistics.names, self.statistics.target
+            object.__setattr__(self, "library", Library.columns(names, target=target))
         super().__post_init__()
-        if self.library is not None and self.library.names != self.statistics.names:
+        if self.library.names != self.statistics.names:
             raise StatisticsError(
                 "The library does not match the statistics.",
                 got=self.library.names,
@@ -72,8 +75,7 @@ class SpinModel(Checked):
     @cached_property
     def spin_prior(self) -> PairwiseSpins:
         """The prior distribution of the spins, in the library's order."""
-        complexities = np.ones(self.terms) if self.library is None else self.library.complexities
-        return self.prior.of_spins(complexities, self.statistics.names)
+        return self.prior.of_spins(self.library.complexities, self.statistics.names)
 
     @cached_property
     def closed_form(self) -> ClosedForm:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,8 @@ from bayespde.core.conjugate import CoefficientPosterior
 from bayespde.core.equation import Equation, Library
 from bayespde.core.posterior import Posterior
 from bayespde.core.scales import coefficient_unit
-from bayespde.core.terms import Term
+from bayespde.core.sums import format_sum
+from bayespde.core.terms import Term, factor_of
 
 MINIMUM_DRAWS = 100
 MAJORITY = 0.5
@@ -42,6 +42,7 @@ class RankedEquation:
         draws: Effective number of particles behind the coefficients; 0 where the closed form was used.
         level: Mass of the intervals.
         target: Left-hand side.
+        factors: The terms as they are written in a sum; by default those of an equation of a field.
     """
 
     names: tuple[str, ...]
@@ -56,6 +57,7 @@ class RankedEquation:
     draws: float = 0.0
     level: float = 0.9
     target: str = "u_t"
+    factors: tuple[str, ...] = ()
 
     def equation(self, library: Library) -> Equation:
         """With the posterior means as coefficients; `library` is that of the posterior."""
@@ -64,12 +66,9 @@ class RankedEquation:
         return Equation.from_library(library, coefficients)
 
     def __str__(self) -> str:
-        text = ""
-        for name, mean, sd in zip(self.names, self.coefficients, self.sd, strict=True):
-            sign = "- " if mean < 0 else "+ " if text else ""
-            factor = "" if name == "1" else f" ({name})" if re.search(r"[ +]", name) else f" {name}"
-            text += f"{' ' if text else ''}{sign}{format_value(abs(mean), sd)}{factor}"
-        return f"{self.target} = " + (text.replace("- ", "-", 1) if text.startswith("- ") else text or "0")
+        numbers = [format_value(abs(mean), sd) for mean, sd in zip(self.coefficients, self.sd, strict=True)]
+        factors = self.factors or [factor_of(name) for name in self.names]
+        return f"{self.target} = " + format_sum(factors, self.coefficients, numbers)
 
 
 @validated
@@ -192,11 +191,14 @@ def _rank(posterior: Posterior, spins: np.ndarray, probability: float, log_odds:
         draws=count,
         level=level,
         target=library.target,
+        factors=tuple(library.terms[i].factor for i in on),
     )
 
 
 def unit_of(posterior: Posterior, term: Term) -> str:
-    """Unit of the coefficient of a term in the units of the posterior, as `coefficient_unit` writes it."""
+    """Unit of a coefficient in the units of the posterior, as `coefficient_unit` writes it; 1 of a column."""
+    if posterior.library.of_columns:
+        return "1"
     return coefficient_unit(term, posterior.library.target_term, dict(posterior.units))
 
 

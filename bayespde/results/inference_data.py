@@ -13,6 +13,7 @@ from bayespde.core.checksum import unreadable
 from bayespde.core.equation import Library
 from bayespde.core.errors import FileError
 from bayespde.core.files import check_schema
+from bayespde.core.library_record import library_from_record
 from bayespde.core.likelihood import Likelihood
 from bayespde.core.netcdf import SCHEMAS, put_netcdf, read_netcdf_tree, write_netcdf
 from bayespde.core.output_stream import OutputStream
@@ -137,12 +138,7 @@ def _exact(group: xr.Dataset) -> ExactTable:
 
 
 def _library(described: dict[str, Any], names: list[str]) -> Library:
-    library = Library.from_strings(
-        described["terms"],
-        target=described["target"],
-        variable=described["variable"],
-        coupled_variables=described["coupled_variables"],
-    )
+    library = library_from_record(described)
     if list(library.names) != names:
         raise FileError(
             "The library does not match the terms of the posterior.",

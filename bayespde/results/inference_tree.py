@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from bayespde import __version__
+from bayespde.core.library_record import library_record
 from bayespde.core.netcdf import SCHEMAS
 from bayespde.core.posterior import ExactTable, Posterior
 from bayespde.core.slabs import slab_record
@@ -171,14 +172,8 @@ def _creation(posterior: Posterior) -> dict[str, str | float]:
 
 def _description(posterior: Posterior) -> dict[str, str | int]:
     """Attributes of the root and of `constant_data`: ArviZ 0.x does not hand the attributes of the root on."""
-    library = posterior.library
     described = {
-        "library": {
-            "terms": {t.name: t.complexity for t in library},
-            "target": library.target,
-            "variable": library.variable,
-            "coupled_variables": library.coupled_variables,
-        },
+        "library": library_record(posterior.library),
         "prior": None if posterior.prior is None else posterior.prior.record(),
         "slab": None if posterior.slab is None else slab_record(posterior.slab),
         "likelihood": posterior.likelihood.record(),

@@ -8,10 +8,10 @@ import xarray as xr
 from bayespde.core.annotations import Count
 from bayespde.core.checked import validated
 from bayespde.core.distinct import distinct
-from bayespde.core.equation import format_sum
 from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
 from bayespde.core.statistics import SufficientStatistics
+from bayespde.core.sums import format_sum
 from bayespde.core.triangular import triangular_factor
 
 MAXIMUM_PER_SIZE = 8
@@ -46,7 +46,8 @@ def pareto_front(posterior: Posterior, *, maximum_terms: Count = 8) -> xr.Datase
         StatisticsError: If there is only one block.
     """
     spins, probability = _candidates(posterior, maximum_terms)
-    return _described(_measured(posterior, spins, probability))
+    factors = np.array([t.factor for t in posterior.library])
+    return _described(_measured(posterior, spins, probability), factors)
 
 
 def cross_validate(statistics: SufficientStatistics, spins: np.ndarray) -> np.ndarray:
@@ -152,11 +153,11 @@ def _submodels(best: np.ndarray) -> np.ndarray:
     return nested
 
 
-def _described(dataset: xr.Dataset) -> xr.Dataset:
+def _described(dataset: xr.Dataset, factors: np.ndarray) -> xr.Dataset:
     """Add the front and the texts."""
     names = np.array([str(n) for n in dataset["term"].values])
     spins, coefficients = dataset["spin"].values.astype(bool), dataset["coefficient"].values
-    sums = [format_sum(list(names[s]), list(c[s])) for s, c in zip(spins, coefficients, strict=True)]
+    sums = [format_sum(list(factors[s]), list(c[s])) for s, c in zip(spins, coefficients, strict=True)]
     dataset["text"] = (("equation",), [f"{dataset.attrs['target']} = {text}" for text in sums])
     dataset["names"] = (("equation",), [", ".join(names[s]) for s in spins])
     front = non_dominated(dataset["complexity"].values, dataset["cross_validated_error"].values)

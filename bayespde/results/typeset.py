@@ -9,18 +9,23 @@ from html import escape
 import sympy
 import xarray as xr
 
+from bayespde.core.column import Column
 from bayespde.core.equation import Library
 from bayespde.core.scales import derivative_unit
-from bayespde.core.terms import symbol
+from bayespde.core.terms import Term
 from bayespde.results.equations import RankedEquation, format_value
 
+# Numbers, variables with their derivatives, and operators.
+FORMULA = re.compile(r"(?:[A-Za-z][A-Za-z0-9]*(?:_[xyzt]+)?(?![\w.:])|\d[\d.]*(?:e[+-]?\d+)?(?![\w.])|[-+*/()= ])+")
 # An exponent as `format_value` writes it.
 NUMBER = re.compile(r"(?P<digits>[^e]+)(?:e(?P<exponent>[+-]\d+))?")
 TIMES = "<mo>&InvisibleTimes;</mo>"
 
 
 def math_text(text: str) -> str:
-    """Typeset a term or an equation such as `u_t = 0.1 u_xx - u**2*u_x`."""
+    """Typeset a term or an equation such as `u_t = 0.1 u_xx - u**2*u_x`; any other text stays as it is."""
+    if not FORMULA.fullmatch(text):
+        return text.replace("$", r"\$")
     typeset = re.sub(r"([A-Za-z]+)_([a-z]+)", r"\1_{\2}", text)
     typeset = re.sub(r"\*\*(\d+)", r"^{\1}", typeset)
     typeset = re.sub(r"(\d)e([+-]\d+)", lambda m: rf"{m[1]}{{\times}}10^{{{int(m[2])}}}", typeset)
@@ -52,7 +57,14 @@ def map_unit(values: xr.DataArray, field: xr.DataArray) -> str:
     return unit_text(str(known)).strip() or "(1)"
 
 
-def term_mathml(expression: sympy.Expr) -> str:
+def term_mathml(term: Term) -> str:
+    """The inside of a `math` element: an expression typeset, the name of a column as text."""
+    if isinstance(term, Column):
+        return f"<mtext>{escape(term.factor)}</mtext>"
+    return expression_mathml(term.expression)
+
+
+def expression_mathml(expression: sympy.Expr) -> str:
     """The inside of a `math` element; every letter of a subscript is a variable of its own."""
     # The printer does not escape names.
     harmless = {s: sympy.Symbol(escape(s.name)) for s in expression.free_symbols if escape(s.name) != s.name}
@@ -60,11 +72,6 @@ def term_mathml(expression: sympy.Expr) -> str:
         TIMES, f"{TIMES}<mspace width='0.12em'></mspace>"
     )
     return re.sub(r"<mi>([xyzt]{2,})</mi>", lambda m: f"<mrow>{_letters(m[1])}</mrow>", written)
-
-
-def name_mathml(name: str) -> str:
-    """A variable or derivative such as `u_t`, for the inside of a `math` element."""
-    return term_mathml(symbol(name))
 
 
 def number_mathml(text: str) -> str:
@@ -88,7 +95,7 @@ def number_html(text: str) -> str:
 
 def equation_mathml(ranked: RankedEquation, library: Library) -> list[str]:
     """The `math` elements of an equation, the left side and then one per summand, so that lines can break between."""
-    pieces = [f"<math>{name_mathml(ranked.target)}<mo form='infix'>=</mo></math>"]
+    pieces = [f"<math>{term_mathml(library.target_term)}<mo form='infix'>=</mo></math>"]
     for name, mean, sd in zip(ranked.names, ranked.coefficients, ranked.sd, strict=True):
         form = "prefix" if len(pieces) == 1 else "infix"
         sign = "−" if mean < 0 else "+" if form == "infix" else ""
@@ -105,11 +112,11 @@ def unit_html(unit: str) -> str:
 
 
 def _factor(library: Library, name: str) -> str:
-    expression = library[library.names.index(name)].expression
-    if expression == 1:
+    term = library[name]
+    inside = term_mathml(term)
+    if not term.factor:
         return ""
-    inside = term_mathml(expression)
-    if isinstance(expression, sympy.Add):
+    if term.factor == f"({name})":
         inside = f"<mrow><mo>(</mo>{inside}<mo>)</mo></mrow>"
     return f"<mspace width='0.25em'></mspace>{inside}"
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from bayespde.core.arrays import real_array
 from bayespde.core.checked import validated
+from bayespde.core.column import check_expressions
 from bayespde.core.coupled import CoupledEquations
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FieldError, IntegrationError
@@ -99,6 +100,7 @@ def integrate(
 
 def _one_frame(equation: Equation, start: xr.DataArray | xr.Dataset) -> xr.DataArray:
     """The first frame of an equation."""
+    check_expressions(equation.terms)
     if isinstance(start, xr.Dataset):
         raise FieldError(
             "One equation starts from one frame.",

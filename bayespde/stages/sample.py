@@ -13,7 +13,6 @@ import torch
 from bayespde import __version__
 from bayespde.core.annotations import CountOrZero, OneOf
 from bayespde.core.checked import validated
-from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.likelihood import Likelihood
 from bayespde.core.one_order import in_one_order
@@ -22,6 +21,7 @@ from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.core.sampling_record import SamplingRecord
 from bayespde.core.settings import override
+from bayespde.model.pyro_target import PyroTarget
 from bayespde.model.spin import SpinModel
 from bayespde.smc.collect import Runs
 from bayespde.smc.config import SMCConfig, TemperedGibbsConfig
@@ -41,7 +41,7 @@ CONFIGS: Mapping[str, type[SamplerConfig]] = {
 
 @validated
 @in_one_order
-def enumerate_models(model: SpinModel, *, progress: bool | Progress = False) -> ExactTable:
+def enumerate_models(model: SpinModel | PyroTarget, *, progress: bool | Progress = False) -> ExactTable:
     """The exact posterior over all 2^K configurations, K <= 26.
 
     Raises:
@@ -65,7 +65,7 @@ def sample(
     """Sample configurations, then coefficients and noise exactly given them.
 
     Args:
-        model: The target; it must have a library.
+        model: The target.
         method: `smc`, tempered sequential Monte Carlo: any number of terms, and the evidence; `exact`, enumeration and
             independent draws: at most 26 terms; `tempered_gibbs`, weighted chains: an independent check without
             evidence, for unimodal posteriors.
@@ -80,12 +80,11 @@ def sample(
         that have finished, and `sampling.complete` is False.
 
     Raises:
-        ConfigError: If the model has no library, a setting is unknown or out of range, or the result would not fit into
-            memory.
+        ConfigError: If a setting is unknown or out of range, or the result would not fit into memory.
     """
-    library, chosen = _library(model), _sized(override(_checked(method, config), settings), model)
+    chosen = _sized(override(_checked(method, config), settings), model)
     started, (sample_seed, draw_seed) = perf_counter(), spawn_seeds(seed, 2)
-    is_enumerated = method == "exact" or len(library) <= enumerate_up_to
+    is_enumerated = method == "exact" or model.terms <= enumerate_up_to
     everything = enumerate_branches(model, progress=progress) if is_enumerated else None
     if isinstance(chosen, TemperedGibbsConfig):
         found = run_chains(model, config=chosen, seed=sample_seed, progress=progress)
@@ -95,7 +94,7 @@ def sample(
         found = run_all(model, config=chosen, seed=sample_seed, progress=progress)
     coefficients, noise = _draw_coefficients(model, found.spins, draw_seed)
     return Posterior(
-        library=library,
+        library=model.library,
         statistics=model.statistics,
         spins=found.spins,
         coefficients=coefficients,
@@ -115,17 +114,6 @@ def sample(
     )
 
 
-def _library(model: SpinModel) -> Library:
-    if model.library is None:
-        raise ConfigError(
-            "The model has no library.",
-            got="library=None",
-            wanted="a Library",
-            fix="SpinModel(statistics, library)",
-        )
-    return model.library
-
-
 def _checked(method: str, config: SamplerConfig | None) -> SamplerConfig:
     """Settings for a method: those given, if they are of that method, or its defaults."""
     config = CONFIGS[method]() if config is None else config
@@ -141,11 +129,10 @@ def _checked(method: str, config: SamplerConfig | None) -> SamplerConfig:
 
 def _sized(config: SamplerConfig, model: SpinModel) -> SamplerConfig:
     """The settings, if the particles of all runs fit into memory."""
-    terms = len(model.library or ())
-    if config.runs * config.particles * terms > MOST_VALUES:
+    if config.runs * config.particles * model.terms > MOST_VALUES:
         raise ConfigError(
             "The particles would not fit into memory.",
-            got=f"{config.runs} runs of {config.particles} particles of {terms} terms",
+            got=f"{config.runs} runs of {config.particles} particles of {model.terms} terms",
             wanted=f"at most {MOST_VALUES} values",
             fix=f"particles={type(config).particles}",
         )

@@ -18,7 +18,7 @@ from bayespde.results.equations import format_probability
 from bayespde.results.report.data import DataSummary, ForecastSummary, ReportData
 from bayespde.results.report.page import render
 from bayespde.results.report.provenance import citation
-from bayespde.results.typeset import equation_mathml, number_html, number_mathml, term_mathml, unit_html
+from bayespde.results.typeset import equation_mathml, expression_mathml, number_html, number_mathml, unit_html
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "<script>alert('x')</script> & \"quoted\" $\\frac{$ {{ 7*7 }} {% raw %}"
@@ -295,7 +295,7 @@ def contrast(one, other):
     ],
 )
 def test_terms_are_typeset(term, wanted):
-    tree = Page(f"<math>{term_mathml(parse_term(term).expression)}</math>").all("math")[0]
+    tree = Page(f"<math>{expression_mathml(parse_term(term).expression)}</math>").all("math")[0]
     assert "".join(map(shape, tree.children)) == wanted
 
 
@@ -307,7 +307,7 @@ def shape(element):
 
 
 def test_symbols_of_any_name_are_escaped():
-    assert "<script>" not in term_mathml(sympy.Symbol("<script>alert(1)</script>"))
+    assert "<script>" not in expression_mathml(sympy.Symbol("<script>alert(1)</script>"))
 
 
 def test_numbers_are_typeset():

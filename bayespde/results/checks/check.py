@@ -20,7 +20,7 @@ REMEDIES: Mapping[str, str] = {
     "likelihood error": "SMCConfig(kernel='gibbs'), and please report it",
     # Of rows and equation.
     "form": "assemble(..., form=WeakForm())",
-    "effective rows": "fewer candidate terms, or a longer video",
+    "effective rows": "fewer candidate terms, or more data",
     "linearisation": "fewer candidate terms, or fit_trajectories(posterior, field)",
     "frames": "correct the drift first, or leave out the frames that jump",
     "relinearisation": "fit_trajectories(posterior, field), which needs no covariance of rows",

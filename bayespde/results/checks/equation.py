@@ -75,7 +75,7 @@ def _errors_in_variables_check(posterior: Posterior) -> Iterator[Check]:
 def _g_prior_check(posterior: Posterior, best: np.ndarray) -> Iterator[Check]:
     """Whether a fixed g resolves the residual: the information paradox [liang2008]."""
     statistics = posterior.statistics
-    g = None if posterior.slab is None else fixed_g(posterior.slab, statistics.rows)
+    g = None if posterior.slab is None else fixed_g(posterior.slab, statistics.observations)
     if g is None:
         return
     left = float(statistics.block_residuals(statistics.least_squares(best)).sum()) / statistics.energy

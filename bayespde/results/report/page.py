@@ -46,7 +46,7 @@ def _context(report: ReportData) -> dict[str, Any]:
     posterior = report.posterior
     diagnosis = diagnose(posterior)
     return {
-        "title": report.title or f"The equation behind {posterior.library.variable}",
+        "title": report.title or f"The equation behind {posterior.library.subject}",
         "answer": sections.answer(posterior, diagnosis),
         "inclusion": sections.inclusion(posterior),
         "coefficients": sections.coefficients(posterior) | {"picture": pictures.coefficients_picture(posterior)},

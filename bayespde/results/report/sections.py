@@ -178,7 +178,7 @@ def _plus_minus(error: float) -> str:
 def _lead(posterior: Posterior, best: RankedEquation, diagnosis: Diagnosis) -> str:
     """The sentence that ends in the equation."""
     count, probability = len(posterior.library), format_probability(best.probability)
-    behind = f"the equation behind {posterior.library.variable}"
+    behind = f"the equation behind {posterior.library.subject}"
     if diagnosis.verdict == "not_converged" and not diagnosis.is_enumerated:
         return f"The sampler has not converged. The most frequent equation among its particles (share {probability}) is"
     if diagnosis.verdict == "misfit":
@@ -212,7 +212,7 @@ def _ranked(posterior: Posterior) -> list[dict[str, Any]]:
 def _term(posterior: Posterior, index: int) -> dict[str, Any]:
     """A term typeset, and as text."""
     term = posterior.library.terms[index]
-    return {"math": Markup(f"<math>{term_mathml(term.expression)}</math>"), "text": term.name}
+    return {"math": Markup(f"<math>{term_mathml(term)}</math>"), "text": term.name}
 
 
 def _check_rows(found: Iterable[Check]) -> list[dict[str, Any]]:
