@@ -33,7 +33,7 @@ _HOME = {
     "bayespde.library.candidates": "named_library polynomial_library system_library",
     "bayespde.library.regression": "regression_statistics",
     "bayespde.model.couplings": "Coupling isotropic_couplings",
-    "bayespde.model.generalised_linear": "GeneralisedLinear generalised_linear",
+    "bayespde.model.generalised_linear": "generalised_linear",
     "bayespde.model.odds": "log_posterior_odds",
     "bayespde.model.prior": "Prior",
     "bayespde.core.slabs": "GPriorSlab HyperGSlab IsotropicSlab ProfileLikelihood ZellnerSiowSlab",

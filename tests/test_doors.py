@@ -61,6 +61,7 @@ def program(data=None):
 
 VIDEO = {"values": np.random.default_rng(0).random((8, 9)), "t": np.arange(8.0), "x": np.arange(9.0)}
 SCATTERED = {"values": np.random.default_rng(0).random(120), "t": np.arange(120.0), "x": np.arange(120.0)}
+TABLE = {"a": np.random.default_rng(1).random(40), "b": np.arange(40.0), "y": np.arange(40) % 3 == 0}
 ROWS = {"design": np.random.default_rng(0).random((40, 3)), "target": np.arange(40.0)}
 # Right arguments by public name; those that are left out have defaults. "!" marks what takes long once it begins.
 RIGHT = {
@@ -112,6 +113,7 @@ RIGHT = {
     },
     "TrajectorySearchConfig": lambda w: {},
     "WeakForm": lambda w: {},
+    "ZellnerSiowSlab": lambda w: {},
     "add_noise": lambda w: {"field": w.field, "level": 0.1, "seed": 0},
     "assemble!": lambda w: {"library": w.library, "smooth": w.smooth},
     "between_run_diagnostics": lambda w: {"posterior": w.posterior},
@@ -129,6 +131,7 @@ RIGHT = {
     "format_scores": lambda w: {"scores": w.scores},
     "from_inference_data": lambda w: {"source": bp.to_inference_data(w.posterior)},
     "genealogy": lambda w: {"posterior": w.posterior},
+    "generalised_linear": lambda w: {"data": TABLE, "formula": "y"},
     "inclusion_bayes_factors": lambda w: {"posterior": w.posterior},
     "integrate": lambda w: {"equation": w.equation, "start": w.frame, "times": w.times},
     "isotropic_couplings": lambda w: {"library": w.library},
@@ -143,6 +146,7 @@ RIGHT = {
     "polynomial_library": lambda w: {},
     "power_scaling_sensitivity": lambda w: {"posterior": w.posterior},
     "read_field": lambda w: {"path": "no_such_file.nc"},
+    "regression_statistics": lambda w: {"data": TABLE, "formula": "y"},
     "report!": lambda w: {"found": "no_such_folder"},
     "sample!": lambda w: {"model": w.model},
     "scattered_from_video": lambda w: {"video": w.field},
@@ -205,6 +209,7 @@ METHODS = {
     "Equation.from_library": lambda w: {"library": w.library, "coefficients": np.arange(4.0)},
     "Equation.from_string": lambda w: {"text": "u_t = u_xx"},
     "Library.chosen": lambda w: {"on": np.array([True, False, False, True])},
+    "Library.columns": lambda w: {"names": ["age", "dose"]},
     "Library.from_strings": lambda w: {"terms": ["u", "u_x"]},
     "Library.index": lambda w: {"name": "u_x"},
     "Library.spins": lambda w: {"names": ["u_x"]},
@@ -240,7 +245,7 @@ METHODS = {
 OF_THE_PACKAGE = {
     *(
         f"{slab}.{m}"
-        for slab in ("GPriorSlab", "HyperGSlab", "IsotropicSlab", "ProfileLikelihood")
+        for slab in ("GPriorSlab", "HyperGSlab", "IsotropicSlab", "ProfileLikelihood", "ZellnerSiowSlab")
         for m in SLAB_METHODS
     ),
     *("DiscoverConfig.recorded_smoothing", "ForecastConfig.method", "Prior.of_spins", "Progress.bar", "SpinSMC.run"),

@@ -66,8 +66,8 @@ class HyperGSlab(Slab):
 class ZellnerSiowSlab(Slab):
     """The Zellner-Siow prior [zellnersiow1980]: multivariate Cauchy coefficients.
 
-    It is a g-prior with `1/g ~ Gamma(1/2, n/2)`. g takes `nodes` values evenly spaced in log g, with weights proportional to the density `g^(-3/2) exp(-n/(2g))`
-    times g, normalised, as in `HyperGSlab`.
+    It is a g-prior with `1/g ~ Gamma(1/2, n/2)`. g takes `nodes` values evenly spaced in log g, with weights
+    proportional to the density `g^(-3/2) exp(-n/(2g))` times g, normalised, as in `HyperGSlab`.
 
     Attributes:
         nodes: Number of values of g.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from bayespde.core.arrays import real_array
+from bayespde.core.arrays import as_array, real_array
 from bayespde.core.errors import StatisticsError
 
 INTERCEPT = "Intercept"
@@ -88,9 +89,10 @@ def _frame(data: Any) -> tuple[Any, str]:
     frame, source = data, "data"
     if isinstance(data, xr.Dataset):
         frame, source = pd.DataFrame({str(n): v.values for n, v in data.items() if v.ndim == 1}), "data.to_dataframe()"
-    elif isinstance(data, Mapping) and len({np.shape(v) for v in data.values()}) == 1:
-        filled = {str(n): np.ma.filled(v.astype(float), np.nan) if np.ma.isMA(v) else v for n, v in data.items()}
-        frame, source = pd.DataFrame(filled), "pandas.DataFrame(data)"
+    elif isinstance(data, Mapping):
+        filled = {str(n): as_array(v, n, error=StatisticsError) if np.ma.isMA(v) else v for n, v in data.items()}
+        with suppress(ValueError, TypeError):
+            frame, source = pd.DataFrame(filled), "pandas.DataFrame(data)"
     if not isinstance(frame, pd.DataFrame) or frame.empty:
         raise StatisticsError(
             "This is not a table.",
@@ -122,6 +124,8 @@ def _check_known(frame: Any, name: str) -> None:
 
 def _column(values: Any, name: str) -> np.ndarray:
     """A numeric column as float64; truth values are 0 and 1, missing ones NaN."""
+    import pandas as pd
+
     kind = getattr(getattr(values, "dtype", None), "kind", "f")
     if kind not in "biuf":
         raise StatisticsError(
@@ -130,7 +134,7 @@ def _column(values: Any, name: str) -> np.ndarray:
             wanted="numbers or truth values; categories through a formula",
             fix=f"data.drop(columns={name!r}), or a formula with the term C(Q({name!r})), such as 'y ~ C(group)'",
         )
-    if hasattr(values, "to_numpy"):
+    if isinstance(values, pd.Series):
         return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
     array = np.asarray(values)
     return real_array(array.astype(np.int8) if array.dtype == bool else array, name, error=StatisticsError)

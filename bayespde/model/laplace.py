@@ -13,11 +13,13 @@ from bayespde.core.errors import StatisticsError
 from bayespde.model.families import LOG_ROOT_2_PI, Family
 
 # Largest squared Newton decrement from which one more step is exact to rounding.
-CONVERGED = 1e-9
+CONVERGED = 1e-14
 MOST_STEPS = 200
 MOST_HALVINGS = 60
 # Share of the increase that the slope promises from which a step is taken (Armijo's rule).
 ENOUGH = 1e-4
+# Rounding error of a log posterior, relative.
+ROUNDING = 1e-12
 # Elements of the largest temporary arrays.
 ELEMENTS = 2**22
 
@@ -142,8 +144,7 @@ class Likelihoods:
         before, length = self._log_joint(theta, precision), torch.ones(len(theta), dtype=torch.float64)
         for _ in range(MOST_HALVINGS):
             after = self._log_joint(theta + length[:, None] * step, precision)
-            # A last step changes the log posterior by less than its rounding error.
-            taken = (after >= before + ENOUGH * length * decrement) | (decrement <= CONVERGED)
+            taken = after >= before + ENOUGH * length * decrement - ROUNDING * before.abs()
             if bool(taken.all()):
                 break
             length = torch.where(taken, length, length / 2)

@@ -49,17 +49,14 @@ class SpinModel(Checked):
     """
 
     statistics: SufficientStatistics
-    library: Library = None  # type: ignore[assignment]
+    library: Library | None = None
     _: KW_ONLY
     prior: Prior = field(default_factory=Prior)
     terms: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.library is None:
-            names, target = self.statistics.names, self.statistics.target
-            object.__setattr__(self, "library", Library.columns(names, target=target))
         super().__post_init__()
-        if self.library.names != self.statistics.names:
+        if self.library is not None and self.library.names != self.statistics.names:
             raise StatisticsError(
                 "The library does not match the statistics.",
                 got=self.library.names,
@@ -73,9 +70,16 @@ class SpinModel(Checked):
         return one_line(self, statistics=self.statistics, prior=self.prior)
 
     @cached_property
+    def candidates(self) -> Library:
+        """The library, or the columns of the statistics where none is given."""
+        if self.library is not None:
+            return self.library
+        return Library.columns(self.statistics.names, target=self.statistics.target)
+
+    @cached_property
     def spin_prior(self) -> PairwiseSpins:
         """The prior distribution of the spins, in the library's order."""
-        return self.prior.of_spins(self.library.complexities, self.statistics.names)
+        return self.prior.of_spins(self.candidates.complexities, self.statistics.names)
 
     @cached_property
     def closed_form(self) -> ClosedForm:

@@ -94,7 +94,7 @@ def sample(
         found = run_all(model, config=chosen, seed=sample_seed, progress=progress)
     coefficients, noise = _draw_coefficients(model, found.spins, draw_seed)
     return Posterior(
-        library=model.library,
+        library=model.candidates,
         statistics=model.statistics,
         spins=found.spins,
         coefficients=coefficients,

@@ -149,4 +149,4 @@ def test_a_frame_with_numbered_columns_can_be_used():
     frame = pd.DataFrame(np.random.default_rng(1).normal(size=(30, 4)))
     rows = bp.regression_statistics(frame, "3")
     assert rows.names == ("0", "1", "2")
-    assert bp.SpinModel(rows).library == bp.Library.columns(["0", "1", "2"], target="3")
+    assert bp.SpinModel(rows).candidates == bp.Library.columns(["0", "1", "2"], target="3")

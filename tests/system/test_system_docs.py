@@ -131,6 +131,17 @@ def test_forecasting_runs_from_top_to_bottom(monkeypatch, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"forecast.png", "scores.png", "forecast.gif"}
 
 
+def test_regression_runs_from_top_to_bottom(monkeypatch, tmp_path):
+    pytest.importorskip("formulaic")
+    namespace, printed = run_python(DOCS / "regression.md", monkeypatch, tmp_path)
+    assert printed[0][0].startswith("y = 1.2")
+    found = dict(zip(namespace["statistics"].names, namespace["inclusion"], strict=True))
+    assert {n for n, p in found.items() if p > 0.5} == {"age", "dose:group[T.treated]"}
+    died = dict(zip(namespace["program"].names, namespace["exact"].inclusion_probability, strict=True))
+    assert {n for n, p in died.items() if p > 0.5} == {"age", "pulse"}
+    np.testing.assert_allclose(namespace["smc"].inclusion_probability, list(died.values()), atol=0.03)
+
+
 @pytest.mark.slow
 def test_tutorial_prints_what_it_says(monkeypatch, tmp_path):
     field = bp.simulate(bp.SimulationSpec.from_mapping(_declared("allen_cahn_front")))
