@@ -150,12 +150,13 @@ class GeneralisedLinear:
         _, logdet, pivot = regress(self._columns.factor, some, self._ridge)
         kept = np.flatnonzero(pivot >= self.prior.pivot_tolerance)
         answer = torch.full((len(some), len(self._precisions)), -torch.inf, dtype=torch.float64)
-        inside, size = torch.as_tensor(some[kept]), torch.as_tensor(some[kept].sum(axis=1))
+        inside, size = torch.as_tensor(some[kept]), torch.as_tensor(some[kept].sum(axis=1)).double()
         log_shape = torch.zeros(len(kept), dtype=torch.float64) if self._ridge else torch.as_tensor(logdet[kept])
         start = self._start(len(kept))
-        for node, (precision, log_weight) in enumerate(zip(self._precisions, self._log_weights, strict=True)):
-            modes: Modes = self._likelihoods.modes(inside, torch.full((len(kept),), float(precision)).double(), start)
-            log_determinant = size * np.log(precision) + log_shape
+        for node, log_weight in enumerate(self._mixture[1]):
+            precision = torch.as_tensor(self._precisions[node]).expand(len(kept))
+            modes: Modes = self._likelihoods.modes(inside, precision, start)
+            log_determinant = size * torch.log(precision) + log_shape
             answer[kept, node] = float(log_weight) + self._likelihoods.log_evidence(modes, log_determinant)
             start = modes.coefficients
         return answer[torch.as_tensor(same.group)]
@@ -168,7 +169,7 @@ class GeneralisedLinear:
         rows = Likelihoods(kind, empty, target, torch.as_tensor(self.offset), empty[:0])
         start = torch.tensor([[kind.link(self.table.target.mean()) - self.offset.mean()]], dtype=torch.float64)
         none = torch.zeros(1, 0, dtype=torch.bool)
-        return float(rows.modes(none, torch.ones(1).double(), start).coefficients[0, 0])
+        return float(rows.modes(none, torch.ones(1, dtype=torch.float64), start).coefficients[0, 0])
 
     @cached_property
     def _columns(self) -> ScaledColumns:
@@ -187,10 +188,6 @@ class GeneralisedLinear:
     def _precisions(self) -> np.ndarray:
         """Factors on the precision of the coefficients, `[G]`."""
         return np.array([self._ridge]) if self._ridge else 1 / self._mixture[0]
-
-    @property
-    def _log_weights(self) -> np.ndarray:
-        return self._mixture[1]
 
     @cached_property
     def _likelihoods(self) -> Likelihoods:
