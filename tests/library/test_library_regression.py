@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import integrate, stats
-from scipy.special import logsumexp
+from scipy.special import comb, logsumexp
 
 import bayespde as bp
 from bayespde.core.errors import StatisticsError
@@ -217,6 +217,20 @@ def test_without_an_intercept_rows_are_plain_rows(table):
     np.testing.assert_allclose(np.abs(rows.factor), np.abs(plain.factor), rtol=1e-12, atol=1e-12)
     pytest.importorskip("formulaic")
     assert bp.regression_statistics(table, "y ~ 0 + a").rows == 40
+
+
+def test_a_beta_binomial_prior_is_a_mixture_that_quadrature_sums_exactly(table):
+    """The recipe of the documentation against all models, of which all sizes are equally probable."""
+    rows, spins = bp.regression_statistics(table, "y"), configurations(5)
+    nodes, share = np.polynomial.legendre.leggauss(3)
+    priors = [bp.Prior(expected_terms=5 * (1 + n) / 2) for n in nodes]
+    tables = [bp.enumerate_models(bp.SpinModel(rows, prior=prior)) for prior in priors]
+    weight = share * np.exp([t.log_evidence - tables[0].log_evidence for t in tables])
+    found = weight @ [t.inclusion_probability for t in tables] / weight.sum()
+    size = spins.sum(axis=1)
+    log_mass = log_odds(bp.SpinModel(rows), spins) - np.log(6 * comb(5, size))
+    wanted = np.exp(log_mass - logsumexp(log_mass)) @ spins
+    np.testing.assert_allclose(found, wanted, atol=1e-10)
 
 
 def test_interactions_follow_their_main_effects_under_heredity(table):

@@ -134,7 +134,7 @@ def test_forecasting_runs_from_top_to_bottom(monkeypatch, tmp_path):
 def test_regression_runs_from_top_to_bottom(monkeypatch, tmp_path):
     pytest.importorskip("formulaic")
     namespace, printed = run_python(DOCS / "regression.md", monkeypatch, tmp_path)
-    assert printed[0][0].startswith("y = 1.2")
+    _check_printed_output(printed, least=1)
     found = dict(zip(namespace["statistics"].names, namespace["inclusion"], strict=True))
     assert {n for n, p in found.items() if p > 0.5} == {"age", "dose:group[T.treated]"}
     died = dict(zip(namespace["program"].names, namespace["exact"].inclusion_probability, strict=True))
