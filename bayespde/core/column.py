@@ -71,7 +71,7 @@ def columns(
         TermError: If the complexities do not fit the names.
     """
     costs = dict.fromkeys(names, 1.0)
-    given = complexities or {}
+    given = {} if complexities is None else complexities
     if not isinstance(given, Mapping):
         if len(given) != len(names):
             raise TermError(
@@ -80,7 +80,7 @@ def columns(
                 wanted=f"{len(names)}, one for each column",
                 fix=f"complexities={[1.0] * len(names)}"[:200],
             )
-        given = dict(zip(names, given, strict=True))
+        given = dict(zip(names, map(float, given), strict=True))
     unknown = [name for name in given if name not in costs]
     if unknown:
         raise TermError(

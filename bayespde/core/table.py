@@ -136,7 +136,7 @@ def _column(values: Any, name: str) -> np.ndarray:
         )
     if isinstance(values, pd.Series):
         return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
-    array = np.asarray(values)
+    array = as_array(values, name, error=StatisticsError)
     return real_array(array.astype(np.int8) if array.dtype == bool else array, name, error=StatisticsError)
 
 

@@ -52,7 +52,8 @@ def test_names_are_kept_as_they_are(library):
 def test_complexities_come_by_name_or_in_order():
     by_name = bp.Library.columns(["a", "b"], complexities={"b": 3.0})
     assert by_name == bp.Library.columns(["a", "b"], complexities=[1.0, 3.0])
-    for wrong in ([1.0], {"c": 1.0}, [1.0, -1.0], {"a": 0.0}, "ab"):
+    assert by_name == bp.Library.columns(["a", "b"], complexities=np.array([1.0, 3.0]))
+    for wrong in ([1.0], [], {"c": 1.0}, [1.0, -1.0], {"a": 0.0}, "ab"):
         with pytest.raises(TermError, match="complexit"):
             bp.Library.columns(["a", "b"], complexities=wrong)
 
