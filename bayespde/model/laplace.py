@@ -12,8 +12,9 @@ import torch
 from bayespde.core.errors import StatisticsError
 from bayespde.model.families import LOG_ROOT_2_PI, Family
 
-# Largest squared Newton decrement from which one more step is exact to rounding.
-CONVERGED = 1e-14
+# Largest squared Newton decrement from which one more step is exact to rounding. Rounding of large counts keeps it
+# above: then the method ends where it no longer falls, if half of it, what the log posterior lacks in nats, is small.
+CONVERGED, SMALL = 1e-14, 1e-5
 MOST_STEPS = 200
 MOST_HALVINGS = 60
 # Share of the increase that the slope promises from which a step is taken (Armijo's rule).
@@ -84,11 +85,14 @@ class Likelihoods:
     def _modes(self, spins: torch.Tensor, precision: torch.Tensor, start: torch.Tensor) -> Modes:
         inside = torch.cat([spins.new_ones(len(spins), 1), spins], dim=1).double()
         theta, left = start * inside, torch.arange(len(spins))
+        before = torch.full((len(spins),), torch.inf, dtype=torch.float64)
         for _ in range(MOST_STEPS):
             some = (theta[left], inside[left], precision[left])
             step, decrement = self._newton(*some)
             theta[left] = self._halved(some, step, decrement)
-            left = left[decrement > CONVERGED]
+            is_falling = (decrement > SMALL) | (decrement < before[left] / 4)
+            before[left] = decrement
+            left = left[(decrement > CONVERGED) & is_falling]
             if not len(left):
                 root = torch.linalg.cholesky(self._hessian(theta, inside, precision))
                 return Modes(theta, root, self._log_joint(theta, precision))

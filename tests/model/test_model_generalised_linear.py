@@ -193,6 +193,17 @@ def test_large_counts_do_not_overflow(rng):
     assert float(program.draw(torch.tensor([[True, False]]))["coefficient"][0, 0]) == pytest.approx(0.3, abs=0.02)
 
 
+def test_counts_without_noise_under_wide_slabs_converge():
+    """Rounding of the log posterior is larger than what the last steps of Newton's method gain."""
+    spins = torch.as_tensor(list(itertools.product([False, True], repeat=3)))
+    for seed, slab in itertools.product(range(6), (bp.HyperGSlab(), bp.IsotropicSlab(scale=1e3))):
+        rng = np.random.default_rng(seed)
+        data = pd.DataFrame(rng.normal(size=(20, 3)), columns=list("abc")) * 10.0 ** rng.uniform(-8, 8, size=3)
+        data["y"] = np.floor(np.exp(20 * data["a"] / data["a"].abs().max()))
+        program = bp.generalised_linear(data, "y", family="poisson", prior=bp.Prior(slab=slab))
+        assert torch.isfinite(program.log_evidence(spins)).all()
+
+
 def test_collinear_columns_have_no_evidence_together_as_in_the_spin_model(rng):
     data = table_of("binomial", rng).assign(copy=lambda d: 3 * d["a"] - 1, one=2.0)
     program = bp.generalised_linear(data[["a", "copy", "one", "y"]], "y")

@@ -118,10 +118,14 @@ def test_settings_that_do_not_fit_are_refused():
         bp.sample(model, method="tempered_gibbs", config=SMCConfig())
     with pytest.raises(ConfigError, match="another method"):
         bp.sample(model, config=TemperedGibbsConfig())
-    with pytest.raises(ConfigError, match="no library"):
-        bp.sample(bp.SpinModel(model.statistics))
     with pytest.raises(ConfigError, match="particles"):
         bp.sample(model, particles=0)
+
+
+def test_a_model_without_a_library_has_the_columns_of_its_rows():
+    rows = model_of().statistics
+    posterior = bp.sample(bp.SpinModel(rows), method="exact", particles=32, runs=2)
+    assert posterior.library == bp.Library.columns(rows.names, target=rows.target)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
