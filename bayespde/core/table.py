@@ -132,7 +132,7 @@ def _column(values: Any, name: str) -> np.ndarray:
             f"The column {name!r} does not hold numbers.",
             got=f"dtype {values.dtype}",
             wanted="numbers or truth values; categories through a formula",
-            fix=f"data.drop(columns={name!r}), or a formula with the term C(Q({name!r})), such as 'y ~ C(group)'",
+            fix=f"data.drop(columns={name!r}), or a formula such as 'y ~ C(`{name}`)'",
         )
     if isinstance(values, pd.Series):
         return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))

@@ -67,6 +67,23 @@ def test_names_that_cannot_be_told_apart_or_printed_are_refused(names):
     assert caught.value.fix
 
 
+def test_the_fixes_work():
+    for wrong in (
+        lambda: bp.Library.columns(["a", "b"], complexities=[1.0]),
+        lambda: bp.Library.columns(["a", "b"], complexities={"c": 1.0}),
+    ):
+        with pytest.raises(TermError) as caught:
+            wrong()
+        assert len(eval(f"bp.Library.columns(['a', 'b'], {caught.value.fix})")) == 2
+    with pytest.raises(TermError) as caught:
+        bp.Library.columns(["a", "a"])
+    assert len(eval(f"bp.{caught.value.fix}")) == 2
+    frame = pd.DataFrame({"a\nb": [1.0, 2.0, 4.0], "y": [1.0, 3.0, 2.0]})
+    with pytest.raises(TermError) as caught:
+        bp.sample(bp.SpinModel(bp.regression_statistics(frame, "y")))
+    assert bp.Library.columns(list(eval(caught.value.fix).columns), target="z").names == (r"'a\nb'", "'y'")
+
+
 def test_columns_and_terms_of_a_field_do_not_mix(library):
     terms = bp.Library.from_strings(["u", "u_x"]).terms
     for wrong in (

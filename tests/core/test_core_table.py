@@ -128,6 +128,26 @@ def test_what_is_no_table_is_refused(data, formula):
     assert caught.value.wanted
 
 
+def test_the_fixes_of_names_and_categories_work(frame):
+    numbers = frame.drop(columns="group")
+    with pytest.raises(StatisticsError, match="no such column") as caught:
+        read_table(numbers, "z")
+    assert read_table(numbers, eval(caught.value.fix)).names
+    twice = pd.concat([numbers, numbers[["a"]]], axis=1)
+    with pytest.raises(StatisticsError, match="twice") as caught:
+        read_table(twice, "y")
+    assert read_table(eval(caught.value.fix, {"data": twice}), "y").names == ("a", "p-value", "ill")
+    with pytest.raises(StatisticsError, match="'group' does not hold numbers") as caught:
+        read_table(frame, "y")
+    without, _, formula = caught.value.fix.partition(", or a formula such as ")
+    assert read_table(eval(without, {"data": frame}), "y").names == ("a", "p-value", "ill")
+    pytest.importorskip("formulaic")
+    assert len(read_table(frame, eval(formula)).names) == 2
+    with pytest.raises(StatisticsError, match="cannot be read") as caught:
+        read_table(numbers[["a", "y"]], "y ~ nope")
+    assert read_table(numbers[["a", "y"]], eval(caught.value.fix)).names == ("a",)
+
+
 @pytest.mark.parametrize("formula", ["y ~~ a", "~ a", "y ~ nope", "y + a ~ group", "y ~ 1", "y ~ f(a)", "group ~ a"])
 def test_formulas_that_cannot_be_read_are_refused(frame, formula):
     pytest.importorskip("formulaic")
