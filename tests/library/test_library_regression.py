@@ -144,6 +144,31 @@ def test_inclusion_probabilities_are_close_to_the_approximate_ones_of_bas():
     assert best == {"M", "Ed", "Po1", "NW", "U2", "Ineq", "Prob", "Time"}
 
 
+def test_by_the_approximation_of_bas_its_printed_digits_come_out():
+    """Laplace's approximation in g, over the residuals that our evidence at g = n implies."""
+    rows, spins = 47, configurations(15)
+    model = bp.SpinModel(bp.regression_statistics(logged(target=True), "y"), prior=bp.Prior(slab=bp.GPriorSlab()))
+    size = spins.sum(axis=1)
+    left = np.expm1(2 / 46 * ((46 - size) / 2 * np.log1p(rows) - log_odds(model, spins))) / rows
+
+    def slope(g):
+        return (46 - size) / (1 + g) - 46 * left / (1 + g * left) - 3 / g + rows / g**2
+
+    low, high = np.full(len(size), 1e-2), np.full(len(size), 1e8)
+    for _ in range(200):
+        middle = np.sqrt(low * high)
+        rises = slope(middle) > 0
+        low, high = np.where(rises, middle, low), np.where(rises, high, middle)
+    g = np.sqrt(low * high)
+    curvature = (46 - size) / (1 + g) ** 2 - 46 * left**2 / (1 + g * left) ** 2 - 3 / g**2 + 2 * rows / g**3
+    log_marginal = (46 - size) / 2 * np.log1p(g) - 23 * np.log1p(g * left) + 0.5 * np.log(2 * np.pi / (curvature / 2))
+    log_marginal += 0.5 * np.log(rows / 2 / np.pi) - 1.5 * np.log(g) - rows / (2 * g)
+    log_marginal[size == 0] = 0.0
+    np.testing.assert_allclose(np.sort(log_marginal)[:-4:-1], [23.65111, 23.5909572, 23.2000822], atol=1e-5)
+    found = np.exp(log_marginal - logsumexp(log_marginal)) @ spins
+    np.testing.assert_allclose(found, list(VIGNETTE.values()), atol=1e-5)
+
+
 def test_sampling_agrees_with_enumeration():
     model = bp.SpinModel(bp.regression_statistics(logged(target=True), "y"), prior=bp.Prior(slab=bp.ZellnerSiowSlab()))
     exact, sampled = bp.enumerate_models(model), bp.sample(model, seed=1, particles=1000, runs=4)
