@@ -13,7 +13,7 @@ LOG_ROOT_2_PI = 0.5 * float(np.log(2 * np.pi))
 Pair = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family:
     """A distribution of counts or truth values whose log density is concave in the linear predictor.
 
