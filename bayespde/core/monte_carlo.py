@@ -54,6 +54,28 @@ def inclusion_error(values: np.ndarray, within: np.ndarray, weights: np.ndarray,
     return np.asarray(np.sqrt(variance * np.sum(weights**2) + (1 / (runs * particles)) ** 2))
 
 
+def mean_error(values: np.ndarray, eve_index: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Standard error of means over particles, pooled over runs.
+
+    Args:
+        values: Of each particle, `[R, P, N]`.
+        eve_index: Index of the initial draw from which each particle descends, `[R, P]`.
+        weights: Of the runs, `[R]`, sum 1.
+
+    Returns:
+        `[N]`, float64, between and within runs.
+    """
+    runs, particles, _ = values.shape
+    centred = values - values.mean(axis=1, keepdims=True)
+    sums = np.zeros_like(centred)
+    for run in range(runs):
+        np.add.at(sums[run], eve_index[run], centred[run])
+    variance = (sums**2).sum(axis=1).mean(axis=0) / particles**2
+    if runs > 1:
+        variance = _pooled(values.mean(axis=1).var(axis=0, ddof=1), variance, runs)
+    return np.asarray(np.sqrt(variance * np.sum(weights**2)))
+
+
 def evidence_error(log_evidence: np.ndarray, eve_index: np.ndarray) -> float:
     """Standard error of the log of the mean evidence of runs.
 

@@ -15,6 +15,7 @@ from torch.distributions import constraints
 from bayespde.core.canonical_regression import CanonicalRegression
 from bayespde.core.slabs import ProfileLikelihood, Slab
 from bayespde.core.statistics import SufficientStatistics
+from bayespde.model.over_rows import over_rows
 from bayespde.model.regression import regress
 
 BLOCK = 1024
@@ -156,6 +157,10 @@ class SpinEvidence(TorchDistribution):
         """Log density of the rows that the column `value`, `[K+1]`, compresses: shape `spins.shape[:-1]`, float64."""
         factor = self.regression.factor.copy()
         factor[:, -1] = value.detach().numpy()
-        flat = self.spins.reshape(-1, self.spins.shape[-1]).numpy()
-        answer = self.closed_form.log_likelihood(replace(self.regression, factor=factor), flat)
-        return answer.reshape(self.batch_shape)
+        regression = replace(self.regression, factor=factor)
+
+        def log_likelihood(spins: torch.Tensor) -> torch.Tensor:
+            flat = spins.reshape(-1, spins.shape[-1]).numpy()
+            return self.closed_form.log_likelihood(regression, flat).reshape(spins.shape[:-1])
+
+        return over_rows(log_likelihood, self.spins)

@@ -7,6 +7,7 @@ import torch
 from torch.distributions import constraints
 
 from bayespde.core.pairwise import PairwiseSpins
+from bayespde.model.over_rows import over_rows
 
 
 class CoupledSpins(dist.TorchDistribution):
@@ -25,12 +26,12 @@ class CoupledSpins(dist.TorchDistribution):
 
     def log_prob(self, value: torch.Tensor) -> torch.Tensor:
         """Log probability of spins `[..., K]`: `[...]`, float64."""
-        return torch.as_tensor(self.prior.log_density(value.detach().numpy() != 0))
+        return over_rows(lambda rows: torch.as_tensor(self.prior.log_density(rows.numpy() != 0)), value.detach())
 
     def sample(self, sample_shape: torch.Size | None = None) -> torch.Tensor:
         """Draw `[*sample_shape, K]`, float64, 0 or 1."""
         uniform = torch.rand(self._extended_shape(sample_shape or torch.Size()), dtype=torch.float64)
-        return torch.as_tensor(self.prior.from_uniform(uniform.numpy())).double()
+        return over_rows(lambda rows: torch.as_tensor(self.prior.from_uniform(rows.numpy())).double(), uniform)
 
 
 def spin_distribution(prior: PairwiseSpins) -> dist.TorchDistribution:

@@ -1,31 +1,30 @@
-"""Pyro program -> the log density of each of its sites at given spins, or why there is none."""
+"""Pyro program and values of its latent sites -> the log density of each of its sites there, or draws of them all."""
 
 from __future__ import annotations
 
 import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyro
+import pyro.distributions as dist
 import torch
 from pyro.distributions.util import scale_and_mask
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
-from torch.distributions import constraints
+from torch.distributions import biject_to
+from torch.distributions.constraints import is_dependent
 
-from bayespde.core.errors import ConfigError, StatisticsError
-from bayespde.core.random import forked_torch_seed
+from bayespde.core.errors import ConfigError
 
-# Rounding error of a log density, in nats, above which there is a warning.
-VISIBLE_ROUNDING = 1e-3
+Program = Callable[[], Any]
 
 # The handlers of Pyro, and the generator of torch that it draws from, are global to the process.
 ONE_AT_A_TIME = threading.RLock()
 
 
-class _NoParameters(Messenger):
+class NoParameters(Messenger):
     """Refuses parameters before they enter Pyro's store."""
 
     def _pyro_param(self, msg: dict[str, Any]) -> None:
@@ -38,198 +37,174 @@ class _NoParameters(Messenger):
             )
 
 
-class _Pinned(_NoParameters):
-    """Sets the value of the binary site, and refuses any other latent site."""
+@dataclass(frozen=True)
+class LatentLayout:
+    """Where the continuous latent sites of a program are in a vector of unconstrained real numbers.
 
-    def __init__(self, site: str, value: torch.Tensor) -> None:
+    Attributes:
+        blanks: A value of each site by name, in the shape and type that the program draws.
+        shapes: Shape of each in unconstrained coordinates, which a simplex, say, has one fewer of.
+    """
+
+    blanks: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    shapes: Mapping[str, torch.Size] = field(default_factory=dict)
+
+    @property
+    def dimension(self) -> int:
+        """Number of unconstrained coordinates D."""
+        return sum(shape.numel() for shape in self.shapes.values())
+
+    def split(self, latents: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Unconstrained coordinates of each site, of all, `[D]`."""
+        parts = latents.split([shape.numel() for shape in self.shapes.values()])
+        return {name: part.reshape(self.shapes[name]) for name, part in zip(self.shapes, parts, strict=True)}
+
+
+class _Fixed(NoParameters):
+    """Sets discrete sites and, through the bijection to their supports, continuous ones; refuses any other one."""
+
+    def __init__(
+        self, values: Mapping[str, torch.Tensor], reals: Mapping[str, torch.Tensor], layout: LatentLayout
+    ) -> None:
         super().__init__()
-        self.site, self.value = site, value
+        self.values, self.reals, self.layout = values, reals, layout
+        # Log determinants of the bijections, by site.
+        self.jacobians: dict[str, torch.Tensor] = {}
 
     def _pyro_sample(self, msg: dict[str, Any]) -> None:
-        if msg["name"] == self.site:
-            msg["value"] = self.value
-        elif _is_random(msg):
-            _refuse_latent(self.site, [msg["name"]])
+        name = msg["name"]
+        if name in self.values:
+            msg["value"] = self.values[name]
+        elif name in self.reals:
+            # The support may depend on other sites, so that the bijection belongs to this run.
+            real, blank = self.reals[name], self.layout.blanks[name]
+            bijection = biject_to(msg["fn"].support)
+            value = bijection(real)
+            self.jacobians[name] = bijection.log_abs_det_jacobian(real, value).sum()
+            msg["value"] = value.to(blank.dtype)
+        elif is_random(msg):
+            refuse_latent([name])
 
 
-def traced(program: Callable[[], Any], site: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Run a program with its binary site fixed.
-
-    Args:
-        program: A Pyro program without arguments.
-        site: Name of the binary site.
-        value: Its value, `[K]` or `[P, K]`, of the type that the site draws.
-
-    Returns:
-        Log density by site, float64, in the shapes of the program.
-
-    Raises:
-        ConfigError: If the program draws anything or uses a parameter.
-        StatisticsError: If a log density is NaN or +inf.
-    """
-    with ONE_AT_A_TIME, _invalid_values_refused():
-        with pyro.poutine.trace() as tape, _Pinned(site, value):
-            program()
-        # Outside the handlers of Pyro, because a density may run a program itself.
-        return {name: usable(_score(node), name) for name, node in _sites(tape.trace).items()}
-
-
-def examined(program: Callable[[], Any], site: str | None) -> tuple[str, dict[str, Any]]:
-    """Run a program once without a fixed site, and refuse it unless its binary site is the only latent one.
+def traced(
+    program: Program,
+    values: Mapping[str, torch.Tensor],
+    latents: torch.Tensor,
+    layout: LatentLayout,
+    *,
+    mark_invalid: bool = False,
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Run a program with its latent sites fixed.
 
     Args:
         program: A Pyro program without arguments.
-        site: Name of the binary site; None for the only latent one.
+        values: Values of its discrete latent sites, in the shapes and types that they draw.
+        latents: Unconstrained coordinates of the continuous ones, `[D]`, float64.
+        layout: Which is which.
+        mark_invalid: Whether a site outside the domain of its distribution has the log density NaN. This is for runs
+            without Pyro's validation, which raises errors of its own.
 
     Returns:
-        Its name, and Pyro's record of every site that has a density, by name.
+        Log density by site, each a number in float64, with the Jacobian of the bijection; and the values of the
+        continuous sites.
 
     Raises:
-        ConfigError: If there is no such site, it is not a vector of 0 and 1 with a normalised prior, other sites are
-            drawn, or a parameter is used.
+        ConfigError: If the program draws anything else or uses a parameter, or leaves out a site.
     """
-    guard = _invalid_values_refused()
-    with ONE_AT_A_TIME, forked_torch_seed(0), guard, pyro.poutine.trace() as tape, _NoParameters():
+    fixed = _Fixed(values, layout.split(latents), layout)
+    with pyro.poutine.trace() as tape, fixed:
         program()
-    random = {name: node for name, node in tape.trace.nodes.items() if node["type"] == "sample" and _is_random(node)}
-    name = _only_binary(random) if site is None else site
-    if name not in random:
-        observed = name in tape.trace.nodes and tape.trace.nodes[name]["type"] == "sample"
-        what = f"The site {name!r} is observed." if observed else f"The program has no site called {name!r}."
-        raise ConfigError(
-            what if name else "The program has not one binary latent site.",
-            got=f"latent sites: {', '.join(map(repr, random)) or 'none'}",
-            wanted="a binary site whose value is to be inferred",
-            fix=f"site={next(iter(random))!r}" if random else "pyro.sample('spins', dist.Bernoulli(...).to_event(1))",
-        )
-    if len(random) > 1:
-        _refuse_latent(name, [other for other in random if other != name])
-    nodes = _sites(tape.trace)
-    _refuse_wrong_prior(nodes[name])
-    _warn_of_rounding({other: _score(node) for other, node in nodes.items() if other != name})
-    return name, nodes
+    nodes = sites(tape.trace)
+    _refuse_varying(nodes, {**values, **layout.blanks})
+    # Outside the handlers of Pyro, because a density may run a program itself.
+    densities = {name: score(node).double().sum() for name, node in nodes.items()}
+    for name, jacobian in fixed.jacobians.items():
+        densities[name] = densities[name] + jacobian
+    if mark_invalid:
+        densities = {n: torch.where(_is_valid(nodes[n]), density, torch.nan) for n, density in densities.items()}
+    return densities, {name: nodes[name]["value"] for name in layout.blanks}
 
 
-def _only_binary(random: dict[str, Any]) -> str:
-    """Name of the only latent site, or of the only one of zeros and ones; empty if there is none."""
-    binary = [name for name, node in random.items() if bool(((node["value"] == 0) | (node["value"] == 1)).all())]
-    names = list(random) if len(random) == 1 else binary
-    return names[0] if len(names) == 1 else ""
+def drawn(
+    program: Program, discrete: Mapping[str, torch.Tensor], layout: LatentLayout
+) -> tuple[dict[str, Any], torch.Tensor]:
+    """Run a program freely: the values of its discrete sites, and the coordinates `[D]` of its continuous ones.
+
+    Args:
+        program: A Pyro program without arguments.
+        discrete: Any value of each of its discrete sites.
+        layout: Of its continuous sites.
+
+    Raises:
+        ConfigError: If the program leaves out a site, or a site has another shape.
+    """
+    with pyro.poutine.trace() as tape, NoParameters():
+        program()
+    nodes = sites(tape.trace)
+    _refuse_varying(nodes, {**discrete, **layout.blanks})
+    reals = [biject_to(nodes[name]["fn"].support).inv(nodes[name]["value"].double()) for name in layout.blanks]
+    flat = [torch.zeros(0, dtype=torch.float64), *(real.reshape(-1) for real in reals)]
+    return {name: nodes[name]["value"] for name in discrete}, torch.cat(flat)
 
 
-@contextmanager
-def _invalid_values_refused() -> Iterator[None]:
-    """Convert the error of torch for NaN and other values outside the domain of a distribution."""
-    try:
-        yield
-    except ValueError as error:
-        first = str(error).partition("\n")[0]
-        if not first.startswith("Expected "):
-            raise
-        raise StatisticsError(
-            "A distribution of the program received a value outside its domain, such as NaN.",
-            got=first,
-            wanted="valid numbers for every configuration",
-            fix="return -inf from pyro.factor for impossible configurations",
-        ) from error
+def _refuse_varying(nodes: Mapping[str, Any], wanted: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a run without some latent site, or with one of another shape."""
+    for name, value in wanted.items():
+        found = nodes[name]["value"].shape if name in nodes else None
+        if found != value.shape:
+            raise ConfigError(
+                "The latent sites are not the same in every run of the program.",
+                got=f"no {name!r}" if found is None else f"{name!r} of shape {tuple(found)}",
+                wanted=f"{name!r} of shape {tuple(value.shape)}, whatever the values of the others",
+                fix="draw it always and whole, and use what is needed of it",
+            )
 
 
-def _refuse_latent(site: str, names: list[str]) -> None:
+def refuse_latent(names: list[str]) -> None:
+    """Refuse what a program draws besides the sites that are sampled."""
     raise ConfigError(
-        f"The program has more latent sites than {site!r}.",
+        "The program has other latent sites than those that are sampled.",
         got=", ".join(map(repr, names)),
-        wanted=f"{site!r} as the only latent site, and no plate with subsampling",
+        wanted="the same latent sites in every run, and no plate with subsampling",
         fix="integrate the others out, or fix them with pyro.condition",
     )
 
 
-def _refuse_wrong_prior(node: dict[str, Any]) -> None:
-    """Refuse a site that is not a vector of 0 and 1, or whose density is not normalised."""
-    fn, value = node["fn"], node["value"]
-    changed = node["mask"] is not None or not bool(torch.all(torch.as_tensor(node["scale"]) == 1))
-    while hasattr(fn, "base_dist"):
-        changed, fn = changed or hasattr(fn, "_mask"), fn.base_dist
-    support = getattr(fn, "support", None)
-    if not isinstance(getattr(support, "base_constraint", support), type(constraints.boolean)):
-        raise ConfigError(
-            f"The site {node['name']!r} is not binary.",
-            got=f"{type(fn).__name__} with support {support}",
-            wanted="a distribution over 0 and 1",
-            fix="dist.Bernoulli(...).to_event(1)",
-        )
-    if value.ndim != 1 or not len(value):
-        raise ConfigError(
-            f"The site {node['name']!r} is not a vector.",
-            got=f"a value of shape {tuple(value.shape)}",
-            wanted="[K] spins",
-            fix="dist.Bernoulli(probs).expand([K]).to_event(1), and reshape in the program",
-        )
-    if changed:
-        raise ConfigError(
-            f"The density of the site {node['name']!r} is masked or scaled, and does not belong to its draws.",
-            got="a mask, a scale or a subsampled plate",
-            wanted="a normalised prior",
-            fix="apply pyro.poutine.mask and pyro.poutine.scale to the other sites only",
-        )
-
-
-def _warn_of_rounding(scores: dict[str, torch.Tensor]) -> None:
-    for name, score in scores.items():
-        step = _rounding(score) * abs(float(score.sum()))
-        if VISIBLE_ROUNDING < step < torch.inf:
-            warnings.warn(
-                f"The log density of {name!r} is computed in {score.dtype} and has an error of about {step:.0e}; "
-                "give the program float64 data and a float64 prior.",
-                stacklevel=4,
-            )
-
-
-def _is_random(node: dict[str, Any]) -> bool:
-    """Whether running the program draws this sample site's value."""
-    if site_is_subsample(node):
-        return node["fn"].subsample_size is not None and node["fn"].subsample_size < node["fn"].size
-    return not node["is_observed"]
-
-
-def _sites(trace: Any) -> dict[str, Any]:
+def sites(trace: Any) -> dict[str, Any]:
     """The sites of a trace that have a density, by name."""
     return {n: node for n, node in trace.nodes.items() if node["type"] == "sample" and not site_is_subsample(node)}
 
 
-def _score(node: dict[str, Any]) -> torch.Tensor:
+def score(node: dict[str, Any]) -> torch.Tensor:
     """Log density of a site in the shape and precision of the program."""
     log_density = node["fn"].log_prob(node["value"], *node["args"], **node["kwargs"])
-    return scale_and_mask(log_density, node["scale"], node["mask"]).detach()
+    return scale_and_mask(log_density, node["scale"], node["mask"])
 
 
-def _rounding(score: torch.Tensor) -> float:
-    return torch.finfo(score.dtype).eps if score.dtype.is_floating_point else 0.0
+def _is_valid(node: dict[str, Any]) -> torch.Tensor:
+    """Whether value and parameters of a site are in the domain of its distribution, as a truth value of torch."""
+    inner, checks = node["fn"], []
+    try:
+        checks.append(inner.support.check(node["value"]))
+    except NotImplementedError:
+        checks.append(torch.tensor(True))
+    while True:
+        rules = inner.arg_constraints.items()
+        checks += [r.check(inner.__dict__[n]) for n, r in rules if n in inner.__dict__ and not is_dependent(r)]
+        if not hasattr(inner, "base_dist"):
+            return torch.stack([check.all() for check in checks]).all()
+        inner = inner.base_dist
 
 
-def precision(nodes: dict[str, Any]) -> float:
-    """Largest relative rounding error among the log densities of recorded sites."""
-    return max(_rounding(_score(node)) for node in nodes.values())
+def is_random(node: dict[str, Any]) -> bool:
+    """Whether running the program draws this sample site's value."""
+    if site_is_subsample(node):
+        return node["fn"].subsample_size is not None and node["fn"].subsample_size < node["fn"].size
+    return not node["is_observed"] and not isinstance(innermost(node["fn"]), dist.Delta)
 
 
-def usable(score: torch.Tensor, name: str) -> torch.Tensor:
-    """Convert a log density to float64 on the host.
-
-    Args:
-        score: Log density, any shape and precision.
-        name: Of the site, for the message.
-
-    Returns:
-        The same numbers, float64, without a gradient.
-
-    Raises:
-        StatisticsError: If any is NaN or +inf.
-    """
-    score = score.detach().to("cpu", torch.float64)
-    if bool((score.isnan() | (score == torch.inf)).any()):
-        raise StatisticsError(
-            f"The log density of the site {name!r} is not comparable.",
-            got="NaN" if bool(score.isnan().any()) else "+inf",
-            wanted="a finite number, or -inf where a configuration is impossible",
-            fix="return -inf from pyro.factor for impossible configurations",
-        )
-    return score
+def innermost(fn: Any) -> Any:
+    """The distribution within others that only reshape, repeat or mask it."""
+    while hasattr(fn, "base_dist") and not isinstance(fn, torch.distributions.TransformedDistribution):
+        fn = fn.base_dist
+    return fn

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
 
 from bayespde.core.annotations import MadeBy
 from bayespde.core.checked import validated
+from bayespde.core.errors import ConfigError
 from bayespde.core.posterior import Posterior
 from bayespde.results.inference_tree import SAMPLE, to_tree
 
@@ -19,22 +20,41 @@ AnyForecast = Annotated[
 ]
 
 
+@runtime_checkable
+class HasTree(Protocol):
+    """Samples that lay themselves out in the InferenceData schema, as a `SpinSMC` does."""
+
+    def to_tree(self) -> xr.DataTree:
+        """The groups."""
+        ...
+
+
 @validated
-def to_inference_data(posterior: Posterior, forecast: AnyForecast | None = None) -> Any:
-    """Hand a posterior to ArviZ [kumar2019arviz].
+def to_inference_data(posterior: Posterior | HasTree, forecast: AnyForecast | None = None) -> Any:
+    """Hand a posterior, or the samples of a Pyro program, to ArviZ [kumar2019arviz].
 
     Use ArviZ for coefficients, for `loo` per block and for files. For spins use `between_run_diagnostics` and
     `plot_inclusion`: effective sample sizes of a 0/1 variable measure the order of the particles, and R-hat
     of a term that is always on is not defined.
 
     Args:
-        posterior: What sampling or enumeration returned.
-        forecast: What `bayespde.forecast` returned, for the groups `predictions` and `predictions_constant_data`.
+        posterior: What sampling or enumeration returned, or a `SpinSMC` that has run: every latent site by its name.
+        forecast: What `bayespde.forecast` returned for a posterior, for the groups `predictions` and
+            `predictions_constant_data`.
 
     Returns:
         An `arviz.InferenceData` with ArviZ 0.x, an `xarray.DataTree` with ArviZ 1 or later.
     """
-    return _native(to_tree(posterior, forecast))
+    if isinstance(posterior, Posterior):
+        return _native(to_tree(posterior, forecast))
+    if forecast is not None:
+        raise ConfigError(
+            "A forecast belongs to the posterior of an equation.",
+            got=f"a forecast, and an object of type {type(posterior).__name__}",
+            wanted="a bayespde.Posterior",
+            fix="to_inference_data(posterior, forecast)",
+        )
+    return _native(posterior.to_tree())
 
 
 def r_hat_and_ess(values: np.ndarray) -> tuple[float, float]:

@@ -30,6 +30,46 @@ class Target(Protocol):
         ...
 
 
+class JointTarget(Protocol):
+    """A distribution over configurations of K spins and D real numbers, known up to a constant.
+
+    A target may also name `blocks`: sets of spins that the plain kernel flips together, besides single ones.
+    """
+
+    @property
+    def terms(self) -> int:
+        """Number of spins K."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Number of real numbers D."""
+        ...
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether `with_gradient` gives one."""
+        ...
+
+    def given(self, latents: torch.Tensor) -> Target:
+        """The target over configurations, of which each belongs to a row of `latents`, `[P, D]`."""
+        ...
+
+    def sample_joint(self, particles: int, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw configurations `[P, K]`, bool, and real numbers `[P, D]`, float64, from the prior."""
+        ...
+
+    def proposed(self, spins: torch.Tensor, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log prior and log likelihood, `[P]` each; the latter is -inf where one of them cannot be computed."""
+        ...
+
+    def with_gradient(
+        self, spins: torch.Tensor, latents: torch.Tensor, beta: float
+    ) -> tuple[tuple[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """The same, and the gradient of log prior + beta log likelihood, `[P, D]`, finite."""
+        ...
+
+
 @runtime_checkable
 class LinearTarget(Target, Protocol):
     """A target whose likelihood depends on size, residuals and log determinant of a linear model."""
@@ -58,6 +98,8 @@ class SMCState(NamedTuple):
         inverse_temperature: Exponent beta on the likelihood: 0 for the prior or reference, 1 for the posterior.
         log_evidence: Log normalising constant so far.
         eve_index: Index of the initial draw from which each particle descends, `[P]`, int64.
+        latents: Real numbers of each particle, `[P, D]`, float64; None where there are spins only.
+        step_size: Of the moves of `latents`, as the last pass left it; relative to their spread.
     """
 
     spins: torch.Tensor
@@ -66,6 +108,8 @@ class SMCState(NamedTuple):
     inverse_temperature: float
     log_evidence: float
     eve_index: torch.Tensor
+    latents: torch.Tensor | None = None
+    step_size: float = 1.0
 
 
 class Moves(NamedTuple):
@@ -83,11 +127,12 @@ class Moves(NamedTuple):
 class Kernel(Protocol):
     """Markov moves that leave the tempered target invariant at any inverse temperature.
 
-    The path is an argument: the target itself, or a `GeometricPath` to it.
+    The path is an argument: the target itself, or a `GeometricPath` to it. A kernel serves a `Target`, or a
+    `JointTarget`: that is why the type of its path is open.
     """
 
     def __call__(
-        self, state: SMCState, path: Target, *, sweeps: float, generator: torch.Generator
+        self, state: SMCState, path: Any, *, sweeps: float, generator: torch.Generator
     ) -> tuple[SMCState, Moves]:
         """Move every particle.
 
@@ -105,7 +150,7 @@ class Kernel(Protocol):
         """
         ...
 
-    def sweeps_for(self, state: SMCState, path: Target, *, flips: float) -> float:
+    def sweeps_for(self, state: SMCState, path: Any, *, flips: float) -> float:
         """Number of sweeps in which a particle flips about `flips` spins and half of its terms."""
         ...
 

@@ -72,16 +72,17 @@ class Runs(NamedTuple):
         stages: History by name, each `[R, S]`, float64, NaN after a run's last stage.
         estimates: Inclusion probabilities by estimator, each `[R, K]`: `frequency` (share of particles),
             `rao_blackwell` (mean conditional probability), `renormalised` (exact masses of the visited
-            configurations).
+            configurations; NaN where they are not known).
         captured_mass: Posterior mass of the configurations that each run visited, relative to the pooled evidence or,
-            if that is more, to the mass that all runs together visited, `[R]`. With the true evidence the renormalised
-            estimate is off by at most one minus this.
+            if that is more, to the mass that all runs together visited, `[R]`; NaN where it is not known. With the true
+            evidence the renormalised estimate is off by at most one minus this.
         captured_mass_lower: The same with two standard errors added to the pooled evidence, `[R]`; NaN for one run.
         likelihood_error: Largest difference in nats between the likelihoods that each run updated and those computed
             anew, `[R]`.
         inclusion_variance: Variance of the inclusion probabilities within each run, `[R, K]`, or `[R, 0]`.
         complete: Whether all runs that were asked for have finished.
         budget_exhausted: Whether some were stopped for want of CPU time.
+        latents: Real numbers of the particles, `[R, P, D]`, float64; D is 0 where there are spins only.
     """
 
     spins: np.ndarray
@@ -97,15 +98,19 @@ class Runs(NamedTuple):
     inclusion_variance: np.ndarray
     complete: bool
     budget_exhausted: bool = False
+    latents: np.ndarray = np.empty((0, 0, 0))
 
 
 def collect(finished: Finished) -> Runs:
     """Stack finished runs."""
     runs = finished.runs
     log_evidence = np.array([r.state.log_evidence for r in runs])
-    log_visited = np.array([np.logaddexp.reduce(r.log_mass) for r in runs])
+    log_visited = np.array([np.logaddexp.reduce(r.log_mass) if len(r.log_mass) else np.nan for r in runs])
     shares = [np.exp(r.log_mass - mass) for r, mass in zip(runs, log_visited, strict=True)]
-    renormalised = [np.minimum(share @ r.visited, 1.0) for r, share in zip(runs, shares, strict=True)]
+    renormalised = [
+        np.minimum(share @ r.visited, 1.0) if len(share) else np.full(r.visited.shape[1], np.nan)
+        for r, share in zip(runs, shares, strict=True)
+    ]
     spins = np.stack([r.state.spins.numpy() for r in runs])
     captured, lower = _captured(runs, log_evidence, log_visited)
     return Runs(
@@ -126,7 +131,12 @@ def collect(finished: Finished) -> Runs:
         inclusion_variance=np.stack([r.inclusion_variance for r in runs]),
         complete=finished.complete,
         budget_exhausted=finished.budget_exhausted,
+        latents=np.stack([_latents(r.state) for r in runs]),
     )
+
+
+def _latents(state: SMCState) -> np.ndarray:
+    return np.empty((len(state.spins), 0)) if state.latents is None else state.latents.numpy()
 
 
 def log_mean_exp(values: np.ndarray) -> float:
@@ -136,7 +146,7 @@ def log_mean_exp(values: np.ndarray) -> float:
 
 def _captured(runs: list[Run], log_evidence: np.ndarray, log_visited: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mass that each run visited as a share of the evidence, and its lower value, `[R]` each; NaN without evidence."""
-    if np.isnan(log_evidence).any():
+    if np.isnan(log_evidence).any() or np.isnan(log_visited).any():
         return np.full(len(runs), np.nan), np.full(len(runs), np.nan)
     masses = np.concatenate([r.log_mass for r in runs])
     # the evidence is at least the mass of the union of all visited configurations

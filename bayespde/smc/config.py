@@ -47,6 +47,11 @@ class SMCConfig(Checked):
         decorrelation_target: Passes end once the log likelihoods of the particles correlate less than this with those
             before the stage's moves.
         final_passes: Further passes at inverse temperature 1, over which the inclusion probabilities are averaged.
+        latent_moves: Moves of continuous latents, where a target has any: `hamiltonian`, by the gradient of the log
+            density; `random_walk`; or `auto`: `hamiltonian` where there is a gradient, else `random_walk`.
+        latent_steps: Largest number of leapfrog steps, or number of proposals, in each pass.
+        latent_step_size: Of these moves, in units of the unconstrained latents; None to adapt it, and to scale it with
+            the spread of the particles.
         resampling: One of systematic, stratified, residual, multinomial.
         schedule: Fixed increasing inverse temperatures ending at 1; empty for adaptive ones.
         workers: Runs at a time; the result does not depend on it.
@@ -65,6 +70,9 @@ class SMCConfig(Checked):
     max_passes: Count = 4
     decorrelation_target: Share = 0.5
     final_passes: Count = 8
+    latent_moves: Annotated[str, OneOf(("auto", "hamiltonian", "random_walk"))] = "auto"
+    latent_steps: Count = 8
+    latent_step_size: Positive | None = None
     resampling: Annotated[str, OneOf(SCHEMES)] = "systematic"
     schedule: tuple[Positive, ...] = ()
     workers: Count = 1

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from bayespde.core.distinct import distinct
-from bayespde.smc.base import Kernel, Moves, SMCState, Target
+from bayespde.smc.base import JointTarget, Kernel, Moves, SMCState, Target
 from bayespde.smc.config import SMCConfig
 
 
@@ -37,7 +37,8 @@ class FinalRejuvenation(NamedTuple):
         rao_blackwell: Mean conditional probability of each spin being up, `[K]`, float64.
         variance: Of the share of passes and particles in which each spin is up, `[K]`, float64; particles of one
             ancestor are taken together.
-        visited: Distinct configurations of the particles after any pass, `[N, K]`, bool.
+        visited: Distinct configurations of the particles after any pass, `[N, K]`, bool; none where particles have real
+            numbers too, so that a configuration's mass is not known.
         log_mass: Their log prior plus log likelihood, `[N]`, float64.
     """
 
@@ -48,7 +49,7 @@ class FinalRejuvenation(NamedTuple):
 
 
 def rejuvenate(
-    state: SMCState, path: Target, kernel: Kernel, *, generator: torch.Generator, config: SMCConfig
+    state: SMCState, path: Target | JointTarget, kernel: Kernel, *, generator: torch.Generator, config: SMCConfig
 ) -> tuple[SMCState, Rejuvenation]:
     """Move the particles at their inverse temperature until their likelihoods are decorrelated [buchholz2021].
 
@@ -76,7 +77,7 @@ def rejuvenate(
 
 
 def rejuvenate_finally(
-    state: SMCState, path: Target, kernel: Kernel, *, generator: torch.Generator, config: SMCConfig
+    state: SMCState, path: Target | JointTarget, kernel: Kernel, *, generator: torch.Generator, config: SMCConfig
 ) -> tuple[SMCState, FinalRejuvenation]:
     """Move the particles by `final_passes` further passes at inverse temperature 1."""
     found = [_distinct(state)]
@@ -100,7 +101,7 @@ def _clustered_variance(values: torch.Tensor, eve_index: torch.Tensor) -> torch.
     return (sums**2).sum(dim=0) / len(values) ** 2
 
 
-def _pass_length(state: SMCState, path: Target, kernel: Kernel, config: SMCConfig) -> float:
+def _pass_length(state: SMCState, path: Target | JointTarget, kernel: Kernel, config: SMCConfig) -> float:
     """Number of sweeps in a pass: the one asked for, or the one that gives the wanted flips."""
     return kernel.sweeps_for(state, path, flips=config.flips) if config.sweeps is None else config.sweeps
 
@@ -113,6 +114,6 @@ def _correlation(before: np.ndarray, after: np.ndarray) -> float:
 
 
 def _distinct(state: SMCState) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct configurations of the particles `[N, K]` and their log prior plus log likelihood `[N]`."""
-    first = distinct(state.spins.numpy()).first
+    """Distinct configurations of the particles `[N, K]` and their log prior plus log likelihood `[N]`, if known."""
+    first = distinct(state.spins.numpy() if state.latents is None else state.spins[:0].numpy()).first
     return state.spins.numpy()[first], (state.log_prior + state.log_likelihood).numpy()[first]

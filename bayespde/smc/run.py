@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
@@ -10,21 +11,20 @@ from tqdm import tqdm
 
 from bayespde.core.progress import Progress
 from bayespde.core.random import spawn_seeds, torch_generator
-from bayespde.smc.base import SMCInfo, SMCState, Target
+from bayespde.smc.base import JointTarget, SMCInfo, SMCState, Target
 from bayespde.smc.collect import HISTORY, Run, Runs, collect
 from bayespde.smc.config import SMCConfig
-from bayespde.smc.geometric_path import GeometricPath
 from bayespde.smc.independent_runs import Check, finish_all
 from bayespde.smc.kernels import make_kernel
 from bayespde.smc.pilot_runs import pilot_run
 from bayespde.smc.rejuvenation import rejuvenate_finally
-from bayespde.smc.step import init, step
+from bayespde.smc.step import init, step, with_densities
 
 OnStep = Callable[[SMCState, SMCInfo], None]
 
 
 def run(
-    target: Target,
+    target: Target | JointTarget,
     *,
     config: SMCConfig | None = None,
     generator: torch.Generator,
@@ -34,7 +34,8 @@ def run(
     """Take particles to the posterior: first pilot chains from the prior, then all from the reference that those tuned.
 
     Args:
-        target: What to sample, or a `GeometricPath` to it, which makes pilot chains unnecessary.
+        target: What to sample; or a `GeometricPath` to it, which makes pilot chains unnecessary. A `JointTarget` is
+            sampled from its prior, without pilot chains.
         config: Settings; the defaults if None.
         generator: Source of all randomness.
         on_step: Called with state and info after every stage of the main run, for progress, measurements or
@@ -49,8 +50,8 @@ def run(
     """
     config = SMCConfig() if config is None else config
     kernel, path = make_kernel(target, config, threads=threads), target
-    if config.pilot_fraction and not isinstance(target, GeometricPath):
-        path, kernel = pilot_run(target, kernel, config=config, generator=generator)
+    if config.pilot_fraction and getattr(target, "takes_pilot_runs", True):
+        path, kernel = pilot_run(cast(Target, target), kernel, config=config, generator=generator)
     state = init(path, particles=config.particles, generator=generator)
     history: list[SMCInfo] = []
     while state.inverse_temperature < 1:
@@ -65,15 +66,15 @@ def run(
     return Run(state, stages, conditional, final.visited, final.log_mass, error, variance)
 
 
-def _recompute(state: SMCState, target: Target) -> tuple[SMCState, float]:
+def _recompute(state: SMCState, target: Target | JointTarget) -> tuple[SMCState, float]:
     """The same particles with their densities computed anew, and the largest error in nats of those that were kept."""
-    log_prior, log_likelihood = target.log_prior(state.spins), target.log_likelihood(state.spins)
-    error = (log_prior + log_likelihood - state.log_prior - state.log_likelihood).abs().max()
-    return state._replace(log_prior=log_prior, log_likelihood=log_likelihood), float(error)
+    new = with_densities(state, target)
+    error = (new.log_prior + new.log_likelihood - state.log_prior - state.log_likelihood).abs().max()
+    return new, float(error)
 
 
 def run_all(
-    target: Target,
+    target: Target | JointTarget,
     *,
     config: SMCConfig | None = None,
     seed: int,

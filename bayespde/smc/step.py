@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 
 from bayespde.core.distinct import distinct
 from bayespde.smc import tempering
-from bayespde.smc.base import Kernel, SMCInfo, SMCState, Target
+from bayespde.smc.base import JointTarget, Kernel, SMCInfo, SMCState, Target
 from bayespde.smc.config import SMCConfig
 from bayespde.smc.rejuvenation import rejuvenate
 from bayespde.smc.resampling import SCHEMES
 
 
-def init(target: Target, *, particles: int, generator: torch.Generator) -> SMCState:
+def init(target: Target | JointTarget, *, particles: int, generator: torch.Generator) -> SMCState:
     """Draw particles at the beginning of a path: from the prior, or from the reference of a `GeometricPath`.
 
     Args:
@@ -24,17 +26,28 @@ def init(target: Target, *, particles: int, generator: torch.Generator) -> SMCSt
     Returns:
         A state at inverse temperature 0 with log evidence 0.
     """
-    return init_from(target, target.sample_prior(particles, generator=generator))
+    draw = getattr(target, "sample_joint", None)
+    if draw is not None:
+        return init_from(target, *draw(particles, generator=generator))
+    return init_from(target, cast(Target, target).sample_prior(particles, generator=generator))
 
 
-def init_from(target: Target, spins: torch.Tensor) -> SMCState:
-    """The state at inverse temperature 0 of given draws (`[P, K]`, bool) from the beginning of a path."""
-    return SMCState(spins, target.log_prior(spins), target.log_likelihood(spins), 0.0, 0.0, torch.arange(len(spins)))
+def init_from(target: Target | JointTarget, spins: torch.Tensor, latents: torch.Tensor | None = None) -> SMCState:
+    """The state at inverse temperature 0 of given draws (`[P, K]`, bool, and `[P, D]`) from the beginning of a path."""
+    nothing = torch.empty(len(spins), dtype=torch.float64)
+    state = SMCState(spins, nothing, nothing, 0.0, 0.0, torch.arange(len(spins)), latents)
+    return with_densities(state, target)
+
+
+def with_densities(state: SMCState, target: Target | JointTarget) -> SMCState:
+    """The same particles with their log densities computed anew."""
+    path = cast(Target, target) if state.latents is None else cast(JointTarget, target).given(state.latents)
+    return state._replace(log_prior=path.log_prior(state.spins), log_likelihood=path.log_likelihood(state.spins))
 
 
 def step(
     state: SMCState,
-    target: Target,
+    target: Target | JointTarget,
     *,
     kernel: Kernel,
     generator: torch.Generator,
@@ -82,6 +95,7 @@ def select(state: SMCState, ancestors: torch.Tensor) -> SMCState:
         log_prior=state.log_prior[ancestors],
         log_likelihood=state.log_likelihood[ancestors],
         eve_index=state.eve_index[ancestors],
+        latents=None if state.latents is None else state.latents[ancestors],
     )
 
 

@@ -17,7 +17,7 @@ from bayespde.core.random import torch_generator
 from bayespde.core.rows import RowModel
 from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
-from bayespde.model import SpinModel, collapsed, generative, pyro_target
+from bayespde.model import SpinModel, collapsed, generative, program_density, pyro_target
 from bayespde.model.prior import Prior
 from bayespde.model.pyro_target import PyroTarget
 from bayespde.smc import SMCConfig, enumerate_exact, run_all
@@ -183,8 +183,8 @@ def logistic_columns(design, labels, weights):
     [
         (logistic_event, False),
         (logistic_plate, False),
-        (logistic_matrix, True),
-        (logistic_sum, True),
+        (logistic_matrix, False),
+        (logistic_sum, False),
         (logistic_columns, True),
     ],
 )
@@ -226,7 +226,7 @@ def test_scaled_and_masked_likelihoods_are_scaled_and_masked():
 
 def test_many_rows_are_evaluated_in_parts(monkeypatch):
     data = rows_of(40)
-    monkeypatch.setattr(pyro_target, "ELEMENTS", 40 * 7)
+    monkeypatch.setattr(program_density, "ELEMENTS", 40 * 7)
     target = PyroTarget(logistic_plate, *map(torch.as_tensor, data))
     np.testing.assert_allclose(log_mass(target), hand_log_prior() + logistic_table(*data), rtol=0, atol=1e-12)
 
@@ -365,12 +365,12 @@ def normal():
     pyro.sample("spins", dist.Normal(torch.zeros(5), 1.0).to_event(1))
 
 
-def scalar():
-    pyro.sample("spins", dist.Bernoulli(0.5))
+def count():
+    pyro.sample("spins", dist.Poisson(torch.ones(3)).to_event(1))
 
 
-def matrix():
-    pyro.sample("spins", dist.Bernoulli(0.5).expand([2, 3]).to_event(2))
+def one_hot():
+    pyro.sample("spins", dist.OneHotCategorical(torch.ones(3)))
 
 
 def masked_prior():
@@ -411,18 +411,18 @@ def no_density():
     [
         (no_such_site, ["no site called 'spins'", "'gamma'", "site='gamma'"]),
         (observed_site, ["'spins' is observed"]),
-        (other_latent, ["more latent sites", "'noise'", "integrate the others out"]),
-        (subsampled, ["more latent sites", "'rows'", "subsampling"]),
-        (relaxed, ["not binary", "RelaxedBernoulli", "dist.Bernoulli"]),
-        (normal, ["not binary", "Normal"]),
-        (scalar, ["not a vector", "()"]),
-        (matrix, ["not a vector", "(2, 3)"]),
+        (other_latent, ["continuous latent sites", "'noise'", "integrate them out", "SpinSMC"]),
+        (subsampled, ["other latent sites", "'rows'", "subsampling"]),
+        (relaxed, ["no discrete latent site", "'spins'", "dist.Bernoulli"]),
+        (normal, ["no discrete latent site", "'spins'"]),
+        (count, ["cannot be coded", "Poisson"]),
+        (one_hot, ["cannot be coded", "OneHotCategorical", "dist.Categorical"]),
         (masked_prior, ["masked or scaled"]),
         (masked_by_handler, ["masked or scaled"]),
         (scaled_prior, ["masked or scaled"]),
         (parameter, ["parameter", "'weights'", "pyro.poutine.substitute"]),
-        (random_inside, ["different log densities for the same spins", "outside the program"]),
-        (no_density, ["cannot be evaluated for arbitrary configurations", "Unscored", "no closed form", "pyro.factor"]),
+        (random_inside, ["different log densities for the same values", "outside the program"]),
+        (no_density, ["cannot be drawn from, or has no density", "no closed form", "pyro.factor"]),
     ],
 )
 def test_wrong_programs_are_refused_with_a_reason(program, words):
@@ -438,7 +438,7 @@ def test_wrong_programs_are_refused_with_a_reason(program, words):
 
 def test_the_generative_program_is_refused_with_the_names_of_its_latent_sites():
     model = SpinModel(SufficientStatistics.from_rows(*random_rows(np.random.default_rng(23), 30, 4)))
-    with pytest.raises(ConfigError, match="'node', 'noise_variance'"):
+    with pytest.raises(ConfigError, match="'noise_variance'"):
         PyroTarget(generative(model))
 
 

@@ -6,6 +6,8 @@ evidence once (evidence_table: `EvidenceTable`), keeps the orthogonal factorisat
 `FactorisedRows`, `ActiveSet`; factorisation), reads the odds of all flips and swaps from it (neighbour_odds:
 `TemperedTarget`; pivot_rule) and runs the moves with them (jumps). With at most 20 terms it caches every configuration
 that it has factored (cached_jumps: `ConfigurationCache`). Each particle draws from a random stream of its own (stream).
+`LatentMoves` (latent_moves) adds moves of the real numbers of a `JointTarget`, by Hamiltonian dynamics (hamiltonian) or
+random walks.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from __future__ import annotations
 import importlib
 from typing import Protocol, cast
 
-from bayespde.smc.base import Kernel, LinearTarget, Target
+from bayespde.smc.base import JointTarget, Kernel, LinearTarget, Target
 from bayespde.smc.config import KERNELS, SMCConfig
 from bayespde.smc.geometric_path import endpoint
 from bayespde.smc.kernels.gibbs import GibbsFlips
+from bayespde.smc.kernels.latent_moves import latent_moves
 from bayespde.smc.kernels.locally_balanced import LocallyBalancedJumps
 
 __all__ = ["GibbsFlips", "KernelModule", "LocallyBalancedJumps", "make_kernel"]
@@ -30,7 +33,7 @@ class KernelModule(Protocol):
         ...
 
 
-def make_kernel(target: Target, config: SMCConfig, *, threads: int = 1) -> Kernel:
+def make_kernel(target: Target | JointTarget, config: SMCConfig, *, threads: int = 1) -> Kernel:
     """The moves that a configuration asks for, prepared once for a target.
 
     Args:
@@ -41,7 +44,8 @@ def make_kernel(target: Target, config: SMCConfig, *, threads: int = 1) -> Kerne
     Raises:
         ConfigError: If the kernel that is asked for does not serve the target.
     """
-    end = endpoint(target)
+    end = endpoint(cast(Target, target))
     automatic = "barker" if isinstance(end, LinearTarget) else "gibbs"
     module = importlib.import_module(KERNELS[automatic if config.kernel == "auto" else config.kernel])
-    return cast(KernelModule, module).make(end, config, threads=threads)
+    kernel = cast(KernelModule, module).make(end, config, threads=threads)
+    return latent_moves(kernel, end, config) if getattr(end, "dimension", 0) else kernel

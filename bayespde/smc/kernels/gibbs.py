@@ -41,6 +41,14 @@ def update_site(state: SMCState, target: Target, *, site: int, uniforms: torch.T
     return accept(state, proposed, torch.logit(uniforms) < log_odds), up
 
 
+def flip_block(state: SMCState, target: Target, *, block: tuple[int, ...], uniforms: torch.Tensor) -> SMCState:
+    """Flip a set of spins of every particle, or not, by the conditional distribution of the two given the others."""
+    flipped = state.spins.clone()
+    flipped[:, block] = ~flipped[:, block]
+    proposed, log_odds = propose(state, target, flipped)
+    return accept(state, proposed, torch.logit(uniforms) < log_odds)
+
+
 def swap(
     state: SMCState, target: Target, *, pair: torch.Tensor, uniforms: torch.Tensor
 ) -> tuple[SMCState, torch.Tensor]:
@@ -96,9 +104,11 @@ class GibbsFlips:
 
     Attributes:
         swaps: Number of swap proposals after each sweep.
+        blocks: Sets of spins that are flipped together, each once in a sweep, besides the single ones.
     """
 
     swaps: int = 0
+    blocks: tuple[tuple[int, ...], ...] = ()
 
     def __call__(
         self, state: SMCState, path: Target, *, sweeps: float, generator: torch.Generator
@@ -113,6 +123,9 @@ class GibbsFlips:
                 uniforms = torch.rand(particles, generator=generator, dtype=torch.float64)
                 state, up = update_site(state, path, site=site, uniforms=uniforms)
                 conditional[site] += up.mean()
+            for block in torch.randperm(len(self.blocks), generator=generator).tolist():
+                uniforms = torch.rand(particles, generator=generator, dtype=torch.float64)
+                state = flip_block(state, path, block=self.blocks[block], uniforms=uniforms)
             for _ in range(self.swaps if terms > 1 else 0):
                 pair = choose_pair(state.spins, generator=generator)
                 uniforms = torch.rand(particles, generator=generator, dtype=torch.float64)
@@ -127,4 +140,4 @@ class GibbsFlips:
 
 def make(target: Target, config: SMCConfig, *, threads: int = 1) -> GibbsFlips:
     """The plain kernel serves any target, in one thread."""
-    return GibbsFlips(swaps=config.swaps)
+    return GibbsFlips(swaps=config.swaps, blocks=getattr(target, "blocks", ()))
