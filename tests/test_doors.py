@@ -219,6 +219,7 @@ METHODS = {
     "Progress.within": lambda w: {"seconds": 3.0},
     "PyroTarget.log_likelihood": lambda w: {"spins": torch.ones(3, 2, dtype=torch.bool)},
     "PyroTarget.log_prior": lambda w: {"spins": torch.ones(3, 2, dtype=torch.bool)},
+    "PyroTarget.values": lambda w: {"spins": torch.ones(3, 2, dtype=torch.bool)},
     "PyroTarget.sample_prior": lambda w: {"particles": 3, "generator": torch.Generator()},
     "SimulationSpec.from_mapping": lambda w: {"settings": RIGHT["SimulationSpec"](w)},
     "SmoothField.at_points": lambda w: {"orders": (0, 1), "points": np.ones((3, 2))},

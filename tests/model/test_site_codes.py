@@ -60,4 +60,4 @@ def test_sites_are_joined_in_their_order(rng):
     assert all(torch.equal(found[name], values[name]) for name in values)
     assert found["a"].dtype == torch.float64
     twice = (values["b"] == 0).flatten(1).sum(dim=1)
-    torch.testing.assert_close(codes.log_multiplicity(spins), twice * np.log(2.0))
+    torch.testing.assert_close(codes.log_multiplicity(spins), twice.double() * np.log(2.0))
