@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -183,17 +184,18 @@ def score(node: dict[str, Any]) -> torch.Tensor:
 
 def _is_valid(node: dict[str, Any]) -> torch.Tensor:
     """Whether value and parameters of a site are in the domain of its distribution, as a truth value of torch."""
-    inner, checks = node["fn"], []
-    try:
-        checks.append(inner.support.check(node["value"]))
-    except NotImplementedError:
-        checks.append(torch.tensor(True))
-    while True:
-        rules = inner.arg_constraints.items()
-        checks += [r.check(inner.__dict__[n]) for n, r in rules if n in inner.__dict__ and not is_dependent(r)]
-        if not hasattr(inner, "base_dist"):
-            return torch.stack([check.all() for check in checks]).all()
-        inner = inner.base_dist
+    inner, checks = node["fn"], [torch.tensor(True)]
+    # Distributions of users need not declare domains.
+    with suppress(NotImplementedError):
+        checks.append(inner.support.check(node["value"]).all())
+    with suppress(NotImplementedError):
+        while True:
+            rules = [(n, r) for n, r in inner.arg_constraints.items() if n in inner.__dict__ and not is_dependent(r)]
+            checks += [rule.check(inner.__dict__[name]).all() for name, rule in rules]
+            if not hasattr(inner, "base_dist"):
+                break
+            inner = inner.base_dist
+    return torch.stack(checks).all()
 
 
 def is_random(node: dict[str, Any]) -> bool:

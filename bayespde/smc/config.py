@@ -47,14 +47,14 @@ class SMCConfig(Checked):
         decorrelation_target: Passes end once the log likelihoods of the particles correlate less than this with those
             before the stage's moves.
         final_passes: Further passes at inverse temperature 1, over which the inclusion probabilities are averaged.
+        resampling: One of systematic, stratified, residual, multinomial.
+        schedule: Fixed increasing inverse temperatures ending at 1; empty for adaptive ones.
+        workers: Runs at a time; the result does not depend on it.
         latent_moves: Moves of continuous latents, where a target has any: `hamiltonian`, by the gradient of the log
             density; `random_walk`; or `auto`: `hamiltonian` where there is a gradient, else `random_walk`.
         latent_steps: Largest number of leapfrog steps, or number of proposals, in each pass.
         latent_step_size: Of these moves, in units of the unconstrained latents; None to adapt it, and to scale it with
             the spread of the particles.
-        resampling: One of systematic, stratified, residual, multinomial.
-        schedule: Fixed increasing inverse temperatures ending at 1; empty for adaptive ones.
-        workers: Runs at a time; the result does not depend on it.
     """
 
     particles: Annotated[int, Range(2, MANY)] = 2048
@@ -70,12 +70,12 @@ class SMCConfig(Checked):
     max_passes: Count = 4
     decorrelation_target: Share = 0.5
     final_passes: Count = 8
-    latent_moves: Annotated[str, OneOf(("auto", "hamiltonian", "random_walk"))] = "auto"
-    latent_steps: Count = 8
-    latent_step_size: Positive | None = None
     resampling: Annotated[str, OneOf(SCHEMES)] = "systematic"
     schedule: tuple[Positive, ...] = ()
     workers: Count = 1
+    latent_moves: Annotated[str, OneOf(("auto", "hamiltonian", "random_walk"))] = "auto"
+    latent_steps: Count = 8
+    latent_step_size: Positive | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

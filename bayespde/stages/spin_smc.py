@@ -11,7 +11,7 @@ import pyro.distributions as dist
 import torch
 import xarray as xr
 
-from bayespde.core.annotations import Count
+from bayespde.core.annotations import Count, fits
 from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError
 from bayespde.core.progress import Progress
@@ -70,7 +70,8 @@ class SpinSMC:
         progress: bool | Progress = False,
     ) -> None:
         self.program, self.config = program, config or SMCConfig()
-        self._site, self._names = site, getattr(program, "names", None) if names is None else names
+        own = getattr(program, "names", None)
+        self._site, self._names = site, own if names is None and fits(own, Sequence[str]) else names
         self._run_seed, self._draw_seed = spawn_seeds(seed, 2)
         self._progress = progress
         self._found: ProgramSamples | None = None

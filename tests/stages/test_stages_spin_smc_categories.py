@@ -11,7 +11,7 @@ import torch
 import bayespde as bp
 from bayespde.core.errors import ConfigError
 
-CONFIG = bp.SMCConfig(particles=512, runs=4)
+CONFIG = bp.SMCConfig(particles=256, runs=4, pilot_fraction=0, final_passes=6)
 MEANS = torch.tensor([-2.0, 0.5, 2.0], dtype=torch.float64)
 WEIGHTS = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
 
@@ -40,7 +40,7 @@ def test_a_mixture_of_three_components(seed):
     assert (np.abs(found.values - wanted) < 5 * np.maximum(table["level_error"].values, 2e-3)).all()
     np.testing.assert_allclose(found.sum("level"), 1.0)
     samples = smc.get_samples()["component"]
-    assert samples.shape == (4 * 512, 8)
+    assert samples.shape == (4 * 256, 8)
     assert samples.dtype == torch.int64
     with pytest.raises(ConfigError, match="level_probability"):
         smc.inclusion_probability  # noqa: B018
@@ -50,7 +50,7 @@ def test_a_mixture_of_three_components(seed):
 def test_the_evidence_is_unbiased_on_a_fixed_schedule(seed):
     data = torch.tensor([-1.0, 0.4, 1.4], dtype=torch.float64)
     config = bp.SMCConfig(
-        particles=8, runs=200, schedule=(0.3, 1.0), sweeps=1, max_passes=1, final_passes=1, pilot_fraction=0
+        particles=8, runs=100, schedule=(0.3, 1.0), sweeps=1, max_passes=1, final_passes=1, pilot_fraction=0
     )
     smc = bp.SpinSMC(mixture, config=config, seed=seed).run(data)
     ratio = np.exp(smc.sampled.log_evidence - responsibilities(data)[0])
@@ -100,10 +100,10 @@ def test_binary_and_categorical_sites_of_any_shape(seed):
     """A number, a matrix, and a site whose prior depends on another one; binomial counts are levels too."""
 
     def program():
-        on = pyro.sample("on", dist.Bernoulli(torch.tensor(0.3).double()))
+        on = pyro.sample("on", dist.Bernoulli(torch.tensor(0.3, dtype=torch.float64)))
         kind = pyro.sample("kind", dist.Categorical(torch.stack([0.2 + 0.5 * on, 0.5 - 0.25 * on, 0.3 - 0.25 * on])))
-        grid = pyro.sample("grid", dist.Bernoulli(torch.full((2, 2), 0.4).double()).to_event(2))
-        count = pyro.sample("count", dist.Binomial(3, torch.tensor(0.5).double()))
+        grid = pyro.sample("grid", dist.Bernoulli(torch.full((2, 2), 0.4, dtype=torch.float64)).to_event(2))
+        count = pyro.sample("count", dist.Binomial(3, torch.tensor(0.5, dtype=torch.float64)))
         pyro.factor("fit", on * grid.sum() - 0.7 * kind * grid[0, 0] + 0.3 * count * on)
 
     total, inclusion, levels = 0.0, np.zeros(5), np.zeros((2, 4))
@@ -136,7 +136,9 @@ def test_sites_marked_for_enumeration_are_sampled(seed):
     """Pyro's mark asks for enumeration where it is offered; here every discrete site is sampled."""
 
     def program():
-        first = pyro.sample("first", dist.Bernoulli(torch.tensor(0.4).double()), infer={"enumerate": "parallel"})
+        first = pyro.sample(
+            "first", dist.Bernoulli(torch.tensor(0.4, dtype=torch.float64)), infer={"enumerate": "parallel"}
+        )
         second = pyro.sample("second", dist.Categorical(torch.ones(3).double()), infer={"enumerate": "sequential"})
         pyro.factor("fit", first * second)
 
@@ -154,7 +156,7 @@ def test_sites_marked_for_enumeration_are_sampled(seed):
 def test_names_label_the_variables():
     def program():
         pyro.sample("spins", dist.Bernoulli(torch.full((2,), 0.4).double()).to_event(1))
-        pyro.factor("fit", torch.tensor(0.0).double())
+        pyro.factor("fit", torch.tensor(0.0, dtype=torch.float64))
 
     few = bp.SMCConfig(particles=16, runs=2)
     smc = bp.SpinSMC(program, names=["age", "dose"], config=few).run()
