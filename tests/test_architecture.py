@@ -251,7 +251,7 @@ def test_no_global_state_or_hidden_seeds():
 
 
 def test_no_work_is_left_marked():
-    marks = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b")
+    marks = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|raise NotImplementedError\b")
     assert [short(p) for p in MODULES if marks.search(p.read_text(encoding="utf-8"))] == []
 
 

@@ -162,7 +162,7 @@ def _refuse_varying(nodes: Mapping[str, Any], wanted: Mapping[str, torch.Tensor]
 
 
 def refuse_latent(names: list[str]) -> None:
-    """Refuse what a program draws besides the sites that are sampled."""
+    """Refuse what a program draws apart from the sites that are sampled."""
     raise ConfigError(
         "The program has other latent sites than those that are sampled.",
         got=", ".join(map(repr, names)),
@@ -183,18 +183,20 @@ def score(node: dict[str, Any]) -> torch.Tensor:
 
 
 def _is_valid(node: dict[str, Any]) -> torch.Tensor:
-    """Whether value and parameters of a site are in the domain of its distribution, as a truth value of torch."""
+    """Whether value and parameters of a site are in the domain of its distribution, as a truth value of torch.
+
+    Distributions of users need not declare domains; and torch cannot map a few checks, such as that of a covariance.
+    """
     inner, checks = node["fn"], [torch.tensor(True)]
-    # Distributions of users need not declare domains.
-    with suppress(NotImplementedError):
+    with suppress(RuntimeError):
         checks.append(inner.support.check(node["value"]).all())
-    with suppress(NotImplementedError):
-        while True:
-            rules = [(n, r) for n, r in inner.arg_constraints.items() if n in inner.__dict__ and not is_dependent(r)]
-            checks += [rule.check(inner.__dict__[name]).all() for name, rule in rules]
-            if not hasattr(inner, "base_dist"):
-                break
-            inner = inner.base_dist
+    while inner is not None:
+        with suppress(NotImplementedError):
+            for name, rule in inner.arg_constraints.items():
+                if name in inner.__dict__ and not is_dependent(rule):
+                    with suppress(RuntimeError):
+                        checks.append(rule.check(inner.__dict__[name]).all())
+        inner = getattr(inner, "base_dist", None)
     return torch.stack(checks).all()
 
 

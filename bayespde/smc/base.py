@@ -33,7 +33,7 @@ class Target(Protocol):
 class JointTarget(Protocol):
     """A distribution over configurations of K spins and D real numbers, known up to a constant.
 
-    A target may also name `blocks`: sets of spins that the plain kernel flips together, besides single ones.
+    A target may also name `blocks`: sets of spins that the plain kernel flips together, apart from single ones.
     """
 
     @property

@@ -34,8 +34,8 @@ class SpinSMC:
     """Tempered sequential Monte Carlo over the latent sites of a Pyro program [bingham2019pyro, delmoral2006].
 
     Pyro enumerates discrete latent variables where it can; this samples them, any number with any dependence, and
-    estimates the evidence of the program. Sites may be binary or categorical (`PyroTarget`), and continuous ones
-    beside them are moved by Hamiltonian dynamics, or random walks, within the same sampler (`JointPyroTarget`).
+    estimates the evidence of the program. Sites may be binary or categorical (`PyroTarget`); continuous ones
+    are moved by Hamiltonian dynamics, or random walks, within the same sampler (`JointPyroTarget`).
     Continuous ones that can be integrated out should be: the sampler is then faster and its answers more exact. A
     program is written for one value of each site, and torch maps it over all particles where it can.
 

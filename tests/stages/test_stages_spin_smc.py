@@ -45,10 +45,10 @@ def page():
 
 
 def assert_exact(smc):
-    """Inclusion within five standard errors of enumeration, with a floor, and the evidence too."""
+    """Inclusion within five standard errors of enumeration, with a floor for rare spins, and the evidence too."""
     log_evidence, inclusion = smc.enumerate()
     found = smc.diagnostics()
-    error = np.maximum(found["standard_error"], 1e-3)
+    error = np.maximum(found["standard_error"], 2e-3)
     assert (np.abs(smc.inclusion_probability.values - inclusion.numpy()) < 5 * error).all()
     assert abs(smc.log_evidence - log_evidence) < 5 * max(found["log_evidence_error"], 1e-3)
 

@@ -50,7 +50,7 @@ def test_a_mixture_of_three_components(seed):
 def test_the_evidence_is_unbiased_on_a_fixed_schedule(seed):
     data = torch.tensor([-1.0, 0.4, 1.4], dtype=torch.float64)
     config = bp.SMCConfig(
-        particles=8, runs=100, schedule=(0.3, 1.0), sweeps=1, max_passes=1, final_passes=1, pilot_fraction=0
+        particles=8, runs=60, schedule=(0.3, 1.0), sweeps=1, max_passes=1, final_passes=1, pilot_fraction=0
     )
     smc = bp.SpinSMC(mixture, config=config, seed=seed).run(data)
     ratio = np.exp(smc.sampled.log_evidence - responsibilities(data)[0])
@@ -103,8 +103,10 @@ def test_binary_and_categorical_sites_of_any_shape(seed):
         on = pyro.sample("on", dist.Bernoulli(torch.tensor(0.3, dtype=torch.float64)))
         kind = pyro.sample("kind", dist.Categorical(torch.stack([0.2 + 0.5 * on, 0.5 - 0.25 * on, 0.3 - 0.25 * on])))
         grid = pyro.sample("grid", dist.Bernoulli(torch.full((2, 2), 0.4, dtype=torch.float64)).to_event(2))
-        count = pyro.sample("count", dist.Binomial(3, torch.tensor(0.5, dtype=torch.float64)))
-        pyro.factor("fit", on * grid.sum() - 0.7 * kind * grid[0, 0] + 0.3 * count * on)
+        count = pyro.sample(
+            "count", dist.Binomial(torch.tensor(3.0, dtype=torch.float64), torch.tensor(0.5, dtype=torch.float64))
+        )
+        pyro.factor("fit", on * grid.sum() - 0.7 * kind.double() * grid[0, 0] + 0.3 * count * on)
 
     total, inclusion, levels = 0.0, np.zeros(5), np.zeros((2, 4))
     for on, kind, *grid, count in product((0, 1), range(3), *[(0, 1)] * 4, range(4)):

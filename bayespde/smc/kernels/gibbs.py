@@ -104,7 +104,7 @@ class GibbsFlips:
 
     Attributes:
         swaps: Number of swap proposals after each sweep.
-        blocks: Sets of spins that are flipped together, each once in a sweep, besides the single ones.
+        blocks: Sets of spins that are flipped together, each once in a sweep, apart from the single ones.
     """
 
     swaps: int = 0
