@@ -150,9 +150,9 @@ class ProgramSamples:
         for code in codes:
             here = [k for k, owner in enumerate(owners) if owner is code]
             names += [self.names[k] for k in here]
-            value = self.values[code.name].long().flatten(2).numpy()
-            is_at = value[..., None] == np.arange(first, last)
+            value = self.values[code.name].long().numpy().reshape(*self.runs.spins.shape[:2], -1)
             levels = np.arange(first, last)
+            is_at = value[..., None] == levels
             possible = (levels >= code.lowest) & (levels < code.lowest + code.levels)
             mean = np.einsum("r,rvl->vl", self.sampled.run_weights, is_at.mean(axis=1))
             flat = is_at.reshape(*value.shape[:2], -1).astype(np.float64)

@@ -209,3 +209,16 @@ def test_runs_that_found_different_modes_are_not_converged(seed):
     config = bp.SMCConfig(particles=8, runs=8, pilot_fraction=0)
     assert bp.diagnose(bp.SpinSMC(program, config=config, seed=seed).run()).verdict == "not_converged"
     assert bp.diagnose(bp.SpinSMC(program, config=bp.SMCConfig(runs=8), seed=seed).run()).verdict == "ok"
+
+
+@pytest.mark.slow
+def test_change_points_and_the_mixture_of_the_page():
+    assert abs(namespace_of("Change points")["difference"]).max() < 0.03
+    page = namespace_of("A mixture with unknown means")
+    groups, weights = page["groups"], torch.softmax(page["log_weight"], 0)
+    assert abs(groups.log_evidence - float(page["exact"])) < 5 * groups.sampled.log_evidence_error + 0.02
+    table = groups.summary()
+    wanted = (weights @ page["means"]).numpy()
+    assert (np.abs(table["mean"].values - wanted) < 5 * table["mean_error"].values + 0.005).all()
+    exact = (weights[:, None, None] * torch.softmax(page["fit"], -1)).sum(0).numpy()
+    assert np.abs(groups.level_probability.values - exact).max() < 0.04
