@@ -3,7 +3,7 @@
 `SpinModel` joins `SufficientStatistics` with a `Prior`: it is a target for samplers, whose prior distribution is a
 `PairwiseSpins` (with `couplings`), and whose likelihood is the `ClosedForm` evidence of a
 `Regression`. `generative` and `collapsed` are the same model as Pyro programs; `PyroTarget` makes a target of any Pyro
-program with one binary site.
+program with discrete latent sites, coded by spins (`SiteCode`), `JointPyroTarget` of one with continuous sites too.
 """
 
 from bayespde.model.couplings import Coupling, isotropic_couplings

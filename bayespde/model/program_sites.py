@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pyro
 import torch
-from torch.distributions import biject_to, constraints
+from torch.distributions import constraints
 
 from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.random import forked_torch_seed
@@ -19,6 +19,7 @@ from bayespde.model.traced import (
     LatentLayout,
     NoParameters,
     Program,
+    bijection_of,
     innermost,
     is_random,
     refuse_latent,
@@ -189,7 +190,7 @@ def _code(name: str, node: dict[str, Any]) -> SiteCode:
 
 def _unconstrained_shape(node: dict[str, Any]) -> torch.Size:
     try:
-        return torch.Size(biject_to(_support(node)).inv(node["value"]).shape)
+        return torch.Size(bijection_of(node["fn"]).inv(node["value"]).shape)
     except NotImplementedError as error:
         raise ConfigError(
             f"The support of the site {node['name']!r} has no bijection to the real numbers.",

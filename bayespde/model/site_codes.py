@@ -12,7 +12,7 @@ import torch
 MOST_AT_ONCE = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SiteCode:
     """How spins code a discrete site of a program.
 

@@ -15,7 +15,7 @@ from pyro.distributions.util import scale_and_mask
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 from torch.distributions import biject_to
-from torch.distributions.constraints import is_dependent
+from torch.distributions.constraints import interval, is_dependent
 
 from bayespde.core.errors import ConfigError
 
@@ -38,7 +38,7 @@ class NoParameters(Messenger):
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LatentLayout:
     """Where the continuous latent sites of a program are in a vector of unconstrained real numbers.
 
@@ -79,7 +79,7 @@ class _Fixed(NoParameters):
         elif name in self.reals:
             # The support may depend on other sites, so that the bijection belongs to this run.
             real, blank = self.reals[name], self.layout.blanks[name]
-            bijection = biject_to(msg["fn"].support)
+            bijection = bijection_of(msg["fn"])
             value = bijection(real)
             self.jacobians[name] = bijection.log_abs_det_jacobian(real, value).sum()
             msg["value"] = value.to(blank.dtype)
@@ -143,7 +143,7 @@ def drawn(
         program()
     nodes = sites(tape.trace)
     _refuse_varying(nodes, {**discrete, **layout.blanks})
-    reals = [biject_to(nodes[name]["fn"].support).inv(nodes[name]["value"].double()) for name in layout.blanks]
+    reals = [bijection_of(nodes[name]["fn"]).inv(nodes[name]["value"].double()) for name in layout.blanks]
     flat = [torch.zeros(0, dtype=torch.float64), *(real.reshape(-1) for real in reals)]
     return {name: nodes[name]["value"] for name in discrete}, torch.cat(flat)
 
@@ -185,19 +185,39 @@ def score(node: dict[str, Any]) -> torch.Tensor:
 def _is_valid(node: dict[str, Any]) -> torch.Tensor:
     """Whether value and parameters of a site are in the domain of its distribution, as a truth value of torch.
 
-    Distributions of users need not declare domains; and torch cannot map a few checks, such as that of a covariance.
+    Distributions of users need not declare domains, those with `validate_args=False` are not checked, and torch cannot
+    map a few checks, such as that of a covariance.
     """
     inner, checks = node["fn"], [torch.tensor(True)]
     with suppress(RuntimeError):
-        checks.append(inner.support.check(node["value"]).all())
+        if _is_checked(inner):
+            checks.append(inner.support.check(node["value"]).all())
     while inner is not None:
         with suppress(NotImplementedError):
-            for name, rule in inner.arg_constraints.items():
+            for name, rule in inner.arg_constraints.items() if _is_checked(inner) else ():
                 if name in inner.__dict__ and not is_dependent(rule):
                     with suppress(RuntimeError):
                         checks.append(rule.check(inner.__dict__[name]).all())
         inner = getattr(inner, "base_dist", None)
     return torch.stack(checks).all()
+
+
+def _is_checked(fn: Any) -> bool:
+    """Whether a distribution was not made with `validate_args=False`; the default of its class is switched off here."""
+    return fn.__dict__.get("_validate_args") is not False
+
+
+def bijection_of(fn: Any) -> Any:
+    """The bijection from real numbers to where a distribution is normalised.
+
+    That is its support; of a mixture that of its components, of an angle one turn.
+    """
+    if isinstance(innermost(fn), torch.distributions.VonMises):
+        return biject_to(interval(-torch.pi, torch.pi))
+    # By its name, because older versions of torch have no such class.
+    if type(fn.support).__name__ == "MixtureSameFamilyConstraint":
+        return biject_to(fn.support.base_constraint)
+    return biject_to(fn.support)
 
 
 def is_random(node: dict[str, Any]) -> bool:

@@ -4,11 +4,11 @@ A `Target` gives log prior and log likelihood of configurations; a `LinearTarget
 reads. `init` draws an `SMCState` at inverse temperature 0, `step` takes it to the next one by a `Kernel` and reports an
 `SMCInfo`, and `run` repeats that up to 1: a `Run`. Before it, `pilot_run` replaces the prior by a tuned reference, on a
 `GeometricPath`, and adds block flips between modes. `run_all` makes independent runs, `run_chains` tempered Gibbs
-chains: both return `Runs`. `enumerate_exact` returns the `ExactTable` of a small target. Moves are in kernels/, branch
-and bound in enumeration/.
+chains: both return `Runs`. Particles of a `JointTarget` also hold real numbers, which its kernel moves.
+`enumerate_exact` returns the `ExactTable` of a small target. Moves are in kernels/, branch and bound in enumeration/.
 """
 
-from bayespde.smc.base import Kernel, LinearTarget, Moves, SMCInfo, SMCState, Target
+from bayespde.smc.base import JointTarget, Kernel, LinearTarget, Moves, SMCInfo, SMCState, Target
 from bayespde.smc.collect import Run, Runs, log_mean_exp
 from bayespde.smc.config import SMCConfig, TemperedGibbsConfig
 from bayespde.smc.enumeration.enumerate import enumerate_exact
@@ -22,6 +22,7 @@ from bayespde.smc.tempered_gibbs import run_chains
 __all__ = [
     "GeometricPath",
     "GibbsFlips",
+    "JointTarget",
     "Kernel",
     "LinearTarget",
     "LocallyBalancedJumps",

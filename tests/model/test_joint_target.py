@@ -109,6 +109,15 @@ SITES = {
         3,
     ),
     "correlations": (lambda: dist.LKJCholesky(3, number(2.0)), (3, 3), 3),
+    "angle": (lambda: dist.VonMises(number(2.0), number(1.5)), (), 1),
+    "mixture": (
+        lambda: dist.MixtureSameFamily(
+            dist.Categorical(torch.tensor([0.4, 0.6]).double()),
+            dist.Gamma(torch.tensor([2.0, 9.0]).double(), torch.tensor([1.0, 3.0]).double()),
+        ),
+        (),
+        1,
+    ),
     "covariance": (lambda: dist.MultivariateNormal(torch.zeros(2).double(), torch.eye(2).double()), (2,), 2),
 }
 
@@ -276,3 +285,21 @@ def test_values_outside_a_domain_are_found_without_pyros_validation():
     assert target.looped_because == ""
     with pytest.raises(StatisticsError, match="outside the domain"):
         target.log_densities(torch.zeros(1, 2, dtype=torch.bool), torch.tensor([[11.0]]).double())
+
+
+def test_distributions_that_are_not_validated_may_be_impossible():
+    """An observation outside a support that depends on a latent has no likelihood, if the program says so."""
+
+    def program(**validation):
+        bernoulli()
+        top = pyro.sample("top", dist.Exponential(number(1.0)))
+        pyro.sample("y", dist.Uniform(number(0.0), top + 0.1, **validation), obs=number(0.5))
+
+    with pytest.raises(StatisticsError, match="outside its domain"):
+        JointPyroTarget(program)
+    target = JointPyroTarget(program, validate_args=False)
+    assert target.looped_because == ""
+    spins, latents = drawn(target, 200)
+    top = target.values(spins, latents)["top"]
+    found = target.log_densities(spins, latents).log_likelihood
+    torch.testing.assert_close(found, torch.where(top > 0.4, -torch.log(top + 0.1), -torch.inf))
