@@ -23,6 +23,7 @@ from bayespde.core.table import RegressionTable, read_table
 from bayespde.model.configurations import checked
 from bayespde.model.families import FAMILIES, Family
 from bayespde.model.laplace import Likelihoods, Modes, information
+from bayespde.model.over_rows import over_rows
 from bayespde.model.prior import Prior
 from bayespde.model.regression import regress
 from bayespde.model.scaled_columns import ScaledColumns
@@ -70,8 +71,11 @@ class GeneralisedLinear:
     def __call__(self) -> torch.Tensor:
         """The program: draw the spins, and multiply by the evidence of their columns."""
         spins = pyro.sample("spins", spin_distribution(self.spin_prior))
-        flat = spins.reshape(-1, self.terms) != 0
-        pyro.factor("evidence", self.log_evidence(flat).reshape(spins.shape[:-1]))
+
+        def log_evidence(rows: torch.Tensor) -> torch.Tensor:
+            return self.log_evidence(rows.reshape(-1, self.terms) != 0).reshape(rows.shape[:-1])
+
+        pyro.factor("evidence", over_rows(log_evidence, spins))
         return spins
 
     @property

@@ -2,6 +2,6 @@
 
 `assemble`: `Library` + `SmoothField` -> `SufficientStatistics`, iterated with `ModelAverage`. `sample`: `SpinModel` ->
 `Posterior` by sampling or enumeration; `cut_posterior` joins the posteriors of draws of the field. `fit_trajectories`:
-`Posterior` + `SmoothField` -> `TrajectoryPosterior`. `SpinSMC`: any Pyro program with binary sites -> samples.
+`Posterior` + `SmoothField` -> `TrajectoryPosterior`. `SpinSMC`: any Pyro program with discrete sites -> samples.
 `RunFolder` keeps the result of each stage on disk, under a key of its inputs.
 """
