@@ -221,6 +221,9 @@ def _mapping() -> Iterator[None]:
 def _usable(scores: Scores) -> dict[str, torch.Tensor]:
     """Log densities by site, float64 on the host without a gradient, none of which may be NaN or +inf."""
     answer = {name: score.detach().to("cpu", torch.float64) for name, score in scores.items()}
+    total = sum(answer.values(), torch.zeros((), dtype=torch.float64))
+    if bool((total < torch.inf).all()):
+        return answer
     for name, score in answer.items():
         if bool((score.isnan() | (score == torch.inf)).any()):
             raise StatisticsError(

@@ -43,6 +43,11 @@ class SiteCode:
         return max(1, (self.levels - 1).bit_length())
 
     @property
+    def has_synonyms(self) -> bool:
+        """Whether some levels have two codes."""
+        return self.levels < 2**self.bits
+
+    @property
     def variables(self) -> int:
         """Number of variables."""
         return self.blank.numel()
@@ -73,8 +78,6 @@ class SiteCode:
 
     def log_multiplicity(self, spins: torch.Tensor) -> torch.Tensor:
         """Log of the number of codes of the same values, `[P]`, float64."""
-        if self.levels == 2**self.bits:
-            return torch.zeros(len(spins), dtype=torch.float64)
         twice = self._code(spins) % self.levels + self.levels < 2**self.bits
         return twice.sum(dim=1) * torch.tensor(2.0, dtype=torch.float64).log()
 
@@ -145,5 +148,5 @@ class SiteCodes(tuple[SiteCode, ...]):
 
     def log_multiplicity(self, spins: torch.Tensor) -> torch.Tensor:
         """Log of the number of configurations of the same values, `[P]`, float64."""
-        parts = [code.log_multiplicity(part) for code, part in zip(self, self.split(spins), strict=True)]
-        return torch.stack(parts).sum(dim=0)
+        several = [c.log_multiplicity(part) for c, part in zip(self, self.split(spins), strict=True) if c.has_synonyms]
+        return sum(several, torch.zeros(len(spins), dtype=torch.float64))

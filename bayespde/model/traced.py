@@ -188,18 +188,18 @@ def _is_valid(node: dict[str, Any]) -> torch.Tensor:
     Distributions of users need not declare domains, those with `validate_args=False` are not checked, and torch cannot
     map a few checks, such as that of a covariance.
     """
-    inner, checks = node["fn"], [torch.tensor(True)]
+    inner, valid = node["fn"], torch.tensor(True)
     with suppress(RuntimeError):
         if _is_checked(inner):
-            checks.append(inner.support.check(node["value"]).all())
+            valid = valid & inner.support.check(node["value"]).all()
     while inner is not None:
         with suppress(NotImplementedError):
             for name, rule in inner.arg_constraints.items() if _is_checked(inner) else ():
                 if name in inner.__dict__ and not is_dependent(rule):
                     with suppress(RuntimeError):
-                        checks.append(rule.check(inner.__dict__[name]).all())
+                        valid = valid & rule.check(inner.__dict__[name]).all()
         inner = getattr(inner, "base_dist", None)
-    return torch.stack(checks).all()
+    return valid
 
 
 def _is_checked(fn: Any) -> bool:
