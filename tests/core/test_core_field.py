@@ -54,7 +54,7 @@ BAD = {
     "uneven": (array(x=np.geomspace(1, 3, 12)), "'x' is not evenly spaced", "interp"),
     "text as time": (array(time=list("abcdefgh")), "does not hold real numbers", "assign_coords(time"),
     "complex x": (array(x=X * 1j), "does not hold real numbers", "assign_coords(x"),
-    "dates": (array(time=np.datetime64("2020-01-01") + np.arange(8)), "does not hold real numbers", "seconds"),
+    "dates": (array(time=np.datetime64("2020-01-01", "ns") + np.arange(8)), "does not hold real numbers", "seconds"),
     "infinite value": (array(with_value(-np.inf, 3, 4)), "infinite values", "NaN"),
     "NaN frame": (array(with_value(np.nan, 3)), "Whole frames have no value", "isel(time"),
     "NaN everywhere": (array(U * np.nan), "Whole frames have no value", "isel(time"),
