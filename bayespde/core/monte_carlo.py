@@ -54,6 +54,14 @@ def inclusion_error(values: np.ndarray, within: np.ndarray, weights: np.ndarray,
     return np.asarray(np.sqrt(variance * np.sum(weights**2) + (1 / (runs * particles)) ** 2))
 
 
+def clustered_variance(values: np.ndarray, eve_index: np.ndarray) -> np.ndarray:
+    """Variance of means over particles (`[P, N]`), of which those of one ancestor (`[P]`) are dependent: `[N]`."""
+    order = np.argsort(eve_index, kind="stable")
+    first = np.flatnonzero(np.diff(eve_index[order], prepend=-1))
+    sums = np.add.reduceat((values - values.mean(axis=0))[order], first, axis=0)
+    return np.asarray((sums**2).sum(axis=0) / len(values) ** 2)
+
+
 def mean_error(values: np.ndarray, eve_index: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Standard error of means over particles, pooled over runs.
 
@@ -65,12 +73,8 @@ def mean_error(values: np.ndarray, eve_index: np.ndarray, weights: np.ndarray) -
     Returns:
         `[N]`, float64, between and within runs.
     """
-    runs, particles, _ = values.shape
-    centred = values - values.mean(axis=1, keepdims=True)
-    sums = np.zeros_like(centred)
-    for run in range(runs):
-        np.add.at(sums[run], eve_index[run], centred[run])
-    variance = (sums**2).sum(axis=1).mean(axis=0) / particles**2
+    runs = len(values)
+    variance = np.mean([clustered_variance(*run) for run in zip(values, eve_index, strict=True)], axis=0)
     if runs > 1:
         variance = _pooled(values.mean(axis=1).var(axis=0, ddof=1), variance, runs)
     return np.asarray(np.sqrt(variance * np.sum(weights**2)))

@@ -13,17 +13,16 @@ from bayespde.core.checked import validated
 from bayespde.core.errors import ConfigError
 from bayespde.core.random import torch_generator
 from bayespde.model.configurations import checked
-from bayespde.model.program_density import LogDensities, ProgramDensity
+from bayespde.model.program_density import LogDensities, ProgramDensity, ProgramTarget
 from bayespde.model.program_sites import examined
 from bayespde.model.pyro_target import PyroTarget
-from bayespde.model.site_codes import SiteCodes
 
 # Prior draws on which gradients are tried.
 TRIALS = 8
 
 
 @final
-class JointPyroTarget:
+class JointPyroTarget(ProgramTarget):
     """Any Pyro program [bingham2019pyro] with discrete and continuous latent sites, as a `JointTarget`.
 
     Discrete sites are coded by spins as for `PyroTarget`, continuous ones by unconstrained real numbers: the bijection
@@ -48,29 +47,9 @@ class JointPyroTarget:
         self._density = ProgramDensity(partial(program, *args, **kwargs), site)
 
     @property
-    def terms(self) -> int:
-        """Number of spins K."""
-        return self.codes.terms
-
-    @property
     def dimension(self) -> int:
         """Number of unconstrained coordinates D."""
         return self._density.dimension
-
-    @property
-    def codes(self) -> SiteCodes:
-        """How spins code the discrete sites."""
-        return self._density.codes
-
-    @property
-    def blocks(self) -> tuple[tuple[int, ...], ...]:
-        """Sets of spins by which categories change, apart from single spins."""
-        return self.codes.blocks
-
-    @property
-    def looped_because(self) -> str:
-        """Why the program is run once per particle; empty if all particles share a run."""
-        return self._density.looped_because
 
     @cached_property
     def has_gradient(self) -> bool:

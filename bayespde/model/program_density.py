@@ -14,6 +14,7 @@ from bayespde.core.errors import ConfigError, StatisticsError
 from bayespde.core.random import forked_torch_seed, torch_generator
 from bayespde.model.draw_mode import DirichletDraws, MappedDraws
 from bayespde.model.program_sites import domain_errors, examined
+from bayespde.model.site_codes import SiteCodes
 from bayespde.model.traced import ONE_AT_A_TIME, Program, drawn, traced
 
 # Prior draws on which a program is tested.
@@ -208,6 +209,32 @@ class ProgramDensity:
     def _equal(self, a: LogDensities, b: LogDensities) -> bool:
         """Whether log densities agree up to rounding by different orders of summation; -inf equals -inf."""
         return all(torch.allclose(x, y, rtol=self._tolerance, atol=self._tolerance) for x, y in zip(a, b, strict=True))
+
+
+class ProgramTarget:
+    """What targets over the latent sites of a program have in common: how spins code its discrete ones."""
+
+    _density: ProgramDensity
+
+    @property
+    def terms(self) -> int:
+        """Number of spins K."""
+        return self.codes.terms
+
+    @property
+    def codes(self) -> SiteCodes:
+        """How spins code the discrete sites."""
+        return self._density.codes
+
+    @property
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
+        """Sets of spins by which categories change, apart from single spins."""
+        return self.codes.blocks
+
+    @property
+    def looped_because(self) -> str:
+        """Why the program is run once per particle or configuration; empty if all particles share a run."""
+        return self._density.looped_because
 
 
 @contextmanager

@@ -12,15 +12,14 @@ from bayespde.core.annotations import Count
 from bayespde.core.checked import validated
 from bayespde.core.distinct import distinct
 from bayespde.model.configurations import checked
-from bayespde.model.program_density import LogDensities, ProgramDensity
-from bayespde.model.site_codes import SiteCodes
+from bayespde.model.program_density import LogDensities, ProgramDensity, ProgramTarget
 
 # Largest number of configurations whose log densities are cached.
 CACHED = 2**20
 
 
 @final
-class PyroTarget:
+class PyroTarget(ProgramTarget):
     """Any Pyro program [bingham2019pyro] whose latent sites are discrete, as a target over configurations of spins.
 
     The latent sites give the prior; all other sites, observed ones and factors, give the likelihood. A site may be of 0
@@ -51,26 +50,6 @@ class PyroTarget:
         self._density = ProgramDensity(partial(program, *args, **kwargs), site, discrete_only=True)
         self._cache: dict[bytes, tuple[torch.Tensor, torch.Tensor]] = {}
         self._last = (torch.zeros((0, self.terms), dtype=torch.bool), LogDensities(torch.zeros(0), torch.zeros(0)))
-
-    @property
-    def terms(self) -> int:
-        """Number of spins K."""
-        return self.codes.terms
-
-    @property
-    def codes(self) -> SiteCodes:
-        """How spins code the sites."""
-        return self._density.codes
-
-    @property
-    def blocks(self) -> tuple[tuple[int, ...], ...]:
-        """Sets of spins by which categories change, apart from single spins."""
-        return self.codes.blocks
-
-    @property
-    def looped_because(self) -> str:
-        """Why the program is run once per configuration; empty if all particles share a run."""
-        return self._density.looped_because
 
     def log_prior(self, spins: torch.Tensor) -> torch.Tensor:
         """Log prior of configurations (`[P, K]`, bool): `[P]`, float64.

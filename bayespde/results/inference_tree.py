@@ -7,7 +7,7 @@ sampling, units, provenance) is JSON in the attributes of the root and of `const
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,7 +67,7 @@ def to_tree(posterior: Posterior, forecast: xr.Dataset | None = None) -> xr.Data
     created, described = _creation(posterior), _description(posterior)
     groups["constant_data"].attrs.update(described)
     terms = list(posterior.library.names)
-    whole = {name: _labelled(group, terms).assign_attrs(created) for name, group in groups.items()}
+    whole = {name: labelled(group, terms).assign_attrs(created) for name, group in groups.items()}
     whole["/"] = xr.Dataset(attrs=created | described)
     return xr.DataTree.from_dict(whole)
 
@@ -146,10 +146,10 @@ def _exact_group(exact: ExactTable) -> xr.Dataset:
     )
 
 
-def _labelled(group: xr.Dataset, terms: list[str]) -> xr.Dataset:
+def labelled(group: xr.Dataset, terms: Sequence[str] = ()) -> xr.Dataset:
     """Give every dimension a coordinate, as the schema asks."""
     new = {d: np.arange(n) for d, n in group.sizes.items() if d not in group.coords}
-    return group.assign_coords({d: terms if d == "term" else c for d, c in new.items()})
+    return group.assign_coords({d: list(terms) if d == "term" else c for d, c in new.items()})
 
 
 def _units(posterior: Posterior) -> dict[str, str]:

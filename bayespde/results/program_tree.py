@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayespde import __version__
 from bayespde.core.sampled_spins import SampledSpins
-from bayespde.results.inference_tree import ESTIMATOR, SAMPLE
+from bayespde.results.inference_tree import ESTIMATOR, SAMPLE, labelled
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +46,7 @@ def program_tree(draws: ProgramDraws) -> xr.DataTree:
         "inference_library_version": __version__,
         "sampling": json.dumps(record),
     }
-    labelled = {
-        name: group.assign_coords({d: np.arange(n) for d, n in group.sizes.items() if d not in group.coords})
-        for name, group in groups.items()
-    }
-    whole = {name: group.assign_attrs(about) for name, group in labelled.items()}
+    whole = {name: labelled(group).assign_attrs(about) for name, group in groups.items()}
     return xr.DataTree.from_dict({"/": xr.Dataset(attrs=about), **whole})
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from bayespde.core.distinct import distinct
+from bayespde.core.monte_carlo import clustered_variance
 from bayespde.smc.base import JointTarget, Kernel, Moves, SMCState, Target
 from bayespde.smc.config import SMCConfig
 
@@ -90,15 +91,8 @@ def rejuvenate_finally(
         found.append(_distinct(state))
     spins, log_mass = (np.concatenate(parts) for parts in zip(*found, strict=True))
     first = distinct(spins).first
-    variance = _clustered_variance(share, state.eve_index)
+    variance = torch.as_tensor(clustered_variance(share.numpy(), state.eve_index.numpy()))
     return state, FinalRejuvenation(conditional, variance, spins[first], log_mass[first])
-
-
-def _clustered_variance(values: torch.Tensor, eve_index: torch.Tensor) -> torch.Tensor:
-    """Variance of the mean of values by particle (`[P, K]`), of which those of one ancestor are dependent: `[K]`."""
-    centred = values - values.mean(dim=0)
-    sums = torch.zeros_like(centred).index_add_(0, eve_index, centred)
-    return (sums**2).sum(dim=0) / len(values) ** 2
 
 
 def _pass_length(state: SMCState, path: Target | JointTarget, kernel: Kernel, config: SMCConfig) -> float:

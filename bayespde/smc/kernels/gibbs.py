@@ -80,7 +80,11 @@ def propose(state: SMCState, target: Target, spins: torch.Tensor) -> tuple[SMCSt
 
 def accept(state: SMCState, proposed: SMCState, accepted: torch.Tensor) -> SMCState:
     """Replace the particles that are accepted (`[P]`, bool)."""
+    latents = state.latents
+    if latents is not None and proposed.latents is not None:
+        latents = torch.where(accepted[:, None], proposed.latents, latents)
     return state._replace(
+        latents=latents,
         spins=torch.where(accepted[:, None], proposed.spins, state.spins),
         log_prior=torch.where(accepted, proposed.log_prior, state.log_prior),
         log_likelihood=torch.where(accepted, proposed.log_likelihood, state.log_likelihood),

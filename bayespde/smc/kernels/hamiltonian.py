@@ -7,7 +7,7 @@ import math
 import torch
 
 from bayespde.smc.base import JointTarget, SMCState
-from bayespde.smc.kernels.gibbs import tempered_log_ratio
+from bayespde.smc.kernels.gibbs import accept, tempered_log_ratio
 
 # Acceptance probability to which the step size is adapted, and the first step size relative to the particles' spread.
 ACCEPTANCE, FIRST_STEP = 0.8, 0.5
@@ -59,16 +59,7 @@ def hamiltonian(
     log_ratio = log_ratio + 0.5 * (momentum**2 - now**2).sum(dim=1)
     log_ratio = torch.where(diverged, -torch.inf, log_ratio).nan_to_num(nan=-torch.inf)
     proposed = state._replace(log_prior=found[0], log_likelihood=found[1], latents=place)
-    return take(state, proposed, torch.log(uniform) < log_ratio), float(torch.exp(log_ratio.clamp(max=0)).mean())
-
-
-def take(state: SMCState, proposed: SMCState, accepted: torch.Tensor) -> SMCState:
-    """Replace the real numbers of the particles that are accepted (`[P]`, bool)."""
-    return state._replace(
-        latents=torch.where(accepted[:, None], _latents(proposed), _latents(state)),
-        log_prior=torch.where(accepted, proposed.log_prior, state.log_prior),
-        log_likelihood=torch.where(accepted, proposed.log_likelihood, state.log_likelihood),
-    )
+    return accept(state, proposed, torch.log(uniform) < log_ratio), float(torch.exp(log_ratio.clamp(max=0)).mean())
 
 
 def _latents(state: SMCState) -> torch.Tensor:

@@ -11,8 +11,8 @@ import torch
 from bayespde.core.errors import ConfigError
 from bayespde.smc.base import JointTarget, Kernel, Moves, SMCState
 from bayespde.smc.config import SMCConfig
-from bayespde.smc.kernels.gibbs import tempered_log_ratio
-from bayespde.smc.kernels.hamiltonian import ACCEPTANCE, FIRST_STEP, hamiltonian, take
+from bayespde.smc.kernels.gibbs import accept, tempered_log_ratio
+from bayespde.smc.kernels.hamiltonian import ACCEPTANCE, FIRST_STEP, hamiltonian
 
 # Of a random walk: acceptance probability to which its step is adapted, and the step for one coordinate.
 WALK_ACCEPTANCE, WALK_STEP = 0.3, 2.38
@@ -53,7 +53,7 @@ def random_walk(
         prior, likelihood = found[0] - state.log_prior, found[1] - state.log_likelihood
         log_ratio = tempered_log_ratio(prior, likelihood, state.inverse_temperature)
         proposed = state._replace(log_prior=found[0], log_likelihood=found[1], latents=place)
-        state = take(state, proposed, torch.log(uniform) < log_ratio)
+        state = accept(state, proposed, torch.log(uniform) < log_ratio)
         acceptance += float(torch.exp(log_ratio.clamp(max=0)).mean()) / steps
     return state, acceptance
 
