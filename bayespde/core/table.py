@@ -56,14 +56,15 @@ def read_table(data: Any, formula: str, *, known: Any = None, role: str = "weigh
     if isinstance(known, str):
         _check_known(frame, known)
         known, frame = frame[known], frame.drop(columns=known)
-    if formula not in frame.columns and "~" in formula:
+    is_name = formula in frame.columns or "~" not in formula
+    if not is_name:
         names, target_name, rows = _by_formula(frame, formula, source)
     else:
         _check_known(frame, formula)
         target_name, names = formula, [n for n in frame.columns if n != formula]
         rows = np.column_stack([_column(frame[n], n) for n in (*names, formula)])
     _check_finite(frame, rows, source)
-    has_intercept = INTERCEPT in names or "~" not in formula
+    has_intercept = is_name or INTERCEPT in names
     kept = [i for i, n in enumerate(names) if n != INTERCEPT]
     if not kept:
         raise StatisticsError(

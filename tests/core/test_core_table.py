@@ -162,3 +162,11 @@ def test_a_formula_without_its_package_says_how_to_get_it(frame, monkeypatch):
         read_table(frame, "y ~ a")
     assert caught.value.fix == "pip install 'bayespde[regression]'"
     assert read_table(frame.drop(columns="group"), "y").names
+
+
+def test_a_target_whose_name_holds_a_tilde_keeps_its_intercept(frame):
+    named = frame.drop(columns="group").rename(columns={"y": "y ~ 1"})
+    found = read_table(named, "y ~ 1")
+    assert found.has_intercept
+    assert found.target_name == "y ~ 1"
+    assert "y ~ 1" not in found.names
