@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import torch
@@ -127,12 +128,15 @@ class ProgramSamples:
         """The samples as the inference data take them."""
         discrete = {code.name for code in self.target.codes}
         sites = {n: (v.long() if n in discrete else v).numpy() for n, v in self.values.items()}
-        labels, given = {}, iter(self.names)
-        for code in self.target.codes:
-            own = [next(given) for _ in range(code.variables)]
-            if tuple(own) != code.names:
-                labels[code.name] = own
+        own = self._names_by_site
+        labels = {code.name: own[code.name] for code in self.target.codes if own[code.name] != code.names}
         return ProgramDraws(sites, labels, self.sampled)
+
+    @property
+    def _names_by_site(self) -> dict[str, tuple[str, ...]]:
+        """Names of the variables of each discrete site."""
+        given = iter(self.names)
+        return {code.name: tuple(islice(given, code.variables)) for code in self.target.codes}
 
     def _levels(self) -> tuple[xr.DataArray, xr.DataArray]:
         """Probabilities of levels and their errors, over `variable` and `level`."""
@@ -145,11 +149,10 @@ class ProgramSamples:
                 fix="inclusion_probability",
             )
         first, last = min(c.lowest for c in codes), max(c.lowest + c.levels for c in codes)
-        names, probability, error = [], [], []
-        owners = [code for code in self.target.codes for _ in range(code.variables)]
+        names: list[str] = []
+        probability, error = [], []
         for code in codes:
-            here = [k for k, owner in enumerate(owners) if owner is code]
-            names += [self.names[k] for k in here]
+            names += self._names_by_site[code.name]
             value = self.values[code.name].long().numpy().reshape(*self.runs.spins.shape[:2], -1)
             levels = np.arange(first, last)
             is_at = value[..., None] == levels
