@@ -124,6 +124,20 @@ class Moves(NamedTuple):
     flip_rate: float
 
 
+class BlockFlips(NamedTuple):
+    """Flips of several spins at once.
+
+    Attributes:
+        sets: The spins that flip together, `[D, K]`, bool, D > 0.
+        weights: How often each set is proposed, `[D]`, float64, positive.
+        flips: Proposals for each particle after each pass.
+    """
+
+    sets: torch.Tensor
+    weights: torch.Tensor
+    flips: int
+
+
 class Kernel(Protocol):
     """Markov moves that leave the tempered target invariant at any inverse temperature.
 
@@ -152,6 +166,10 @@ class Kernel(Protocol):
 
     def sweeps_for(self, state: SMCState, path: Any, *, flips: float) -> float:
         """Number of sweeps in which a particle flips about `flips` spins and half of its terms."""
+        ...
+
+    def with_block_flips(self, block_flips: BlockFlips) -> Kernel:
+        """The kernel whose passes end with flips of these sets, in the place of any others."""
         ...
 
 

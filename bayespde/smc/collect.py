@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -46,8 +46,11 @@ class Run(NamedTuple):
     inclusion_variance: np.ndarray
 
 
-class Finished(NamedTuple):
-    """The runs that finished, in the order of their seeds.
+Made = TypeVar("Made")
+
+
+class Finished(NamedTuple, Generic[Made]):
+    """The runs that finished, in the order of their seeds; or what they are made of.
 
     Attributes:
         runs: One or more.
@@ -55,7 +58,7 @@ class Finished(NamedTuple):
         budget_exhausted: Whether some were stopped for want of CPU time.
     """
 
-    runs: list[Run]
+    runs: list[Made]
     complete: bool
     budget_exhausted: bool
 
@@ -101,7 +104,7 @@ class Runs(NamedTuple):
     latents: np.ndarray = np.empty((0, 0, 0))
 
 
-def collect(finished: Finished) -> Runs:
+def collect(finished: Finished[Run]) -> Runs:
     """Stack finished runs."""
     runs = finished.runs
     log_evidence = np.array([r.state.log_evidence for r in runs])

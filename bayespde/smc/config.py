@@ -65,7 +65,7 @@ class SMCConfig(Checked):
     flips: Positive = 2.0
     sweeps: Positive | None = None
     swaps: CountOrZero = 1
-    block_flips: CountOrZero = 1
+    block_flips: CountOrZero = 3
     min_passes: Count = 1
     max_passes: Count = 4
     decorrelation_target: Share = 0.5

@@ -1,26 +1,44 @@
-"""Target -> particles: the loop over stages, and independent runs of it."""
+"""Target -> particles: the loop over stages, and final passes at inverse temperature 1."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from dataclasses import replace
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
-from bayespde.core.progress import Progress
-from bayespde.core.random import spawn_seeds, torch_generator
-from bayespde.smc.base import JointTarget, SMCInfo, SMCState, Target
-from bayespde.smc.collect import HISTORY, Run, Runs, collect
+from bayespde.smc.base import BlockFlips, JointTarget, Kernel, SMCInfo, SMCState, Target
+from bayespde.smc.collect import HISTORY, Run
 from bayespde.smc.config import SMCConfig
-from bayespde.smc.independent_runs import Check, finish_all
 from bayespde.smc.kernels import make_kernel
+from bayespde.smc.kernels.block_flips import learn_block_flips
 from bayespde.smc.pilot_runs import pilot_run
 from bayespde.smc.rejuvenation import rejuvenate_finally
 from bayespde.smc.step import init, step, with_densities
 
 OnStep = Callable[[SMCState, SMCInfo], None]
+
+
+class Annealed(NamedTuple):
+    """Particles that have come to inverse temperature 1, and what their final passes need.
+
+    Attributes:
+        state: The particles.
+        path: On which they came: a `GeometricPath`, or the target.
+        kernel: Their moves.
+        block_flips: Those that the kernel has learnt, if any.
+        stages: History by name, each `[S]`, float64.
+        generator: Source of randomness.
+    """
+
+    state: SMCState
+    path: Target | JointTarget
+    kernel: Kernel
+    block_flips: BlockFlips | None
+    stages: dict[str, np.ndarray]
+    generator: torch.Generator
 
 
 def run(
@@ -49,21 +67,65 @@ def run(
         ConfigError: If no initial particle has a positive likelihood.
     """
     config = SMCConfig() if config is None else config
+    annealed = anneal(target, config=config, generator=generator, on_step=on_step, threads=threads)
+    return conclude(annealed, target, config=config, block_flips=annealed.block_flips, passes=config.final_passes)
+
+
+def anneal(
+    target: Target | JointTarget,
+    *,
+    config: SMCConfig,
+    generator: torch.Generator,
+    on_step: OnStep | None = None,
+    threads: int = 1,
+) -> Annealed:
+    """The first part of a run, as `run` says: all stages, without the final passes."""
     kernel, path = make_kernel(target, config, threads=threads), target
     if config.pilot_fraction and getattr(target, "takes_pilot_runs", True):
-        path, kernel = pilot_run(cast(Target, target), kernel, config=config, generator=generator)
+        path = pilot_run(cast(Target, target), kernel, config=config, generator=generator)
     state = init(path, particles=config.particles, generator=generator)
     history: list[SMCInfo] = []
+    block_flips = None
     while state.inverse_temperature < 1:
+        before = state.spins
         state, info = step(state, path, kernel=kernel, generator=generator, config=config)
+        if not config.schedule:
+            block_flips = learn_block_flips(
+                before[info.ancestors], state, path, known=block_flips, flips=config.block_flips
+            )
+            kernel = kernel if block_flips is None else kernel.with_block_flips(block_flips)
         history.append(info)
         if on_step is not None:
             on_step(state, info)
-    state, final = rejuvenate_finally(state, path, kernel, generator=generator, config=config)
-    state, error = _recompute(state, target)
     stages = {name: np.array([getattr(info, name) for info in history], dtype=float) for name in HISTORY}
+    return Annealed(state, path, kernel, block_flips, stages, generator)
+
+
+def conclude(
+    annealed: Annealed,
+    target: Target | JointTarget,
+    *,
+    config: SMCConfig,
+    block_flips: BlockFlips | None,
+    passes: int,
+) -> Run:
+    """The second part of a run: final passes, over which estimates are averaged.
+
+    Args:
+        annealed: The first part.
+        target: What is sampled.
+        config: Settings.
+        block_flips: What passes end with.
+        passes: Number of passes.
+    """
+    kernel = annealed.kernel if block_flips is None else annealed.kernel.with_block_flips(block_flips)
+    settings = replace(config, final_passes=passes)
+    state, final = rejuvenate_finally(
+        annealed.state, annealed.path, kernel, generator=annealed.generator, config=settings
+    )
+    state, error = _recompute(state, target)
     conditional, variance = final.rao_blackwell.numpy(), final.variance.numpy()
-    return Run(state, stages, conditional, final.visited, final.log_mass, error, variance)
+    return Run(state, annealed.stages, conditional, final.visited, final.log_mass, error, variance)
 
 
 def _recompute(state: SMCState, target: Target | JointTarget) -> tuple[SMCState, float]:
@@ -71,55 +133,3 @@ def _recompute(state: SMCState, target: Target | JointTarget) -> tuple[SMCState,
     new = with_densities(state, target)
     error = (new.log_prior + new.log_likelihood - state.log_prior - state.log_likelihood).abs().max()
     return new, float(error)
-
-
-def run_all(
-    target: Target | JointTarget,
-    *,
-    config: SMCConfig | None = None,
-    seed: int,
-    progress: bool | Progress = False,
-) -> Runs:
-    """Make independent runs; the result is the same however many of them run at a time.
-
-    An interrupt (Ctrl-C) returns the runs that have finished, marked as incomplete, if there are any; so does the end
-    of the CPU time that they may take, after the first run at the earliest.
-
-    Args:
-        target: What to sample.
-        config: Settings; the defaults if None. The threads that torch may use are shared among its workers.
-        seed: Non-negative integer from which every run's generator is spawned.
-        progress: Show a progress bar.
-
-    Returns:
-        The runs as arrays.
-
-    Raises:
-        ConfigError: If the seed is not usable or no particle has a positive likelihood.
-    """
-    config = SMCConfig() if config is None else config
-    threads = max(1, torch.get_num_threads() // config.workers)
-    watch = Progress.of(progress)
-    with watch.bar(total=config.runs, desc="sampling", unit="run") as bar:
-
-        def one(seed: int, check: Check) -> Run:
-            generator = torch_generator(seed)
-            finished = run(target, config=config, generator=generator, on_step=_on_step(bar, check), threads=threads)
-            bar.update()
-            return finished
-
-        finished = finish_all(one, spawn_seeds(seed, config.runs), workers=config.workers, progress=watch)
-    return collect(finished)
-
-
-def _on_step(bar: tqdm, check: Check) -> OnStep:
-    def show(state: SMCState, info: SMCInfo) -> None:
-        bar.set_postfix(
-            inverse_temperature=f"{info.inverse_temperature:.2e}",
-            ess=f"{info.ess:.0f}",
-            distinct=info.distinct_particles,
-            log_evidence=f"{state.log_evidence:.2f}",
-        )
-        check()
-
-    return show

@@ -11,6 +11,7 @@ from bayespde.core.distinct import distinct
 from bayespde.smc import tempering
 from bayespde.smc.base import JointTarget, Kernel, SMCInfo, SMCState, Target
 from bayespde.smc.config import SMCConfig
+from bayespde.smc.kernels.metropolis import over_spins
 from bayespde.smc.rejuvenation import rejuvenate
 from bayespde.smc.resampling import SCHEMES
 
@@ -41,7 +42,7 @@ def init_from(target: Target | JointTarget, spins: torch.Tensor, latents: torch.
 
 def with_densities(state: SMCState, target: Target | JointTarget) -> SMCState:
     """The same particles with their log densities computed anew."""
-    path = cast(Target, target) if state.latents is None else cast(JointTarget, target).given(state.latents)
+    path = over_spins(target, state)
     return state._replace(log_prior=path.log_prior(state.spins), log_likelihood=path.log_likelihood(state.spins))
 
 

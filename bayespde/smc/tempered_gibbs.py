@@ -26,6 +26,7 @@ from bayespde.smc.base import LinearTarget, SMCState, Target
 from bayespde.smc.collect import Run, Runs, collect
 from bayespde.smc.config import TemperedGibbsConfig
 from bayespde.smc.independent_runs import Check, finish_all
+from bayespde.smc.kernels.barker import barker
 from bayespde.smc.kernels.evidence_table import tabulate
 from bayespde.smc.kernels.factorisation import build
 from bayespde.smc.kernels.jumps import choose, flip
@@ -39,7 +40,6 @@ from bayespde.smc.kernels.layout import (
 )
 from bayespde.smc.kernels.neighbour_odds import (
     TemperedTarget,
-    barker,
     compact_couplings,
     log_odds,
     refresh,

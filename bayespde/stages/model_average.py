@@ -14,7 +14,7 @@ from bayespde.model.prior import Prior
 from bayespde.model.spin import SpinModel
 from bayespde.smc.config import SMCConfig
 from bayespde.smc.enumeration.enumerate import enumerate_exact
-from bayespde.smc.run import run_all
+from bayespde.smc.several_runs import run_all
 
 ENUMERATE_UP_TO = 23
 MODELS = 100

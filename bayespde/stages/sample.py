@@ -26,7 +26,7 @@ from bayespde.model.spin import SpinModel
 from bayespde.smc.collect import Runs
 from bayespde.smc.config import SMCConfig, TemperedGibbsConfig
 from bayespde.smc.enumeration.enumerate import Enumeration, enumerate_branches, enumerate_exact
-from bayespde.smc.run import run_all
+from bayespde.smc.several_runs import run_all
 from bayespde.smc.tempered_gibbs import run_chains
 
 # Coefficients of all particles, 8 bytes each.

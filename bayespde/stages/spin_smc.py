@@ -24,7 +24,7 @@ from bayespde.results.program_tree import program_tree
 from bayespde.smc.collect import log_mean_exp
 from bayespde.smc.config import SMCConfig
 from bayespde.smc.enumeration.enumerate import enumerate_exact
-from bayespde.smc.run import run_all
+from bayespde.smc.several_runs import run_all
 from bayespde.stages.program_samples import ProgramSamples, variable_names
 
 __all__ = ["SpinSMC"]

@@ -11,7 +11,8 @@ from bayespde.model.prior import Prior
 from bayespde.smc.kernels.evidence_table import tabulate
 from bayespde.smc.kernels.factorisation import build
 from bayespde.smc.kernels.layout import RATE, factorised_rows, make_active_set
-from bayespde.smc.kernels.neighbour_odds import TemperedTarget, compact_couplings, refresh, swap_weights
+from bayespde.smc.kernels.neighbour_odds import TemperedTarget, compact_couplings, refresh
+from bayespde.smc.kernels.swap_odds import swap_weights
 
 COUPLINGS = (Coupling("x0", "x1", 2.0), Coupling("x2", "x0", 1.5, kind="heredity"), Coupling("x3", "x4", -1.0))
 
@@ -124,6 +125,18 @@ def swap_matrix(model, beta):
                 moved = spins[row].copy()
                 moved[term], moved[place] = False, True
                 matrix[row, codes(moved[None])[0]] += probability[place] / on.size
+    return matrix
+
+
+def block_matrix(model, sets, weights, beta):
+    """Transition probabilities of one block flip between all configurations, `[2^K, 2^K]`; sets in canonical order."""
+    spins, alive, log_mass = possible(model)
+    log_mass, matrix = log_mass(beta), np.eye(len(spins))
+    for one, weight in zip(sets, weights / weights.sum(), strict=True):
+        other, rows = codes(spins ^ one), np.flatnonzero(alive)
+        accepted = weight * np.exp(np.minimum(log_mass[other[rows]] - log_mass[rows], 0.0))
+        matrix[rows, other[rows]] += accepted
+        matrix[rows, rows] -= accepted
     return matrix
 
 

@@ -7,9 +7,20 @@ import warnings
 from pathlib import Path
 
 import compiled
+import torch
 
 import bayespde
-from bayespde.smc import SMCConfig, TemperedGibbsConfig, enumerate_exact, run_all, run_chains
+from bayespde.core.random import torch_generator
+from bayespde.smc import (
+    LocallyBalancedJumps,
+    SMCConfig,
+    TemperedGibbsConfig,
+    enumerate_exact,
+    init,
+    run_all,
+    run_chains,
+)
+from bayespde.smc.base import BlockFlips
 from bayespde.smc.config import KERNELS
 from bayespde.smc.kernels import cached_jumps
 
@@ -25,7 +36,9 @@ def answers():
         found[f"{name}, enumeration"] = [exact.log_evidence, *exact.inclusion_probability]
         for kernel in KERNELS:
             found[f"{name}, {kernel}"] = _sampled(model, kernel)
-        found[f"{name}, without a cache"] = _without_cache(model)
+        found[f"{name}, without a cache"] = _without_cache(lambda model=model: _sampled(model, "barker"))
+        found[f"{name}, block flips"] = _flipped(model)
+        found[f"{name}, block flips without a cache"] = _without_cache(lambda model=model: _flipped(model))
         chains = run_chains(model, config=CHAIN, seed=2)
         found[f"{name}, chains"] = chains.estimates["rao_blackwell"].ravel().tolist()
     return found
@@ -36,11 +49,22 @@ def _sampled(model, kernel):
     return [*runs.log_evidence, *runs.estimates["rao_blackwell"].ravel()]
 
 
-def _without_cache(model):
-    """By the kernel for many terms, which groups equal particles."""
+def _flipped(model):
+    """After a pass that ends with flips of two sets."""
+    generator = torch_generator(3)
+    sets = torch.tensor([[True, False, True, True, False], [True, True, True, True, True]])[:, : model.terms]
+    moves = BlockFlips(sets, torch.tensor([1.0, 0.5], dtype=torch.float64), 3)
+    state = init(model, particles=12, generator=generator)._replace(inverse_temperature=0.5)
+    state = state._replace(spins=torch.where(torch.isfinite(state.log_likelihood)[:, None], state.spins, False))
+    kernel = LocallyBalancedJumps(model).with_block_flips(moves)
+    return kernel(state, model, sweeps=0.1, generator=generator)[0].log_likelihood.tolist()
+
+
+def _without_cache(work):
+    """What a function returns with the kernel for many terms, which groups equal particles."""
     before, cached_jumps.MOST_TERMS = cached_jumps.MOST_TERMS, 0
     try:
-        return _sampled(model, "barker")
+        return work()
     finally:
         cached_jumps.MOST_TERMS = before
 

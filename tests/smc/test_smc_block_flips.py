@@ -1,4 +1,4 @@
-"""Block flips: their whole transition matrix, the sets that chains give, posteriors that single flips do not mix."""
+"""Block flips: their whole transition matrix, the sets that particles give, posteriors that single flips do not mix."""
 
 import importlib
 
@@ -10,28 +10,22 @@ from statistical import checks
 
 from bayespde.core.monte_carlo import evidence_error
 from bayespde.core.random import torch_generator
-from bayespde.smc import SMCConfig, log_mean_exp, make_kernel, pilot_run, run_all
-from bayespde.smc.base import Moves
-from bayespde.smc.kernels.block_flips import BlockFlips, block_flips, differences
+from bayespde.smc import SMCConfig, SMCState, init, learn_block_flips, log_mean_exp, make_kernel, run_all, step
+from bayespde.smc.base import BlockFlips
 
 module = importlib.import_module("bayespde.smc.kernels.block_flips")
 SETS = torch.tensor([[True, True, False, False], [False, True, True, True]])
 
 
-def still(state, path, *, sweeps, generator):
-    return state, Moves(torch.zeros(state.spins.shape[1], dtype=torch.float64), 0.0)
-
-
 def matrix_of(target, beta, one, monkeypatch):
     """Transition matrix `[16, 16]` of the flip of one set, from what is accepted at which uniforms."""
     state, accepted = checks.all_states(target, beta), []
-    kernel = BlockFlips(still, one[None], torch.ones(1, dtype=torch.float64))
+    moves = BlockFlips(one[None], torch.ones(1, dtype=torch.float64), 1)
     right = module.accept
     monkeypatch.setattr(module, "accept", lambda *a: accepted.append(a[2]) or right(*a))
-    moved = state
     proposed, log_ratio = module.propose(state, target, state.spins ^ one)
     for seed in range(200):
-        moved, _ = kernel(state, target, sweeps=1.0, generator=torch_generator(seed))
+        moved = module.flip_blocks(state, target, moves, generator=torch_generator(seed))
         assert torch.equal(moved.spins, torch.where(accepted[-1][:, None], state.spins ^ one, state.spins))
         assert torch.equal(moved.log_likelihood, target.log_likelihood(moved.spins))
     share, probability = torch.stack(accepted).double().mean(dim=0), torch.exp(log_ratio.clamp(max=0))
@@ -51,30 +45,64 @@ def test_block_flips_leave_the_tempered_target_invariant(case, beta, monkeypatch
         np.testing.assert_allclose(flow, flow.T, rtol=0, atol=1e-12)
 
 
-def test_sets_are_proposed_as_often_as_they_are_accepted():
-    """Eight of sixteen states are possible: one set leads from each to another, one from none, one is the null move."""
-    table = np.where(all_spins(4)[:, 0], -np.inf, 0.0)
-    target = TableTarget(np.zeros(4), table)
-    sets = torch.tensor([[False, True, True, True], [True, True, True, False], [False, False, True, True]])
-    spins = torch.as_tensor(all_spins(4))[:8]
-    moves = block_flips(still, target, spins, sets, flips=3)
-    assert torch.equal(moves.sets, sets[[0, 2]])
-    assert moves.weights.tolist() == [1.0, 1.0]
+def particles_at(spins, target, beta=1.0):
+    spins = torch.as_tensor(spins)
+    return SMCState(spins, target.log_prior(spins), target.log_likelihood(spins), beta, 0.0, torch.arange(len(spins)))
+
+
+def two_modes(generator):
+    """Spins 0 to 3 are 1100 or 0011 and stay; 4 is down where they are 0011, mostly; 5 to 7 are drawn anew."""
+    first = torch.rand(400, generator=generator) < 0.3
+    pattern = torch.stack([first, first, ~first, ~first, first ^ (torch.rand(400, generator=generator) < 0.02)], dim=1)
+    return [torch.cat([pattern, torch.rand((400, 3), generator=generator) < 0.5], dim=1) for _ in range(2)]
+
+
+def test_learnt_sets_are_what_stays_and_what_goes_with_it(seed):
+    before, after = two_modes(torch_generator(seed))
+    target = TableTarget(np.zeros(8), np.zeros(2**8))
+    moves = learn_block_flips(before, particles_at(after, target), target, flips=3)
+    assert moves.sets.tolist() == [[True] * 5 + [False] * 3]
+    assert moves.weights.tolist() == [1.0]
     assert moves.flips == 3
-    assert block_flips(still, target, spins, sets[1:2], flips=3) is still
-    assert block_flips(still, target, spins, sets, flips=0) is still
 
 
-def test_sets_are_the_differences_of_the_heaviest_modes():
-    spins = torch.tensor([[0, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 1, 1], [0, 0, 0, 0, 0]]).bool()
-    mass = torch.tensor([3.0, 2.0, 2.5, 1.0, 3.0], dtype=torch.float64)
-    every = torch.ones(5, dtype=torch.bool)
-    found = differences(spins, mass, within=every)
-    assert {tuple(s) for s in found.int().tolist()} == {(1, 1, 1, 0, 0), (0, 0, 1, 1, 1), (1, 1, 0, 1, 1)}
-    assert differences(spins, mass, within=torch.tensor([True, True, True, False, False])).tolist() == [
-        [True, True, True, False, False]
-    ]
-    assert differences(spins, mass, within=torch.tensor([True, True, False, False, False])).shape == (0, 5)
+def test_sets_are_proposed_as_often_as_they_would_be_accepted(seed):
+    """The known set is never possible, the other one leads from seven of ten particles to half their mass."""
+    before, after = two_modes(torch_generator(seed))
+    spins = all_spins(8)
+    table = np.where(spins[:, 0], np.log(0.5), 0.0)
+    table[spins[:, 0] == spins[:, 2]] = -np.inf
+    target = TableTarget(np.zeros(8), table)
+    known = BlockFlips(torch.tensor([[False, False, True] + [False] * 5]), torch.ones(1, dtype=torch.float64), 1)
+    state = particles_at(after, target)
+    moves = learn_block_flips(before, state, target, known=known)
+    assert moves.sets.tolist() == [[True] * 5 + [False] * 3]
+    some = after[:: len(after) // 64, 0].double().mean()
+    assert float(moves.weights) == pytest.approx(float(some + (1 - some) / 2))
+    assert learn_block_flips(before, state, target, known=known, flips=0) is known
+
+
+def test_moves_that_change_every_spin_need_no_sets(seed):
+    generator = torch_generator(seed)
+    before, after = (torch.rand((400, 6), generator=generator) < 0.5 for _ in range(2))
+    target = TableTarget(np.zeros(6), np.zeros(2**6))
+    assert learn_block_flips(before, particles_at(after, target), target) is None
+
+
+def test_equal_particles_and_few_ones_are_no_evidence():
+    target = TableTarget(np.zeros(6), np.zeros(2**6))
+    same = torch.ones((400, 6), dtype=torch.bool)
+    assert learn_block_flips(same, particles_at(same, target), target) is None
+    few = torch.eye(6, dtype=torch.bool)
+    assert learn_block_flips(few, particles_at(few, target), target) is None
+
+
+def test_a_pair_in_one_particle_of_a_thousand_is_chance():
+    """Frozen, and perfectly correlated, but it says nothing of modes."""
+    spins = torch.zeros((1000, 6), dtype=torch.bool)
+    spins[0, :2] = True
+    target = TableTarget(np.zeros(6), np.zeros(2**6))
+    assert learn_block_flips(spins, particles_at(spins, target), target) is None
 
 
 @pytest.mark.parametrize(("terms", "couplings"), [(12, 10), (14, 12)])
@@ -88,15 +116,27 @@ def test_modes_far_apart_get_their_weights(terms, couplings, seed):
     assert np.abs(weights / weights.sum() @ found.estimates["rao_blackwell"] - inclusion).max() < 0.02
 
 
-def test_the_evidence_is_unbiased_with_block_flips(seed):
-    """The schedule is fixed, and the sets are those of chains that the particles do not depend on."""
+def test_a_fixed_schedule_learns_nothing(monkeypatch, generator):
+    """Nothing but pilot chains may depend on what they find, so that the evidence is unbiased."""
+    run_module = importlib.import_module("bayespde.smc.run")
+    monkeypatch.setattr(run_module, "learn_block_flips", None)
+    config = SMCConfig(particles=32, sweeps=1.0, max_passes=1, final_passes=1, schedule=checks.SCHEDULE)
+    run_module.run(ising(8, 0, coupling=1.2), config=config, generator=generator)
+
+
+def test_the_evidence_is_unbiased_with_fixed_block_flips(seed):
     target, replicates = ising(8, 0, coupling=1.2), 300
-    config = SMCConfig(
-        particles=32, runs=replicates, sweeps=1.0, max_passes=1, final_passes=1, schedule=checks.SCHEDULE, swaps=0
-    )
-    kernel = make_kernel(target, config)
-    assert isinstance(pilot_run(target, kernel, config=config, generator=torch_generator(seed))[1], BlockFlips)
-    ratio = np.exp(run_all(target, config=config, seed=seed).log_evidence - np.logaddexp.reduce(target.log_mass))
+    mass = target.log_mass.reshape(-1)
+    best = torch.as_tensor(all_spins(8)[[mass.argmax(), (2**8 - 1) ^ mass.argmax()]])
+    config = SMCConfig(particles=32, sweeps=1.0, max_passes=1, schedule=checks.SCHEDULE, swaps=0)
+    moves = BlockFlips((best[:1] ^ best[1:]), torch.ones(1, dtype=torch.float64), 2)
+    kernel, ratio = make_kernel(target, config).with_block_flips(moves), np.empty(replicates)
+    for k, one in enumerate(checks.statistical_seeds(seed, replicates)):
+        generator = torch_generator(one)
+        state = init(target, particles=32, generator=generator)
+        while state.inverse_temperature < 1:
+            state, _ = step(state, target, kernel=kernel, generator=generator, config=config)
+        ratio[k] = np.exp(state.log_evidence - np.logaddexp.reduce(target.log_mass))
     assert abs(ratio.mean() - 1) < 5 * ratio.std(ddof=1) / np.sqrt(replicates)
     assert ratio.std() < 1.5
 
@@ -112,10 +152,3 @@ def test_stated_errors_of_the_evidence_hold(terms, couplings, seed):
         scores.append(error / evidence_error(found.log_evidence, found.eve_index))
     assert 0.4 < np.mean(np.square(scores)) < 2
     assert np.sum(np.abs(scores) > 3) <= 4
-
-
-def test_chains_that_mix_give_no_block_flips(seed):
-    target = TableTarget(np.linspace(-1, 1, 8), np.zeros(2**8))
-    config = SMCConfig(particles=256)
-    kernel = make_kernel(target, config)
-    assert pilot_run(target, kernel, config=config, generator=torch_generator(seed))[1] is kernel

@@ -15,8 +15,9 @@ from bayespde.smc.kernels.evidence_table import _error, read_all, tabulate
 from bayespde.smc.kernels.factorisation import build
 from bayespde.smc.kernels.jumps import flip
 from bayespde.smc.kernels.layout import LOG_LIKELIHOOD, NEIGHBOUR, PRODUCT, RESIDUAL, RSS
-from bayespde.smc.kernels.neighbour_odds import refresh, swap_weights
+from bayespde.smc.kernels.neighbour_odds import refresh
 from bayespde.smc.kernels.pivot_rule import _inflation_allows, is_allowed
+from bayespde.smc.kernels.swap_odds import swap_weights
 
 ROWS = 30000
 

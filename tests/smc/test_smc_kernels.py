@@ -15,7 +15,7 @@ from bayespde.smc.config import KERNELS
 TOY = """
 import torch
 from bayespde.smc.base import Moves
-from bayespde.smc.kernels.gibbs import accept, propose
+from bayespde.smc.kernels.metropolis import accept, propose
 
 class OneSpin:
     def __call__(self, state, path, *, sweeps, generator):
@@ -32,6 +32,9 @@ class OneSpin:
 
     def sweeps_for(self, state, path, *, flips):
         return 2.0
+
+    def with_block_flips(self, block_flips):
+        return self
 
 def make(target, config, *, threads=1):
     return OneSpin()

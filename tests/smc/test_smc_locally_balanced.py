@@ -19,11 +19,13 @@ from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
 from bayespde.model.prior import Prior
 from bayespde.smc import LocallyBalancedJumps, SMCConfig, SMCState, enumerate_exact, init, make_kernel, run, run_all
-from bayespde.smc.kernels import cached_jumps
+from bayespde.smc.base import BlockFlips
+from bayespde.smc.kernels import cached_jumps, configuration_cache
 from bayespde.smc.kernels import locally_balanced as kernel_module
 
 MODELS = compiled.small_models()
 BETAS = (0.0, 0.3, 1.0)
+SETS = np.array([[1, 1, 0, 0, 0], [1, 0, 1, 0, 1], [1, 1, 1, 1, 1]], dtype=bool)
 
 
 def tempered_mass(model, beta):
@@ -81,10 +83,19 @@ def one_start(model, row, particles, beta):
 
 @pytest.mark.parametrize("cached", [True, False])
 @pytest.mark.parametrize(
-    ("name", "row", "swaps"), [("plain", 9, 0), ("nearly collinear", 18, 1), ("ridge", 3, 2), ("coupled", 9, 1)]
+    ("name", "row", "swaps", "blocks"),
+    [
+        ("plain", 9, 0, 0),
+        ("nearly collinear", 18, 1, 0),
+        ("ridge", 3, 2, 1),
+        ("coupled", 9, 1, 0),
+        ("coupled", 9, 0, 2),
+        ("a duplicate", 9, 0, 1),
+        ("nearly collinear", 18, 1, 2),
+    ],
 )
-def test_simulated_paths_follow_the_matrices(name, row, swaps, cached, seed, monkeypatch):
-    """From one configuration the shares after time 0.8 and some swaps are those of the matrix exponential."""
+def test_simulated_paths_follow_the_matrices(name, row, swaps, blocks, cached, seed, monkeypatch):
+    """From one configuration the shares after time 0.8, swaps and block flips are those of the matrix exponential."""
     if not cached:
         monkeypatch.setattr(cached_jumps, "MOST_TERMS", 0)
     model, particles, beta, time = MODELS[name], 100000, 0.5, 0.8
@@ -93,6 +104,11 @@ def test_simulated_paths_follow_the_matrices(name, row, swaps, cached, seed, mon
     after = expm(time * rates)[row]
     wanted = after @ np.linalg.matrix_power(compiled.swap_matrix(model, beta), swaps)
     kernel, start = LocallyBalancedJumps(model, swaps=swaps), one_start(model, row, particles, beta)
+    if blocks:
+        sets, weights = SETS[:, : model.terms], np.array([0.3, 1.0, 0.5])
+        canonical = sets[:, model.regression.order]
+        wanted = wanted @ np.linalg.matrix_power(compiled.block_matrix(model, canonical, weights, beta), blocks)
+        kernel = kernel.with_block_flips(BlockFlips(torch.as_tensor(sets), torch.as_tensor(weights), blocks))
     moved, moves = kernel(start, model, sweeps=time, generator=torch_generator(seed))
     shares = np.bincount(codes(moved.spins.numpy()[:, model.regression.order]), minlength=len(wanted)) / particles
     assert np.all(np.abs(shares - wanted) < 5 * np.sqrt(wanted * (1 - wanted) / particles) + 1e-9)
@@ -131,7 +147,7 @@ def test_the_size_of_the_cache_changes_nothing(monkeypatch):
     model = SpinModel(SufficientStatistics.from_rows(design, rows))
     config = SMCConfig(particles=300, runs=1, final_passes=2)
     wide = run(model, config=config, generator=torch_generator(4))
-    monkeypatch.setattr(cached_jumps, "SLOTS", 5)
+    monkeypatch.setattr(configuration_cache, "SLOTS", 5)
     narrow = run(model, config=config, generator=torch_generator(4))
     assert torch.equal(wide.state.spins, narrow.state.spins)
     assert wide.state.log_evidence == narrow.state.log_evidence
@@ -217,6 +233,6 @@ def test_one_thread_is_the_one_that_calls(terms, generator):
 @pytest.mark.parametrize(("terms", "room"), [(1, 2), (5, 32), (16, 2**16), (20, 2**16)])
 def test_the_cache_has_room_for_all_configurations_of_few_terms(terms, room):
     """Each is then factored once; of more terms 65536 are kept."""
-    cache = cached_jumps.make_cache(terms)
+    cache = configuration_cache.make_cache(terms)
     assert {len(a) for a in (cache.neighbour, cache.own, cache.rate, cache.total, cache.stamp)} == {room}
     assert len(cache.slot) == 2**terms

@@ -8,7 +8,7 @@ from statistical import checks
 
 from bayespde.model.evidence import ClosedForm
 from bayespde.smc import tempering
-from bayespde.smc.kernels import gibbs
+from bayespde.smc.kernels import gibbs, metropolis
 
 step_module = importlib.import_module("bayespde.smc.step")
 
@@ -19,13 +19,13 @@ def sign_in_the_ess_solver(patch):
 
 
 def flip_ignores_the_inverse_temperature(patch):
-    right = gibbs.tempered_log_ratio
-    patch.setattr(gibbs, "tempered_log_ratio", lambda prior, likelihood, beta: right(prior, likelihood, 1.0))
+    right = metropolis.tempered_log_ratio
+    patch.setattr(metropolis, "tempered_log_ratio", lambda prior, likelihood, beta: right(prior, likelihood, 1.0))
 
 
 def prior_odds_with_wrong_sign(patch):
-    right = gibbs.tempered_log_ratio
-    patch.setattr(gibbs, "tempered_log_ratio", lambda prior, likelihood, beta: right(-prior, likelihood, beta))
+    right = metropolis.tempered_log_ratio
+    patch.setattr(metropolis, "tempered_log_ratio", lambda prior, likelihood, beta: right(-prior, likelihood, beta))
 
 
 def log_likelihood_not_resampled(patch):

@@ -23,7 +23,7 @@ BUGS = {
         f"{JUMPS}::test_flips_are_in_detailed_balance_and_leave_the_target_invariant",
     ),
     "the product with what one column alone explains has the wrong sign": (
-        "kernels/neighbour_odds.py",
+        "kernels/swap_odds.py",
         "product = vectors[PRODUCT, j] + cross[j] * explained",
         "product = vectors[PRODUCT, j] - cross[j] * explained",
         f"{JUMPS}::test_swaps_leave_the_target_invariant",
@@ -53,7 +53,7 @@ BUGS = {
         f"{JUMPS}::test_both_kernels_find_what_enumeration_finds",
     ),
     "a swapped term is still coupled with the others": (
-        "kernels/neighbour_odds.py",
+        "kernels/swap_odds.py",
         "field -= target.couplings[own, j]",
         "field -= 0.0",
         f"{JUMPS}::test_swaps_leave_the_target_invariant",

@@ -1,102 +1,158 @@
-"""Configurations of several modes -> sets of spins by which modes differ; a kernel -> one that also flips such sets.
+"""Particles, and how they have moved -> sets of spins by which modes differ, and Metropolis steps that flip them.
 
 A flip of a fixed set of spins is its own inverse, so that a Metropolis step with it leaves the tempered target
 invariant, whatever the set. One by which two modes differ takes a particle from the one to the other, and leaves how it
 differs from its mode. Particles move between modes that single flips and swaps do not connect, and the weights of modes
-no longer rest on how resampling divided the particles when they came apart.
+no longer rest on how resampling divided the particles when they came apart, nor on the few that stood for a mode at a
+higher temperature.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import numpy as np
 import torch
+from scipy.sparse.csgraph import connected_components
 
 from bayespde.core.distinct import distinct
-from bayespde.smc.base import Kernel, Moves, SMCState, Target
-from bayespde.smc.kernels.gibbs import accept, propose
+from bayespde.smc.base import BlockFlips, JointTarget, SMCState, Target
+from bayespde.smc.kernels.metropolis import accept, over_spins, propose
 
-# Modes that differ in fewer spins are connected by flips and swaps.
-APART = 3
-MOST_MODES = 8
-LEAST_ACCEPTED = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class BlockFlips:
-    """The moves of a kernel, and block flips after each of its passes.
-
-    Attributes:
-        kernel: The other moves.
-        sets: The spins that flip together, `[D, K]`, bool.
-        weights: How often each set is proposed, `[D]`, float64.
-        flips: Proposals for each particle after each pass.
-    """
-
-    kernel: Kernel
-    sets: torch.Tensor
-    weights: torch.Tensor
-    flips: int = 1
-
-    def __call__(
-        self, state: SMCState, path: Target, *, sweeps: float, generator: torch.Generator
-    ) -> tuple[SMCState, Moves]:
-        """Move every particle, as `Kernel` says; what happened is that of the other moves."""
-        state, moves = self.kernel(state, path, sweeps=sweeps, generator=generator)
-        particles = len(state.spins)
-        for _ in range(self.flips):
-            chosen = torch.multinomial(self.weights, particles, replacement=True, generator=generator)
-            uniforms = torch.rand(particles, generator=generator, dtype=torch.float64)
-            proposed, log_ratio = propose(state, path, state.spins ^ self.sets[chosen])
-            state = accept(state, proposed, torch.log(uniforms) < log_ratio)
-        return state, moves
-
-    def sweeps_for(self, state: SMCState, path: Target, *, flips: float) -> float:
-        """As many as the other moves take."""
-        return self.kernel.sweeps_for(state, path, flips=flips)
+# Correlation of a spin across particles, between before and after moves, above which these leave it where it is; fewer
+# particles are no evidence of that.
+FROZEN, FEWEST_COMPARED = 0.8, 16
+# Correlations between spins above which they change together; share of the particles with the rarer value of a spin
+# below which its correlations are chance.
+TOGETHER, RARE = (0.8, 0.6, 0.4), 0.005
+# Difference of a spin's mean between runs above which they are in different modes.
+DIFFERENT = 0.3
+# Particles that try a set, number of sets kept, and the acceptance that each must have.
+TRIED, MOST_SETS, LEAST_ACCEPTED = 64, 16, 1e-3
 
 
-def block_flips(kernel: Kernel, target: Target, spins: torch.Tensor, sets: torch.Tensor, *, flips: int) -> Kernel:
-    """A kernel with block flips, each as often as it would be accepted; the kernel itself where none would.
+def flip_blocks(state: SMCState, path: Target, moves: BlockFlips, *, generator: torch.Generator) -> SMCState:
+    """Metropolis steps of every particle, each with a set drawn by its weight."""
+    particles = len(state.spins)
+    for _ in range(moves.flips):
+        chosen = torch.multinomial(moves.weights, particles, replacement=True, generator=generator)
+        uniforms = torch.rand(particles, generator=generator, dtype=torch.float64)
+        proposed, log_ratio = propose(state, path, state.spins ^ moves.sets[chosen])
+        state = accept(state, proposed, torch.log(uniforms) < log_ratio)
+    return state
+
+
+def learn_block_flips(
+    before: torch.Tensor,
+    state: SMCState,
+    target: Target | JointTarget,
+    *,
+    known: BlockFlips | None = None,
+    flips: int = 1,
+) -> BlockFlips | None:
+    """Sets of spins that change from mode to mode, each proposed as often as it would be accepted.
+
+    Spins that keep their values through a kernel's moves, and differ between particles, are what it cannot change;
+    spins that correlate with them across particles change with them. Sets are the connected components of strong
+    correlation that hold such a spin. Moves learnt from the particles leave their distribution invariant in the limit
+    of many, as adaptive temperatures do [schaferchopin2013, beskos2016].
 
     Args:
-        kernel: The other moves.
-        target: Its target.
-        spins: Configurations over which acceptance is averaged, `[C, K]`, bool, all possible.
-        sets: The spins that flip together, `[D, K]`, bool.
+        before: Configurations before the last moves, `[P, K]`, bool.
+        state: Particles after them.
+        target: What to sample, or a `GeometricPath` to it.
+        known: What the moves ended with: sets that have set their spins free are not found again.
         flips: Proposals for each particle after each pass.
-    """
-    if not (len(sets) and flips):
-        return kernel
-    proposed = spins[:, None] ^ sets
-    before, after = (target.log_prior(s) + target.log_likelihood(s) for s in (spins, proposed.flatten(0, 1)))
-    rates = torch.exp((after.reshape(proposed.shape[:2]) - before[:, None]).clamp(max=0)).mean(dim=0)
-    useful = rates > LEAST_ACCEPTED
-    return BlockFlips(kernel, sets[useful], rates[useful], flips) if useful.any() else kernel
-
-
-def differences(spins: torch.Tensor, mass: torch.Tensor, *, within: torch.Tensor) -> torch.Tensor:
-    """Sets of spins by which modes differ.
-
-    Modes are the configurations of the largest mass, of which each two differ in at least three of some spins.
-
-    Args:
-        spins: Configurations, `[N, K]`, bool.
-        mass: Their log posterior mass, `[N]`, float64.
-        within: The spins that count, `[K]`, bool.
 
     Returns:
-        Distinct sets, `[D, K]`, bool; none if there is one mode.
+        The moves; `known` where no set is new, None where none would be accepted.
     """
-    modes: list[torch.Tensor] = []
-    first = torch.as_tensor(distinct(spins.numpy()).first)
-    for k in first[torch.argsort(mass[first], descending=True, stable=True)].tolist():
-        if all(int(((spins[k] ^ mode) & within).sum()) >= APART for mode in modes):
-            modes.append(spins[k])
-        if len(modes) == MOST_MODES:
-            break
-    sets = [a ^ b for i, a in enumerate(modes) for b in modes[:i]]
-    if not sets:
-        return torch.zeros((0, spins.shape[1]), dtype=torch.bool)
-    stacked = torch.stack(sets)
-    return stacked[torch.as_tensor(distinct(stacked.numpy()).first)]
+    frozen = kept(before, state.spins)
+    if not (flips and frozen.any()):
+        return known
+    sets = correlated_sets(state.spins, frozen)
+    if not len(sets):
+        return known
+    if known is not None:
+        sets = _distinct(torch.cat([known.sets, sets]))
+    return _rated(sets, [few(state, 1)], target, flips)
+
+
+def shared_block_flips(
+    spins: torch.Tensor,
+    some: list[SMCState],
+    target: Target | JointTarget,
+    *,
+    known: list[BlockFlips],
+    flips: int,
+) -> BlockFlips | None:
+    """Sets of spins that several runs have learnt, and those by which the runs differ.
+
+    Args:
+        spins: Configurations of all runs, `[R, P, K]`, bool.
+        some: A few particles of each run, with their densities under the target.
+        target: What to sample.
+        known: What runs have learnt.
+        flips: Proposals for each particle after each pass.
+
+    Returns:
+        The moves; None where there are none.
+    """
+    share = spins.double().mean(dim=1)
+    differ = share.max(dim=0).values - share.min(dim=0).values > DIFFERENT
+    if not flips or not (known or differ.any()):
+        return None
+    sets = torch.cat([*[moves.sets for moves in known], correlated_sets(spins.flatten(0, 1), differ)])
+    return _rated(_distinct(sets), some, target, flips) if len(sets) else None
+
+
+def _rated(sets: torch.Tensor, some: list[SMCState], target: Target | JointTarget, flips: int) -> BlockFlips | None:
+    """The sets that would be accepted most often, by the mean acceptance of some particles."""
+    paths = [over_spins(target, state) for state in some]
+    each = [[_acceptance(state, path, one) for state, path in zip(some, paths, strict=True)] for one in sets]
+    rates = torch.stack([torch.stack(values).mean() for values in each])
+    best = torch.argsort(rates, descending=True, stable=True)[:MOST_SETS]
+    best = best[rates[best] > LEAST_ACCEPTED]
+    return BlockFlips(sets[best], rates[best], flips) if len(best) else None
+
+
+def kept(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Which spins keep their values in each particle, and have different ones, `[K]`, bool; from `[P, K]`, bool."""
+    a, b = (spins.double() - spins.double().mean(dim=0) for spins in (before, after))
+    covariance, scale = (a * b).sum(dim=0), ((a**2).sum(dim=0) * (b**2).sum(dim=0)).sqrt()
+    return (covariance > FROZEN * scale) & (len(before) >= FEWEST_COMPARED)
+
+
+def correlated_sets(spins: torch.Tensor, frozen: torch.Tensor) -> torch.Tensor:
+    """Sets of at least two spins that correlate across particles, one of them frozen: `[D, K]` from `[P, K]`, bool."""
+    share = spins.double().mean(dim=0)
+    common = torch.where((share > RARE) & (share < 1 - RARE))[0]
+    if len(common) < 2:
+        return spins[:0]
+    correlation = np.abs(np.corrcoef(spins[:, common].numpy().T.astype(np.float32)))
+    sets = []
+    for level in TOGETHER:
+        count, label = connected_components(correlation > level)
+        one = torch.zeros((count, spins.shape[1]), dtype=torch.bool)
+        one[torch.as_tensor(label, dtype=torch.int64), common] = True
+        sets.append(one[(one.sum(dim=1) > 1) & (one & frozen).any(dim=1)])
+    return _distinct(torch.cat(sets))
+
+
+def _distinct(sets: torch.Tensor) -> torch.Tensor:
+    return sets[torch.as_tensor(distinct(sets.numpy()).first)]
+
+
+def few(state: SMCState, runs: int) -> SMCState:
+    """Particles that try a set, evenly from those of one of several runs."""
+    stride = max(1, len(state.spins) * runs // TRIED)
+    latents = None if state.latents is None else state.latents[::stride]
+    return state._replace(
+        spins=state.spins[::stride],
+        log_prior=state.log_prior[::stride],
+        log_likelihood=state.log_likelihood[::stride],
+        latents=latents,
+    )
+
+
+def _acceptance(state: SMCState, path: Target, one: torch.Tensor) -> torch.Tensor:
+    """Mean acceptance of the flip of a set (`[K]`, bool)."""
+    return torch.exp(propose(state, path, state.spins ^ one)[1].clamp(max=0)).mean()

@@ -92,6 +92,36 @@ def read_table(table: EvidenceTable, size: int, s: float) -> float:
     return float(value)
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def read_below(table: EvidenceTable, size: int, start: float, rss: np.ndarray, values: np.ndarray) -> float:
+    """The same at many residual sums of squares (`[N]`) not above `start`, into `values`, `[N]`.
+
+    Most are near `start`: two intervals serve all, in a loop that the compiler can vectorise.
+
+    Returns:
+        The least residual sum of squares for which the values are right; below it they are not.
+    """
+    s = min(max(start + table.offset, table.smallest), table.largest)
+    interval = np.float64(s).view(np.int64) >> table.shift
+    edge, end = (
+        np.int64(interval << table.shift).view(np.float64),
+        np.int64((interval + 1) << table.shift).view(np.float64),
+    )
+    low = np.int64((interval - 1) << table.shift).view(np.float64)
+    place = int(interval) - table.first
+    near, scale = table.coefficients[size, place], 2.0 / (end - edge)
+    far, far_scale = table.coefficients[size, max(place - 1, 0)], 2.0 / (edge - low)
+    a0, a1, a2, a3, a4, a5, a6, a7 = near[0], near[1], near[2], near[3], near[4], near[5], near[6], near[7]
+    b0, b1, b2, b3, b4, b5, b6, b7 = far[0], far[1], far[2], far[3], far[4], far[5], far[6], far[7]
+    for j in range(values.shape[0]):
+        x = rss[j] + table.offset
+        u, v = (x - edge) * scale - 1.0, (x - low) * far_scale - 1.0
+        a = ((((((a0 * u + a1) * u + a2) * u + a3) * u + a4) * u + a5) * u + a6) * u + a7
+        b = ((((((b0 * v + b1) * v + b2) * v + b3) * v + b4) * v + b5) * v + b6) * v + b7
+        values[j] = a if x >= edge else b
+    return float(low if place > 0 else edge) - table.offset
+
+
 def _evaluate(target: LinearTarget, s: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Log evidence without log determinant, `[sizes, N]`, at `s` `[N]`."""
     sizes, points = np.repeat(size, len(s)), np.tile(s - target.regression.offset, len(size))

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from bayespde.smc.base import Moves, SMCState, Target
+from bayespde.smc.base import BlockFlips, Moves, SMCState, Target
 from bayespde.smc.config import SMCConfig
-
-
-def tempered_log_ratio(log_prior: torch.Tensor, log_likelihood: torch.Tensor, beta: float) -> torch.Tensor:
-    """Log ratio of tempered densities from differences of log prior and log likelihood, `[P]`, float64.
-
-    The likelihood is ignored at inverse temperature 0, and where both sides are impossible.
-    """
-    if beta == 0:
-        return log_prior
-    return log_prior + beta * torch.nan_to_num(log_likelihood, nan=0.0, posinf=torch.inf, neginf=-torch.inf)
+from bayespde.smc.kernels.block_flips import flip_blocks
+from bayespde.smc.kernels.metropolis import accept, propose
 
 
 def update_site(state: SMCState, target: Target, *, site: int, uniforms: torch.Tensor) -> tuple[SMCState, torch.Tensor]:
@@ -70,27 +62,6 @@ def swap(
     return accept(state, proposed, accepted), possible * torch.exp(log_ratio.clamp(max=0))
 
 
-def propose(state: SMCState, target: Target, spins: torch.Tensor) -> tuple[SMCState, torch.Tensor]:
-    """The state with other spins (`[P, K]`, bool), and its log density minus that of the present one, `[P]`."""
-    log_prior, log_likelihood = target.log_prior(spins), target.log_likelihood(spins)
-    proposed = state._replace(spins=spins, log_prior=log_prior, log_likelihood=log_likelihood)
-    prior_ratio, likelihood_ratio = log_prior - state.log_prior, log_likelihood - state.log_likelihood
-    return proposed, tempered_log_ratio(prior_ratio, likelihood_ratio, state.inverse_temperature)
-
-
-def accept(state: SMCState, proposed: SMCState, accepted: torch.Tensor) -> SMCState:
-    """Replace the particles that are accepted (`[P]`, bool)."""
-    latents = state.latents
-    if latents is not None and proposed.latents is not None:
-        latents = torch.where(accepted[:, None], proposed.latents, latents)
-    return state._replace(
-        latents=latents,
-        spins=torch.where(accepted[:, None], proposed.spins, state.spins),
-        log_prior=torch.where(accepted, proposed.log_prior, state.log_prior),
-        log_likelihood=torch.where(accepted, proposed.log_likelihood, state.log_likelihood),
-    )
-
-
 def choose_pair(spins: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
     """Draw an up and a down spin of each particle (`[P, K]`, bool): `[P, 2]`, int64, -1 if there is none."""
     keys = torch.rand(spins.shape, generator=generator, dtype=torch.float64)
@@ -109,10 +80,12 @@ class GibbsFlips:
     Attributes:
         swaps: Number of swap proposals after each sweep.
         blocks: Sets of spins that are flipped together, each once in a sweep, apart from the single ones.
+        block_flips: What a pass ends with.
     """
 
     swaps: int = 0
     blocks: tuple[tuple[int, ...], ...] = ()
+    block_flips: BlockFlips | None = None
 
     def __call__(
         self, state: SMCState, path: Target, *, sweeps: float, generator: torch.Generator
@@ -135,11 +108,17 @@ class GibbsFlips:
                 uniforms = torch.rand(particles, generator=generator, dtype=torch.float64)
                 state, _ = swap(state, path, pair=pair, uniforms=uniforms)
             changed += float((before ^ state.spins).double().mean())
+        if self.block_flips is not None:
+            state = flip_blocks(state, path, self.block_flips, generator=generator)
         return state, Moves(conditional / sweeps, changed / sweeps)
 
     def sweeps_for(self, state: SMCState, path: Target, *, flips: float) -> float:
         """One: the cost of a sweep does not depend on how many spins it flips."""
         return 1.0
+
+    def with_block_flips(self, block_flips: BlockFlips) -> GibbsFlips:
+        """The kernel whose passes end with flips of these sets."""
+        return replace(self, block_flips=block_flips)
 
 
 def make(target: Target, config: SMCConfig, *, threads: int = 1) -> GibbsFlips:

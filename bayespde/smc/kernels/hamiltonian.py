@@ -7,7 +7,7 @@ import math
 import torch
 
 from bayespde.smc.base import JointTarget, SMCState
-from bayespde.smc.kernels.gibbs import accept, tempered_log_ratio
+from bayespde.smc.kernels.metropolis import accept, tempered_log_ratio
 
 # Acceptance probability to which the step size is adapted, and the first step size relative to the particles' spread.
 ACCEPTANCE, FIRST_STEP = 0.8, 0.5

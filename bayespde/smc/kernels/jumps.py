@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from bayespde.smc.kernels.block_jumps import Blocks, flip_block
 from bayespde.smc.kernels.factorisation import add_column, build, drop_column
 from bayespde.smc.kernels.layout import (
     LOG_LIKELIHOOD,
@@ -23,8 +24,9 @@ from bayespde.smc.kernels.layout import (
     copy_active_set,
     make_active_set,
 )
-from bayespde.smc.kernels.neighbour_odds import TemperedTarget, refresh, swap_weights
+from bayespde.smc.kernels.neighbour_odds import TemperedTarget, refresh
 from bayespde.smc.kernels.stream import advance, uniform
+from bayespde.smc.kernels.swap_odds import swap_weights
 
 
 class Pass(NamedTuple):
@@ -33,11 +35,13 @@ class Pass(NamedTuple):
     Attributes:
         time: How long the jump process runs: in one unit of time every clock rings once on average.
         swaps: Number of swap moves after it.
+        blocks: Sets of spins that are flipped at its end.
         call: Number of this pass, by which cached rates of other inverse temperatures are told apart.
     """
 
     time: float
     swaps: int
+    blocks: Blocks
     call: int
 
 
@@ -92,6 +96,7 @@ class _Group(NamedTuple):
     Attributes:
         base: The shared configuration.
         own: The particle's own.
+        trial: One that is proposed.
         cumulative: Swap weights of each term of the shared configuration, computed at first use, `[cap, K]`.
         known: Whether they have been computed, `[cap]`, bool.
         spare: Swap weights of one term of the particle's own configuration, `[K]`.
@@ -99,6 +104,7 @@ class _Group(NamedTuple):
 
     base: ActiveSet
     own: ActiveSet
+    trial: ActiveSet
     cumulative: np.ndarray
     known: np.ndarray
     spare: np.ndarray
@@ -108,11 +114,12 @@ class _Group(NamedTuple):
 def move_groups(
     groups: Groups, problem: FactorisedRows, target: TemperedTarget, one_pass: Pass, chunk: int, moved: Moved
 ) -> None:
-    """Move the particles of some groups by the jump process, then by swap moves."""
+    """Move the particles of some groups by the jump process, then by swap moves and block flips."""
     spins, order, edges = groups.spins, groups.order, groups.edges
     terms, cap = spins.shape[1], target.table.coefficients.shape[0] - 1
     conditional = moved.conditional[chunk]
     group = _Group(
+        make_active_set(terms, cap),
         make_active_set(terms, cap),
         make_active_set(terms, cap),
         np.empty((cap, terms)),
@@ -132,13 +139,20 @@ def move_groups(
             moved.flips[chunk] += flips
             for _ in range(one_pass.swaps):
                 key, left = _swap(group, problem, target, left, key)
+            for _ in range(one_pass.blocks.flips):
+                key, accepted = flip_block(
+                    group.own if left else group.base, group.trial, problem, target, one_pass.blocks, key
+                )
+                if accepted:
+                    copy_active_set(group.trial, group.own)
+                    left = True
             state = group.own if left else group.base
             for j in range(terms):
                 moved.spins[particle, j] = state.place[j] >= 0
             moved.log_likelihood[particle] = state.number[LOG_LIKELIHOOD]
         _add_time(group.base, before_first_flip, conditional)
     # arrays that are full allow no further column: the caller then repeats the pass with larger ones
-    moved.overflow[chunk] = group.base.size[OVERFLOW] + group.own.size[OVERFLOW] > 0
+    moved.overflow[chunk] = group.base.size[OVERFLOW] + group.own.size[OVERFLOW] + group.trial.size[OVERFLOW] > 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

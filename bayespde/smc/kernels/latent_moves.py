@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 
 from bayespde.core.errors import ConfigError
-from bayespde.smc.base import JointTarget, Kernel, Moves, SMCState
+from bayespde.smc.base import BlockFlips, JointTarget, Kernel, Moves, SMCState
 from bayespde.smc.config import SMCConfig
-from bayespde.smc.kernels.gibbs import accept, tempered_log_ratio
 from bayespde.smc.kernels.hamiltonian import ACCEPTANCE, FIRST_STEP, hamiltonian
+from bayespde.smc.kernels.metropolis import accept, tempered_log_ratio
 
 # Of a random walk: acceptance probability to which its step is adapted, and the step for one coordinate.
 WALK_ACCEPTANCE, WALK_STEP = 0.3, 2.38
@@ -110,6 +110,10 @@ class LatentMoves:
     def sweeps_for(self, state: SMCState, path: Any, *, flips: float) -> float:
         """As many as the moves of the spins take."""
         return self.kernel.sweeps_for(state, self.target.given(cast(torch.Tensor, state.latents)), flips=flips)
+
+    def with_block_flips(self, block_flips: BlockFlips) -> LatentMoves:
+        """The same moves of the real numbers after passes that flip these sets."""
+        return replace(self, kernel=self.kernel.with_block_flips(block_flips))
 
     def _moved(self, state: SMCState, generator: torch.Generator) -> SMCState:
         latents = cast(torch.Tensor, state.latents)

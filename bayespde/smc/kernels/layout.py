@@ -43,6 +43,7 @@ class ActiveSet(NamedTuple):
         size: Number of active columns k, whether the arrays were ever too small, whether the basis is stored, `[3]`,
             int64.
         scratch: Work space, `[K+1]`.
+        rss: Work space, residual sums of squares of neighbours, `[K]`.
     """
 
     terms: np.ndarray
@@ -56,6 +57,7 @@ class ActiveSet(NamedTuple):
     number: np.ndarray
     size: np.ndarray
     scratch: np.ndarray
+    rss: np.ndarray
 
 
 # rows of `vectors`: the target's residual; D, the squared residual norm of each inactive column, 0 for active ones; Y,
@@ -91,6 +93,7 @@ def make_active_set(columns: int, cap: int) -> ActiveSet:
         np.zeros(4),
         np.zeros(3, np.int64),
         np.zeros(columns + 1),
+        np.zeros(columns),
     )
 
 

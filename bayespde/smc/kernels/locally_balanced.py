@@ -10,6 +10,7 @@ conditional distribution over all replacements.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
 from collections.abc import Callable
@@ -21,11 +22,13 @@ import torch
 
 from bayespde.core.distinct import distinct
 from bayespde.core.errors import ConfigError
-from bayespde.smc.base import LinearTarget, Moves, SMCState, Target
+from bayespde.smc.base import BlockFlips, LinearTarget, Moves, SMCState, Target
 from bayespde.smc.config import SMCConfig
 from bayespde.smc.geometric_path import prior_on_path
 from bayespde.smc.kernels import cached_jumps, jumps
-from bayespde.smc.kernels.cached_jumps import CodedParticles, ConfigurationCache, make_cache
+from bayespde.smc.kernels.block_jumps import NO_BLOCKS, compiled
+from bayespde.smc.kernels.cached_jumps import CodedParticles
+from bayespde.smc.kernels.configuration_cache import ConfigurationCache, make_cache
 from bayespde.smc.kernels.evidence_table import EvidenceTable, tabulate
 from bayespde.smc.kernels.jumps import Groups, Moved, Pass, make_moved
 from bayespde.smc.kernels.layout import factorised_rows
@@ -58,6 +61,7 @@ class LocallyBalancedJumps:
         self._caches: list[ConfigurationCache] = []
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
         self._calls = itertools.count()
+        self._blocks = NO_BLOCKS
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles get: threads belong to one object in one process."""
@@ -73,7 +77,7 @@ class LocallyBalancedJumps:
         target = self._tempered(path, state.inverse_temperature)
         keys = torch.randint(-(2**63), 2**63 - 1, (len(state.spins),), generator=generator).numpy().view(np.uint64)
         spins = np.ascontiguousarray(state.spins.numpy()[:, self._order])
-        moved = self._moved(spins, keys, target, Pass(float(sweeps), self.swaps, next(self._calls)))
+        moved = self._moved(spins, keys, target, Pass(float(sweeps), self.swaps, self._blocks, next(self._calls)))
         answer = np.empty_like(moved.spins)
         answer[:, self._order] = moved.spins
         conditional = np.empty(spins.shape[1])
@@ -95,6 +99,12 @@ class LocallyBalancedJumps:
         mean = self._mean_rate(some, self._tempered(path, state.inverse_temperature))
         wanted = flips + some.sum() / len(some) / 2
         return float(np.clip(wanted / max(mean, 1e-300), *SWEEPS))
+
+    def with_block_flips(self, block_flips: BlockFlips) -> LocallyBalancedJumps:
+        """The kernel whose passes end with flips of these sets; both share their tables and caches."""
+        other = copy.copy(self)
+        other._blocks = compiled(block_flips, self._order)
+        return other
 
     def _tempered(self, path: Target, beta: float) -> TemperedTarget:
         """The target at an inverse temperature on a path."""

@@ -1,4 +1,4 @@
-"""Factorised configuration -> log likelihood of every neighbour, odds and rates: one spin flipped, or two swapped."""
+"""Factorised configuration -> log likelihood of every neighbour with one spin flipped, and rates of the flips."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from numba import njit
 
 from bayespde.core.canonical_regression import CanonicalRegression
-from bayespde.smc.kernels.evidence_table import EvidenceTable, read_table
+from bayespde.smc.kernels.barker import barker_all
+from bayespde.smc.kernels.evidence_table import EvidenceTable, read_below, read_table
 from bayespde.smc.kernels.factorisation import EXPLICIT_PIVOT, EXPLICIT_RESIDUAL, orthogonalise, store_basis
 from bayespde.smc.kernels.layout import (
     LOG_LIKELIHOOD,
@@ -74,47 +75,69 @@ def set_neighbours(state: ActiveSet, problem: FactorisedRows, target: TemperedTa
         store_basis(state, problem)
         _recompute_products(state, problem)
     number[LOG_LIKELIHOOD] = read_table(table, k, number[RSS] + table.offset) + table.determinant * number[LOGDET]
-    largest = 1.0
+    largest = largest_inflation(state)
+    _set_inactive(state, problem, target, largest)
     for i in range(k):
-        largest = max(largest, state.inflation[i])
         rss = number[RSS] + state.solution[i] ** 2 / state.inflation[i]
         value = read_table(table, k - 1, rss + table.offset)
         if table.determinant != 0.0:
             value += table.determinant * (number[LOGDET] + math.log(state.inflation[i]))
         vectors[NEIGHBOUR, state.terms[i]] = value
-    full = k + 1 >= table.coefficients.shape[0]
-    if full and k < state.place.shape[0]:
-        state.size[OVERFLOW] = 1
-    for j in range(state.place.shape[0]):
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _set_inactive(state: ActiveSet, problem: FactorisedRows, target: TemperedTarget, largest: float) -> None:
+    """Log likelihood after the flip of every inactive column; what is written for active ones has no meaning."""
+    table, number, columns = target.table, state.number, state.place.shape[0]
+    pivots, products, values = state.vectors[PIVOT], state.vectors[PRODUCT], state.vectors[NEIGHBOUR, :columns]
+    size = state.size[SIZE] + 1
+    if size >= table.coefficients.shape[0]:
+        state.size[OVERFLOW] |= size <= columns
+        values[:] = -math.inf
+        return
+    for j in range(columns):
+        if state.place[j] < 0 and pivots[j] < EXPLICIT_PIVOT:
+            recompute_pivot(state, problem, j)
+    for j in range(columns):
+        state.rss[j] = number[RSS] - products[j] ** 2 / pivots[j]
+    least = max(read_below(table, size, number[RSS], state.rss, values), NEARLY_PERFECT * number[RSS])
+    for j in range(columns):
         if state.place[j] >= 0:
             continue
-        if vectors[PIVOT, j] < EXPLICIT_PIVOT:
-            _recompute_pivot(state, problem, j)
-        pivot = vectors[PIVOT, j]
-        if full or not (surely_allowed(pivot, largest, problem.tolerance) or is_allowed(state, problem, -1, j)):
-            vectors[NEIGHBOUR, j] = -math.inf
+        pivot = pivots[j]
+        if not (surely_allowed(pivot, largest, problem.tolerance) or is_allowed(state, problem, -1, j)):
+            values[j] = -math.inf
             continue
-        rss = number[RSS] - vectors[PRODUCT, j] ** 2 / pivot
-        if rss < NEARLY_PERFECT * number[RSS]:
-            rss = _recompute_rss(state, problem, -1, j)
-        value = read_table(table, k + 1, rss + table.offset)
+        if not state.rss[j] >= least:
+            rss = state.rss[j]
+            if rss < NEARLY_PERFECT * number[RSS]:
+                rss = recompute_rss(state, problem, -1, j)
+            values[j] = read_table(table, size, rss + table.offset)
         if table.determinant != 0.0:
-            value += table.determinant * (number[LOGDET] + math.log(pivot))
-        vectors[NEIGHBOUR, j] = value
+            values[j] += table.determinant * (number[LOGDET] + math.log(pivot))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def largest_inflation(state: ActiveSet) -> float:
+    """Largest inflation factor of the active columns, at least 1."""
+    largest = 1.0
+    for i in range(state.size[SIZE]):
+        largest = max(largest, state.inflation[i])
+    return largest
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _set_rates(state: ActiveSet, target: TemperedTarget) -> None:
-    """Barker's rate `1 / (1 + exp(-log odds))`, which is the probability that a Gibbs update flips the spin.
-
-    Formed from the log odds of the flip in both directions, never as one minus the other: log odds of 1e4 occur.
-    """
-    total, vectors = 0.0, state.vectors
-    for j in range(state.place.shape[0]):
-        rate = barker(log_odds(state, target, j))
-        vectors[RATE, j] = rate
-        total += rate
-    state.number[TOTAL_RATE] = total
+    """Barker's rate of every flip, and their sum."""
+    columns, own, beta, logits = state.place.shape[0], state.number[LOG_LIKELIHOOD], target.beta, target.logits
+    rates, neighbours = state.vectors[RATE, :columns], state.vectors[NEIGHBOUR]
+    if target.couplings.shape[0] > 0:
+        for j in range(columns):
+            rates[j] = log_odds(state, target, j)
+    else:
+        for j in range(columns):
+            rates[j] = tempered_log_odds(logits[j], state.place[j] >= 0, beta, own, neighbours[j])
+    state.number[TOTAL_RATE] = barker_all(rates)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -144,80 +167,6 @@ def tempered_log_odds(field: float, active: bool, beta: float, own: float, neigh
     return float(gain - field if active else gain + field)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def barker(value: float) -> float:
-    """Probability of a flip from its log odds, without overflow."""
-    if value >= 0:
-        return 1.0 / (1.0 + math.exp(-value))
-    odds = math.exp(value)
-    return odds / (1.0 + odds)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def swap_weights(
-    state: ActiveSet, problem: FactorisedRows, target: TemperedTarget, position: int, cumulative: np.ndarray
-) -> None:
-    """Conditional distribution of the partner with which one active term is swapped, itself included.
-
-    The configuration without the term gains one of the inactive terms or the term itself; this is the conditional
-    distribution over these choices. Without the column at `position` the residuals gain `c = Q_i' x_j` along the
-    direction that it alone explains: `D + c^2`, `Y + c b / sqrt(v)`.
-
-    Args:
-        state: A refreshed configuration of k terms.
-        problem: The factor.
-        target: The tempered target.
-        position: Position of the term among the active ones.
-        cumulative: Overwritten by unnormalised cumulated probabilities over all columns, `[K]`.
-    """
-    k, columns, table, vectors = state.size[SIZE], state.place.shape[0], target.table, state.vectors
-    own = state.terms[position]
-    inflation = state.inflation[position]
-    length = math.sqrt(inflation)
-    explained = state.solution[position] / length
-    without = state.number[RSS] + explained * explained
-    logdet = state.number[LOGDET] + math.log(inflation)
-    cross = state.scratch
-    cross[:] = 0.0
-    for m in range(position, k):
-        add_multiple(state.inverse[position, m] / length, state.rows[m], cross)
-    largest = 1.0
-    for i in range(k):
-        largest = max(largest, state.inflation[i])
-    for j in range(columns):
-        log_likelihood = -math.inf
-        if j == own:
-            log_likelihood = state.number[LOG_LIKELIHOOD]
-        elif state.place[j] < 0:
-            pivot = vectors[PIVOT, j] + cross[j] * cross[j]
-            if surely_allowed(pivot, largest, problem.tolerance) or is_allowed(state, problem, position, j):
-                product = vectors[PRODUCT, j] + cross[j] * explained
-                rss = without - product * product / pivot
-                if rss < NEARLY_PERFECT * without:
-                    rss = _recompute_rss(state, problem, position, j)
-                log_likelihood = read_table(table, k, rss + table.offset)
-                if table.determinant != 0.0:
-                    log_likelihood += table.determinant * (logdet + math.log(pivot))
-        if log_likelihood > -math.inf:
-            field = local_field(state, target, j)
-            if target.couplings.shape[0] > 0:
-                field -= target.couplings[own, j]
-            log_likelihood = field + target.beta * log_likelihood
-        cumulative[j] = log_likelihood
-    _cumulate(cumulative)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _cumulate(log_weight: np.ndarray) -> None:
-    """Replace log weights by cumulated weights, in units of the largest one."""
-    peak, total = -math.inf, 0.0
-    for j in range(log_weight.shape[0]):
-        peak = max(peak, log_weight[j])
-    for j in range(log_weight.shape[0]):
-        total += math.exp(log_weight[j] - peak)
-        log_weight[j] = total
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def _recompute_products(state: ActiveSet, problem: FactorisedRows) -> None:
     """Compute Y anew from the target's residual, when that is so small that updates have lost its digits."""
@@ -231,7 +180,7 @@ def _recompute_products(state: ActiveSet, problem: FactorisedRows) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _recompute_rss(state: ActiveSet, problem: FactorisedRows, without: int, column: int) -> float:
+def recompute_rss(state: ActiveSet, problem: FactorisedRows, without: int, column: int) -> float:
     """Residual sum of squares with one column added and perhaps one dropped, from the residual itself.
 
     The difference of two sums of squares loses the digits of a nearly perfect fit, and several such fits may compete in
@@ -252,7 +201,7 @@ def _recompute_rss(state: ActiveSet, problem: FactorisedRows, without: int, colu
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _recompute_pivot(state: ActiveSet, problem: FactorisedRows, column: int) -> None:
+def recompute_pivot(state: ActiveSet, problem: FactorisedRows, column: int) -> None:
     """Pivot and product of one column that is nearly in the span of the active ones, from its residual itself."""
     store_basis(state, problem)
     orthogonalise(state, problem, column, state.scratch)
