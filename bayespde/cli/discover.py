@@ -45,7 +45,7 @@ def run(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Overrides the declared seed.")] = None,
     check: Annotated[bool, typer.Option(help="Exit with 1 unless the reference equation is found.")] = False,
-    workers: Workers = 1,
+    workers: Workers = None,
 ) -> None:
     """Run all stages of a declared model, from data to results. A rerun resumes after finished stages."""
     from bayespde.zoo.declaration import parts_of, read_declaration, references_of
@@ -88,7 +88,7 @@ def discover(
         str | None, typer.Option(help="Names of coupled fields, comma-separated; a folder for each in that of the run.")
     ] = None,
     seed: Seed = 0,
-    workers: Workers = 1,
+    workers: Workers = None,
     holdout_frames: Annotated[int, typer.Option(help="Number of last frames to hold out and forecast.")] = 0,
     budget: Budget = None,
 ) -> None:

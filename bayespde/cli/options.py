@@ -52,7 +52,7 @@ Smoother = Annotated[
 ]
 SpaceOrder = Annotated[int, typer.Option(min=0, max=MAXIMUM_ORDER, help="Highest order of space derivatives.")]
 TimeOrder = Annotated[int, typer.Option(min=0, max=MAXIMUM_ORDER, help="Highest order of time derivatives.")]
-Workers = Annotated[int, typer.Option(help="Sampler runs at a time.")]
+Workers = Annotated[int | None, typer.Option(help="Sampler runs at a time; by default as many as pay.")]
 
 
 def split_names(text: str) -> list[str]:

@@ -39,9 +39,6 @@ class JointPyroTarget(ProgramTarget):
         StatisticsError: If a log density is NaN or +inf.
     """
 
-    # Pilot chains tune a reference of the spins only.
-    takes_pilot_runs = False
-
     @validated
     def __init__(self, program: Callable[..., Any], *args: Any, site: str | None = None, **kwargs: Any) -> None:
         self._density = ProgramDensity(partial(program, *args, **kwargs), site)

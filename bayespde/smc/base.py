@@ -70,6 +70,11 @@ class JointTarget(Protocol):
         ...
 
 
+def latent_dimension(target: Target | JointTarget) -> int:
+    """Number of real numbers of each particle: 0 for a `Target`."""
+    return int(getattr(target, "dimension", 0))
+
+
 @runtime_checkable
 class LinearTarget(Target, Protocol):
     """A target whose likelihood depends on size, residuals and log determinant of a linear model."""

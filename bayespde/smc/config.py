@@ -30,8 +30,8 @@ class SMCConfig(Checked):
         particles: Number of particles P per run.
         runs: Number of independent runs R.
         pilot_fraction: Chains from the prior before each run, as a share of `particles`; at least 128 where there are
-            as many particles. What they find sets the reference distribution from which the run itself starts, and
-            `block_flips`; 0 starts it from the prior, without.
+            as many particles. What they find sets the reference distribution from which the run itself starts; 0 starts
+            it from the prior.
         ess_fraction: Effective sample size at which the next inverse temperature is placed, as a fraction of the
             particles with positive likelihood.
         kernel: A name in `KERNELS`, such as `barker` (compiled, linear targets only) or `gibbs` (the plain reference,
@@ -40,8 +40,8 @@ class SMCConfig(Checked):
             can be chosen.
         sweeps: Sweeps per pass, whatever the flips; None to follow `flips`.
         swaps: Swap moves per pass: one term leaves, another one enters.
-        block_flips: Flips, after each pass, of all spins by which two modes differ, where the pilot chains found modes
-            between which they do not move.
+        block_flips: Proposals, after each pass, to flip a set of spins by which modes differ. The sets are learnt from
+            the particles where other moves leave some spins as they are; with a `schedule` given none are learnt.
         min_passes: Least number of passes per stage.
         max_passes: Largest number of passes per stage; `decorrelation_target` decides between the two.
         decorrelation_target: Passes end once the log likelihoods of the particles correlate less than this with those
@@ -49,7 +49,8 @@ class SMCConfig(Checked):
         final_passes: Further passes at inverse temperature 1, over which the inclusion probabilities are averaged.
         resampling: One of systematic, stratified, residual, multinomial.
         schedule: Fixed increasing inverse temperatures ending at 1; empty for adaptive ones.
-        workers: Runs at a time; the result does not depend on it.
+        workers: Runs at a time; None for as many as torch may use threads, where moves are compiled and take long (more
+            terms than are cached), else one. The result does not depend on it.
         latent_moves: Moves of continuous latents, where a target has any: `hamiltonian`, by the gradient of the log
             density; `random_walk`; or `auto`: `hamiltonian` where there is a gradient, else `random_walk`.
         latent_steps: Largest number of leapfrog steps, or number of proposals, in each pass.
@@ -72,7 +73,7 @@ class SMCConfig(Checked):
     final_passes: Count = 8
     resampling: Annotated[str, OneOf(SCHEMES)] = "systematic"
     schedule: tuple[Positive, ...] = ()
-    workers: Count = 1
+    workers: Count | None = None
     latent_moves: Annotated[str, OneOf(("auto", "hamiltonian", "random_walk"))] = "auto"
     latent_steps: Count = 8
     latent_step_size: Positive | None = None

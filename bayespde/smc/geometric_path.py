@@ -23,9 +23,6 @@ class GeometricPath:
     log prior and log likelihood have the same sum, and so the same evidence.
     """
 
-    # It is what pilot runs would find.
-    takes_pilot_runs = False
-
     def __init__(self, target: Target, logits: torch.Tensor) -> None:
         """Prepare the path.
 

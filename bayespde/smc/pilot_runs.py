@@ -10,7 +10,7 @@ from bayespde.smc import tempering
 from bayespde.smc.base import Kernel, Target
 from bayespde.smc.config import SMCConfig
 from bayespde.smc.geometric_path import GeometricPath, reference_logits
-from bayespde.smc.kernels.block_flips import kept
+from bayespde.smc.kernels.block_flips import FROZEN, persistence
 from bayespde.smc.rejuvenation import rejuvenate
 from bayespde.smc.step import init_from
 
@@ -52,7 +52,7 @@ def pilot_run(target: Target, kernel: Kernel, *, config: SMCConfig, generator: t
         return target
     spins, mass = _anneal(target, kernel, possible[torch.arange(chains) % len(possible)], config, generator)
     found = mass.max(dim=0).values >= mass.max() - DEPTH
-    frozen = kept(spins[0, found], spins[-1, found])
+    frozen = persistence(spins[0, found], spins[-1, found]) > FROZEN
     inclusion = spins[:, found].double().mean(dim=(0, 1))
     path = GeometricPath(target, reference_logits(torch.where(frozen, prior, inclusion), prior))
     draws = path.sample_prior(REFERENCE_DRAWS, generator=generator)

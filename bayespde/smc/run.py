@@ -9,11 +9,12 @@ from typing import NamedTuple, cast
 import numpy as np
 import torch
 
-from bayespde.smc.base import BlockFlips, JointTarget, Kernel, SMCInfo, SMCState, Target
+from bayespde.smc.base import BlockFlips, JointTarget, Kernel, SMCInfo, SMCState, Target, latent_dimension
 from bayespde.smc.collect import HISTORY, Run
 from bayespde.smc.config import SMCConfig
+from bayespde.smc.geometric_path import endpoint
 from bayespde.smc.kernels import make_kernel
-from bayespde.smc.kernels.block_flips import learn_block_flips
+from bayespde.smc.kernels.block_flips import learn_block_flips, persistence
 from bayespde.smc.pilot_runs import pilot_run
 from bayespde.smc.rejuvenation import rejuvenate_finally
 from bayespde.smc.step import init, step, with_densities
@@ -29,6 +30,7 @@ class Annealed(NamedTuple):
         path: On which they came: a `GeometricPath`, or the target.
         kernel: Their moves.
         block_flips: Those that the kernel has learnt, if any.
+        kept: Persistence of each spin in the last moves, `[K]`, float64.
         stages: History by name, each `[S]`, float64.
         generator: Source of randomness.
     """
@@ -37,6 +39,7 @@ class Annealed(NamedTuple):
     path: Target | JointTarget
     kernel: Kernel
     block_flips: BlockFlips | None
+    kept: torch.Tensor
     stages: dict[str, np.ndarray]
     generator: torch.Generator
 
@@ -81,8 +84,10 @@ def anneal(
 ) -> Annealed:
     """The first part of a run, as `run` says: all stages, without the final passes."""
     kernel, path = make_kernel(target, config, threads=threads), target
-    if config.pilot_fraction and getattr(target, "takes_pilot_runs", True):
-        path = pilot_run(cast(Target, target), kernel, config=config, generator=generator)
+    # Pilot chains tune a reference of the spins only, and a `GeometricPath` is what they would find.
+    over_spins = cast(Target, target)
+    if config.pilot_fraction and not latent_dimension(target) and endpoint(over_spins) is target:
+        path = pilot_run(over_spins, kernel, config=config, generator=generator)
     state = init(path, particles=config.particles, generator=generator)
     history: list[SMCInfo] = []
     block_flips = None
@@ -98,7 +103,8 @@ def anneal(
         if on_step is not None:
             on_step(state, info)
     stages = {name: np.array([getattr(info, name) for info in history], dtype=float) for name in HISTORY}
-    return Annealed(state, path, kernel, block_flips, stages, generator)
+    kept = persistence(before[info.ancestors], state.spins)
+    return Annealed(state, path, kernel, block_flips, kept, stages, generator)
 
 
 def conclude(

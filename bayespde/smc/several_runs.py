@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from tqdm import tqdm
 
@@ -11,7 +13,9 @@ from bayespde.smc.base import BlockFlips, JointTarget, SMCInfo, SMCState, Target
 from bayespde.smc.collect import Finished, Run, Runs, collect
 from bayespde.smc.config import SMCConfig
 from bayespde.smc.independent_runs import Check, apply_to_all, finish_all
+from bayespde.smc.kernels import automatic_kernel
 from bayespde.smc.kernels.block_flips import few, shared_block_flips
+from bayespde.smc.kernels.cached_jumps import MOST_TERMS
 from bayespde.smc.run import Annealed, OnStep, anneal, conclude
 from bayespde.smc.step import with_densities
 
@@ -44,7 +48,8 @@ def run_all(
         ConfigError: If the seed is not usable or no particle has a positive likelihood.
     """
     config = SMCConfig() if config is None else config
-    threads = max(1, torch.get_num_threads() // config.workers)
+    workers = config.workers or _workers(target, config)
+    threads = max(1, torch.get_num_threads() // workers)
     watch = Progress.of(progress)
     with watch.bar(total=config.runs, desc="sampling", unit="run") as bar:
 
@@ -54,8 +59,14 @@ def run_all(
             bar.update(0.5)
             return annealed
 
-        annealed = finish_all(one, spawn_seeds(seed, config.runs), workers=config.workers, progress=watch)
-        return collect(_concluded(annealed, target, config, bar))
+        annealed = finish_all(one, spawn_seeds(seed, config.runs), workers=workers, progress=watch)
+        return collect(_concluded(annealed, target, replace(config, workers=workers), bar))
+
+
+def _workers(target: Target | JointTarget, config: SMCConfig) -> int:
+    """Runs at a time: several only where compiled code takes nearly all the time, since it leaves Python to others."""
+    compiled = automatic_kernel(target) == "barker" if config.kernel == "auto" else config.kernel == "barker"
+    return min(config.runs, torch.get_num_threads()) if compiled and target.terms > MOST_TERMS else 1
 
 
 def _concluded(
@@ -70,7 +81,7 @@ def _concluded(
             bar.update(0.5)
             return found
 
-        return apply_to_all(one, annealed.runs, workers=config.workers)
+        return apply_to_all(one, annealed.runs, workers=config.workers or 1)
 
     if annealed.complete:
         try:
@@ -85,7 +96,8 @@ def _shared(annealed: list[Annealed], target: Target | JointTarget, config: SMCC
     states = [with_densities(few(item.state, len(annealed)), target) for item in annealed]
     known = [item.block_flips for item in annealed if item.block_flips is not None]
     spins = torch.stack([item.state.spins for item in annealed])
-    return shared_block_flips(spins, states, target, known=known, flips=config.block_flips)
+    kept = torch.stack([item.kept for item in annealed])
+    return shared_block_flips(spins, kept, states, target, known=known, flips=config.block_flips)
 
 
 def _on_step(bar: tqdm, check: Check) -> OnStep:

@@ -9,7 +9,7 @@ import torch
 
 from bayespde.core.distinct import distinct
 from bayespde.smc import tempering
-from bayespde.smc.base import JointTarget, Kernel, SMCInfo, SMCState, Target
+from bayespde.smc.base import JointTarget, Kernel, SMCInfo, SMCState, Target, latent_dimension
 from bayespde.smc.config import SMCConfig
 from bayespde.smc.kernels.metropolis import over_spins
 from bayespde.smc.rejuvenation import rejuvenate
@@ -27,9 +27,8 @@ def init(target: Target | JointTarget, *, particles: int, generator: torch.Gener
     Returns:
         A state at inverse temperature 0 with log evidence 0.
     """
-    draw = getattr(target, "sample_joint", None)
-    if draw is not None:
-        return init_from(target, *draw(particles, generator=generator))
+    if latent_dimension(target):
+        return init_from(target, *cast(JointTarget, target).sample_joint(particles, generator=generator))
     return init_from(target, cast(Target, target).sample_prior(particles, generator=generator))
 
 

@@ -124,7 +124,7 @@ class Declaration:
         folder: str | PathLike[str] | None = None,
         data: str | PathLike[str] | None = None,
         seed: int | None = None,
-        workers: int = 1,
+        workers: int | None = None,
         progress: bool | Progress = False,
     ) -> Discovery | CoupledDiscovery:
         """All stages: data, smoothed field, sufficient statistics, posterior."""

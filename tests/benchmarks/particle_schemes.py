@@ -1,4 +1,4 @@
-"""Names of posteriors with several modes -> errors of five ways to use particles, with the same number of moves.
+"""Names of posteriors with several modes -> errors of several ways to use particles, at equal cost.
 
     python tests/benchmarks/particle_schemes.py [--seeds 20] [--names ising14_0 ...]
 
@@ -17,15 +17,20 @@ import numpy as np
 import torch
 from multimodal import TARGETS, truth_of
 
+from bayespde.core.monte_carlo import evidence_weights
 from bayespde.core.random import spawn_seeds, torch_generator
-from bayespde.smc import SMCConfig, tempering
+from bayespde.smc import SMCConfig, log_mean_exp, run_all, tempering
 from bayespde.smc.kernels import make_kernel
 from bayespde.smc.resampling import systematic
-from bayespde.smc.run import run
 from bayespde.smc.step import init, select
 
-CONFIG, PRIOR = SMCConfig(), SMCConfig(pilot_fraction=0)
+CONFIG = SMCConfig()
 RUNS = CONFIG.runs
+OTHERS = {
+    "from the prior": SMCConfig(pilot_fraction=0),
+    "no block flips": SMCConfig(block_flips=0),
+    "neither": SMCConfig(pilot_fraction=0, block_flips=0),
+}
 
 
 def once(state, target, kernel, generator):
@@ -128,23 +133,20 @@ def annealed(target, kernel, particles, generator):
 
 
 def of_package(config):
-    def scheme(target, kernel, particles, generator):
-        found = run(target, config=replace(config, particles=particles), generator=generator)
-        return found.state.log_evidence, torch.as_tensor(found.rao_blackwell)
+    """All runs of the package: inclusion probabilities, the log evidence, CPU seconds."""
 
-    return scheme
+    def runs(target, particles, seed):
+        started = time.process_time()
+        found = run_all(target, config=replace(config, particles=particles), seed=seed)
+        seconds = time.process_time() - started
+        inclusion = evidence_weights(found.log_evidence) @ found.estimates["rao_blackwell"]
+        return inclusion, log_mean_exp(found.log_evidence), seconds
 
-
-SCHEMES = {
-    "waste-free, 16": waste_free,
-    "waste-free, 4": partial(waste_free, length=4),
-    "persistent": persistent,
-    "annealed": annealed,
-}
+    return runs
 
 
-def runs_of(scheme, target, particles, seed):
-    """Inclusion probabilities and the log evidence, pooled over runs by evidence; CPU seconds."""
+def of_scheme(scheme, target, particles, seed):
+    """The same of four runs of another scheme."""
     evidence, inclusion, started = [], [], time.process_time()
     for each in spawn_seeds(seed, RUNS):
         kernel = make_kernel(target, CONFIG)
@@ -152,13 +154,23 @@ def runs_of(scheme, target, particles, seed):
         evidence.append(log_evidence)
         inclusion.append(conditional.numpy())
     seconds, evidence = time.process_time() - started, np.array(evidence)
-    weights = np.exp(evidence - np.logaddexp.reduce(evidence))
-    return weights @ np.stack(inclusion), np.logaddexp.reduce(evidence) - np.log(RUNS), seconds
+    weights = evidence_weights(evidence)
+    return weights @ np.stack(inclusion), log_mean_exp(evidence), seconds
+
+
+SCHEMES = {
+    "default": of_package(CONFIG),
+    **{name: of_package(config) for name, config in OTHERS.items()},
+    "waste-free, 16": partial(of_scheme, waste_free),
+    "waste-free, 4": partial(of_scheme, partial(waste_free, length=4)),
+    "persistent": partial(of_scheme, persistent),
+    "annealed": partial(of_scheme, annealed),
+}
 
 
 def seconds_of(scheme, target, particles):
     """Median over three seeds."""
-    return np.median([runs_of(scheme, target, particles, 10**6 + k)[2] for k in range(3)])
+    return np.median([scheme(target, particles, 10**6 + k)[2] for k in range(3)])
 
 
 def particles_for(scheme, target, wanted):
@@ -173,12 +185,11 @@ def measure(name, seeds):
     """A row for each scheme."""
     target = TARGETS[name]()
     exact_evidence, exact = truth_of(target)
-    default = of_package(CONFIG)
-    seconds_of(default, target, 64)
-    wanted = seconds_of(default, target, CONFIG.particles)
-    for label, scheme in {"default": default, "from the prior": of_package(PRIOR), **SCHEMES}.items():
-        particles = CONFIG.particles if scheme is default else particles_for(scheme, target, wanted)
-        rows = [runs_of(scheme, target, particles, seed) for seed in range(seeds)]
+    seconds_of(SCHEMES["default"], target, 64)
+    wanted = seconds_of(SCHEMES["default"], target, CONFIG.particles)
+    for label, scheme in SCHEMES.items():
+        particles = CONFIG.particles if label == "default" else particles_for(scheme, target, wanted)
+        rows = [scheme(target, particles, seed) for seed in range(seeds)]
         errors = np.array([np.abs(inclusion - exact).max() for inclusion, _, _ in rows])
         evidence = np.array([log_evidence - exact_evidence for _, log_evidence, _ in rows])
         print(

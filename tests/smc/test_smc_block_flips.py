@@ -12,6 +12,7 @@ from bayespde.core.monte_carlo import evidence_error
 from bayespde.core.random import torch_generator
 from bayespde.smc import SMCConfig, SMCState, init, learn_block_flips, log_mean_exp, make_kernel, run_all, step
 from bayespde.smc.base import BlockFlips
+from bayespde.smc.kernels.block_flips import persistence, shared_block_flips
 
 module = importlib.import_module("bayespde.smc.kernels.block_flips")
 SETS = torch.tensor([[True, True, False, False], [False, True, True, True]])
@@ -62,11 +63,11 @@ def test_learnt_sets_are_what_stays_and_what_goes_with_it(seed):
     target = TableTarget(np.zeros(8), np.zeros(2**8))
     moves = learn_block_flips(before, particles_at(after, target), target, flips=3)
     assert moves.sets.tolist() == [[True] * 5 + [False] * 3]
-    assert moves.weights.tolist() == [1.0]
+    assert moves.weights.tolist() == pytest.approx([float(persistence(before, after)[:5].mean())])
     assert moves.flips == 3
 
 
-def test_sets_are_proposed_as_often_as_they_would_be_accepted(seed):
+def test_sets_are_proposed_as_often_as_they_would_be_accepted_and_are_needed(seed):
     """The known set is never possible, the other one leads from seven of ten particles to half their mass."""
     before, after = two_modes(torch_generator(seed))
     spins = all_spins(8)
@@ -78,7 +79,8 @@ def test_sets_are_proposed_as_often_as_they_would_be_accepted(seed):
     moves = learn_block_flips(before, state, target, known=known)
     assert moves.sets.tolist() == [[True] * 5 + [False] * 3]
     some = after[:: len(after) // 64, 0].double().mean()
-    assert float(moves.weights) == pytest.approx(float(some + (1 - some) / 2))
+    needed = float(persistence(before, after)[:5].mean())
+    assert float(moves.weights) == pytest.approx(needed * float(some + (1 - some) / 2))
     assert learn_block_flips(before, state, target, known=known, flips=0) is known
 
 
@@ -87,6 +89,32 @@ def test_moves_that_change_every_spin_need_no_sets(seed):
     before, after = (torch.rand((400, 6), generator=generator) < 0.5 for _ in range(2))
     target = TableTarget(np.zeros(6), np.zeros(2**6))
     assert learn_block_flips(before, particles_at(after, target), target) is None
+
+
+def test_persistence_is_the_correlation_of_a_spin_with_itself(rng):
+    before = rng.random((500, 4)) < [0.5, 0.3, 0.5, 1.0]
+    after = before.copy()
+    after[:, 1] = rng.random(500) < 0.3
+    after[:200, 2] = rng.random(200) < 0.5
+    wanted = [1.0, *(np.corrcoef(before[:, j], after[:, j])[0, 1] for j in (1, 2)), 0.0]
+    np.testing.assert_allclose(persistence(*map(torch.as_tensor, (before, after))).numpy(), wanted, atol=1e-12)
+    assert persistence(*(torch.as_tensor(s[:8]) for s in (before, before))).tolist() == [0.0] * 4
+
+
+def test_a_mode_that_one_run_lost_comes_back(seed):
+    """Half of the mass is in either mode; one run is in one of them, and no single flip leaves it."""
+    both = torch.as_tensor(np.repeat([[True, True, False, False], [False, False, True, True]], 32, axis=0))
+    spins = torch.stack([both, both[:32].repeat(2, 1)])
+    table = np.full(16, -np.inf)
+    table[[3, 12]] = 0.0
+    target = TableTarget(np.zeros(4), table)
+    states = [particles_at(each, target) for each in spins]
+    moves = shared_block_flips(spins, torch.ones((2, 4), dtype=torch.float64), states, target, known=[], flips=1)
+    assert moves.sets.tolist() == [[True] * 4]
+    assert moves.weights.tolist() == [1.0]
+    same = torch.stack([both, both])
+    assert shared_block_flips(same, torch.ones((2, 4)), states, target, known=[], flips=1) is None
+    assert shared_block_flips(spins, torch.ones((2, 4)), states, target, known=[], flips=0) is None
 
 
 def test_equal_particles_and_few_ones_are_no_evidence():

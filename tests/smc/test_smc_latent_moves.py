@@ -28,7 +28,7 @@ class Gaussians:
     The likelihood is -inf where the first number is below `wall`.
     """
 
-    terms, dimension, has_gradient, takes_pilot_runs = 2, 2, True, False
+    terms, dimension, has_gradient = 2, 2, True
 
     def __init__(self, wall=-np.inf):
         self.wall = wall

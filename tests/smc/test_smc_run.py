@@ -1,5 +1,6 @@
 """The loop over stages: reproducible, the same from its parts, correct in extreme cases."""
 
+import importlib
 import inspect
 from dataclasses import replace
 
@@ -124,3 +125,21 @@ def test_three_hundred_terms(seed):
     runs = run_all(model, config=SMCConfig(particles=64, runs=1, final_passes=1), seed=seed)
     assert np.all(runs.estimates["rao_blackwell"][0, :2] > 0.99)
     assert runs.estimates["rao_blackwell"][0, 3:].sum() < 20
+
+
+@pytest.mark.parametrize(("terms", "kernel", "wanted"), [(30, "auto", 2), (30, "gibbs", 1), (12, "auto", 1)])
+def test_runs_are_made_at_a_time_where_that_pays(terms, kernel, wanted, monkeypatch):
+    """By default: and the result is that of one at a time."""
+    module = importlib.import_module("bayespde.smc.several_runs")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    seen, right = [], module.finish_all
+    monkeypatch.setattr(
+        module, "finish_all", lambda *a, workers, **k: seen.append(workers) or right(*a, workers=workers, **k)
+    )
+    design, target = random_rows(np.random.default_rng(1), 100, terms, noise=2.0, mixing=0.2)
+    model = SpinModel(SufficientStatistics.from_rows(design, target))
+    settings = {"particles": 40, "runs": 3, "kernel": kernel, "final_passes": 1}
+    several, one = (run_all(model, config=SMCConfig(**settings, workers=w), seed=0) for w in (None, 1))
+    assert seen == [wanted, 1]
+    np.testing.assert_array_equal(several.spins, one.spins)
+    np.testing.assert_array_equal(several.log_evidence, one.log_evidence)

@@ -116,7 +116,7 @@ def test_a_posterior_that_is_used_again_has_the_settings_of_this_run(copied, mon
     stored = run_folder.read_matched(copied / "posterior.nc")
     for posterior in (found.posterior, found.weak_posterior, found.trajectories.posterior, stored.posterior):
         assert posterior.provenance["settings"]["sampler"]["workers"] == 2
-    assert before.provenance["settings"]["sampler"]["workers"] == 1
+    assert before.provenance["settings"]["sampler"]["workers"] is None
     assert stored.posterior.sampling == before.sampling
     assert np.array_equal(stored.posterior.coefficients, before.coefficients)
     assert stored.trajectories is not None

@@ -26,8 +26,8 @@ def model_of(seed=11, noise=3.0):
 def stop_the_second_run(monkeypatch, error):
     import importlib
 
-    module = importlib.import_module("bayespde.smc.run")
-    right, calls = module.run, []
+    module = importlib.import_module("bayespde.smc.several_runs")
+    right, calls = module.anneal, []
 
     def stopped(*args, **kwargs):
         calls.append(1)
@@ -35,7 +35,7 @@ def stop_the_second_run(monkeypatch, error):
             raise error
         return right(*args, **kwargs)
 
-    monkeypatch.setattr(module, "run", stopped)
+    monkeypatch.setattr(module, "anneal", stopped)
 
 
 def test_three_engines_agree(seed):
@@ -133,8 +133,8 @@ def test_a_model_without_a_library_has_the_columns_of_its_rows():
 def test_an_interrupt_returns_what_has_finished(method, workers, monkeypatch):
     import importlib
 
-    module = importlib.import_module("bayespde.smc.run" if method == "smc" else "bayespde.smc.tempered_gibbs")
-    name = "run" if method == "smc" else "_run_chain"
+    module = importlib.import_module("bayespde.smc.several_runs" if method == "smc" else "bayespde.smc.tempered_gibbs")
+    name = "anneal" if method == "smc" else "_run_chain"
     right, calls = getattr(module, name), []
 
     def interrupted(*args, **kwargs):
@@ -151,6 +151,30 @@ def test_an_interrupt_returns_what_has_finished(method, workers, monkeypatch):
     calls[:] = [1, 1]
     with pytest.raises(KeyboardInterrupt):
         bp.sample(model_of(), method=method, particles=50, runs=1, seed=0, workers=workers)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupt_of_the_final_passes_cuts_them_short(workers, monkeypatch):
+    import importlib
+
+    module = importlib.import_module("bayespde.smc.several_runs")
+    right, passes = module.conclude, []
+
+    def interrupted(*args, **kwargs):
+        passes.append(kwargs["passes"])
+        if len(passes) == 2:
+            raise KeyboardInterrupt
+        return right(*args, **kwargs)
+
+    monkeypatch.setattr(module, "conclude", interrupted)
+    posterior = bp.sample(model_of(), particles=50, runs=3, seed=0, workers=workers)
+    assert len(posterior.log_evidence) == 3
+    assert posterior.stopped_by == "interrupt"
+    assert passes[-3:] == [1, 1, 1]
+    assert set(passes[:-3]) == {8}
+    monkeypatch.undo()
+    alone = bp.sample(model_of(), particles=50, runs=3, seed=0)
+    np.testing.assert_array_equal(posterior.log_evidence, alone.log_evidence)
 
 
 def test_the_thread_pool_keeps_finished_runs_after_an_interrupt(monkeypatch):
@@ -197,7 +221,7 @@ def test_without_time_one_run_is_finished(method, workers):
     assert not posterior.sampling.complete
     assert len(posterior.log_evidence) == 1
     alone = bp.sample(model_of(), method=method, particles=50, runs=4, seed=0)
-    assert np.array_equal(posterior.spins[0], alone.spins[0])
+    np.testing.assert_array_equal(posterior.log_evidence[0], alone.log_evidence[0])
     assert alone.stopped_by == ""
 
 

@@ -27,6 +27,8 @@ TOGETHER, RARE = (0.8, 0.6, 0.4), 0.005
 DIFFERENT = 0.3
 # Particles that try a set, number of sets kept, and the acceptance that each must have.
 TRIED, MOST_SETS, LEAST_ACCEPTED = 64, 16, 1e-3
+# Least persistence of a spin that counts: moves that are known must not forget how to make it.
+LEAST_NEEDED = 0.05
 
 
 def flip_blocks(state: SMCState, path: Target, moves: BlockFlips, *, generator: torch.Generator) -> SMCState:
@@ -48,7 +50,7 @@ def learn_block_flips(
     known: BlockFlips | None = None,
     flips: int = 1,
 ) -> BlockFlips | None:
-    """Sets of spins that change from mode to mode, each proposed as often as it would be accepted.
+    """Sets of spins that change from mode to mode, proposed as often as they would be accepted, and are needed.
 
     Spins that keep their values through a kernel's moves, and differ between particles, are what it cannot change;
     spins that correlate with them across particles change with them. Sets are the connected components of strong
@@ -65,7 +67,8 @@ def learn_block_flips(
     Returns:
         The moves; `known` where no set is new, None where none would be accepted.
     """
-    frozen = kept(before, state.spins)
+    kept = persistence(before, state.spins)
+    frozen = kept > FROZEN
     if not (flips and frozen.any()):
         return known
     sets = correlated_sets(state.spins, frozen)
@@ -73,11 +76,12 @@ def learn_block_flips(
         return known
     if known is not None:
         sets = _distinct(torch.cat([known.sets, sets]))
-    return _rated(sets, [few(state, 1)], target, flips)
+    return _rated(sets, kept, [few(state, 1)], target, flips)
 
 
 def shared_block_flips(
     spins: torch.Tensor,
+    kept: torch.Tensor,
     some: list[SMCState],
     target: Target | JointTarget,
     *,
@@ -88,6 +92,7 @@ def shared_block_flips(
 
     Args:
         spins: Configurations of all runs, `[R, P, K]`, bool.
+        kept: Persistence of each spin in the last moves of each run, `[R, K]`, float64.
         some: A few particles of each run, with their densities under the target.
         target: What to sample.
         known: What runs have learnt.
@@ -101,24 +106,32 @@ def shared_block_flips(
     if not flips or not (known or differ.any()):
         return None
     sets = torch.cat([*[moves.sets for moves in known], correlated_sets(spins.flatten(0, 1), differ)])
-    return _rated(_distinct(sets), some, target, flips) if len(sets) else None
+    needed = torch.where(differ, 1.0, kept.mean(dim=0))
+    return _rated(_distinct(sets), needed, some, target, flips) if len(sets) else None
 
 
-def _rated(sets: torch.Tensor, some: list[SMCState], target: Target | JointTarget, flips: int) -> BlockFlips | None:
-    """The sets that would be accepted most often, by the mean acceptance of some particles."""
+def _rated(
+    sets: torch.Tensor, kept: torch.Tensor, some: list[SMCState], target: Target | JointTarget, flips: int
+) -> BlockFlips | None:
+    """The best sets: their mean acceptance by some particles times the mean persistence of their spins."""
     paths = [over_spins(target, state) for state in some]
     each = [[_acceptance(state, path, one) for state, path in zip(some, paths, strict=True)] for one in sets]
     rates = torch.stack([torch.stack(values).mean() for values in each])
-    best = torch.argsort(rates, descending=True, stable=True)[:MOST_SETS]
+    weights = rates * torch.where(sets, kept.clamp(min=LEAST_NEEDED), 0.0).sum(dim=1) / sets.sum(dim=1)
+    best = torch.argsort(weights, descending=True, stable=True)[:MOST_SETS]
     best = best[rates[best] > LEAST_ACCEPTED]
-    return BlockFlips(sets[best], rates[best], flips) if len(best) else None
+    return BlockFlips(sets[best], weights[best], flips) if len(best) else None
 
 
-def kept(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """Which spins keep their values in each particle, and have different ones, `[K]`, bool; from `[P, K]`, bool."""
+def persistence(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Correlation of each spin across particles between before and after moves, `[K]`; from `[P, K]`, bool.
+
+    It is 0 where all particles have the same value, and for so few particles that it would be chance.
+    """
     a, b = (spins.double() - spins.double().mean(dim=0) for spins in (before, after))
     covariance, scale = (a * b).sum(dim=0), ((a**2).sum(dim=0) * (b**2).sum(dim=0)).sqrt()
-    return (covariance > FROZEN * scale) & (len(before) >= FEWEST_COMPARED)
+    enough = (scale > 0) & (len(before) >= FEWEST_COMPARED)
+    return torch.where(enough, covariance / torch.where(enough, scale, 1.0), 0.0)
 
 
 def correlated_sets(spins: torch.Tensor, frozen: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from bayespde.smc.kernels.block_jumps import Blocks, draw_block
-from bayespde.smc.kernels.configuration_cache import ConfigurationCache, add, coded_field, find, neighbour_of, own_of
+from bayespde.smc.kernels.configuration_cache import ConfigurationCache, add, coded_field, find, own_of
 from bayespde.smc.kernels.jumps import Pass, choose
 from bayespde.smc.kernels.layout import FactorisedRows
 from bayespde.smc.kernels.neighbour_odds import TemperedTarget
@@ -133,17 +133,12 @@ def _flip_block(
     block = draw_block(blocks, uniform(key))
     key = advance(key)
     log_ratio, proposed = 0.0, code
-    value = own = own_of(cache, code, problem, target)
-    # Columns leave before others enter: then every configuration on the way is possible if the last one is.
-    for entering in (False, True):
-        for index in range(blocks.edges[block], blocks.edges[block + 1]):
-            column = blocks.members[index]
-            if ((code >> column) & 1 == 0) == entering:
-                field = coded_field(target, proposed, column)
-                log_ratio += field if entering else -field
-                value = neighbour_of(cache, proposed, column, problem, target)
-                proposed ^= 1 << column
-                if value == -math.inf:
-                    return code, key
-    log_ratio += target.beta * (value - own)
+    for index in range(blocks.edges[block], blocks.edges[block + 1]):
+        field = coded_field(target, proposed, blocks.members[index])
+        log_ratio += -field if (proposed >> blocks.members[index]) & 1 else field
+        proposed ^= 1 << blocks.members[index]
+    value = own_of(cache, proposed, problem, target)
+    if value == -math.inf:
+        return code, key
+    log_ratio += target.beta * (value - own_of(cache, code, problem, target))
     return (proposed if math.log(uniform(key)) < log_ratio else code), key

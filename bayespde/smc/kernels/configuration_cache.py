@@ -6,15 +6,16 @@ all stages of a run. A row is a function of its configuration alone, computed fr
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from bayespde.smc.kernels.barker import barker
-from bayespde.smc.kernels.factorisation import build
-from bayespde.smc.kernels.layout import LOG_LIKELIHOOD, NEIGHBOUR, ActiveSet, FactorisedRows, make_active_set
-from bayespde.smc.kernels.neighbour_odds import TemperedTarget, set_neighbours, tempered_log_odds
+from bayespde.smc.kernels.factorisation import EXPLICIT_PIVOT, add_column, clear
+from bayespde.smc.kernels.layout import LOG_LIKELIHOOD, NEIGHBOUR, PIVOT, ActiveSet, FactorisedRows, make_active_set
+from bayespde.smc.kernels.neighbour_odds import TemperedTarget, recompute_pivot, set_neighbours, tempered_log_odds
 
 SLOTS = 2**16
 
@@ -30,7 +31,6 @@ class ConfigurationCache(NamedTuple):
         total: Their sum, `[slots]`.
         stamp: Number of the pass to which the rates belong, `[slots]`, int64.
         used: Number of slots in use, `[1]`, int64.
-        spins: Work space, `[K]`, bool.
         weight: Work space, `[K]`.
         state: Work space for a factorisation.
     """
@@ -42,7 +42,6 @@ class ConfigurationCache(NamedTuple):
     total: np.ndarray
     stamp: np.ndarray
     used: np.ndarray
-    spins: np.ndarray
     weight: np.ndarray
     state: ActiveSet
 
@@ -58,7 +57,6 @@ def make_cache(terms: int) -> ConfigurationCache:
         np.empty(slots),
         np.full(slots, -1, np.int64),
         np.zeros(1, np.int64),
-        np.empty(terms, np.bool_),
         np.empty(terms),
         make_active_set(terms, terms),
     )
@@ -85,21 +83,35 @@ def add(cache: ConfigurationCache, code: int, problem: FactorisedRows, target: T
     cache.used[0] += 1
     cache.slot[code] = slot
     cache.stamp[slot] = -1
-    for j in range(cache.spins.shape[0]):
-        cache.spins[j] = (code >> j) & 1
-    build(cache.state, problem, cache.spins)
-    set_neighbours(cache.state, problem, target)
-    cache.own[slot] = cache.state.number[LOG_LIKELIHOOD]
-    for j in range(cache.spins.shape[0]):
-        cache.neighbour[slot, j] = cache.state.vectors[NEIGHBOUR, j]
+    if _built(cache.state, problem, code):
+        set_neighbours(cache.state, problem, target)
+        cache.own[slot] = cache.state.number[LOG_LIKELIHOOD]
+        cache.neighbour[slot] = cache.state.vectors[NEIGHBOUR, : cache.neighbour.shape[1]]
+    else:
+        cache.own[slot] = -math.inf
+        cache.neighbour[slot] = -math.inf
     return slot
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _built(state: ActiveSet, problem: FactorisedRows, code: int) -> bool:
+    """Factor a configuration with its columns in canonical order, unless the pivot rule forbids it."""
+    clear(state, problem)
+    for j in range(state.place.shape[0]):
+        if (code >> j) & 1:
+            if state.vectors[PIVOT, j] < EXPLICIT_PIVOT:
+                recompute_pivot(state, problem, j)
+            if state.vectors[PIVOT, j] < problem.tolerance:
+                return False
+            add_column(state, problem, j)
+    return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _set_rates(cache: ConfigurationCache, slot: int, code: int, target: TemperedTarget, call: int) -> None:
     cache.stamp[slot] = call
     total = 0.0
-    for j in range(cache.spins.shape[0]):
+    for j in range(cache.neighbour.shape[1]):
         active, field = (code >> j) & 1 == 1, coded_field(target, code, j)
         rate = barker(tempered_log_odds(field, active, target.beta, cache.own[slot], cache.neighbour[slot, j]))
         cache.rate[slot, j] = rate
@@ -118,16 +130,7 @@ def coded_field(target: TemperedTarget, code: int, column: int) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def neighbour_of(
-    cache: ConfigurationCache, code: int, column: int, problem: FactorisedRows, target: TemperedTarget
-) -> float:
-    """Log likelihood after the flip of one column."""
-    slot = cache.slot[code]
-    return float(cache.neighbour[slot if slot >= 0 else add(cache, code, problem, target), column])
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def own_of(cache: ConfigurationCache, code: int, problem: FactorisedRows, target: TemperedTarget) -> float:
-    """Log likelihood of a configuration."""
+    """Log likelihood of a configuration, -inf where the pivot rule forbids it."""
     slot = cache.slot[code]
     return float(cache.own[slot if slot >= 0 else add(cache, code, problem, target)])

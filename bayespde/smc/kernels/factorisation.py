@@ -36,7 +36,7 @@ LARGE_INFLATION = 1e3
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _clear(state: ActiveSet, problem: FactorisedRows) -> None:
+def clear(state: ActiveSet, problem: FactorisedRows) -> None:
     """Make it the empty configuration."""
     columns, vectors = state.place.shape[0], state.vectors
     state.size[SIZE], state.size[HAS_BASIS] = 0, 0
@@ -261,7 +261,7 @@ def _invert(state: ActiveSet) -> None:
 @njit(cache=True, nogil=True, error_model="numpy")
 def build(state: ActiveSet, problem: FactorisedRows, spins: np.ndarray) -> None:
     """Factor a configuration (`[K]`, bool) anew, columns in canonical order."""
-    _clear(state, problem)
+    clear(state, problem)
     for j in range(spins.shape[0]):
         if spins[j]:
             add_column(state, problem, j)

@@ -140,9 +140,8 @@ def move_groups(
             for _ in range(one_pass.swaps):
                 key, left = _swap(group, problem, target, left, key)
             for _ in range(one_pass.blocks.flips):
-                key, accepted = flip_block(
-                    group.own if left else group.base, group.trial, problem, target, one_pass.blocks, key
-                )
+                state = group.own if left else group.base
+                key, accepted = flip_block(state, group.trial, problem, target, one_pass.blocks, key)
                 if accepted:
                     copy_active_set(group.trial, group.own)
                     left = True

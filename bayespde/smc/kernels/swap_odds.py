@@ -47,8 +47,7 @@ def swap_weights(
         cumulative: Overwritten by unnormalised cumulated probabilities over all columns, `[K]`.
     """
     k, columns, table, vectors = state.size[SIZE], state.place.shape[0], target.table, state.vectors
-    own = state.terms[position]
-    inflation = state.inflation[position]
+    own, inflation = state.terms[position], state.inflation[position]
     length = math.sqrt(inflation)
     explained = state.solution[position] / length
     without = state.number[RSS] + explained * explained
