@@ -105,7 +105,8 @@ def ranks_of(program, seed):
     rng = np.random.default_rng(seed)
     # Particles at equal distances in the order of their ancestors: hardly any two of one family.
     distance = PARTICLES // DRAWS
-    draws = {name: v[rng.integers(distance) :: distance][:DRAWS] for name, v in found.get_samples().items()}
+    first = rng.integers(distance)
+    draws = {name: v[first::distance][:DRAWS] for name, v in found.get_samples().items()}
     return [rank(quantity, truth, draws, seen, rng) for quantity in QUANTITIES[program].values()]
 
 
