@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
@@ -84,10 +85,9 @@ def _concluded(
         return apply_to_all(one, annealed.runs, workers=config.workers or 1)
 
     if annealed.complete:
-        try:
+        # An interrupt cuts the final passes short: the stages took the time, and are not lost.
+        with suppress(KeyboardInterrupt):
             return Finished(by(config.final_passes), True, annealed.budget_exhausted)
-        except KeyboardInterrupt:
-            pass
     return Finished(by(1), False, annealed.budget_exhausted)
 
 

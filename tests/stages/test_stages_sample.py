@@ -220,8 +220,10 @@ def test_without_time_one_run_is_finished(method, workers):
     assert posterior.stopped_by == "budget"
     assert not posterior.sampling.complete
     assert len(posterior.log_evidence) == 1
-    alone = bp.sample(model_of(), method=method, particles=50, runs=4, seed=0)
-    np.testing.assert_array_equal(posterior.log_evidence[0], alone.log_evidence[0])
+    # A run of sequential Monte Carlo that is stopped has one final pass, and no other run to learn from.
+    settings = {"runs": 1, "final_passes": 1} if method == "smc" else {"runs": 4}
+    alone = bp.sample(model_of(), method=method, particles=50, seed=0, **settings)
+    assert np.array_equal(posterior.spins[0], alone.spins[0])
     assert alone.stopped_by == ""
 
 

@@ -67,9 +67,11 @@ def learn_block_flips(
     Returns:
         The moves; `known` where no set is new, None where none would be accepted.
     """
+    if not flips:
+        return known
     kept = persistence(before, state.spins)
     frozen = kept > FROZEN
-    if not (flips and frozen.any()):
+    if not frozen.any():
         return known
     sets = correlated_sets(state.spins, frozen)
     if not len(sets):
@@ -105,7 +107,10 @@ def shared_block_flips(
     differ = share.max(dim=0).values - share.min(dim=0).values > DIFFERENT
     if not flips or not (known or differ.any()):
         return None
-    sets = torch.cat([*[moves.sets for moves in known], correlated_sets(spins.flatten(0, 1), differ)])
+    found = [moves.sets for moves in known]
+    if differ.any():
+        found.append(correlated_sets(spins.flatten(0, 1), differ))
+    sets = torch.cat(found)
     needed = torch.where(differ, 1.0, kept.mean(dim=0))
     return _rated(_distinct(sets), needed, some, target, flips) if len(sets) else None
 

@@ -101,9 +101,9 @@ class LocallyBalancedJumps:
         return float(np.clip(wanted / max(mean, 1e-300), *SWEEPS))
 
     def with_block_flips(self, block_flips: BlockFlips) -> LocallyBalancedJumps:
-        """The kernel whose passes end with flips of these sets; both share their tables and caches."""
+        """The kernel whose passes end with flips of these sets; both share their tables, caches and threads."""
         other = copy.copy(self)
-        other._blocks = compiled(block_flips, self._order)
+        other._blocks, other._pool = compiled(block_flips, self._order), self._pool
         return other
 
     def _tempered(self, path: Target, beta: float) -> TemperedTarget:
