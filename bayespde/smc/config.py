@@ -40,8 +40,9 @@ class SMCConfig(Checked):
             can be chosen.
         sweeps: Sweeps per pass, whatever the flips; None to follow `flips`.
         swaps: Swap moves per pass: one term leaves, another one enters.
-        block_flips: Proposals, after each pass, to flip a set of spins by which modes differ. The sets are learnt from
-            the particles where other moves leave some spins as they are; with a `schedule` given none are learnt.
+        block_flips: Proposals, after each pass, to flip a set of spins by which modes differ; None for 16 where they
+            are cheap (compiled moves of more terms than are cached), else 3. The sets are learnt from the particles
+            where other moves leave some spins as they are; with a `schedule` given none are learnt.
         min_passes: Least number of passes per stage.
         max_passes: Largest number of passes per stage; `decorrelation_target` decides between the two.
         decorrelation_target: Passes end once the log likelihoods of the particles correlate less than this with those
@@ -66,7 +67,7 @@ class SMCConfig(Checked):
     flips: Positive = 2.0
     sweeps: Positive | None = None
     swaps: CountOrZero = 1
-    block_flips: CountOrZero = 3
+    block_flips: CountOrZero | None = None
     min_passes: Count = 1
     max_passes: Count = 4
     decorrelation_target: Share = 0.5

@@ -78,16 +78,27 @@ def rejuvenate(
 
 
 def rejuvenate_finally(
-    state: SMCState, path: Target | JointTarget, kernel: Kernel, *, generator: torch.Generator, config: SMCConfig
+    state: SMCState,
+    path: Target | JointTarget,
+    kernel: Kernel,
+    *,
+    generator: torch.Generator,
+    config: SMCConfig,
+    settling: int = 0,
 ) -> tuple[SMCState, FinalRejuvenation]:
-    """Move the particles by `final_passes` further passes at inverse temperature 1."""
+    """Move the particles by `final_passes` further passes at inverse temperature 1.
+
+    Estimates are averages over all passes but the first `settling`, fewer than all of them.
+    """
     found = [_distinct(state)]
     conditional = torch.zeros(state.spins.shape[1], dtype=torch.float64)
     length, share = _pass_length(state, path, kernel, config), torch.zeros(state.spins.shape, dtype=torch.float64)
-    for _ in range(config.final_passes):
+    counted = config.final_passes - settling
+    for number in range(config.final_passes):
         state, moves = kernel(state, path, sweeps=length, generator=generator)
-        conditional += moves.rao_blackwell / config.final_passes
-        share += state.spins.double() / config.final_passes
+        if number >= settling:
+            conditional += moves.rao_blackwell / counted
+            share += state.spins.double() / counted
         found.append(_distinct(state))
     spins, log_mass = (np.concatenate(parts) for parts in zip(*found, strict=True))
     first = distinct(spins).first

@@ -12,6 +12,7 @@ import torch
 from bayespde.smc.base import BlockFlips, JointTarget, Kernel, SMCInfo, SMCState, Target, latent_dimension
 from bayespde.smc.collect import HISTORY, Run
 from bayespde.smc.config import SMCConfig
+from bayespde.smc.decided_settings import DecidedSettings, decided
 from bayespde.smc.geometric_path import endpoint
 from bayespde.smc.kernels import make_kernel
 from bayespde.smc.kernels.block_flips import learn_block_flips, persistence
@@ -69,7 +70,7 @@ def run(
     Raises:
         ConfigError: If no initial particle has a positive likelihood.
     """
-    config = SMCConfig() if config is None else config
+    config = decided(config, target)
     annealed = anneal(target, config=config, generator=generator, on_step=on_step, threads=threads)
     return conclude(annealed, target, config=config, block_flips=annealed.block_flips, passes=config.final_passes)
 
@@ -77,7 +78,7 @@ def run(
 def anneal(
     target: Target | JointTarget,
     *,
-    config: SMCConfig,
+    config: DecidedSettings,
     generator: torch.Generator,
     on_step: OnStep | None = None,
     threads: int = 1,
@@ -126,8 +127,10 @@ def conclude(
     """
     kernel = annealed.kernel if block_flips is None else annealed.kernel.with_block_flips(block_flips)
     settings = replace(config, final_passes=passes)
+    # Particles settle first where they are given new ways between modes.
+    settling = 0 if block_flips is None else passes // 2
     state, final = rejuvenate_finally(
-        annealed.state, annealed.path, kernel, generator=annealed.generator, config=settings
+        annealed.state, annealed.path, kernel, generator=annealed.generator, config=settings, settling=settling
     )
     state, error = _recompute(state, target)
     conditional, variance = final.rao_blackwell.numpy(), final.variance.numpy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 import torch
 from tqdm import tqdm
@@ -13,10 +12,9 @@ from bayespde.core.random import spawn_seeds, torch_generator
 from bayespde.smc.base import BlockFlips, JointTarget, SMCInfo, SMCState, Target
 from bayespde.smc.collect import Finished, Run, Runs, collect
 from bayespde.smc.config import SMCConfig
+from bayespde.smc.decided_settings import DecidedSettings, decided
 from bayespde.smc.independent_runs import Check, apply_to_all, finish_all
-from bayespde.smc.kernels import automatic_kernel
 from bayespde.smc.kernels.block_flips import few, shared_block_flips
-from bayespde.smc.kernels.cached_jumps import MOST_TERMS
 from bayespde.smc.run import Annealed, OnStep, anneal, conclude
 from bayespde.smc.step import with_densities
 
@@ -48,9 +46,8 @@ def run_all(
     Raises:
         ConfigError: If the seed is not usable or no particle has a positive likelihood.
     """
-    config = SMCConfig() if config is None else config
-    workers = config.workers or _workers(target, config)
-    threads = max(1, torch.get_num_threads() // workers)
+    config = decided(config, target)
+    threads = max(1, torch.get_num_threads() // config.workers)
     watch = Progress.of(progress)
     with watch.bar(total=config.runs, desc="sampling", unit="run") as bar:
 
@@ -60,18 +57,12 @@ def run_all(
             bar.update(0.5)
             return annealed
 
-        annealed = finish_all(one, spawn_seeds(seed, config.runs), workers=workers, progress=watch)
-        return collect(_concluded(annealed, target, replace(config, workers=workers), bar))
-
-
-def _workers(target: Target | JointTarget, config: SMCConfig) -> int:
-    """Runs at a time: several only where compiled code takes nearly all the time, since it leaves Python to others."""
-    compiled = automatic_kernel(target) == "barker" if config.kernel == "auto" else config.kernel == "barker"
-    return min(config.runs, torch.get_num_threads()) if compiled and target.terms > MOST_TERMS else 1
+        annealed = finish_all(one, spawn_seeds(seed, config.runs), workers=config.workers, progress=watch)
+        return collect(_concluded(annealed, target, config, bar))
 
 
 def _concluded(
-    annealed: Finished[Annealed], target: Target | JointTarget, config: SMCConfig, bar: tqdm
+    annealed: Finished[Annealed], target: Target | JointTarget, config: DecidedSettings, bar: tqdm
 ) -> Finished[Run]:
     """Final passes of all runs, one each where they have been stopped."""
     shared = None if config.schedule else _shared(annealed.runs, target, config)
@@ -82,7 +73,7 @@ def _concluded(
             bar.update(0.5)
             return found
 
-        return apply_to_all(one, annealed.runs, workers=config.workers or 1)
+        return apply_to_all(one, annealed.runs, workers=config.workers)
 
     if annealed.complete:
         # An interrupt cuts the final passes short: the stages took the time, and are not lost.
@@ -91,7 +82,7 @@ def _concluded(
     return Finished(by(1), False, annealed.budget_exhausted)
 
 
-def _shared(annealed: list[Annealed], target: Target | JointTarget, config: SMCConfig) -> BlockFlips | None:
+def _shared(annealed: list[Annealed], target: Target | JointTarget, config: DecidedSettings) -> BlockFlips | None:
     """Block flips learnt from the particles of all runs and from what each run has learnt."""
     states = [with_densities(few(item.state, len(annealed)), target) for item in annealed]
     known = [item.block_flips for item in annealed if item.block_flips is not None]

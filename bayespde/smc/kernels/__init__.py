@@ -4,10 +4,10 @@
 (gibbs) needs a log density only, `LocallyBalancedJumps` (locally_balanced) a `LinearTarget`. The latter tabulates the
 evidence once (evidence_table: `EvidenceTable`), keeps the orthogonal factorisation of a configuration current (layout:
 `FactorisedRows`, `ActiveSet`; factorisation), reads the odds of all flips and swaps from it (neighbour_odds:
-`TemperedTarget`; swap_odds; barker; pivot_rule) and runs the moves with them (jumps, block_jumps). With at most 20
-terms it caches every configuration that it has factored (cached_jumps; configuration_cache: `ConfigurationCache`). Each
-particle draws from a random stream of its own (stream). Block flips are learnt from the particles of any target
-(block_flips); what moves by a log density share is in metropolis.
+`TemperedTarget`; swap_odds; block_odds; barker; pivot_rule) and runs the moves with them (jumps, block_jumps). With at
+most 20 terms it caches every configuration that it has factored (cached_jumps; configuration_cache:
+`ConfigurationCache`). Each particle draws from a random stream of its own (stream). Block flips are learnt from the
+particles of any target (block_flips); what moves by a log density share is in metropolis.
 `LatentMoves` (latent_moves) adds moves of the real numbers of a `JointTarget`, by Hamiltonian dynamics (hamiltonian) or
 random walks.
 """

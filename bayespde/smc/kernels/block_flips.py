@@ -118,14 +118,17 @@ def shared_block_flips(
 def _rated(
     sets: torch.Tensor, kept: torch.Tensor, some: list[SMCState], target: Target | JointTarget, flips: int
 ) -> BlockFlips | None:
-    """The best sets: their mean acceptance by some particles times the mean persistence of their spins."""
+    """The best sets by their mean acceptance by some particles times the mean persistence of their spins.
+
+    They are proposed by the root of their acceptance: one that is accepted often needs few proposals.
+    """
     paths = [over_spins(target, state) for state in some]
     each = [[_acceptance(state, path, one) for state, path in zip(some, paths, strict=True)] for one in sets]
     rates = torch.stack([torch.stack(values).mean() for values in each])
-    weights = rates * torch.where(sets, kept.clamp(min=LEAST_NEEDED), 0.0).sum(dim=1) / sets.sum(dim=1)
-    best = torch.argsort(weights, descending=True, stable=True)[:MOST_SETS]
+    needed = torch.where(sets, kept.clamp(min=LEAST_NEEDED), 0.0).sum(dim=1) / sets.sum(dim=1)
+    best = torch.argsort(rates * needed, descending=True, stable=True)[:MOST_SETS]
     best = best[rates[best] > LEAST_ACCEPTED]
-    return BlockFlips(sets[best], weights[best], flips) if len(best) else None
+    return BlockFlips(sets[best], (rates.sqrt() * needed)[best], flips) if len(best) else None
 
 
 def persistence(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:

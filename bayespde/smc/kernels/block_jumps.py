@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from bayespde.smc.base import BlockFlips
+from bayespde.smc.kernels.block_odds import likelihood_gain, prior_gain
 from bayespde.smc.kernels.factorisation import EXPLICIT_PIVOT, add_column, drop_column
 from bayespde.smc.kernels.layout import (
     LOG_LIKELIHOOD,
@@ -19,7 +20,7 @@ from bayespde.smc.kernels.layout import (
     FactorisedRows,
     copy_active_set,
 )
-from bayespde.smc.kernels.neighbour_odds import TemperedTarget, largest_inflation, local_field, recompute_pivot, refresh
+from bayespde.smc.kernels.neighbour_odds import TemperedTarget, largest_inflation, recompute_pivot, set_likelihood
 from bayespde.smc.kernels.pivot_rule import is_allowed, surely_allowed
 from bayespde.smc.kernels.stream import advance, uniform
 
@@ -40,6 +41,8 @@ class Blocks(NamedTuple):
     flips: int
 
 
+# Nats by which small matrices may err.
+MARGIN = 0.01
 NO_BLOCKS = Blocks(np.empty(0, np.int64), np.zeros(1, np.int64), np.empty(0), 0)
 
 
@@ -61,29 +64,43 @@ def draw_block(blocks: Blocks, value: float) -> int:
 def flip_block(
     state: ActiveSet, trial: ActiveSet, problem: FactorisedRows, target: TemperedTarget, blocks: Blocks, key: int
 ) -> tuple[int, bool]:
-    """Propose to flip a set of spins of a refreshed configuration: the new key, and whether `trial` is accepted.
+    """Propose to flip a set of spins: the new key, and whether `trial` is accepted.
 
-    Columns leave before others enter, so that on the way nothing is nearer to collinear than the proposal itself.
+    What small matrices show to be rejected is not factored. The odds of neighbours are not computed: block flips are
+    the last moves of a pass.
     """
     key = advance(key)
     block = draw_block(blocks, uniform(key))
+    members = blocks.members[blocks.edges[block] : blocks.edges[block + 1]]
     key = advance(key)
+    level = math.log(uniform(key)) - prior_gain(state, target, members)
+    if target.beta * likelihood_gain(state, problem, target, members) < level - MARGIN:
+        return key, False
     copy_active_set(state, trial)
-    log_ratio = 0.0
-    for index in range(blocks.edges[block], blocks.edges[block + 1]):
-        column = blocks.members[index]
-        if state.place[column] >= 0:
+    if not _flipped(trial, problem, members, target.table.coefficients.shape[0]):
+        return key, False
+    set_likelihood(trial, problem, target)
+    return key, target.beta * (trial.number[LOG_LIKELIHOOD] - state.number[LOG_LIKELIHOOD]) > level
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _flipped(trial: ActiveSet, problem: FactorisedRows, members: np.ndarray, sizes: int) -> bool:
+    """Flip some spins if that is possible.
+
+    Columns leave before others enter, so that on the way nothing is nearer to collinear than the end itself.
+    """
+    entering = np.empty(members.shape[0], np.int64)
+    count = 0
+    for column in members:
+        if trial.place[column] >= 0:
             drop_column(trial, problem, column)
-            log_ratio -= local_field(trial, target, column)
-    for index in range(blocks.edges[block], blocks.edges[block + 1]):
-        column = blocks.members[index]
-        if state.place[column] < 0:
-            log_ratio += local_field(trial, target, column)
-            if not _entered(trial, problem, column, target.table.coefficients.shape[0]):
-                return key, False
-    refresh(trial, problem, target)
-    log_ratio += target.beta * (trial.number[LOG_LIKELIHOOD] - state.number[LOG_LIKELIHOOD])
-    return key, math.log(uniform(key)) < log_ratio
+        else:
+            entering[count] = column
+            count += 1
+    possible = True
+    for column in entering[:count]:
+        possible = possible and _entered(trial, problem, column, sizes)
+    return possible
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -139,13 +139,13 @@ def move_groups(
             moved.flips[chunk] += flips
             for _ in range(one_pass.swaps):
                 key, left = _swap(group, problem, target, left, key)
+            state, trial, spare = group.own if left else group.base, group.trial, group.own
             for _ in range(one_pass.blocks.flips):
-                state = group.own if left else group.base
-                key, accepted = flip_block(state, group.trial, problem, target, one_pass.blocks, key)
+                key, accepted = flip_block(state, trial, problem, target, one_pass.blocks, key)
                 if accepted:
-                    copy_active_set(group.trial, group.own)
-                    left = True
-            state = group.own if left else group.base
+                    # the arrays of the last one are free, but for those of the group
+                    spare = state if left else spare
+                    left, state, trial = True, trial, spare
             for j in range(terms):
                 moved.spins[particle, j] = state.place[j] >= 0
             moved.log_likelihood[particle] = state.number[LOG_LIKELIHOOD]

@@ -71,10 +71,7 @@ def set_neighbours(state: ActiveSet, problem: FactorisedRows, target: TemperedTa
     and v its inflation factor.
     """
     k, table, number, vectors = state.size[SIZE], target.table, state.number, state.vectors
-    if number[RSS] < EXPLICIT_RESIDUAL * problem.gram[-1, -1]:
-        store_basis(state, problem)
-        _recompute_products(state, problem)
-    number[LOG_LIKELIHOOD] = read_table(table, k, number[RSS] + table.offset) + table.determinant * number[LOGDET]
+    set_likelihood(state, problem, target)
     largest = largest_inflation(state)
     _set_inactive(state, problem, target, largest)
     for i in range(k):
@@ -83,6 +80,17 @@ def set_neighbours(state: ActiveSet, problem: FactorisedRows, target: TemperedTa
         if table.determinant != 0.0:
             value += table.determinant * (number[LOGDET] + math.log(state.inflation[i]))
         vectors[NEIGHBOUR, state.terms[i]] = value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def set_likelihood(state: ActiveSet, problem: FactorisedRows, target: TemperedTarget) -> None:
+    """Log likelihood of the configuration; residuals that nearly vanish are computed anew."""
+    table, number = target.table, state.number
+    if number[RSS] < EXPLICIT_RESIDUAL * problem.gram[-1, -1]:
+        store_basis(state, problem)
+        _recompute_products(state, problem)
+    value = read_table(table, state.size[SIZE], number[RSS] + table.offset)
+    number[LOG_LIKELIHOOD] = value + table.determinant * number[LOGDET]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
