@@ -15,6 +15,9 @@ from bayespde.core.random import torch_generator
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
 from bayespde.smc import SMCConfig, run, run_all
+from bayespde.smc.base import Moves
+from bayespde.smc.decided_settings import decided
+from bayespde.smc.rejuvenation import rejuvenate_finally
 
 
 def test_same_seed_same_result_with_any_number_of_threads():
@@ -143,3 +146,40 @@ def test_runs_are_made_at_a_time_where_that_pays(terms, kernel, wanted, monkeypa
     assert seen == [wanted, 1]
     np.testing.assert_array_equal(several.spins, one.spins)
     np.testing.assert_array_equal(several.log_evidence, one.log_evidence)
+
+
+@pytest.mark.parametrize(("settling", "wanted"), [(0, 1.5), (2, 2.5)])
+def test_passes_in_which_particles_settle_do_not_count(settling, wanted, generator):
+    """Averages are those of the passes after them; configurations that were met on the way are kept."""
+    target, passes = TableTarget(np.zeros(2), np.zeros(4)), iter(range(4))
+    patterns = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
+
+    class Counts:
+        def __call__(self, state, path, *, sweeps, generator):
+            number = next(passes)
+            spins = patterns[number].repeat(len(state.spins), 1)
+            return state._replace(spins=spins), Moves(torch.full((2,), float(number), dtype=torch.float64), 1.0)
+
+    state = smc.init(target, particles=8, generator=generator)._replace(spins=patterns[[0] * 8])
+    config = SMCConfig(particles=8, sweeps=1.0, final_passes=4)
+    _, found = rejuvenate_finally(state, target, Counts(), generator=generator, config=config, settling=settling)
+    assert found.rao_blackwell.tolist() == [wanted] * 2
+    assert len(found.visited) == 4
+
+
+@pytest.mark.parametrize(
+    ("terms", "settings", "wanted"),
+    [
+        (8, {}, (1, 3)),
+        (24, {}, (2, 16)),
+        (24, {"kernel": "gibbs"}, (1, 3)),
+        (24, {"block_flips": 5, "workers": 1}, (1, 5)),
+    ],
+)
+def test_open_settings_follow_the_target(terms, settings, wanted, monkeypatch):
+    """Many compiled terms: runs at a time, and more block flips, as small matrices reject most of them."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    design, rows = random_rows(np.random.default_rng(1), 100, terms)
+    model = SpinModel(SufficientStatistics.from_rows(design, rows))
+    chosen = decided(SMCConfig(**settings), model)
+    assert (chosen.workers, chosen.block_flips) == wanted
