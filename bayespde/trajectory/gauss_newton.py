@@ -6,6 +6,7 @@ are free of the integrator's choices.
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from bayespde.trajectory.mode import Mode
 from bayespde.trajectory.problem import TrajectoryProblem
 
 DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
-# Distance from the optimum, in units of the noise, that errors of the integrator may leave.
+# Distance from the optimum, in standard deviations, that errors of the integrator may leave, and slopes may be away.
 NEAR = 0.3
 # Share of the predicted gain that a step must bring for its slopes to serve the next one too.
 TRUSTED = 0.75
@@ -32,24 +33,61 @@ class _Point(NamedTuple):
         residual: Theirs.
         value: Of the objective.
         gain: Of the step that led there, relative to what its slopes predicted.
+        length: Of that step, in standard deviations.
     """
 
     parameters: np.ndarray
     residual: np.ndarray
     value: float
     gain: float = 0.0
+    length: float = 0.0
+
+
+class Descent(NamedTuple):
+    """Where a search ended.
+
+    Attributes:
+        mode: The point; its linearisation may be by slopes of one nearby.
+        slopes: These slopes.
+    """
+
+    mode: Mode
+    slopes: Slopes
 
 
 def gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, *, iterations: int, tolerance: float) -> Mode:
+    """The mode near some parameters: `descend` to the end."""
+    return descend(problem, parameters, iterations=iterations, tolerance=tolerance).mode
+
+
+def descend(
+    problem: TrajectoryProblem,
+    parameters: np.ndarray,
+    *,
+    iterations: int,
+    tolerance: float,
+    slopes: Slopes | None = None,
+    is_last: bool = True,
+) -> Descent:
     """Damped steps [levenberg1944] until an undamped one would gain next to nothing.
 
     Slopes take nearly all the time. Those of one point serve the following steps as long as these gain what they
-    predict [kelley1995]; at the end they are those of the mode.
+    predict [kelley1995].
+
+    Args:
+        problem: What to minimise.
+        parameters: Where to begin, `[n]`.
+        iterations: Most steps.
+        tolerance: Gain, in nats, below which the search has converged.
+        slopes: Of a point nearby, or of the same problem with fewer points in space.
+        is_last: Whether the search ends with the slopes of its last point.
     """
     damping, residual = DAMPING, problem.residual(parameters)
     here, steps = _Point(parameters, residual, problem.objective(residual, parameters)), 0
-    slopes, is_fresh = _checked_slopes(problem, here), True
+    away = 0.0 if slopes is None else math.inf  # of the slopes from here, in standard deviations
+    slopes = _checked_slopes(problem, here) if slopes is None else slopes
     while True:
+        is_fresh = away < NEAR
         around = problem.with_slopes(slopes, here.parameters, here.residual)
         distance = float(around.gradient @ solved(_curvature(problem, around), around.gradient))
         is_over = distance < 2 * tolerance or steps == iterations
@@ -63,13 +101,15 @@ def gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, *, iteratio
             here, steps = following, steps + 1
         elif is_fresh and not is_over and (tighter := problem.tighter()) is not None:
             problem, damping = tighter, DAMPING
-        elif is_fresh:
+        elif is_fresh or (is_over and not is_last):
             break
-        is_fresh = following is None or following.gain < TRUSTED
-        slopes = _checked_slopes(problem, here) if is_fresh else slopes
+        if following is None or following.gain < TRUSTED:
+            away, slopes = 0.0, _checked_slopes(problem, here)
+        else:
+            away += following.length
     # Where no step goes down although one should, the errors of the integrator are larger than the remaining gain.
     converged = distance < max(2 * tolerance, NEAR**2)
-    return Mode(problem, here.parameters, here.residual, around, converged, steps)
+    return Descent(Mode(problem, here.parameters, here.residual, around, converged, steps), slopes)
 
 
 def solved(curvature: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -141,5 +181,6 @@ def _step(problem: TrajectoryProblem, here: _Point, around: Linearised, damping:
     value = problem.objective(residual, here.parameters + move)
     if not value < here.value:
         return None
-    gain = (here.value - value) / float(gradient @ move - move @ curvature @ move / 2)
-    return _Point(here.parameters + move, residual, value, gain)
+    square = float(move @ curvature @ move)
+    gain = (here.value - value) / (float(gradient @ move) - square / 2)
+    return _Point(here.parameters + move, residual, value, gain, math.sqrt(square))
