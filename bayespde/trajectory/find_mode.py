@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayespde.core.errors import FitError, IntegrationError, StepLimitError
-from bayespde.trajectory.gauss_newton import NEAR, gauss_newton
+from bayespde.trajectory.gauss_newton import NEAR, descend
 from bayespde.trajectory.mode import Mode
 from bayespde.trajectory.problem import TrajectoryProblem
 from bayespde.trajectory.whiteness import REJECT_SCORE
@@ -49,14 +49,16 @@ def find_mode(
         FitError: If it does not depend on a coefficient, or on each alike; if what enters a window cannot have been
             beyond it.
     """
-    problem = _resolved(problem, start)
+    problem, slopes = _resolved(problem, start), None
     while True:
         finer = problem.finer()
         try:
             begin = start
             if retry:
                 begin = _growing_window(problem, start) if problem.is_window else _longer(problem, start, tolerance)
-            mode = gauss_newton(problem, begin, iterations=iterations, tolerance=tolerance)
+            mode, slopes = descend(
+                problem, begin, iterations=iterations, tolerance=tolerance, slopes=slopes, is_last=finer is None
+            )
         except StepLimitError:
             raise
         except IntegrationError:
@@ -65,8 +67,13 @@ def find_mode(
                 raise
         else:
             allowed = NEAR if mode.converged else ROUGH * float(np.linalg.norm(mode.residual))
-            if finer is None or _is_resolved(mode, finer, allowed):
+            if finer is None:
                 return mode
+            if _is_resolved(mode, finer, allowed):
+                # All that is left is to linearise the problem at the mode itself.
+                return descend(
+                    mode.problem, mode.parameters, iterations=iterations, tolerance=tolerance, slopes=slopes
+                ).mode
             start, retry = mode.parameters, False
         problem = finer
 
@@ -127,7 +134,7 @@ def _longer(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float
             continue
         if count == frames:
             return parameters
-        found = gauss_newton(part, parameters[: part.size], iterations=FIRST_STEPS, tolerance=tolerance)
+        found = descend(part, parameters[: part.size], iterations=FIRST_STEPS, tolerance=tolerance, is_last=False).mode
         parameters, longest, count, fits = problem.continued(found.parameters), count, frames, fits + 1
 
 
@@ -141,7 +148,9 @@ def _growing_window(problem: TrajectoryProblem, parameters: np.ndarray) -> np.nd
     frames, count = len(problem.times), WINDOW_FRAMES
     while count < frames:
         part = problem.first_frames(count)
-        found = gauss_newton(part, parameters[: part.size], iterations=WINDOW_STEPS, tolerance=WINDOW_TOLERANCE)
+        found = descend(
+            part, parameters[: part.size], iterations=WINDOW_STEPS, tolerance=WINDOW_TOLERANCE, is_last=False
+        ).mode
         if found.whiteness_score > REJECT_SCORE:
             raise FitError(
                 "What enters the window cannot have been beyond it.",

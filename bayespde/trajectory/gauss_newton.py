@@ -6,44 +6,110 @@ are free of the integrator's choices.
 
 from __future__ import annotations
 
+import math
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, LinAlgWarning, solve
 
 from bayespde.core.errors import FitError, IntegrationError
+from bayespde.trajectory.linearised import Linearised, Slopes
 from bayespde.trajectory.mode import Mode
 from bayespde.trajectory.problem import TrajectoryProblem
 
 DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
-# Distance from the optimum, in units of the noise, that errors of the integrator may leave.
+# Distance from the optimum, in standard deviations, that errors of the integrator may leave, and slopes may be away.
 NEAR = 0.3
+# Share of the predicted gain that a step must bring for its slopes to serve the next one too.
+TRUSTED = 0.75
+
+
+class _Point(NamedTuple):
+    """Where a search is.
+
+    Attributes:
+        parameters: `[n]`.
+        residual: Theirs.
+        value: Of the objective.
+        gain: Of the step that led there, relative to what its slopes predicted.
+        length: Of that step, in standard deviations.
+    """
+
+    parameters: np.ndarray
+    residual: np.ndarray
+    value: float
+    gain: float = 0.0
+    length: float = 0.0
+
+
+class Descent(NamedTuple):
+    """Where a search ended.
+
+    Attributes:
+        mode: The point; its linearisation may be by slopes of one nearby.
+        slopes: These slopes.
+    """
+
+    mode: Mode
+    slopes: Slopes
 
 
 def gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, *, iterations: int, tolerance: float) -> Mode:
-    """Damped steps [levenberg1944] until an undamped one would gain next to nothing."""
-    damping, prior, residual = DAMPING, np.diag(problem.prior()), problem.residual(parameters)
-    for steps in range(iterations + 1):
-        with np.errstate(over="ignore", invalid="ignore"):
-            around = problem.linearised(parameters, residual)
-        curvature, gradient = around.curvature + prior, around.gradient
-        check_slopes(problem, curvature)
-        distance = float(gradient @ solved(curvature, gradient))
-        converged = distance < 2 * tolerance
-        value, following = problem.objective(residual, parameters), None
-        while not converged and steps < iterations and following is None and damping < STRONGEST:
-            damped = curvature + damping * np.diag(np.diag(curvature))
-            moved = parameters + solved(damped, gradient)
-            following = _lower(problem, moved, value)
+    """The mode near some parameters: `descend` to the end."""
+    return descend(problem, parameters, iterations=iterations, tolerance=tolerance).mode
+
+
+def descend(
+    problem: TrajectoryProblem,
+    parameters: np.ndarray,
+    *,
+    iterations: int,
+    tolerance: float,
+    slopes: Slopes | None = None,
+    is_last: bool = True,
+) -> Descent:
+    """Damped steps [levenberg1944] until an undamped one would gain next to nothing.
+
+    Slopes take nearly all the time. Those of one point serve the following steps as long as these gain what they
+    predict [kelley1995].
+
+    Args:
+        problem: What to minimise.
+        parameters: Where to begin, `[n]`.
+        iterations: Most steps.
+        tolerance: Gain, in nats, below which the search has converged.
+        slopes: Of a point nearby, or of the same problem with fewer points in space.
+        is_last: Whether the search ends with the slopes of its last point.
+    """
+    damping, residual = DAMPING, problem.residual(parameters)
+    here, steps = _Point(parameters, residual, problem.objective(residual, parameters)), 0
+    away = 0.0 if slopes is None else math.inf  # of the slopes from here, in standard deviations
+    slopes = _checked_slopes(problem, here) if slopes is None else slopes
+    while True:
+        is_fresh = away < NEAR
+        around = problem.with_slopes(slopes, here.parameters, here.residual)
+        distance = float(around.gradient @ solved(_curvature(problem, around), around.gradient))
+        is_over = distance < 2 * tolerance or steps == iterations
+        following = None
+        while not is_over and following is None and damping < STRONGEST:
+            following = _step(problem, here, around, damping)
             damping = damping * 10 if following is None else max(damping / 10, WEAKEST)
+            if not is_fresh:
+                break
         if following is not None:
-            parameters, residual = moved, following
-        elif not converged and steps < iterations and (tighter := problem.tighter()) is not None:
+            here, steps = following, steps + 1
+        elif is_fresh and not is_over and (tighter := problem.tighter()) is not None:
             problem, damping = tighter, DAMPING
-        else:
+        elif is_fresh or (is_over and not is_last):
             break
+        if following is None or following.gain < TRUSTED:
+            away, slopes = 0.0, _checked_slopes(problem, here)
+        else:
+            away += following.length
     # Where no step goes down although one should, the errors of the integrator are larger than the remaining gain.
-    return Mode(problem, parameters, residual, around, converged or distance < NEAR**2, steps)
+    converged = distance < max(2 * tolerance, NEAR**2)
+    return Descent(Mode(problem, here.parameters, here.residual, around, converged, steps), slopes)
 
 
 def solved(curvature: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -92,10 +158,29 @@ def check_slopes(problem: TrajectoryProblem, curvature: np.ndarray) -> None:
         )
 
 
-def _lower(problem: TrajectoryProblem, parameters: np.ndarray, value: float) -> np.ndarray | None:
-    """The residual, if there is a trajectory and its objective is below a value."""
+def _checked_slopes(problem: TrajectoryProblem, here: _Point) -> Slopes:
+    with np.errstate(over="ignore", invalid="ignore"):
+        slopes = problem.white_slopes(here.parameters)
+    check_slopes(problem, slopes.curvature + np.diag(problem.prior()))
+    return slopes
+
+
+def _curvature(problem: TrajectoryProblem, around: Linearised) -> np.ndarray:
+    """Of the objective, `[n, n]`."""
+    return around.curvature + np.diag(problem.prior())
+
+
+def _step(problem: TrajectoryProblem, here: _Point, around: Linearised, damping: float) -> _Point | None:
+    """Where a damped step leads, if there is a trajectory and its objective is lower."""
+    curvature, gradient = _curvature(problem, around), around.gradient
+    move = solved(curvature + damping * np.diag(np.diag(curvature)), gradient)
     try:
-        residual = problem.residual(parameters)
+        residual = problem.residual(here.parameters + move)
     except IntegrationError:
         return None
-    return residual if problem.objective(residual, parameters) < value else None
+    value = problem.objective(residual, here.parameters + move)
+    if not value < here.value:
+        return None
+    square = float(move @ curvature @ move)
+    gain = (here.value - value) / (float(gradient @ move) - square / 2)
+    return _Point(here.parameters + move, residual, value, gain, math.sqrt(square))

@@ -7,6 +7,22 @@ from typing import NamedTuple
 import numpy as np
 
 
+class Slopes(NamedTuple):
+    """Of all residuals, white.
+
+    Attributes:
+        common: In parameters that all frames share, `[time, pixels, k]`.
+        own: In displacements of a frame, `[time, pixels, a]`.
+        curvature: Of half the squared residual, `[n, n]`.
+        unwhitened: The curvature of residuals in units of the noise that are not made white, `[n, n]`.
+    """
+
+    common: np.ndarray
+    own: np.ndarray
+    curvature: np.ndarray
+    unwhitened: np.ndarray
+
+
 class Linearised(NamedTuple):
     """A problem around parameters `[n]`: coefficients first, then modes of the state, then displacements.
 

@@ -21,7 +21,7 @@ from bayespde.solve.time_stepping import evolve
 from bayespde.trajectory.data import TrajectoryData
 from bayespde.trajectory.frame_shift import displaced
 from bayespde.trajectory.initial_state_basis import StateBasis
-from bayespde.trajectory.linearised import Linearised, normal_gradient, normal_matrix
+from bayespde.trajectory.linearised import Linearised, Slopes, normal_gradient, normal_matrix
 from bayespde.trajectory.whitener import Whitener
 
 # Step of a parameter in units of its scale. The integrator's error cancels, as all steps are shared, and so need not be
@@ -216,13 +216,25 @@ class TrajectoryProblem:
         Raises:
             BudgetError: If no CPU time is left.
         """
+        return self.with_slopes(self.white_slopes(parameters), parameters, residual)
+
+    def with_slopes(self, white: Slopes, parameters: np.ndarray, residual: np.ndarray) -> Linearised:
+        """The problem around parameters, by slopes that may be those of parameters nearby."""
+        scores = normal_gradient(white.common, white.own, self.whiten(residual[..., None])[..., 0])
+        return Linearised(white.curvature, scores - self.prior() * parameters, white.unwhitened)
+
+    def white_slopes(self, parameters: np.ndarray) -> Slopes:
+        """Slopes of white residuals.
+
+        Raises:
+            BudgetError: If no CPU time is left.
+        """
         self.progress.check()
         common, own = self.slopes(parameters)
-        white = [self.whiten(s) for s in (residual[..., None], common, own)]
-        gradient = normal_gradient(white[1], white[2], white[0][..., 0])
-        curvature = normal_matrix(white[1], white[2])
-        unwhitened = curvature if white[1] is common else normal_matrix(common, own)
-        return Linearised(curvature, gradient - self.prior() * parameters, unwhitened)
+        white, white_own = self.whiten(common), self.whiten(own)
+        curvature = normal_matrix(white, white_own)
+        unwhitened = curvature if white is common else normal_matrix(common, own)
+        return Slopes(white, white_own, curvature, unwhitened)
 
     def slopes(self, parameters: np.ndarray, wanted: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Slopes in shared parameters, `[time, pixels, k]`, and in displacements of a frame, `[time, pixels, a]`.

@@ -42,13 +42,13 @@ SMOOTHERS = ("spline", "networks", "exact")
 
 @dataclass(frozen=True, eq=False)
 class CountedProblem(TrajectoryProblem):
-    """Counts its linearisations, on all grids and of all parts of the frames."""
+    """Counts its slopes, on all grids and of all parts of the frames."""
 
     count: Counter = field(default_factory=Counter)
 
-    def linearised(self, parameters, residual):
-        self.count.update(["linearised"])
-        return super().linearised(parameters, residual)
+    def white_slopes(self, parameters):
+        self.count.update(["slopes"])
+        return super().white_slopes(parameters)
 
 
 @cache

@@ -70,7 +70,9 @@ class Diverging:
 @pytest.fixture
 def counted_fits(monkeypatch):
     monkeypatch.setattr(
-        module, "gauss_newton", lambda part, parameters, **_: SimpleNamespace(parameters=parameters + 1)
+        module,
+        "descend",
+        lambda part, parameters, **_: SimpleNamespace(mode=SimpleNamespace(parameters=parameters + 1)),
     )
 
 

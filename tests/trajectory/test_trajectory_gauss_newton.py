@@ -1,0 +1,73 @@
+"""Gauss-Newton steps: slopes that serve several steps lead to the mode that new slopes at every step lead to."""
+
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayespde as bp
+from bayespde.core.noise import NoiseModel
+from bayespde.solve.config import SolverConfig
+from bayespde.trajectory import gauss_newton as module
+from bayespde.trajectory.data import TrajectoryData
+from bayespde.trajectory.gauss_newton import NEAR, descend, gauss_newton
+from bayespde.trajectory.initial_state_basis import state_basis
+from bayespde.trajectory.problem import TrajectoryProblem
+
+
+@pytest.fixture
+def problem(seed):
+    """Burgers' equation, coefficients a fifth off."""
+    x, times = 2 * np.pi * np.arange(32) / 32, np.linspace(0, 1, 12)
+    start = xr.DataArray(1 + np.sin(x), {"x": x}, name="u")
+    clean = bp.integrate(bp.Equation.from_string("u_t = 0.2*u_xx - u*u_x"), start, times)
+    field = bp.add_noise(clean, 0.05, seed=seed)
+    noise = NoiseModel(0.05 * float(clean.std()))
+    basis = state_basis(start.values, boundary="periodic", error=noise.rms, most=9)
+    data = TrajectoryData(field, noise, start)
+    wrong = bp.Equation.from_string("u_t = 0.24*u_xx - 0.8*u*u_x")
+    return TrajectoryProblem.of(wrong, data, basis, SolverConfig()), start.values
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Of slopes that were computed."""
+    calls, right = [], TrajectoryProblem.white_slopes
+    monkeypatch.setattr(TrajectoryProblem, "white_slopes", lambda *a: calls.append(1) or right(*a))
+    return calls
+
+
+def distance(mode, other):
+    """In standard deviations."""
+    difference = mode.parameters - other.parameters
+    curvature = other.around.curvature + np.diag(other.problem.prior())
+    return math.sqrt(difference @ curvature @ difference)
+
+
+def test_slopes_of_one_point_lead_to_the_same_mode(problem, counted, monkeypatch):
+    problem, first = problem
+    few = gauss_newton(problem, problem.start(first), iterations=30, tolerance=1e-3)
+    reused = len(counted)
+    monkeypatch.setattr(module, "TRUSTED", math.inf)
+    new = gauss_newton(problem, problem.start(first), iterations=30, tolerance=1e-3)
+    assert few.converged
+    assert new.converged
+    assert distance(few, new) < NEAR / 2
+    assert reused <= 3 < len(counted) - reused
+    # The curvature is that of the mode.
+    there = problem.white_slopes(few.parameters).curvature
+    size = np.sqrt(np.diag(there))
+    np.testing.assert_allclose(few.around.curvature / np.outer(size, size), there / np.outer(size, size), atol=0.01)
+
+
+def test_slopes_that_are_given_are_taken_while_they_serve(problem, counted):
+    problem, first = problem
+    begin = descend(problem, problem.start(first), iterations=30, tolerance=1e-3, is_last=False)
+    before = len(counted)
+    again = descend(problem, begin.mode.parameters, iterations=30, tolerance=1e-3, slopes=begin.slopes, is_last=False)
+    assert len(counted) == before
+    assert again.slopes is begin.slopes
+    last = descend(problem, begin.mode.parameters, iterations=30, tolerance=1e-3, slopes=begin.slopes)
+    assert len(counted) == before + 1
+    assert last.slopes is not begin.slopes
