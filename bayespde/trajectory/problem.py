@@ -211,11 +211,7 @@ class TrajectoryProblem:
             return float(np.sum(self.whiten(residual) ** 2) + self.prior() @ parameters**2) / 2
 
     def linearised(self, parameters: np.ndarray, residual: np.ndarray) -> Linearised:
-        """The problem around parameters and their residual.
-
-        Raises:
-            BudgetError: If no CPU time is left.
-        """
+        """The problem around parameters and their residual, by `white_slopes`."""
         return self.with_slopes(self.white_slopes(parameters), parameters, residual)
 
     def with_slopes(self, white: Slopes, parameters: np.ndarray, residual: np.ndarray) -> Linearised:
@@ -224,11 +220,7 @@ class TrajectoryProblem:
         return Linearised(white.curvature, scores - self.prior() * parameters, white.unwhitened)
 
     def white_slopes(self, parameters: np.ndarray) -> Slopes:
-        """Slopes of white residuals.
-
-        Raises:
-            BudgetError: If no CPU time is left.
-        """
+        """Slopes of white residuals; a `BudgetError` if no CPU time is left."""
         self.progress.check()
         common, own = self.slopes(parameters)
         white, white_own = self.whiten(common), self.whiten(own)
