@@ -55,11 +55,6 @@ class Descent(NamedTuple):
     slopes: Slopes
 
 
-def gauss_newton(problem: TrajectoryProblem, parameters: np.ndarray, *, iterations: int, tolerance: float) -> Mode:
-    """The mode near some parameters: `descend` to the end."""
-    return descend(problem, parameters, iterations=iterations, tolerance=tolerance).mode
-
-
 def descend(
     problem: TrajectoryProblem,
     parameters: np.ndarray,
@@ -161,11 +156,11 @@ def check_slopes(problem: TrajectoryProblem, curvature: np.ndarray) -> None:
 def _checked_slopes(problem: TrajectoryProblem, here: _Point) -> Slopes:
     with np.errstate(over="ignore", invalid="ignore"):
         slopes = problem.white_slopes(here.parameters)
-    check_slopes(problem, slopes.curvature + np.diag(problem.prior()))
+    check_slopes(problem, _curvature(problem, slopes))
     return slopes
 
 
-def _curvature(problem: TrajectoryProblem, around: Linearised) -> np.ndarray:
+def _curvature(problem: TrajectoryProblem, around: Linearised | Slopes) -> np.ndarray:
     """Of the objective, `[n, n]`."""
     return around.curvature + np.diag(problem.prior())
 

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from bayespde.smc.base import BlockFlips
-from bayespde.smc.kernels.block_odds import likelihood_gain, prior_gain
+from bayespde.smc.kernels.block_odds import inactive, likelihood_gain, prior_gain
 from bayespde.smc.kernels.factorisation import EXPLICIT_PIVOT, add_column, drop_column
 from bayespde.smc.kernels.layout import (
     LOG_LIKELIHOOD,
@@ -89,16 +89,11 @@ def _flipped(trial: ActiveSet, problem: FactorisedRows, members: np.ndarray, siz
 
     Columns leave before others enter, so that on the way nothing is nearer to collinear than the end itself.
     """
-    entering = np.empty(members.shape[0], np.int64)
-    count = 0
+    entering, possible = inactive(trial, members), True
     for column in members:
         if trial.place[column] >= 0:
             drop_column(trial, problem, column)
-        else:
-            entering[count] = column
-            count += 1
-    possible = True
-    for column in entering[:count]:
+    for column in entering:
         possible = possible and _entered(trial, problem, column, sizes)
     return possible
 

@@ -46,6 +46,12 @@ def prior_gain(state: ActiveSet, target: TemperedTarget, members: np.ndarray) ->
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def inactive(state: ActiveSet, members: np.ndarray) -> np.ndarray:
+    """Those of some columns, `[m]`, int64, that are not active, in the same order."""
+    return members[state.place[members] < 0]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def likelihood_gain(state: ActiveSet, problem: FactorisedRows, target: TemperedTarget, members: np.ndarray) -> float:
     """Log likelihood after the flip of some spins less that before it; NaN where small matrices do not give it.
 
@@ -58,23 +64,18 @@ def likelihood_gain(state: ActiveSet, problem: FactorisedRows, target: TemperedT
         target: The tempered target.
         members: Spins to flip, `[m]`, int64.
     """
-    table, size, entering = target.table, state.size[SIZE], 0
-    columns = np.empty(members.shape[0] + 1, np.int64)
-    for column in members:
-        if state.place[column] < 0:
-            columns[entering] = column
-            entering += 1
-    size += 2 * entering - members.shape[0]
+    table, entering = target.table, inactive(state, members)
+    leaving = members.shape[0] - entering.shape[0]
+    size = state.size[SIZE] + entering.shape[0] - leaving
     if size >= table.coefficients.shape[0]:
         return math.nan
-    columns[entering] = state.place.shape[0]
-    freed, logdet = _freed_directions(state, members, members.shape[0] - entering)
-    gram = _residual_gram(state, problem, freed, columns[: entering + 1])
+    freed, logdet = _freed_directions(state, members, leaving)
+    gram = _residual_gram(state, problem, freed, np.append(entering, state.place.shape[0]))
     logdet += _eliminate(gram)
     value = read_table(table, size, gram[-1, -1] + table.offset)
     if table.determinant != 0.0:
         value += table.determinant * (state.number[LOGDET] + logdet)
-    return value - state.number[LOG_LIKELIHOOD] if logdet == logdet else math.nan
+    return math.nan if math.isnan(logdet) else value - state.number[LOG_LIKELIHOOD]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
