@@ -99,7 +99,8 @@ def transform(grid: Grid, *, boundary: str) -> Transform:
     matrices = [torch.as_tensor(_orthogonal_matrix(n, boundary)) for n in grid.points]
 
     def apply(values: torch.Tensor, transpose: bool) -> torch.Tensor:
-        for axis, matrix in zip(axes, matrices, strict=True):
+        for axis, exact in zip(axes, matrices, strict=True):
+            matrix = exact.to(values.dtype)
             values = (values.movedim(axis, -1) @ (matrix if transpose else matrix.T)).movedim(-1, axis)
         return values
 

@@ -7,8 +7,9 @@ a periodic domain, cosines under Neumann conditions, sines under Dirichlet condi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import scipy.fft
@@ -110,9 +111,30 @@ def _cells(points: int, boundary: str) -> int:
     return points - 1 if boundary == "dirichlet" else points
 
 
+@lru_cache(maxsize=64)
+def resampling(given: int, wanted: int, boundary: str) -> np.ndarray:
+    """The matrix of `resampled` along one axis, `[wanted, given]`, read-only."""
+    matrix = resampled(np.eye(given), wanted, boundary)
+    matrix.flags.writeable = False
+    return matrix
+
+
+def along_each(values: np.ndarray, matrices: Sequence[np.ndarray | None]) -> np.ndarray:
+    """Apply a matrix `[m, n]` along each of the last axes of `values` `[..., *n]`; None leaves an axis as it is."""
+    for axis, matrix in zip(range(-len(matrices), 0), matrices, strict=True):
+        if matrix is None:
+            continue
+        before, after = values.shape[:axis], values.shape[axis + 1 :] if axis < -1 else ()
+        flat = values.reshape(-1, matrix.shape[1], math.prod(after))
+        moved = flat[..., 0] @ matrix.T if axis == -1 else matrix @ flat
+        values = moved.reshape(*before, len(matrix), *after)
+    return values
+
+
 def _resampled_along_each(values: np.ndarray, points: tuple[int, ...], boundary: str) -> np.ndarray:
     """Values resampled along each of the last axes."""
-    for axis, wanted in zip(range(-len(points), 0), points, strict=True):
-        if values.shape[axis] != wanted:
-            values = np.moveaxis(resampled(np.moveaxis(values, axis, 0), wanted, boundary), 0, axis)
-    return values
+    given = values.shape[values.ndim - len(points) :]
+    return along_each(
+        values,
+        [None if n == m else resampling(n, m, boundary) for n, m in zip(given, points, strict=True)],
+    )

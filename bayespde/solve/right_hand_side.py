@@ -166,6 +166,15 @@ def needed_derivatives(equations: Sequence[Equation], grid: Grid, method: Solver
     return names
 
 
+def interior(grid: Grid, method: SolverConfig) -> torch.Tensor:
+    """One where values follow the equation, zero where the boundary prescribes them, `[*points]`, float64."""
+    inside = torch.ones(grid.points, dtype=torch.float64)
+    if method.boundary == "dirichlet":
+        for axis in range(len(grid.dims)):
+            inside.movedim(axis, 0)[[0, -1]] = 0.0
+    return inside
+
+
 def _fourier_rest(states: _States, method: SolverConfig, parts: list[SplitEquation], modes: Transform) -> TensorMap:
     grid = states.grid
     names = sorted({s.name for part in parts for e in part.rest for s in e.free_symbols})
@@ -195,10 +204,7 @@ def _difference_full(
     grid = states.grid
     compiled = [compiled_sum([t.expression for t in p.equation.terms], names, p.coefficients) for p in parts]
     orders = [derivative_orders(n, grid.dims) for n in names]
-    inside = torch.ones(grid.points, dtype=torch.float64)
-    if boundary_rate is not None:
-        for axis in range(len(grid.dims)):
-            inside.movedim(axis, 0)[[0, -1]] = 0.0
+    inside = interior(grid, method)
 
     def full(u: torch.Tensor) -> torch.Tensor:
         values = [difference(states.of(u, n), grid, o, method=method) for n, o in zip(names, orders, strict=True)]

@@ -33,12 +33,26 @@ class StepSizeState(NamedTuple):
         wait: Steps to take before the step size may grow.
         left: Steps that may still be tried.
         errors: Of the last step relative to its tolerance, `[draws]` or `[1]`.
+        taken: Sizes of all steps through the last output interval.
     """
 
     size: float
     wait: int
     left: int
     errors: torch.Tensor
+    taken: tuple[float, ...] = ()
+
+
+class StepPlan(NamedTuple):
+    """The steps that one trajectory takes, for others that share them.
+
+    Attributes:
+        scheme: Name of the scheme.
+        sizes: Of the steps through every output interval, time units.
+    """
+
+    scheme: str
+    sizes: list[tuple[float, ...]]
 
 
 def evolve(
@@ -97,6 +111,46 @@ def iterate_frames(
     Raises:
         IntegrationError: As in `integrate`.
     """
+    for values, _ in _iterate(equation, start, times, method=method, boundary_rates=boundary_rates):
+        yield values
+
+
+def plan_steps(equation: RightHandSide, start: torch.Tensor, times: np.ndarray, *, method: SolverConfig) -> StepPlan:
+    """The steps that `evolve` takes with the same arguments, and raises what it raises."""
+    taken = [steps.taken for _, steps in _iterate(equation, start, times, method=method)]
+    return StepPlan(_checked_scheme(equation, times, method), taken)
+
+
+def follow_plan(equation: RightHandSide, start: torch.Tensor, plan: StepPlan) -> Iterator[torch.Tensor]:
+    """Integrate by given steps, once each, without estimates of their errors.
+
+    Args:
+        equation: The compiled equation.
+        start: `[..., *points]`.
+        plan: The steps.
+
+    Yields:
+        The frame of every time after the first, `[..., *points]`.
+    """
+    stepper = STEPPERS[plan.scheme](equation)
+    state, values = None, start
+    for sizes in plan.sizes:
+        state = stepper.start(values) if state is None else stepper.restart(state, values)
+        for size in sizes:
+            state = stepper.advance(state, size)
+        values = stepper.values(state.u)
+        yield values
+
+
+def _iterate(
+    equation: RightHandSide,
+    start: torch.Tensor,
+    times: np.ndarray,
+    *,
+    method: SolverConfig,
+    boundary_rates: np.ndarray | None = None,
+) -> Iterator[tuple[torch.Tensor, StepSizeState]]:
+    """The frames of `iterate_frames`, each with the steps that led to it."""
     stepper = STEPPERS[_checked_scheme(equation, times, method)](equation)
     steps = StepSizeState(float(times[1] - times[0]), 0, method.maximum_steps, torch.ones(1))
     smallest = SMALLEST_STEP * float(times[-1] - times[0])
@@ -110,7 +164,7 @@ def iterate_frames(
         state = stepper.start(values) if state is None or moving is not None else stepper.restart(state, values)
         state, steps = _advance(stepper, state, interval, steps, smallest, method)
         values = stepper.values(state.u)
-        yield values
+        yield values, steps
 
 
 def _advance(
@@ -122,7 +176,8 @@ def _advance(
     method: SolverConfig,
 ) -> tuple[State, StepSizeState]:
     """Step through one output interval, given by its begin and length; a step is the length over 2 ** level."""
-    size, wait, left, errors = steps
+    size, wait, left, errors, _ = steps
+    taken: list[float] = []
     begin, length = interval
     least = max(0, math.ceil(math.log2(length / stepper.longest))) if stepper.longest < length else 0
     # A vanishing interval gives no step size for the next one.
@@ -142,9 +197,10 @@ def _advance(
             level, position, wait = level + halvings, position << halvings, PATIENCE
             continue
         state, position, wait = following, position + 1, max(wait - 1, 0)
+        taken.append(size)
         if not wait and level > least and position % 2 == 0 and error * 2**stepper.error_order < 0.5:
             level, position = level - 1, position // 2
-    return state, StepSizeState(length / 2**level, wait, left, errors)
+    return state, StepSizeState(length / 2**level, wait, left, errors, tuple(taken))
 
 
 def _intervals(times: np.ndarray) -> list[tuple[float, float]]:

@@ -53,9 +53,7 @@ def find_mode(
     while True:
         finer = problem.finer()
         try:
-            begin = start
-            if retry:
-                begin = _growing_window(problem, start) if problem.is_window else _longer(problem, start, tolerance)
+            begin = _begun(problem, start, tolerance) if retry else start
             mode, slopes = descend(
                 problem, begin, iterations=iterations, tolerance=tolerance, slopes=slopes, is_last=finer is None
             )
@@ -66,28 +64,31 @@ def find_mode(
             if finer is None:
                 raise
         else:
-            allowed = NEAR if mode.converged else ROUGH * float(np.linalg.norm(mode.residual))
             if finer is None:
                 return mode
-            if _is_resolved(mode, finer, allowed):
+            rough = ROUGH * float(np.linalg.norm(mode.residual))
+            change = _change(mode, finer)
+            if change < (NEAR if mode.converged else rough):
                 # All that is left is to linearise the problem at the mode itself.
                 return descend(
                     mode.problem, mode.parameters, iterations=iterations, tolerance=tolerance, slopes=slopes
                 ).mode
             start, retry = mode.parameters, False
+            if change > rough:
+                finer, slopes = finer.with_own_slopes(), None
         problem = finer
 
 
-def _is_resolved(mode: Mode, finer: TrajectoryProblem, allowed: float) -> bool:
-    """Whether more points make no difference, or cannot be tried away from a mode."""
+def _change(mode: Mode, finer: TrajectoryProblem) -> float:
+    """Norm of the change by more points, in units of the noise; 0 where they cannot be tried away from a mode."""
     # One trajectory takes a small part of the time of a step of a fit.
     patient = replace(finer, method=replace(finer.method, maximum_steps=MORE_STEPS * finer.method.maximum_steps))
     try:
-        return _difference(mode.residual, patient, mode.parameters) < allowed
+        return _difference(mode.residual, patient, mode.parameters)
     except IntegrationError:
         if mode.converged:
             raise
-        return True
+        return 0.0
 
 
 def _resolved(problem: TrajectoryProblem, start: np.ndarray) -> TrajectoryProblem:
@@ -100,13 +101,20 @@ def _resolved(problem: TrajectoryProblem, start: np.ndarray) -> TrajectoryProble
         except IntegrationError:
             break
         problem = finer
-    return problem
+    return problem.with_own_slopes()
 
 
 def _difference(residual: np.ndarray, finer: TrajectoryProblem, parameters: np.ndarray) -> float:
     """Norm of the change of the predicted pixels on a finer grid, in units of their noise."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.linalg.norm(finer.whiten(finer.residual(parameters) - residual)))
+        return float(np.linalg.norm(finer.observation.whiten(finer.residual(parameters) - residual)))
+
+
+def _begun(problem: TrajectoryProblem, start: np.ndarray, tolerance: float) -> np.ndarray:
+    """Parameters from which all frames can be fitted, by fits to the first ones."""
+    if problem.observation.is_window:
+        return _growing_window(problem, start)
+    return _longer(problem, start, tolerance)
 
 
 def _longer(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float) -> np.ndarray:

@@ -69,7 +69,8 @@ def fit_trajectory(
     _check_well_posed(problem, start)
     if near is not None:
         start = _with_state_of(near, start, problem)
-        problem = replace(problem, resolution=near.known_mode().problem.resolution)
+        there = near.known_mode().problem
+        problem = replace(problem, resolution=there.resolution, coarse=there.coarse)
     mode = find_mode(problem, start, iterations=config.iterations, tolerance=config.tolerance, retry=near is None)
     return laplace(mode, data.field, config)
 
@@ -77,7 +78,7 @@ def fit_trajectory(
 def _check_well_posed(problem: TrajectoryProblem, start: np.ndarray) -> None:
     """Refuse an equation whose shortest waves would grow beyond all others before the last frame."""
     coefficients = np.array([problem.equation.coefficients])
-    states = problem.initial_states(start[None])
+    states = problem.initial_state(start, problem.resolution)[None]
     ensemble = EnsembleProblem(problem.equation, problem.resolution.grid, coefficients, states)
     check_well_posed(ensemble, problem.times, problem.method)
 
@@ -97,10 +98,10 @@ def _with_state_of(near: Trajectory, start: np.ndarray, problem: TrajectoryProbl
     """Parameters with initial state and displacements of another trajectory."""
     other, parameters = near.known_mode().problem, near.known_mode().parameters
     is_same = (
-        (other.window, other.basis.shape) == (problem.window, problem.basis.shape)
+        (other.observation.window, other.basis.shape) == (problem.observation.window, problem.basis.shape)
         and np.array_equal(other.basis.deviation, problem.basis.deviation)
         and np.array_equal(other.observed, problem.observed)
-        and other.jitter.shape == problem.jitter.shape
+        and len(other.observation.jitter) == len(problem.observation.jitter)
         and other.method.boundary == problem.method.boundary
     )
     if not is_same:

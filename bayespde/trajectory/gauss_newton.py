@@ -21,6 +21,8 @@ from bayespde.trajectory.problem import TrajectoryProblem
 DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
 # Distance from the optimum, in standard deviations, that errors of the integrator may leave, and slopes may be away.
 NEAR = 0.3
+# The same for slopes: over all modes of a state a draw from the posterior is ten times as far.
+FRESH = 1.0
 # Share of the predicted gain that a step must bring for its slopes to serve the next one too.
 TRUSTED = 0.75
 
@@ -82,7 +84,7 @@ def descend(
     away = 0.0 if slopes is None else math.inf  # of the slopes from here, in standard deviations
     slopes = _checked_slopes(problem, here) if slopes is None else slopes
     while True:
-        is_fresh = away < NEAR
+        is_fresh = away < FRESH
         around = problem.with_slopes(slopes, here.parameters, here.residual)
         distance = float(around.gradient @ solved(_curvature(problem, around), around.gradient))
         is_over = distance < 2 * tolerance or steps == iterations
@@ -155,7 +157,7 @@ def check_slopes(problem: TrajectoryProblem, curvature: np.ndarray) -> None:
 
 def _checked_slopes(problem: TrajectoryProblem, here: _Point) -> Slopes:
     with np.errstate(over="ignore", invalid="ignore"):
-        slopes = problem.white_slopes(here.parameters)
+        slopes = problem.slopes(here.parameters)
     check_slopes(problem, _curvature(problem, slopes))
     return slopes
 

@@ -35,9 +35,9 @@ def laplace(mode: Mode, field: xr.DataArray, config: TrajectoryConfig) -> Trajec
     freedom, variance = _residual_variance(mode)
     state, share = _state_posterior(mode, variance)
     likelihood, evidence = _likelihood_and_evidence(mode)
-    size = np.sqrt(np.mean(1.0 / problem.weight[problem.seen] ** 2))
+    size = np.sqrt(np.mean(1.0 / problem.observation.weight[problem.seen] ** 2))
     predicted = np.full(problem.observed.shape, np.nan)
-    shown = problem.observed - mode.residual / np.where(problem.seen, problem.weight, 1.0)
+    shown = problem.observed - mode.residual / np.where(problem.seen, problem.observation.weight, 1.0)
     predicted[problem.seen] = shown[problem.seen]
     equation = problem.equation
     coefficients = tuple(map(float, mode.parameters[:terms] * problem.scale))
@@ -95,10 +95,10 @@ def _likelihood_and_evidence(mode: Mode) -> tuple[float, float]:
     """
     problem, terms, pixels = mode.problem, mode.problem.terms, int(mode.problem.seen.sum())
     likelihood = (
-        np.log(problem.weight[problem.seen]).sum()
-        + problem.whiten.log_volume
+        np.log(problem.observation.weight[problem.seen]).sum()
+        + problem.observation.whiten.log_volume
         - pixels / 2 * math.log(2 * math.pi)
-        - float(np.sum(problem.whiten(mode.residual) ** 2)) / 2
+        - float(np.sum(problem.observation.whiten(mode.residual) ** 2)) / 2
     )
     others = mode.parameters[terms:]
     _, volume = np.linalg.slogdet((mode.around.curvature + np.diag(problem.prior()))[terms:, terms:])
@@ -109,7 +109,7 @@ def _likelihood_and_evidence(mode: Mode) -> tuple[float, float]:
 def _denoised_curvature(mode: Mode) -> np.ndarray:
     """Curvature with waves of the state as large as they are without their noise, `[n, n]`."""
     with np.errstate(over="ignore", invalid="ignore"):
-        curvature = mode.problem.linearised(mode.denoised_parameters, mode.residual).curvature
+        curvature = mode.problem.slopes(mode.denoised_parameters).curvature
     check_slopes(mode.problem, curvature)
     return curvature
 

@@ -1,4 +1,4 @@
-"""Slopes of residuals in all parameters -> the normal equations of a least-squares problem."""
+"""Slopes of states and of displaced frames in all parameters -> the normal equations of a least-squares problem."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayespde.trajectory.observation import Observation
+
+# Frames whose slopes are at the pixels at a time.
+FRAMES_TOGETHER = 8
+
 
 class Slopes(NamedTuple):
-    """Of all residuals, white.
+    """How frames move with the parameters.
 
     Attributes:
-        common: In parameters that all frames share, `[time, pixels, k]`.
-        own: In displacements of a frame, `[time, pixels, a]`.
-        curvature: Of half the squared residual, `[n, n]`.
+        common: Of states in parameters that all frames share, at points, `[time, k, *points]`, float32.
+        own: Of white pixels in the displacements of their frame, `[time, a, pixels]`.
+        curvature: Of half the squared white residual, `[n, n]`.
         unwhitened: The curvature of residuals in units of the noise that are not made white, `[n, n]`.
     """
 
@@ -28,7 +33,7 @@ class Linearised(NamedTuple):
 
     Attributes:
         curvature: Of half the squared white residual, `[n, n]`.
-        gradient: Its negative slope, `[n]`.
+        gradient: Its negative slope, and that of the prior, `[n]`.
         unwhitened: The curvature of residuals in units of the noise that are not made white, `[n, n]`.
     """
 
@@ -37,22 +42,31 @@ class Linearised(NamedTuple):
     unwhitened: np.ndarray
 
 
-def normal_matrix(common: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Products of slopes in `common` parameters, `[time, pixels, k]`, and in those of a frame, `[time, pixels, a]`."""
-    flat, (frames, _, axes) = common.reshape(-1, common.shape[-1]), own.shape
-    shared, count = flat.shape[1], flat.shape[1] + frames * axes
-    total = np.zeros((count, count))
-    total[:shared, :shared] = flat.T @ flat
-    if axes:
-        mixed = np.einsum("tpk,tpa->kta", common, own).reshape(shared, -1)
-        total[:shared, shared:], total[shared:, :shared] = mixed, mixed.T
-        for t, block in enumerate(np.einsum("tpa,tpb->tab", own, own)):
-            here = slice(shared + t * axes, shared + (t + 1) * axes)
-            total[here, here] = block
+def normal_matrix(observation: Observation, common: np.ndarray, own: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Products of the slopes of white pixels, `[n, n]`.
+
+    Args:
+        observation: How states become pixels.
+        common: Slopes of states, `[time, k, *points]`.
+        own: Slopes of white pixels in the displacements of their frame, `[time, a, pixels]`.
+        moved: Displacements, `[time, axis]`, physical lengths.
+    """
+    shared, (frames, axes) = common.shape[1], own.shape[:2]
+    total = np.zeros((shared + frames * axes,) * 2)
+    for first in range(0, frames, FRAMES_TOGETHER):
+        rows = observation.rows(common, moved, slice(first, first + FRAMES_TOGETHER))
+        for t, row in enumerate(rows, start=first):
+            total[:shared, :shared] += row @ row.T
+            if axes:
+                here = slice(shared + t * axes, shared + (t + 1) * axes)
+                total[:shared, here] = row @ own[t].T
+                total[here, :shared] = total[:shared, here].T
+                total[here, here] = own[t] @ own[t].T
     return total
 
 
-def normal_gradient(common: np.ndarray, own: np.ndarray, residual: np.ndarray) -> np.ndarray:
-    """Products of the same slopes with residuals, `[time, pixels]`: `[n]`."""
-    of_frames = np.einsum("tpk,tp->tk", own, residual).ravel()
-    return np.concatenate([np.einsum("tpk,tp->k", common, residual), of_frames])
+def normal_gradient(slopes: Slopes, white: np.ndarray, transposed: np.ndarray) -> np.ndarray:
+    """Products of slopes with a white residual `[time, pixels]`, which is `[time, *points]` at the points: `[n]`."""
+    frames, shared = slopes.common.shape[:2]
+    common = slopes.common.reshape(frames, shared, -1) @ transposed.reshape(frames, -1, 1).astype(np.float32)
+    return np.concatenate([common.sum(axis=0, dtype=np.float64)[:, 0], (slopes.own @ white[..., None]).ravel()])

@@ -12,22 +12,22 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from scipy.linalg import solve_triangular
 
 from bayespde.core.assembly_record import AssemblyRecord
 from bayespde.core.equation import Equation, Library
 from bayespde.core.rows import RowModel
 from bayespde.core.statistics import SufficientStatistics
+from bayespde.core.triangular import triangular_factor
 from bayespde.solve.right_hand_side import right_hand_side
-from bayespde.trajectory.gauss_newton import check_finite, solved
+from bayespde.solve.tangent import TangentModel
+from bayespde.trajectory.gauss_newton import check_finite
 from bayespde.trajectory.mode import Mode
-from bayespde.trajectory.problem import TrajectoryProblem
 
-# Frames from which the size of a term is estimated.
-FRAMES = 16
-SMALLEST = 1e-12
-# Share of the right-hand side that is the unit of a term: with an ill-posed term the slope exists, but hardly a
-# trajectory next to this one.
-UNIT = 1e-3
+# Blocks of consecutive frames.
+BLOCKS = 16
+# Share of the largest that a term can be below which its slopes are rounding errors.
+SMALLEST = 1e-7
 
 
 def linearised_rows(mode: Mode, library: Library, *, variance: float = 1.0) -> SufficientStatistics:
@@ -39,115 +39,103 @@ def linearised_rows(mode: Mode, library: Library, *, variance: float = 1.0) -> S
         variance: Of the residuals, in units of the variance in the noise model; its prior weight is one row per pixel.
 
     Returns:
-        The statistics, physical units, one row per pixel.
+        The statistics, physical units, one row per pixel and per parameter of the initial state and displacements.
 
     Raises:
-        FitError: If the trajectory diverges with the smallest share of a term.
-        IntegrationError: If there is no trajectory next to this one.
+        FitError: If slopes overflow.
     """
-    problem, coefficients = _with_all_terms(mode, library)
-    terms, modes, others = problem.terms, problem.shared - problem.terms, mode.parameters[mode.problem.terms :]
-    wanted, of_state, own = _white_slopes(mode, problem, coefficients)
-    # The priors of displacements and of the initial state are rows as well.
-    wanted, of_prior = _without_displacements(wanted, own, others[modes:])
-    of_state, state_of_prior = _without_displacements(of_state, own, np.zeros(len(others) - modes))
-    before = np.column_stack([np.zeros((modes, terms)), -others[:modes]])
-    rows = [before, of_prior, wanted.reshape(-1, terms + 1)]
-    left = _profiled(rows, [np.eye(modes), state_of_prior, of_state.reshape(-1, modes)])
-    everything = np.vstack([*left[:2], left[2][problem.seen.ravel()]])
-    design, residual = everything[:, :terms], everything[:, -1]
-    return SufficientStatistics.from_rows(
-        design / problem.scale,
-        residual + design @ coefficients,
+    problem, terms = mode.problem, len(library)
+    states, others = problem.shared - problem.terms, mode.parameters[problem.terms :]
+    everything = _all_blocks(mode, library)
+    # The priors of the initial state are rows as well.
+    prior = np.column_stack([np.eye(states), np.zeros((states, terms)), -others[:states]])
+    everything[0] = triangular_factor(np.vstack([prior, everything[0]]))
+    joint = triangular_factor(np.vstack(everything))
+    best = solve_triangular(joint[:states, :states], joint[:states, states:])
+    left = np.concatenate([triangular_factor(f[:, states:] - f[:, :states] @ best) for f in everything])
+    design, residual = left[:, :terms], left[:, -1]
+    found = SufficientStatistics.from_rows(
+        design,
+        residual + design @ _coefficients(mode, library),
         names=library.names,
         target_name=library.target,
+        blocks=len(everything),
         model=RowModel(
-            log_jacobian=np.log(problem.weight[problem.seen]).sum() + problem.whiten.log_volume,
             prior_variance=variance,
-            prior_rows=float(len(design)),
+            prior_rows=float(problem.seen.sum() + len(others)),
             floor=0.0,
-            record=AssemblyRecord("trajectory", along=mode.problem.equation.names),
+            record=AssemblyRecord("trajectory", along=problem.equation.names),
         ),
     )
+    seen = problem.observation.weight[problem.seen]
+    jacobian = float(np.log(seen).sum() + problem.observation.whiten.log_volume)
+    rows = np.array([float(problem.seen[part].sum()) for part in _frames(len(problem.times))])
+    jacobians = jacobian * rows / rows.sum()
+    rows[0] += len(others)
+    return replace(found, effective_rows=rows, log_jacobian=jacobians)
 
 
-def _with_all_terms(mode: Mode, library: Library) -> tuple[TrajectoryProblem, np.ndarray]:
-    """The problem with every term of a library, and its coefficients at the mode in units of their scale, `[K]`."""
-    problem, names = mode.problem, library.names
-    place = [names.index(n) for n in problem.equation.names]
-    physical = np.zeros(len(names))
-    physical[place] = mode.parameters[: problem.terms] * problem.scale
-    scale = _sizes(mode, library, physical)
-    scale[place] = problem.scale
-    equation = Equation(library.terms, tuple(physical), problem.equation.target, library.variable)
-    return replace(problem, equation=equation, scale=scale), physical / scale
-
-
-def _white_slopes(
-    mode: Mode, problem: TrajectoryProblem, coefficients: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """White slopes in all terms with the residual last, in modes of the state, and in displacements of a frame."""
-    terms, state = problem.terms, mode.denoised_parameters[mode.problem.terms :]
-    with np.errstate(over="ignore", invalid="ignore"):
-        of_terms, own = problem.slopes(np.concatenate([coefficients, state]), slice(terms))
-        of_state, _ = mode.problem.slopes(mode.denoised_parameters, slice(mode.problem.terms, None))
-        wanted = np.concatenate([of_terms, mode.residual[..., None]], axis=-1)
-        wanted, of_state, own = (problem.whiten(s) for s in (wanted, of_state, own))
-        check_finite(np.concatenate([np.einsum("tpk,tpk->k", s, s) for s in (wanted, of_state)]))
-    return wanted, of_state, own
-
-
-def _sizes(mode: Mode, library: Library, coefficients: np.ndarray) -> np.ndarray:
-    """Coefficient at which each term is a small share of the right-hand side, `[K]`, physical units."""
+def _coefficients(mode: Mode, library: Library) -> np.ndarray:
+    """Of all terms at the mode, `[K]`, physical units."""
     problem = mode.problem
-    frames = problem.states(mode.denoised_parameters[None], problem.method)[0]
-    frames = frames[:: max(1, len(frames) // FRAMES)]
-    everything = Equation(library.terms, (1.0,) * len(library), problem.equation.target, problem.equation.variable)
-    one_by_one = right_hand_side(
-        everything,
-        problem.resolution.grid,
-        method=problem.method,
-        coefficients=torch.eye(len(library), dtype=torch.float64),
-    )
+    physical = dict(zip(problem.equation.names, mode.parameters[: problem.terms] * problem.scale, strict=True))
+    return np.array([physical.get(name, 0.0) for name in library.names])
+
+
+def _frames(count: int) -> list[slice]:
+    """Frames of every block."""
+    edges = np.linspace(0, count, min(BLOCKS, count) + 1).round().astype(int).tolist()
+    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _all_blocks(mode: Mode, library: Library) -> list[np.ndarray]:
+    """Of every block, the factor of its rows of modes of the state, of all terms, and of the residual."""
+    # Slopes in terms come first, columns of the modes do.
+    problem, parameters, terms = mode.problem, mode.denoised_parameters, len(library)
+    with np.errstate(over="ignore", invalid="ignore"):
+        tangent = problem.tangent(parameters, library.terms)
+        slopes = tangent.slopes(problem.modes(problem.coarse))
+        slopes[:, : len(library)][:, _are_nothing(tangent, slopes)] = 0.0
+        own, moved = problem.frame_slopes(tangent, parameters), problem.displacements(parameters)
+        check_finite(np.array([np.sum(slopes**2)]))
+    white, beyond = problem.observation.rotated(problem.observation.whiten(mode.residual), slopes.shape[2:])
+    displaced = mode.parameters[problem.shared :].reshape(len(slopes), -1)
+    found = []
+    for frames in _frames(len(slopes)):
+        rows = problem.observation.rows(slopes, moved, frames)
+        rows = np.concatenate([rows[:, terms:], rows[:, :terms], white[frames, None]], axis=1)
+        left = _without_displacements(rows, own[frames], displaced[frames])
+        alone = np.zeros((1, rows.shape[1]))
+        alone[0, -1] = np.sqrt(beyond[frames].sum())
+        found.append(triangular_factor(np.vstack([*left, alone])))
+    return found
+
+
+def _are_nothing(tangent: TangentModel, slopes: np.ndarray) -> np.ndarray:
+    """Which of the forced terms are but rounding errors along the trajectory, `[K]`, bool."""
+    terms = tuple(tangent.forced)
+    everything = Equation(terms, (1.0,) * len(terms), tangent.equation.target, tangent.equation.variable)
+    one_by_one = torch.eye(len(terms), dtype=torch.float64)
+    each = right_hand_side(everything, tangent.grid, method=tangent.method, coefficients=one_by_one)
     # The largest that a term can be, in any units: of a frame as large and as rough as the grid allows.
-    rough = np.cos(np.indices(frames.shape[1:]).astype(float) ** 2).prod(axis=0) * np.sqrt(np.mean(frames**2))
-    terms, roughest = (one_by_one.full(torch.from_numpy(f)[:, None]).numpy() for f in (frames, rough[None]))
-    size, largest = _mean_size(terms), _mean_size(roughest)
-    right = float(np.sqrt(np.mean(np.einsum("k,tk...->t...", coefficients, terms) ** 2)))
-    # Where next to nothing moves, a rate that pixels would just resolve in the end.
-    right = UNIT * max(right, problem.noise.rms / float(np.ptp(problem.times)))
-    # A term that is zero along the trajectory has a column of zeros, whatever its unit.
-    return np.asarray(right / np.where(size > SMALLEST * largest, size, largest))
+    frame = np.cos(np.indices(tangent.grid.points).astype(float) ** 2).prod(axis=0)
+    roughest = each.full(torch.from_numpy(frame * np.sqrt(np.mean(tangent.states() ** 2)))).numpy()
+    largest = np.sqrt(np.mean(roughest.reshape(len(terms), -1) ** 2, axis=1)) * float(np.ptp(tangent.times))
+    size = np.sqrt(np.mean(slopes[:, : len(terms)] ** 2, axis=(0, *range(2, slopes.ndim))))
+    return np.asarray(size < SMALLEST * largest)
 
 
-def _mean_size(values: np.ndarray) -> np.ndarray:
-    """Root mean square of every term, `[K]`, of `[time, K, *space]`."""
-    return np.asarray(np.sqrt(np.mean(values**2, axis=(0, *range(2, values.ndim)))))
-
-
-def _without_displacements(
-    rows: np.ndarray, own: np.ndarray, displacements: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows `[time, pixels, k]` with every frame's own displacements profiled out, and the rows of their prior.
+def _without_displacements(rows: np.ndarray, own: np.ndarray, displacements: np.ndarray) -> list[np.ndarray]:
+    """Rows `[n, k]` of `[time, k, pixels]` with every frame's own displacements profiled out, and those of their prior.
 
     Displacement d of a frame with slopes O and prior N(0, 1): its best value given all else is (O'O + 1)^-1 (O'y - d),
     and the residuals of the prior are rows too. The last column is that of the residual.
     """
-    frames, _, axes = own.shape
-    if not axes:
-        return rows, np.empty((0, rows.shape[-1]))
-    moved = np.zeros((frames, axes, rows.shape[-1]))
-    moved[..., -1] = -displacements.reshape(frames, axes)
-    inner = np.einsum("tpa,tpb->tab", own, own) + np.eye(axes)
-    best = np.linalg.solve(inner, np.einsum("tpa,tpk->tak", own, rows) + moved)
-    return rows - np.einsum("tpa,tak->tpk", own, best), (moved - best).reshape(-1, rows.shape[-1])
-
-
-def _profiled(rows: list[np.ndarray], nuisance: list[np.ndarray]) -> list[np.ndarray]:
-    """Rows `[n, k]` in parts, with nuisance columns, `[n, m]` in the same parts, profiled out of them."""
-    curvature = sum(n.T @ n for n in nuisance)
-    # The second time removes what rounding left.
-    for _ in range(2):
-        best = solved(curvature, sum(n.T @ r for n, r in zip(nuisance, rows, strict=True)))
-        rows = [r - n @ best for n, r in zip(nuisance, rows, strict=True)]
-    return rows
+    axes, columns = own.shape[1], rows.shape[1]
+    if axes:
+        moved = np.zeros((len(own), axes, columns))
+        moved[..., -1] = -displacements
+        best = np.linalg.solve(own @ np.swapaxes(own, 1, 2) + np.eye(axes), own @ np.swapaxes(rows, 1, 2) + moved)
+        rows = rows - np.swapaxes(best, 1, 2) @ own
+        return [np.moveaxis(rows, 1, 2).reshape(-1, columns), (moved - best).reshape(-1, columns)]
+    return [np.moveaxis(rows, 1, 2).reshape(-1, columns)]

@@ -35,7 +35,7 @@ class Mode:
     @cached_property
     def whiteness_score(self) -> float:
         """Score by which the residual is slower than noise."""
-        return whiteness_score(self.residual, self.problem.window)
+        return whiteness_score(self.residual, self.problem.observation.window)
 
     @cached_property
     def denoised_parameters(self) -> np.ndarray:
@@ -50,8 +50,8 @@ class Mode:
         _, wave = np.unique(problem.basis.wave, return_inverse=True)
         # Where only a window is observed, the uncertainty of the state beyond it is no noise.
         whole = problem.whole_domain()
-        around = self.around if whole is problem else whole.linearised(self.parameters, np.zeros_like(whole.observed))
-        variance = np.diag(np.linalg.inv(around.curvature + np.diag(problem.prior())))[modes]
+        curvature = self.around.curvature if whole is problem else whole.slopes(self.parameters).curvature
+        variance = np.diag(np.linalg.inv(curvature + np.diag(problem.prior())))[modes]
         noise, square = np.bincount(wave, variance), np.bincount(wave, self.parameters[modes] ** 2)
         parameters = self.parameters.copy()
         parameters[modes] *= np.sqrt(np.maximum(1 - noise / np.maximum(square, 1e-300), 0.0))[wave]

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
-import torch
 
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError, FitError
 from bayespde.core.noise import NoiseModel
 from bayespde.core.progress import Progress
+from bayespde.core.terms import Term
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid
 from bayespde.solve.resolution import Resolution
-from bayespde.solve.right_hand_side import right_hand_side
-from bayespde.solve.time_stepping import evolve
+from bayespde.solve.tangent import TangentModel
 from bayespde.trajectory.data import TrajectoryData
-from bayespde.trajectory.frame_shift import displaced
 from bayespde.trajectory.initial_state_basis import StateBasis
 from bayespde.trajectory.linearised import Linearised, Slopes, normal_gradient, normal_matrix
+from bayespde.trajectory.observation import Observation
 from bayespde.trajectory.whitener import Whitener
 
-# Step of a parameter in units of its scale. The integrator's error cancels, as all steps are shared, and so need not be
-# small: slopes only lead to the mode, where the residual, from one accurate trajectory, decides. Where they lead astray
-# they are made more accurate.
-STEP, SLOPE_TOLERANCE, TIGHTER = 1e-5, 1e-4, 1e-2
-# Values of a batch of trajectories in memory at a time.
-MAXIMUM_VALUES = 20_000_000
+# Relative error per step of the trajectory along which slopes are taken, and the factor by which it falls where they lead
+# astray: they only lead to the mode, where the residual, from one accurate trajectory, decides.
+SLOPE_TOLERANCE, TIGHTER = 1e-4, 1e-2
 MAXIMUM_SLOPES = 400_000_000
 
 
@@ -39,12 +35,11 @@ class TrajectoryProblem:
 
     Attributes:
         equation: With the coefficients where the search begins.
-        resolution: Grid of the states, and how they map to pixels.
-        window: Observed pixels per dimension: the first ones of the domain, or all.
+        resolution: Grid of the states.
+        coarse: Grid of the states along which slopes are taken.
         times: Of the frames.
         observed: `[time, pixels]`, 0 where missing.
-        weight: One over the standard deviation of every pixel, 0 where missing, the same shape.
-        whiten: Makes residuals in these units independent.
+        observation: How states become white pixels.
         basis: Of the initial state.
         scale: Of the coefficients, physical units.
         noise: Of the pixels, and jitter of the frames.
@@ -55,11 +50,10 @@ class TrajectoryProblem:
 
     equation: Equation
     resolution: Resolution
-    window: tuple[int, ...]
+    coarse: Resolution
     times: np.ndarray
     observed: np.ndarray
-    weight: np.ndarray
-    whiten: Whitener
+    observation: Observation
     basis: StateBasis
     scale: np.ndarray
     noise: NoiseModel
@@ -76,7 +70,6 @@ class TrajectoryProblem:
             FitError: If coefficients are zero or not finite, or the initial state has no waves.
         """
         field, noise, coefficients = data.field, data.noise, np.array(equation.coefficients)
-        _check_size(coefficients, basis, frames=len(field))
         if not len(basis.deviation):
             raise FitError(
                 "The initial state has no waves.",
@@ -86,25 +79,22 @@ class TrajectoryProblem:
             )
         window, seen = Grid.of(field.isel(time=0, drop=True).fillna(0.0)), ~np.isnan(field.values)
         domain = replace(window, points=basis.shape)
+        resolution = Resolution.for_waves(domain, method.boundary, float(basis.wave.max()))
+        _check_size(coefficients, basis, len(field) * math.prod(resolution.grid.points))
         weight = np.where(seen, 1.0 / np.broadcast_to(noise.sd, field.shape), 0.0).reshape(len(field), -1)
+        whiten = Whitener.of(noise, seen)
         return cls(
             equation=equation,
-            resolution=Resolution.for_waves(domain, method.boundary, float(basis.wave.max())),
-            window=field.shape[1:],
+            resolution=resolution,
+            coarse=resolution,
             times=field["time"].values,
             observed=np.where(seen, field.values, 0.0).reshape(len(field), -1),
-            weight=weight,
-            whiten=Whitener.of(noise, seen),
+            observation=Observation(domain, method.boundary, field.shape[1:], weight, whiten, tuple(noise.jitter)),
             basis=basis,
             scale=np.abs(coefficients),
             noise=noise,
             method=method,
         )
-
-    @property
-    def jitter(self) -> np.ndarray:
-        """Of the frames, per axis; empty if they do not jitter."""
-        return np.array(self.noise.jitter)
 
     @property
     def terms(self) -> int:
@@ -119,59 +109,46 @@ class TrajectoryProblem:
     @property
     def size(self) -> int:
         """Number of parameters."""
-        return self.shared + len(self.times) * len(self.jitter)
+        return self.shared + len(self.times) * len(self.observation.jitter)
 
     @property
     def seen(self) -> np.ndarray:
         """Which pixels were observed, `[time, pixels]`."""
-        return self.weight > 0
-
-    @property
-    def is_window(self) -> bool:
-        """Whether only a part of the domain was observed."""
-        return self.window != self.resolution.pixels.points
-
-    @cached_property
-    def modes(self) -> np.ndarray:
-        """Of the initial state, at the points of the states, `[points, M]`."""
-        modes = self.resolution.at_points(self.basis.modes.T.reshape(-1, *self.basis.shape))
-        return modes.reshape(len(modes), -1).T
+        return self.observation.weight > 0
 
     def finer(self) -> TrajectoryProblem | None:
         """The same with states at more points, if there are more."""
         resolution = self.resolution.finer()
         return None if resolution is None else replace(self, resolution=resolution)
 
+    def with_own_slopes(self) -> TrajectoryProblem:
+        """The same with slopes along states at all of their points."""
+        return replace(self, coarse=self.resolution)
+
     def tighter(self) -> TrajectoryProblem | None:
-        """The same with more accurate slopes, if the method allows them."""
+        """The same with more accurate slopes, if there are any."""
+        if self.coarse != self.resolution:
+            return self.with_own_slopes()
         if self.slope_tolerance <= self.method.rtol:
             return None
         return replace(self, slope_tolerance=self.slope_tolerance * TIGHTER)
 
     def first_frames(self, count: int) -> TrajectoryProblem:
         """The same for the first `count` frames; its parameters are the first ones of these."""
-        seen = self.seen[:count].reshape(-1, *self.window)
-        return replace(
-            self,
-            times=self.times[:count],
-            observed=self.observed[:count],
-            weight=self.weight[:count],
-            whiten=Whitener.of(self.noise, seen),
-        )
+        observation, seen = self.observation, self.seen[:count].reshape(-1, *self.observation.window)
+        part = replace(observation, weight=observation.weight[:count], whiten=Whitener.of(self.noise, seen))
+        return replace(self, times=self.times[:count], observed=self.observed[:count], observation=part)
 
     def whole_domain(self) -> TrajectoryProblem:
         """The same if all of the domain were observed, with the mean noise."""
-        if not self.is_window:
+        if not self.observation.is_window:
             return self
-        domain = self.resolution.pixels.points
+        domain = self.observation.pixels.points
         shape, noise = (len(self.times), math.prod(domain)), replace(self.noise, sd=self.noise.rms)
-        return replace(
-            self,
-            window=domain,
-            observed=np.zeros(shape),
-            weight=np.full(shape, 1.0 / self.noise.rms),
-            whiten=Whitener.of(noise, np.ones((len(self.times), *domain), dtype=bool)),
-        )
+        whiten = Whitener.of(noise, np.ones((len(self.times), *domain), dtype=bool))
+        weight = np.full(shape, 1.0 / self.noise.rms)
+        everything = replace(self.observation, window=domain, weight=weight, whiten=whiten)
+        return replace(self, observed=np.zeros(shape), observation=everything)
 
     def continued(self, parameters: np.ndarray) -> np.ndarray:
         """Parameters of the first frames, and further frames without displacement."""
@@ -189,11 +166,12 @@ class TrajectoryProblem:
 
     def first_state(self, parameters: np.ndarray) -> np.ndarray:
         """Initial state at the observed pixels, `[*pixels]`."""
-        return self._in_window(self.resolution.at_pixels(self.initial_states(parameters[None])))[0]
+        window = tuple(slice(n) for n in self.observation.window)
+        return self.resolution.at_pixels(self.initial_state(parameters, self.resolution))[window]
 
     def displacements(self, parameters: np.ndarray) -> np.ndarray:
         """Of every frame, `[time, axis]`, physical lengths; no axis if frames do not jitter."""
-        return parameters[self.shared :].reshape(len(self.times), -1) * self.jitter
+        return parameters[self.shared :].reshape(len(self.times), -1) * np.array(self.observation.jitter)
 
     def residual(self, parameters: np.ndarray) -> np.ndarray:
         """Observed minus predicted pixels, in units of the noise, 0 where missing, `[time, pixels]`.
@@ -202,87 +180,75 @@ class TrajectoryProblem:
             BudgetError: If no CPU time is left.
         """
         self.progress.check()
-        predicted = self._displaced(self.frames(parameters[None], self.method), parameters)[0]
-        return (self.observed - predicted) * self.weight
+        model = self._along(parameters, self.resolution, self.method.rtol)
+        predicted = self.observation.predicted(model.states(), self.displacements(parameters))
+        return (self.observed - predicted) * self.observation.weight
 
     def objective(self, residual: np.ndarray, parameters: np.ndarray) -> float:
         """Minus the log posterior, up to a constant; not finite where a trajectory is about to diverge."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return float(np.sum(self.whiten(residual) ** 2) + self.prior() @ parameters**2) / 2
+            white = self.observation.whiten(residual)
+            return float(np.sum(white**2) + self.prior() @ parameters**2) / 2
 
     def linearised(self, parameters: np.ndarray, residual: np.ndarray) -> Linearised:
-        """The problem around parameters and their residual, by `white_slopes`."""
-        return self.with_slopes(self.white_slopes(parameters), parameters, residual)
+        """The problem around parameters and their residual."""
+        return self.with_slopes(self.slopes(parameters), parameters, residual)
 
-    def with_slopes(self, white: Slopes, parameters: np.ndarray, residual: np.ndarray) -> Linearised:
+    def with_slopes(self, slopes: Slopes, parameters: np.ndarray, residual: np.ndarray) -> Linearised:
         """The problem around parameters, by slopes that may be those of parameters nearby."""
-        scores = normal_gradient(white.common, white.own, self.whiten(residual[..., None])[..., 0])
-        return Linearised(white.curvature, scores - self.prior() * parameters, white.unwhitened)
+        white, points = self.observation.whiten(residual), slopes.common.shape[2:]
+        transposed = self.observation.transposed(white, self.displacements(parameters), points)
+        scores = normal_gradient(slopes, white, transposed)
+        return Linearised(slopes.curvature, scores - self.prior() * parameters, slopes.unwhitened)
 
-    def white_slopes(self, parameters: np.ndarray) -> Slopes:
-        """Slopes of white residuals; a `BudgetError` if no CPU time is left."""
+    def slopes(self, parameters: np.ndarray) -> Slopes:
+        """Slopes in all parameters, along states at the coarse points; a `BudgetError` if no CPU time is left."""
         self.progress.check()
-        common, own = self.slopes(parameters)
-        white, white_own = self.whiten(common), self.whiten(own)
-        curvature = normal_matrix(white, white_own)
-        unwhitened = curvature if white is common else normal_matrix(common, own)
-        return Slopes(white, white_own, curvature, unwhitened)
+        tangent = self.tangent(parameters)
+        common = tangent.slopes(self.modes(self.coarse))
+        common[:, : self.terms] *= self.scale.astype(np.float32).reshape(-1, *(1,) * len(self.basis.shape))
+        own, moved = self.frame_slopes(tangent, parameters), self.displacements(parameters)
+        curvature = unwhitened = normal_matrix(self.observation, common, own, moved)
+        if not self.observation.whiten.is_identity:
+            plain = self.observation.without_whitening()
+            own_plain = replace(self, observation=plain).frame_slopes(tangent, parameters)
+            unwhitened = normal_matrix(plain, common, own_plain, moved)
+        return Slopes(common, own, curvature, unwhitened)
 
-    def slopes(self, parameters: np.ndarray, wanted: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes in shared parameters, `[time, pixels, k]`, and in displacements of a frame, `[time, pixels, a]`.
+    def frame_slopes(self, tangent: TangentModel, parameters: np.ndarray) -> np.ndarray:
+        """Slopes of white pixels in the displacements of their frame, `[time, a, pixels]`."""
+        moved, seen = self.displacements(parameters), self.observation
+        states = tangent.states() if seen.jitter else None
+        own = [seen.white(j * seen.predicted(states, moved, axis)) for axis, j in enumerate(seen.jitter)]
+        return np.stack(own, axis=1) if own else np.zeros((len(self.times), 0, self.observed.shape[1]))
 
-        `wanted` are those of the shared parameters; all by default.
-        """
-        places = np.arange(self.shared)[wanted]
-        method = replace(self.method, rtol=max(self.method.rtol, self.slope_tolerance))
-        most = max(1, MAXIMUM_VALUES // (4 * len(self.times) * math.prod(self.resolution.pixels.points)))
-        found = np.empty((*self.observed.shape, len(places)))
-        for first in range(0, len(places), most):
-            some = places[first : first + most]
-            batch = np.tile(parameters, (len(some) + 1, 1))
-            batch[np.arange(len(some)), some] += STEP
-            frames = self.frames(batch, method)
-            found[..., first : first + most] = np.moveaxis(
-                self._displaced(frames[:-1] - frames[-1], parameters) / STEP, 0, -1
-            )
-        found *= self.weight[..., None]
-        last = frames[-1:]
-        own = [self._displaced(last, parameters, axis)[0] * j * self.weight for axis, j in enumerate(self.jitter)]
-        return found, np.stack(own, axis=-1) if own else np.zeros((*self.observed.shape, 0))
+    def tangent(self, parameters: np.ndarray, forced: Sequence[Term] | None = None) -> TangentModel:
+        """The equation linearised along the trajectory of parameters; `forced` terms are its own by default."""
+        forced = self.equation.terms if forced is None else forced
+        return self._along(parameters, self.coarse, max(self.method.rtol, self.slope_tolerance), forced)
 
-    def frames(self, parameters: np.ndarray, method: SolverConfig) -> np.ndarray:
-        """Trajectories `[B, time, *pixels]` of parameters `[B, n]`, which share steps; no frame displaced."""
-        return self.resolution.at_pixels(self.states(parameters, method))
+    def initial_state(self, parameters: np.ndarray, resolution: Resolution) -> np.ndarray:
+        """Of parameters `[n]`, `[*points]`."""
+        return np.asarray(np.tensordot(parameters[self.terms : self.shared], self.modes(resolution), axes=1))
 
-    def states(self, parameters: np.ndarray, method: SolverConfig) -> np.ndarray:
-        """The same at the points of the states, `[B, time, *points]`."""
-        coefficients = torch.from_numpy(parameters[:, : self.terms] * self.scale)
-        start = torch.from_numpy(self.initial_states(parameters))
-        compiled = right_hand_side(self.equation, self.resolution.grid, method=method, coefficients=coefficients)
-        with torch.no_grad():
-            states = evolve(compiled, start, self.times, method=method)
-        return np.asarray(states.movedim(1, 0).numpy())
+    def _along(
+        self, parameters: np.ndarray, resolution: Resolution, rtol: float, forced: Sequence[Term] = ()
+    ) -> TangentModel:
+        return TangentModel(
+            equation=replace(self.equation, coefficients=tuple(map(float, parameters[: self.terms] * self.scale))),
+            grid=resolution.grid,
+            method=replace(self.method, rtol=rtol),
+            times=self.times,
+            start=self.initial_state(parameters, resolution),
+            forced=forced,
+        )
 
-    def initial_states(self, parameters: np.ndarray) -> np.ndarray:
-        """Of parameters `[B, n]`, `[B, *points]`."""
-        states = parameters[:, self.terms : self.shared] * self.basis.deviation @ self.modes.T
-        return states.reshape(-1, *self.resolution.grid.points)
-
-    def _displaced(self, frames: np.ndarray, parameters: np.ndarray, derivative: int | None = None) -> np.ndarray:
-        """Frames where they were taken, `[B, time, pixels]`, or the slope in one axis of the displacement."""
-        if len(self.jitter):
-            moved = self.displacements(parameters)
-            frames = displaced(frames, moved, self.resolution.pixels.steps, self.method.boundary, derivative)
-        return self._in_window(frames).reshape(*frames.shape[:2], -1)
-
-    def _in_window(self, frames: np.ndarray) -> np.ndarray:
-        """The observed part of frames `[..., *domain]`, `[..., *pixels]`."""
-        for axis, points in enumerate(self.window, start=frames.ndim - len(self.window)):
-            frames = np.moveaxis(np.moveaxis(frames, axis, 0)[:points], 0, axis)
-        return frames
+    def modes(self, resolution: Resolution) -> np.ndarray:
+        """Of the initial state, times their prior deviations, `[M, *points]`."""
+        return resolution.at_points((self.basis.modes * self.basis.deviation).T.reshape(-1, *self.basis.shape))
 
 
-def _check_size(coefficients: np.ndarray, basis: StateBasis, *, frames: int) -> None:
+def _check_size(coefficients: np.ndarray, basis: StateBasis, points: int) -> None:
     if not (len(coefficients) and np.isfinite(coefficients).all() and coefficients.all()):
         raise FitError(
             "The trajectory has no coefficients to begin at.",
@@ -290,11 +256,10 @@ def _check_size(coefficients: np.ndarray, basis: StateBasis, *, frames: int) -> 
             wanted="one or more finite coefficients other than 0",
             fix="take them from bayespde.equations(posterior)",
         )
-    pixels = frames * math.prod(basis.shape)
-    if pixels * (len(coefficients) + len(basis.deviation)) > MAXIMUM_SLOPES:
+    if points * (len(coefficients) + len(basis.deviation)) > MAXIMUM_SLOPES:
         raise ConfigError(
             "The field is too large for trajectories.",
-            got=f"{pixels} pixels with the padding, and {len(basis.deviation)} modes of the initial state",
-            wanted=f"at most {MAXIMUM_SLOPES:.0e} slopes, pixels times modes",
+            got=f"{points} points of all frames, with the padding, and {len(basis.deviation)} modes of the initial state",
+            wanted=f"at most {MAXIMUM_SLOPES:.0e} slopes, points times modes",
             fix="fewer frames or pixels, field.isel(...), less padding, or TrajectoryConfig(most_modes=...)",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.linalg import eigh, solve_triangular, toeplitz
 
 from bayespde.core.errors import ConfigError
 from bayespde.core.noise import NoiseModel
+from bayespde.solve.resolution import along_each
 
 # Spectral densities of correlated noise below this share of the largest are raised to it: measured correlations do not
 # determine smaller ones, and a fit must not depend on them.
@@ -64,20 +65,32 @@ class Whitener:
         volume += sum(len(frames) * float(np.log(np.diag(root)).sum()) for frames, _, root in masked)
         return cls(shape, roots, masked, float(volume))
 
-    def __call__(self, values: np.ndarray) -> np.ndarray:
-        """White values, `[time, pixels]` or `[time, pixels, k]`, as given."""
-        if all(r is None for r in self.roots):
+    def __call__(self, values: np.ndarray, *, transpose: bool = False) -> np.ndarray:
+        """White values, `[time, ..., pixels]`, as given; or the transposed map of white ones."""
+        if self.is_identity:
             return values
-        white = values.reshape(len(values), *self.shape, -1)
-        for axis, root in enumerate(self.roots, start=1):
-            if root is not None:
-                white = np.moveaxis(np.tensordot(root, white, axes=(1, axis)), 0, axis)
-        white = white.reshape(values.shape)
+        # Roots along the axes are symmetric.
+        white = along_each(values.reshape(*values.shape[:-1], *self.shape), self.roots).reshape(values.shape)
         for frames, pixels, root in self.masked:
+            some = values[frames][..., pixels] @ (root if transpose else root.T)
             white[frames] = 0.0
-            place = np.ix_(frames, pixels)
-            white[place] = np.moveaxis(np.tensordot(root, values[place], axes=(1, 1)), 0, 1)
+            place = np.zeros_like(white[frames])
+            place[..., pixels] = some
+            white[frames] = place
         return white
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether residuals are independent as they are."""
+        return all(r is None for r in self.roots)
+
+    def of_frames(self, frames: slice) -> Whitener:
+        """That of some consecutive frames; its volume remains that of all."""
+        if not self.masked:
+            return self
+        first, last = frames.start, frames.stop
+        kept = [(g[(first <= g) & (g < last)] - first, p, r) for g, p, r in self.masked]
+        return replace(self, masked=tuple(m for m in kept if len(m[0])))
 
 
 def _covariance(lags: np.ndarray, points: int) -> np.ndarray | None:

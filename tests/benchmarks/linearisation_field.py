@@ -46,9 +46,9 @@ class CountedProblem(TrajectoryProblem):
 
     count: Counter = field(default_factory=Counter)
 
-    def white_slopes(self, parameters):
+    def slopes(self, parameters):
         self.count.update(["slopes"])
-        return super().white_slopes(parameters)
+        return super().slopes(parameters)
 
 
 @cache

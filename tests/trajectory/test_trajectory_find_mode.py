@@ -9,7 +9,7 @@ import pytest
 from bayespde.core.errors import IntegrationError
 from bayespde.solve.config import SolverConfig
 from bayespde.trajectory import find_mode as module
-from bayespde.trajectory.find_mode import MORE_STEPS, _is_resolved, _longer
+from bayespde.trajectory.find_mode import MORE_STEPS, _change, _longer
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,7 @@ class Finer:
 
     found: np.ndarray | None
     method: SolverConfig = field(default_factory=SolverConfig)
-
-    def whiten(self, residual):
-        return residual
+    observation: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(whiten=lambda residual: residual))
 
     def residual(self, parameters):
         assert self.method.maximum_steps == MORE_STEPS * SolverConfig().maximum_steps
@@ -33,16 +31,14 @@ def mode(converged):
     return SimpleNamespace(residual=np.array([1.0, 2.0]), parameters=np.zeros(1), converged=converged)
 
 
-@pytest.mark.parametrize(("change", "resolved"), [(0.05, True), (0.2, False)])
-def test_points_are_enough_where_more_change_little(change, resolved):
-    found = np.array([1.0, 2.0 + change])
-    assert _is_resolved(mode(True), Finer(found), allowed=0.1) is resolved
+def test_the_change_by_more_points_is_a_norm_over_all_pixels():
+    assert _change(mode(True), Finer(np.array([1.3, 1.6]))) == pytest.approx(0.5)
 
 
 def test_a_trajectory_that_more_points_do_not_have_is_an_error_at_a_mode_only():
     with pytest.raises(IntegrationError):
-        _is_resolved(mode(True), Finer(None), allowed=0.1)
-    assert _is_resolved(mode(False), Finer(None), allowed=0.1) is True
+        _change(mode(True), Finer(None))
+    assert _change(mode(False), Finer(None)) == 0.0
 
 
 class Diverging:

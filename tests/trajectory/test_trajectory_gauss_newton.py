@@ -33,8 +33,8 @@ def problem(seed):
 @pytest.fixture
 def counted(monkeypatch):
     """Of slopes that were computed."""
-    calls, right = [], TrajectoryProblem.white_slopes
-    monkeypatch.setattr(TrajectoryProblem, "white_slopes", lambda *a: calls.append(1) or right(*a))
+    calls, right = [], TrajectoryProblem.slopes
+    monkeypatch.setattr(TrajectoryProblem, "slopes", lambda *a: calls.append(1) or right(*a))
     return calls
 
 
@@ -56,7 +56,7 @@ def test_slopes_of_one_point_lead_to_the_same_mode(problem, counted, monkeypatch
     assert distance(few, new) < NEAR / 2
     assert reused <= 3 < len(counted) - reused
     # The curvature is that of the mode.
-    there = problem.white_slopes(few.parameters).curvature
+    there = problem.slopes(few.parameters).curvature
     size = np.sqrt(np.diag(there))
     np.testing.assert_allclose(few.around.curvature / np.outer(size, size), there / np.outer(size, size), atol=0.01)
 

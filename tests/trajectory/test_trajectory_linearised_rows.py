@@ -13,7 +13,7 @@ from bayespde.trajectory.config import TrajectoryConfig
 from bayespde.trajectory.data import TrajectoryData
 from bayespde.trajectory.fit import fit_trajectory
 from bayespde.trajectory.initial_state_basis import state_basis
-from bayespde.trajectory.linearised_rows import _with_all_terms, linearised_rows
+from bayespde.trajectory.linearised_rows import linearised_rows
 
 POINTS, NOISE = 32, 0.05
 X = 2 * np.pi * np.arange(POINTS) / POINTS
@@ -100,22 +100,20 @@ def test_displacements_are_eliminated_frame_by_frame_as_all_at_once(rng):
     field = bp.make_field(moved + NOISE * rng.standard_normal(clean.shape), t=T, x=X)
     found = fitted(field, clean[0], NoiseModel(NOISE, jitter=(0.1,)))
     rows = linearised_rows(found.mode, LIBRARY)
-    problem = found.mode.problem
-    # The problem of all terms, its displacements columns like any other.
-    names, coefficients = LIBRARY.names, np.zeros(len(LIBRARY))
-    coefficients[names.index("u_xx")] = found.equation.coefficients[0]
-    everything, at_mode = _with_all_terms(found.mode, LIBRARY)
-    common, own = everything.slopes(np.concatenate([at_mode, found.mode.denoised_parameters[1:]]))
-    spread = np.zeros((*own.shape[:2], len(T)))
-    spread[np.arange(len(T)), :, np.arange(len(T))] = own[..., 0]
-    design = np.concatenate([common, spread], axis=-1).reshape(field.size, -1)
-    information, _, left = eliminated(design, found.mode.residual.ravel(), found.mode.parameters[1:], 5)
+    problem, parameters = found.mode.problem, found.mode.denoised_parameters
+    # Of all terms and modes at the pixels, and displacements that are columns like any other.
+    tangent = problem.tangent(parameters, LIBRARY.terms)
+    slopes = tangent.slopes(problem.modes(problem.coarse)).astype(float)
+    pixels = problem.observation.predicted(np.moveaxis(slopes, 1, 0), problem.displacements(parameters)) / NOISE
+    spread = np.zeros((len(T), POINTS, len(T)))
+    spread[np.arange(len(T)), :, np.arange(len(T))] = problem.frame_slopes(tangent, parameters)[:, 0]
+    design = np.concatenate([np.moveaxis(pixels, 0, -1), spread], axis=-1).reshape(field.size, -1)
+    wanted, _, left = eliminated(design, found.mode.residual.ravel(), found.mode.parameters[1:], 5)
     gram = rows.factor.T @ rows.factor
-    wanted = information / np.outer(everything.scale, everything.scale)
     size = np.sqrt(np.diag(wanted))
     assert gram[:-1, :-1] / np.outer(size, size) == pytest.approx(wanted / np.outer(size, size), abs=1e-8)
+    coefficients = np.where(np.array(LIBRARY.names) == "u_xx", found.equation.coefficients[0], 0.0)
     assert rows.block_residuals(coefficients).sum() == pytest.approx(left, rel=1e-8)
-    assert problem.terms == 1
 
 
 def test_least_squares_along_a_trajectory_gives_the_trajectory_of_more_terms():

@@ -27,8 +27,10 @@ def test_white_values_have_unit_covariance(rng, lags, shape, has_gaps):
     seen[2] = True
     whiten = Whitener.of(NoiseModel(1.0, correlation=lags), seen)
     pixels, flat = int(np.prod(shape)), seen.reshape(3, -1)
-    unit = np.eye(3 * pixels).reshape(3, pixels, -1) * flat[..., None]
-    linear = whiten(unit).reshape(3 * pixels, -1)
+    unit = np.moveaxis(np.eye(3 * pixels).reshape(-1, 3, pixels), 0, 1) * flat[:, None]
+    linear = np.moveaxis(whiten(unit), 1, 2).reshape(3 * pixels, -1)
+    transposed = np.moveaxis(whiten(unit, transpose=True), 1, 2).reshape(3 * pixels, -1)
+    assert np.allclose(transposed, linear.T, atol=1e-12)
     everything = block_diag(*[covariance(lags, shape) * np.outer(f, f) for f in flat])
     white = linear @ everything @ linear.T
     # A frame with gaps has as many white values as it has pixels.
@@ -41,8 +43,10 @@ def test_white_values_have_unit_covariance(rng, lags, shape, has_gaps):
 def test_vectors_and_matrices_are_whitened_alike(rng):
     seen = rng.random((4, 12)) > 0.2
     whiten = Whitener.of(NoiseModel(1.0, correlation=LAGS[1:]), seen)
-    values = rng.standard_normal((4, 12, 3)) * seen[..., None]
-    assert np.allclose(whiten(values)[..., 1], whiten(values[..., 1]))
+    values = rng.standard_normal((4, 3, 12)) * seen[:, None]
+    assert np.allclose(whiten(values)[:, 1], whiten(values[:, 1]))
+    part = slice(1, 3)
+    assert np.allclose(whiten.of_frames(part)(values[part]), whiten(values)[part])
 
 
 def test_independent_pixels_are_not_changed(rng):

@@ -55,13 +55,22 @@ class DormandPrince(Stepper):
 
     def step(self, state: State, size: float) -> tuple[State, torch.Tensor]:
         """One step, and its error by the embedded scheme."""
+        following, slopes = self._stages(state, size)
+        return following, size * _combine(ERROR, slopes)
+
+    def advance(self, state: State, size: float) -> State:
+        """One step."""
+        return self._stages(state, size)[0]
+
+    def _stages(self, state: State, size: float) -> tuple[State, list[torch.Tensor]]:
+        """The state after a step, and the slopes of all stages, the last of which is its own."""
         u, first = state
         slopes = [self._slope(u) if first is None else first]
         following = u
         for weights in STAGES:
             following = torch.add(u, _combine(weights, slopes), alpha=size)
             slopes.append(self._slope(following))
-        return State(following, slopes[-1]), size * _combine(ERROR, slopes)
+        return State(following, slopes[-1]), slopes
 
     def _slope(self, u: torch.Tensor) -> torch.Tensor:
         equation = self.equation

@@ -35,6 +35,10 @@ class ETDRK4(Stepper):
         halves = self._once(self._once(state.u, size / 2), size / 2)
         return State(halves), (halves - self._once(state.u, size)) / (2**ORDER - 1)
 
+    def advance(self, state: State, size: float) -> State:
+        """One whole step."""
+        return State(self._once(state.u, size))
+
     def _once(self, v: torch.Tensor, size: float) -> torch.Tensor:
         whole, half, q, first, middle, last = self._coefficients(size)
         rest = self.equation.rest
@@ -57,9 +61,9 @@ def etd_coefficients(rates: torch.Tensor, size: float) -> tuple[torch.Tensor, ..
 
     Returns:
         Exponentials of the whole and the half step, the weight of the rest in half steps, and its first, middle and
-        last weight in the whole step; each of the shape of `rates`.
+        last weight in the whole step; each of the shape and dtype of `rates`.
     """
-    scaled = size * rates
+    scaled = size * rates.to(torch.complex128 if rates.is_complex() else torch.float64)
     q, first, middle, last = (torch.zeros_like(scaled, dtype=torch.complex128) for _ in range(4))
     for angle in 2 * np.pi * (np.arange(CONTOUR_POINTS) + 0.5) / CONTOUR_POINTS:
         z = scaled + complex(np.exp(1j * angle))
@@ -70,4 +74,5 @@ def etd_coefficients(rates: torch.Tensor, size: float) -> tuple[torch.Tensor, ..
         last = last + (-4 - 3 * z - z**2 + e * (4 - z)) / cube
     means = (size / CONTOUR_POINTS * c for c in (q, first, middle, last))
     tables = (torch.exp(scaled), torch.exp(scaled / 2), *means)
-    return tables if rates.is_complex() else tuple(t.real if t.is_complex() else t for t in tables)
+    real = tables if rates.is_complex() else tuple(t.real if t.is_complex() else t for t in tables)
+    return tuple(t.to(rates.dtype) for t in real)

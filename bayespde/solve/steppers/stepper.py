@@ -57,3 +57,7 @@ class Stepper(ABC):
     @abstractmethod
     def step(self, state: State, size: float) -> tuple[State, torch.Tensor]:
         """The state after a step of the given size, time units, and an estimate of its error in the form of `u`."""
+
+    @abstractmethod
+    def advance(self, state: State, size: float) -> State:
+        """The state after one application of the scheme, whose error is not estimated."""

@@ -1,0 +1,200 @@
+"""Equation + trajectory -> how it moves with its initial state and with the coefficients of terms.
+
+The tangent-linear model of data assimilation [talagrand1987]: perturbations follow the equation linearised along the
+trajectory. They share its rates and its steps, so that many cost little more than their transforms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import sympy
+import torch
+
+from bayespde.core.equation import Equation
+from bayespde.core.terms import Term, derivative_orders
+from bayespde.solve.config import SolverConfig
+from bayespde.solve.derivatives import Grid, dealias_mask, difference, symbol_of
+from bayespde.solve.right_hand_side import RightHandSide, interior, needed_derivatives, right_hand_side
+from bayespde.solve.split_terms import SplitEquation, compiled_sum
+from bayespde.solve.time_stepping import StepPlan, evolve, follow_plan, plan_steps
+
+# Values of perturbations that are integrated together: few enough for the processor's cache.
+VALUES_TOGETHER = 2**17
+
+Derivative = Callable[[int, torch.Tensor], torch.Tensor]
+Sum = Callable[[list[torch.Tensor], torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class TangentModel:
+    """An equation linearised along one of its trajectories.
+
+    Attributes:
+        equation: With its coefficients.
+        grid: Of the states.
+        method: Space discretisation, boundary, and tolerances that decide the steps.
+        times: Of the frames.
+        start: Initial state, `[*points]`, float64.
+        forced: Terms whose coefficients may change; they need not be in the equation.
+    """
+
+    equation: Equation
+    grid: Grid
+    method: SolverConfig
+    times: np.ndarray
+    start: np.ndarray
+    forced: Sequence[Term]
+
+    def states(self) -> np.ndarray:
+        """The trajectory itself, `[time, *points]`, float64.
+
+        Raises:
+            IntegrationError: If there is none.
+        """
+        with torch.no_grad():
+            frames = evolve(self._alone, torch.from_numpy(self.start), self.times, method=self.method)
+        return frames.numpy()
+
+    def slopes(self, directions: np.ndarray) -> np.ndarray:
+        """How all frames move with the coefficients of the forced terms, and with multiples of initial perturbations.
+
+        Args:
+            directions: The perturbations, `[n, *points]`.
+
+        Returns:
+            `[time, terms + n, *points]`, float32: they lead to a mode, and do not say where it is.
+
+        Raises:
+            IntegrationError: If there is no trajectory.
+        """
+        forced = len(self.forced)
+        begin = np.concatenate([np.zeros((forced, *self.grid.points)), directions]).astype(np.float32)
+        frames = np.empty((len(self.times), *begin.shape), dtype=np.float32)
+        frames[0] = begin
+        together, first_state = max(1, VALUES_TOGETHER // self.start.size), self.start[None].astype(np.float32)
+        for first in range(0, len(begin), together):
+            some = slice(first, first + together)
+            joint = self._compiled.along(range(forced)[some])
+            start = torch.from_numpy(np.concatenate([first_state, begin[some]]))
+            with torch.no_grad():
+                for index, frame in enumerate(follow_plan(joint, start, self._plan), start=1):
+                    frames[index, some] = frame[1:].numpy()
+        return frames
+
+    @cached_property
+    def _plan(self) -> StepPlan:
+        with torch.no_grad():
+            return plan_steps(self._alone, torch.from_numpy(self.start), self.times, method=self.method)
+
+    @cached_property
+    def _alone(self) -> RightHandSide:
+        return right_hand_side(self.equation, self.grid, method=self.method)
+
+    @cached_property
+    def _compiled(self) -> _Linearised:
+        return _Linearised.of(self, self._alone)
+
+
+@dataclass(frozen=True, eq=False)
+class _Linearised:
+    """Functions of a state and its perturbations, float32, joined along their first axis.
+
+    Attributes:
+        alone: The right-hand side of a state, its rates in single precision.
+        method: How it is discretised.
+        orders: Of all derivatives that anything needs.
+        total: The sum of all terms that are no rates, of the values of these derivatives.
+        slopes: Its slope in those derivatives that it has, by their place.
+        terms: The same as `total` of every forced term.
+        linear: Rates by every forced term, `[*modes]`, where rates are split off.
+    """
+
+    alone: RightHandSide
+    method: SolverConfig
+    orders: list[tuple[int, ...]]
+    total: Sum
+    slopes: dict[int, Sum]
+    terms: list[Sum]
+    linear: list[torch.Tensor]
+
+    @classmethod
+    def of(cls, model: TangentModel, alone: RightHandSide) -> _Linearised:
+        """Compile."""
+        equation, grid, method = model.equation, model.grid, model.method
+        units = [Equation((t,), (1.0,), equation.target, equation.variable) for t in model.forced]
+        needed_derivatives([equation, *units], grid, method)
+        own, *others = (_split(e, method) for e in (equation, *units))
+        names = sorted({s.name for part in (own, *others) for e in part.rest for s in e.free_symbols})
+        slopes = {}
+        for place, name in enumerate(names):
+            changes = [sympy.diff(e, _symbol(e, name)) for e in own.rest]
+            if any(c != 0 for c in changes):
+                slopes[place] = compiled_sum(changes, names, own.coefficients)
+        return cls(
+            alone=alone._replace(rates=_single(alone.rates)),
+            method=method,
+            orders=[derivative_orders(n, grid.dims) for n in names],
+            total=compiled_sum(own.rest, names, own.coefficients),
+            slopes=slopes,
+            terms=[compiled_sum(part.rest, names, part.coefficients) for part in others],
+            linear=[_single(part.rates(grid, method)) for part in others],
+        )
+
+    def along(self, forced: Sequence[int]) -> RightHandSide:
+        """The right-hand side of a state and its perturbations `[1 + n, *points]`, the first of them by forced terms."""
+        return self._of_modes(forced) if self.alone.is_modal else self._of_values(forced)
+
+    def _of_modes(self, forced: Sequence[int]) -> RightHandSide:
+        alone, modes, grid, method = self.alone, self.alone.modes, self.alone.grid, self.method
+        mask = dealias_mask(grid).float() if method.dealias else torch.ones(())
+        symbols = [symbol_of(grid, o, method=method) for o in self.orders]
+        factors = [mask * _single(s) for s in symbols if s is not None]
+
+        def rest(v: torch.Tensor) -> torch.Tensor:
+            change = mask * modes.forward(self._rate(v, forced, lambda k, part: modes.inverse(factors[k] * part)))
+            for row, term in enumerate(forced, start=1):
+                change[row] += self.linear[term] * v[0]
+            return change
+
+        return alone._replace(rest=rest)
+
+    def _of_values(self, forced: Sequence[int]) -> RightHandSide:
+        alone, modes, grid, method = self.alone, self.alone.modes, self.alone.grid, self.method
+        inside = interior(grid, method).float()
+
+        def full(u: torch.Tensor) -> torch.Tensor:
+            return inside * self._rate(u, forced, lambda k, part: difference(part, grid, self.orders[k], method=method))
+
+        return alone._replace(full=full, rest=lambda v: modes.forward(full(modes.inverse(v))) - alone.rates * v)
+
+    def _rate(self, joint: torch.Tensor, forced: Sequence[int], derivative: Derivative) -> torch.Tensor:
+        """Rates of change of all values, `[1 + n, *points]`."""
+        values = [derivative(k, joint[0]) for k in range(len(self.orders))]
+        rate = torch.zeros((len(joint), *self.alone.grid.points))
+        zero = torch.zeros(self.alone.grid.points)
+        rate[0] = self.total(values, zero)
+        for place, slope in self.slopes.items():
+            rate[1:].addcmul_(slope(values, zero), derivative(place, joint[1:]))
+        for row, term in enumerate(forced, start=1):
+            rate[row] += self.terms[term](values, zero)
+        return rate
+
+
+def _single(values: torch.Tensor) -> torch.Tensor:
+    """In single precision."""
+    return values.to(torch.complex64 if values.is_complex() else torch.float32)
+
+
+def _split(equation: Equation, method: SolverConfig) -> SplitEquation:
+    """Terms without what are rates of modes; whole terms where values are stepped."""
+    split = SplitEquation.of(equation, [torch.tensor(c, dtype=torch.float64) for c in equation.coefficients])
+    return split if method.space == "fourier" else split._replace(rest=[t.expression for t in equation.terms])
+
+
+def _symbol(expression: sympy.Expr, name: str) -> sympy.Symbol:
+    """The symbol of a name in an expression, whatever its assumptions."""
+    return next((s for s in expression.free_symbols if s.name == name), sympy.Symbol(name))
