@@ -21,8 +21,6 @@ from bayespde.stages.fit_trajectories import TrajectorySearchConfig, fit_traject
 from bayespde.stages.run_folder import Matched
 from bayespde.trajectory.config import MAXIMUM_STEPS, TrajectoryConfig
 
-# Pixels of a field in one dimension of space whose trajectories take seconds.
-MOST_PIXELS = 100_000
 TOLERANCE = 1e-9
 # Noise, relative to the standard deviation of the field, below which residuals are mostly errors of the spline.
 LEAST_NOISE = 1e-3
@@ -105,10 +103,6 @@ def _not_tried(weak: Posterior, smooth: SmoothField) -> str:
         return "trajectories of coupled equations are not fitted"
     if made.form != "weak" or made.noise == "front_jitter":
         return "trajectories are fitted only after the weak form, and not where a front jitters"
-    if field.ndim > 2:
-        return "trajectories in two dimensions take long; trajectory_matching='always' tries them"
-    if field.size > MOST_PIXELS:
-        return f"{field.size} pixels take long; trajectory_matching='always' tries them"
     if smooth.noise_scale < LEAST_NOISE * float(field.std()):
         return "the pixels have hardly any noise, and the weak form is exact enough"
     return ""

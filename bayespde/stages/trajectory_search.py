@@ -65,7 +65,7 @@ class Search:
         few = replace(self.config, iterations=min(FIRST_STEPS, self.config.iterations))
         for on in self.progress.bar(spins, desc="trajectories", leave=False):
             self._try(on, statistics, few)
-            if self.budget_exhausted or any(t.known_mode().whiteness_score < SLOW for t in self.found.values()):
+            if self.budget_exhausted or self.is_adequate:
                 break
         best = self.ranked()[0][0] if self.found else None
         if best and not best.converged and best.known_mode().whiteness_score < REJECT_SCORE:
@@ -114,6 +114,11 @@ class Search:
                 self.failed[start.names] = str(error).splitlines()[0]
 
     @property
+    def is_adequate(self) -> bool:
+        """Whether the residuals of a trajectory are noise."""
+        return any(t.known_mode().whiteness_score < SLOW for t in self.found.values())
+
+    @property
     def log_evidence(self) -> float:
         """Largest log evidence of a trajectory; -inf if there is none."""
         return max((t.log_evidence for t in self.found.values()), default=-np.inf)
@@ -157,7 +162,8 @@ class Search:
 def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: SufficientStatistics) -> Search:
     """Of searches over one field, the one in which configurations `[n, K]` have the largest evidence.
 
-    Paddings of a window are tried, small ones first, until a larger one has no larger evidence.
+    Boundaries are tried until one leaves nothing but noise; paddings of a window, small ones first, until a larger one
+    has no larger evidence.
 
     Raises:
         ConfigError: If there is no search.
@@ -171,6 +177,8 @@ def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: Suf
     best, *others = sorted(searches, key=lambda s: s.config.padding)
     best.fit_until_adequate(spins, statistics)
     for search in others:
+        if best.is_adequate and not search.config.padding:
+            break
         search.fit_until_adequate(spins, statistics)
         if search.log_evidence >= best.log_evidence:
             best = search

@@ -67,7 +67,10 @@ def library(name):
 
 def bound(field, first_frame, equation, noise):
     """Standard deviations of the true coefficients by the Fisher information of all pixels at the truth."""
-    data, config = trajectory_data(bp.fit_field(field, options=bp.SmoothingConfig(smoother="spline"))), TrajectoryConfig()
+    data, config = (
+        trajectory_data(bp.fit_field(field, options=bp.SmoothingConfig(smoother="spline"))),
+        TrajectoryConfig(),
+    )
     _, basis = initial_state(data, config)
     problem = TrajectoryProblem.of(equation, replace(data, noise=NoiseModel(noise)), basis, config.method)
     while (finer := problem.finer()) is not None:
