@@ -28,6 +28,10 @@ LEAST_NOISE = 1e-3
 PADDINGS = (0.5, 1.0, 2.0)
 # Equations to begin with, in a field with a boundary and in a window, whose fits take many times as long.
 TOP, WINDOW_TOP = 8, 3
+# Why nothing is tried in a window of the plane.
+NO_BOUNDARY = (
+    "the edges suggest no boundary, and windows in the plane take long; trajectory_matching='always' tries them"
+)
 # Checks that fail where another boundary is right.
 MISFITS = {"slow residual", "excess noise"}
 
@@ -51,7 +55,8 @@ def match_trajectories(
     reason = _not_tried(weak, smooth) if config.trajectory_matching == "auto" else ""
     kept = _by_weak_form(weak, reason)
     progress.say(f"trajectories: {f'not fitted, {reason}' if reason else costs.trajectories(progress)}")
-    for configs in () if reason else _candidates(smooth, seed):
+    with_windows = smooth.field.ndim == 2 or config.trajectory_matching == "always"
+    for configs in () if reason else _candidates(smooth, seed, with_windows=with_windows):
         found, is_over = _attempt(weak, smooth, configs, config=config, seed=seed, progress=progress)
         # The reason with the likeliest boundary is the one to report.
         if found.trajectories is not None or not kept.posterior.likelihood.reason:
@@ -60,7 +65,8 @@ def match_trajectories(
             kept = _by_weak_form(weak, kept.posterior.likelihood.reason, budget_exhausted=True)
         if is_over:
             break
-    return kept
+    is_silent = kept.trajectories is None and not kept.posterior.likelihood.reason
+    return _by_weak_form(weak, NO_BOUNDARY) if is_silent else kept
 
 
 def _attempt(
@@ -113,10 +119,11 @@ def _method(field: xr.DataArray, boundary: str) -> SolverConfig:
     return SolverConfig(maximum_steps=MAXIMUM_STEPS, atol=TOLERANCE * float(field.std())).with_boundary(boundary)
 
 
-def _candidates(smooth: SmoothField, seed: int) -> Iterator[tuple[TrajectoryConfig, ...]]:
+def _candidates(smooth: SmoothField, seed: int, *, with_windows: bool) -> Iterator[tuple[TrajectoryConfig, ...]]:
     """Ways to integrate: with the boundaries that the edges of the smoothed field suggest, then as an open window."""
     field = smooth.field
     likely = likely_boundaries(smooth, np.random.default_rng(seed))
     if likely:
         yield tuple(TrajectoryConfig(method=_method(field, boundary)) for boundary in likely)
-    yield tuple(TrajectoryConfig(method=_method(field, "periodic"), padding=padding) for padding in PADDINGS)
+    if with_windows:
+        yield tuple(TrajectoryConfig(method=_method(field, "periodic"), padding=padding) for padding in PADDINGS)

@@ -1,6 +1,6 @@
 """Equation + trajectory -> how it moves with its initial state and with the coefficients of terms.
 
-The tangent-linear model of data assimilation [talagrand1987]: perturbations follow the equation linearised along the
+The tangent-linear model of data assimilation [talagrandcourtier1987]: perturbations follow the equation linearised along the
 trajectory. They share its rates and its steps, so that many cost little more than their transforms.
 """
 
@@ -145,7 +145,7 @@ class _Linearised:
         )
 
     def along(self, forced: Sequence[int]) -> RightHandSide:
-        """The right-hand side of a state and its perturbations `[1 + n, *points]`, the first of them by forced terms."""
+        """The right-hand side of a state and perturbations `[1 + n, *points]`, the first of them by forced terms."""
         return self._of_modes(forced) if self.alone.is_modal else self._of_values(forced)
 
     def _of_modes(self, forced: Sequence[int]) -> RightHandSide:

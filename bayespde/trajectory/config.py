@@ -29,14 +29,15 @@ class TrajectoryConfig(Checked):
             0 for a field that is observed as a whole.
         most_modes: Most modes of the initial state.
         iterations: Most Gauss-Newton steps.
-        tolerance: Change of the objective, in nats, below which it has converged.
+        tolerance: Change of the objective, in nats, below which it has converged, if coefficients would change by less
+            than a tenth of their standard deviations.
     """
 
     method: SolverConfig = field(default_factory=lambda: SolverConfig(maximum_steps=MAXIMUM_STEPS))
     padding: Annotated[float, Range(0, MAXIMUM_PADDING)] = 0.0
     most_modes: Count = 300
     iterations: Count = 30
-    tolerance: Positive = 3e-3
+    tolerance: Positive = 0.1
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> TrajectoryConfig:

@@ -19,7 +19,7 @@ FEWEST_FRAMES, SHORTER, GROWTH, MAXIMUM_FITS, FIRST_STEPS = 8, 0.8, 1.05, 10, 5
 # First fits to a window: frames of the first one, and factor by which they grow; most steps of each, nats within which
 # it has converged, and the whiteness score above which no more frames are added.
 WINDOW_FRAMES, WINDOW_GROWTH = 10, 1.3
-WINDOW_STEPS, WINDOW_TOLERANCE, WINDOW_SCORE = 8, 0.5, 8.0
+WINDOW_STEPS, WINDOW_TOLERANCE, WINDOW_SCORE = 4, 1.0, 8.0
 # Norm of the difference that more points may make before the mode is reached, over that of the residual.
 ROUGH = 0.03
 # Factor on the steps that a single trajectory may take, when it checks more points.
@@ -74,6 +74,8 @@ def find_mode(
                     mode.problem, mode.parameters, iterations=iterations, tolerance=tolerance, slopes=slopes
                 ).mode
             start, retry = mode.parameters, False
+            # With the accuracy of slopes that this mode took.
+            finer = mode.problem.finer() or finer
             if change > rough:
                 finer, slopes = finer.with_own_slopes(), None
         problem = finer

@@ -19,9 +19,12 @@ from bayespde.trajectory.mode import Mode
 from bayespde.trajectory.problem import TrajectoryProblem
 
 DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
-# Distance from the optimum, in standard deviations, that errors of the integrator may leave, and slopes may be away.
-NEAR = 0.3
-# The same for slopes: over all modes of a state a draw from the posterior is ten times as far.
+# Squared distance from the optimum within which hardly damped steps fail for errors of the slopes only.
+CLOSE = 10.0
+# Distances of the coefficients from the optimum, in standard deviations: within which a search ends, and that errors of
+# the slopes may leave.
+SETTLED, NEAR = 0.1, 0.3
+# Distance within which slopes count as those of a point: a draw from the posterior of a hundred modes is ten times as far.
 FRESH = 1.0
 # Share of the predicted gain that a step must bring for its slopes to serve the next one too.
 TRUSTED = 0.75
@@ -35,14 +38,12 @@ class _Point(NamedTuple):
         residual: Theirs.
         value: Of the objective.
         gain: Of the step that led there, relative to what its slopes predicted.
-        length: Of that step, in standard deviations.
     """
 
     parameters: np.ndarray
     residual: np.ndarray
     value: float
     gain: float = 0.0
-    length: float = 0.0
 
 
 class Descent(NamedTuple):
@@ -69,43 +70,43 @@ def descend(
     """Damped steps [levenberg1944] until an undamped one would gain next to nothing.
 
     Slopes take nearly all the time. Those of one point serve the following steps as long as these gain what they
-    predict [kelley1995].
+    predict [kelley1995], or are close: new ones would lead no further.
 
     Args:
         problem: What to minimise.
         parameters: Where to begin, `[n]`.
         iterations: Most steps.
-        tolerance: Gain, in nats, below which the search has converged.
+        tolerance: Gain, in nats, below which the search has converged, if coefficients have settled.
         slopes: Of a point nearby, or of the same problem with fewer points in space.
         is_last: Whether the search ends with the slopes of its last point.
     """
     damping, residual = DAMPING, problem.residual(parameters)
     here, steps = _Point(parameters, residual, problem.objective(residual, parameters)), 0
-    away = 0.0 if slopes is None else math.inf  # of the slopes from here, in standard deviations
+    origin = None if slopes is not None else parameters
     slopes = _checked_slopes(problem, here) if slopes is None else slopes
     while True:
-        is_fresh = away < FRESH
+        is_fresh = origin is not None and _length(problem, slopes, here.parameters - origin) < FRESH
         around = problem.with_slopes(slopes, here.parameters, here.residual)
-        distance = float(around.gradient @ solved(_curvature(problem, around), around.gradient))
-        is_over = distance < 2 * tolerance or steps == iterations
-        following = None
-        while not is_over and following is None and damping < STRONGEST:
+        distance, shift = _distances(problem, around)
+        is_over = (distance < 2 * tolerance and shift < SETTLED**2) or steps == iterations
+        following, strongest = None, STRONGEST if distance > CLOSE else DAMPING * 1e3
+        damping = min(damping, strongest)
+        while not is_over and following is None and damping <= strongest:
             following = _step(problem, here, around, damping)
             damping = damping * 10 if following is None else max(damping / 10, WEAKEST)
             if not is_fresh:
                 break
         if following is not None:
             here, steps = following, steps + 1
-        elif is_fresh and not is_over and (tighter := problem.tighter()) is not None:
+            if is_fresh or following.gain > TRUSTED:
+                continue
+        elif is_fresh and not (is_over or _is_near(distance, shift)) and (tighter := problem.tighter()) is not None:
             problem, damping = tighter, DAMPING
         elif is_fresh or (is_over and not is_last):
             break
-        if following is None or following.gain < TRUSTED:
-            away, slopes = 0.0, _checked_slopes(problem, here)
-        else:
-            away += following.length
-    # Where no step goes down although one should, the errors of the integrator are larger than the remaining gain.
-    converged = distance < max(2 * tolerance, NEAR**2)
+        origin, slopes = here.parameters, _checked_slopes(problem, here)
+    # Where no step goes down although one should, the errors of the slopes are larger than the remaining gain.
+    converged = (distance < 2 * tolerance and shift < SETTLED**2) or _is_near(distance, shift)
     return Descent(Mode(problem, here.parameters, here.residual, around, converged, steps), slopes)
 
 
@@ -167,6 +168,24 @@ def _curvature(problem: TrajectoryProblem, around: Linearised | Slopes) -> np.nd
     return around.curvature + np.diag(problem.prior())
 
 
+def _distances(problem: TrajectoryProblem, around: Linearised) -> tuple[float, float]:
+    """Squared distances from the optimum in standard deviations: of all parameters together, and of the coefficients."""
+    units = np.eye(problem.size)[:, : problem.terms]
+    columns = solved(_curvature(problem, around), np.column_stack([around.gradient, units]))
+    moved, covariance = columns[: problem.terms, 0], columns[: problem.terms, 1:]
+    return float(around.gradient @ columns[:, 0]), float(moved @ np.linalg.solve(covariance, moved))
+
+
+def _is_near(distance: float, shift: float) -> bool:
+    """Whether errors of the slopes may leave a point where it is."""
+    return distance < FRESH**2 and shift < NEAR**2
+
+
+def _length(problem: TrajectoryProblem, around: Slopes, move: np.ndarray) -> float:
+    """Of a move, in standard deviations of all parameters together."""
+    return math.sqrt(move @ _curvature(problem, around) @ move)
+
+
 def _step(problem: TrajectoryProblem, here: _Point, around: Linearised, damping: float) -> _Point | None:
     """Where a damped step leads, if there is a trajectory and its objective is lower."""
     curvature, gradient = _curvature(problem, around), around.gradient
@@ -178,6 +197,5 @@ def _step(problem: TrajectoryProblem, here: _Point, around: Linearised, damping:
     value = problem.objective(residual, here.parameters + move)
     if not value < here.value:
         return None
-    square = float(move @ curvature @ move)
-    gain = (here.value - value) / (float(gradient @ move) - square / 2)
-    return _Point(here.parameters + move, residual, value, gain, math.sqrt(square))
+    gain = (here.value - value) / float(gradient @ move - move @ curvature @ move / 2)
+    return _Point(here.parameters + move, residual, value, gain)

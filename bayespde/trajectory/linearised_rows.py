@@ -9,6 +9,7 @@ price of K more slopes. They hold for equations near the one that was fitted, wh
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -85,7 +86,7 @@ def _coefficients(mode: Mode, library: Library) -> np.ndarray:
 def _frames(count: int) -> list[slice]:
     """Frames of every block."""
     edges = np.linspace(0, count, min(BLOCKS, count) + 1).round().astype(int).tolist()
-    return [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(edges)]
 
 
 def _all_blocks(mode: Mode, library: Library) -> list[np.ndarray]:

@@ -23,8 +23,8 @@ from bayespde.trajectory.linearised import Linearised, Slopes, normal_gradient, 
 from bayespde.trajectory.observation import Observation
 from bayespde.trajectory.whitener import Whitener
 
-# Relative error per step of the trajectory along which slopes are taken, and the factor by which it falls where they lead
-# astray: they only lead to the mode, where the residual, from one accurate trajectory, decides.
+# Relative error per step of the trajectory along which slopes are taken, and the factor by which it falls where they
+# lead astray: they only lead to the mode, where the residual, from one accurate trajectory, decides.
 SLOPE_TOLERANCE, TIGHTER = 1e-4, 1e-2
 MAXIMUM_SLOPES = 400_000_000
 
@@ -128,7 +128,8 @@ class TrajectoryProblem:
     def tighter(self) -> TrajectoryProblem | None:
         """The same with more accurate slopes, if there are any."""
         if self.coarse != self.resolution:
-            return self.with_own_slopes()
+            finer = self.coarse.finer()
+            return self.with_own_slopes() if finer is None else replace(self, coarse=finer)
         if self.slope_tolerance <= self.method.rtol:
             return None
         return replace(self, slope_tolerance=self.slope_tolerance * TIGHTER)
@@ -259,7 +260,7 @@ def _check_size(coefficients: np.ndarray, basis: StateBasis, points: int) -> Non
     if points * (len(coefficients) + len(basis.deviation)) > MAXIMUM_SLOPES:
         raise ConfigError(
             "The field is too large for trajectories.",
-            got=f"{points} points of all frames, with the padding, and {len(basis.deviation)} modes of the initial state",
+            got=f"{points} points of all frames, with the padding, and {len(basis.deviation)} modes of the state",
             wanted=f"at most {MAXIMUM_SLOPES:.0e} slopes, points times modes",
             fix="fewer frames or pixels, field.isel(...), less padding, or TrajectoryConfig(most_modes=...)",
         )

@@ -113,7 +113,8 @@ def measure(name, noise, seed, settings):
 def table(rows):
     """A line for every equation and noise, and one for all."""
     width = norm.isf((1 - LEVEL) / 2)
-    yield f"{'':<16}{'noise':>6}{'right':>8}{'weak':>6}{'pixels':>8}{'error/bound':>13}{'cover':>7}{'CPU s':>14}{'reach':>7}"
+    columns = ("noise", 6), ("right", 8), ("weak", 6), ("pixels", 8), ("error/bound", 13), ("cover", 7), ("CPU s", 14)
+    yield f"{'':<16}" + "".join(f"{name:>{n}}" for name, n in (*columns, ("reach", 7)))
     groups = [(n, e) for n, e in product(CASES, NOISES) if any((r["name"], r["noise"]) == (n, e) for r in rows)]
     for name, noise in [*groups, ("all", None)]:
         here = [r for r in rows if noise is None or (r["name"], r["noise"]) == (name, noise)]

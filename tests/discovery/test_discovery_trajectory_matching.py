@@ -130,12 +130,45 @@ def test_a_search_that_fails_keeps_the_weak_form(field, monkeypatch):
     assert reason(discover(field)) == "It cannot be done."
 
 
-def test_a_large_field_is_fitted_on_request_only(field, monkeypatch):
-    monkeypatch.setattr(matching, "MOST_PIXELS", 1_000)
-    found = discover(field)
-    assert "trajectory_matching='always'" in reason(found)
-    asked = discover(field, replace(CONFIG, trajectory_matching="always"))
-    assert asked.posterior.likelihood.kind == "observation"
+@pytest.fixture(scope="module")
+def plane():
+    """An anisotropic heat equation, 20 % noise."""
+    spec = bp.SimulationSpec(
+        equation="u_t = 0.5*u_xx + 0.2*u_yy",
+        extent={"y": 16.0, "x": 16.0},
+        points={"y": 24, "x": 24},
+        times={"start": 0.0, "stop": 2.0, "frames": 20},
+        initial={"kind": "random_waves", "modes": 3, "seed": 2},
+    )
+    return bp.add_noise(bp.simulate(spec), 0.2, seed=1)
+
+
+PLANE_TERMS = bp.Library.from_strings(["u", "u**2", "u_x", "u_y", "u_xx", "u_yy"])
+
+
+def test_a_plane_is_fitted_by_default(plane):
+    found = discover(plane, library=PLANE_TERMS)
+    assert (found.posterior.likelihood.kind, found.posterior.likelihood.boundary) == ("observation", "periodic")
+    best, weak = (bp.equations(p, top=1)[0] for p in (found.posterior, found.weak_posterior))
+    assert set(best.names) == {"u_xx", "u_yy"}
+    for name, value, sd in zip(best.names, best.coefficients, best.sd, strict=True):
+        assert abs(value - {"u_xx": 0.5, "u_yy": 0.2}[name]) < 5 * sd
+        assert sd < dict(zip(weak.names, weak.sd, strict=True))[name]
+
+
+def test_a_window_of_a_plane_is_fitted_on_request_only(plane, monkeypatch):
+    """The reason says how; what is then tried is a window."""
+    monkeypatch.setattr(matching, "likely_boundaries", lambda *_: ())
+    assert "trajectory_matching='always'" in reason(discover(plane, library=PLANE_TERMS))
+    tried = []
+    monkeypatch.setattr(matching, "_attempt", lambda weak, smooth, configs, **_: tried.append(configs) or stop(weak))
+
+    def stop(weak):
+        return matching._by_weak_form(weak, "it was tried"), True
+
+    asked = discover(plane, replace(CONFIG, trajectory_matching="always"), library=PLANE_TERMS)
+    assert reason(asked) == "it was tried"
+    assert [c.padding for c in tried[0]] == list(matching.PADDINGS)
 
 
 def test_noiseless_pixels_keep_the_weak_form():
