@@ -29,9 +29,7 @@ PADDINGS = (0.5, 1.0, 2.0)
 # Equations to begin with, in a field with a boundary and in a window, whose fits take many times as long.
 TOP, WINDOW_TOP = 8, 3
 # Why nothing is tried in a window of the plane.
-NO_BOUNDARY = (
-    "the edges suggest no boundary, and windows in the plane take long; trajectory_matching='always' tries them"
-)
+NO_BOUNDARY = "no boundary is likely, and windows in the plane take long; trajectory_matching='always' tries them"
 # Checks that fail where another boundary is right.
 MISFITS = {"slow residual", "excess noise"}
 

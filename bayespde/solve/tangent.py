@@ -1,7 +1,7 @@
 """Equation + trajectory -> how it moves with its initial state and with the coefficients of terms.
 
-The tangent-linear model of data assimilation [talagrandcourtier1987]: perturbations follow the equation linearised along the
-trajectory. They share its rates and its steps, so that many cost little more than their transforms.
+The tangent-linear model of data assimilation [talagrandcourtier1987]: perturbations follow the equation linearised
+along the trajectory. They share its rates and its steps, so that many cost little more than their transforms.
 """
 
 from __future__ import annotations

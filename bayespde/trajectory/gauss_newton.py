@@ -24,7 +24,8 @@ CLOSE = 10.0
 # Distances of the coefficients from the optimum, in standard deviations: within which a search ends, and that errors of
 # the slopes may leave.
 SETTLED, NEAR = 0.1, 0.3
-# Distance within which slopes count as those of a point: a draw from the posterior of a hundred modes is ten times as far.
+# Distance within which slopes count as those of a point; a draw from the posterior of a hundred modes is ten times as
+# far.
 FRESH = 1.0
 # Share of the predicted gain that a step must bring for its slopes to serve the next one too.
 TRUSTED = 0.75
@@ -169,7 +170,7 @@ def _curvature(problem: TrajectoryProblem, around: Linearised | Slopes) -> np.nd
 
 
 def _distances(problem: TrajectoryProblem, around: Linearised) -> tuple[float, float]:
-    """Squared distances from the optimum in standard deviations: of all parameters together, and of the coefficients."""
+    """Squared distances from the optimum, in standard deviations: of all parameters, and of the coefficients."""
     units = np.eye(problem.size)[:, : problem.terms]
     columns = solved(_curvature(problem, around), np.column_stack([around.gradient, units]))
     moved, covariance = columns[: problem.terms, 0], columns[: problem.terms, 1:]

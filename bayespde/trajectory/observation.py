@@ -117,8 +117,11 @@ class Observation:
     def _rotations(self, points: tuple[int, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Orthonormal columns and triangles along every axis, whose products map points to white pixels."""
         roots = zip(self.whiten.roots, self._resampling(points), strict=True)
-        return [tuple(np.linalg.qr(m if root is None else root @ m)) for root, m in roots]
+        found = [np.linalg.qr(m if root is None else root @ m) for root, m in roots]
+        return [(columns, triangle) for columns, triangle in found]
 
     def _in_window(self, frames: np.ndarray) -> np.ndarray:
         """The observed part of frames `[..., *domain]`, `[..., *pixels]`."""
-        return frames[(..., *(slice(n) for n in self.window))]
+        for axis, points in enumerate(self.window, start=frames.ndim - len(self.window)):
+            frames = np.moveaxis(np.moveaxis(frames, axis, 0)[:points], 0, axis)
+        return frames

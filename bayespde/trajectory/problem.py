@@ -219,9 +219,12 @@ class TrajectoryProblem:
     def frame_slopes(self, tangent: TangentModel, parameters: np.ndarray) -> np.ndarray:
         """Slopes of white pixels in the displacements of their frame, `[time, a, pixels]`."""
         moved, seen = self.displacements(parameters), self.observation
-        states = tangent.states() if seen.jitter else None
-        own = [seen.white(j * seen.predicted(states, moved, axis)) for axis, j in enumerate(seen.jitter)]
-        return np.stack(own, axis=1) if own else np.zeros((len(self.times), 0, self.observed.shape[1]))
+        if not seen.jitter:
+            return np.zeros((len(self.times), 0, self.observed.shape[1]))
+        states = tangent.states()
+        return np.stack(
+            [seen.white(j * seen.predicted(states, moved, axis)) for axis, j in enumerate(seen.jitter)], axis=1
+        )
 
     def tangent(self, parameters: np.ndarray, forced: Sequence[Term] | None = None) -> TangentModel:
         """The equation linearised along the trajectory of parameters; `forced` terms are its own by default."""

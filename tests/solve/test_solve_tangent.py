@@ -43,9 +43,7 @@ def difference(equation, grid, method, start, coefficients, step=1e-4):
     """Central difference of accurate trajectories in a direction `(of the coefficients, of the start)`."""
     accurate, frames = replace(method, rtol=1e-11, atol=1e-13), []
     for sign in (1, -1):
-        moved = torch.tensor(
-            [[c + sign * step * d for c, d in zip(equation.coefficients, coefficients[0], strict=True)]]
-        )
+        moved = torch.from_numpy(np.array(equation.coefficients)[None] + sign * step * coefficients[0])
         compiled = right_hand_side(equation, grid, method=accurate, coefficients=moved)
         begin = torch.from_numpy((start + sign * step * coefficients[1])[None])
         frames.append(evolve(compiled, begin, TIMES, method=accurate).numpy()[:, 0])
