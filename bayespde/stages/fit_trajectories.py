@@ -69,7 +69,8 @@ class TrajectoryPosterior(Checked):
         trajectories: One per equation that was fitted, by their own evidence, the best first.
         probability: Of these equations among themselves, each by its own trajectory, `[n]`.
         failed: Terms of equations that have no trajectory, and why.
-        noise: Noise of the pixels and jitter of the frames, from the residuals of the smoothed field.
+        noise: Noise of the pixels and jitter of the frames, from the residuals of the smoothed field, or of a trajectory
+            that explains the pixels.
         config: Checked, with the boundary that was chosen.
     """
 
@@ -95,7 +96,7 @@ class TrajectoryPosterior(Checked):
         return self.posterior.inclusion_probability
 
     def __str__(self) -> str:
-        lines = [f"residuals of the smoothed field: {self.noise}"]
+        lines = [f"noise of the pixels: {self.noise}"]
         lines += [format_equations(equations(self.posterior, top=3)), "trajectories, among themselves"]
         for probability, found in zip(self.probability, self.trajectories, strict=True):
             errors = ", ".join(f"{n} {s:.2g}" for n, s in zip(found.equation.names, found.sd, strict=True))
@@ -159,6 +160,7 @@ def fit_trajectories(
         posterior.statistics,
     )
     chosen.fit_until_adequate(leading, posterior.statistics)
+    chosen.renew_noise()
     found = sample(
         SpinModel(chosen.converged_statistics(), library, prior=search.prior),
         config=search.sampler,
@@ -172,7 +174,7 @@ def fit_trajectories(
         trajectories=trajectories,
         probability=probability,
         failed=tuple(chosen.failed.items()),
-        noise=observed.noise,
+        noise=chosen.data.noise,
         config=chosen.config,
     )
 

@@ -11,9 +11,11 @@ from scipy.stats import kurtosis
 from bayespde.core.assembly_record import TrajectoryRecord
 from bayespde.core.equation import Equation, Library
 from bayespde.core.errors import BudgetError, ConfigError, FitError, IntegrationError
+from bayespde.core.noise import NoiseModel
 from bayespde.core.progress import Progress
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.prior import Prior
+from bayespde.noise.estimate import estimate_noise
 from bayespde.results.checks.trajectory import SLOW
 from bayespde.stages.model_average import ModelAverage
 from bayespde.trajectory.config import TrajectoryConfig
@@ -46,6 +48,7 @@ class Search:
         found: Trajectories, by the names of their terms.
         failed: Why an equation has no trajectory, by the names of its terms.
         budget_exhausted: Whether the search ended because its CPU time was spent.
+        expected_noise: Root mean square noise of the pixels as it was known before there was a trajectory.
     """
 
     library: Library
@@ -56,6 +59,10 @@ class Search:
     found: dict[tuple[str, ...], Trajectory] = field(default_factory=dict)
     failed: dict[tuple[str, ...], str] = field(default_factory=dict)
     budget_exhausted: bool = False
+    expected_noise: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.expected_noise = self.data.noise.rms
 
     def fit_until_adequate(self, spins: np.ndarray, statistics: SufficientStatistics) -> None:
         """Fit configurations `[n, K]` until the residuals of one are noise; continue its fit if it has not converged.
@@ -70,6 +77,26 @@ class Search:
         best = self.ranked()[0][0] if self.found else None
         if best and not best.converged and best.known_mode().whiteness_score < REJECT_SCORE:
             self._fit(best.equation, self.config, near=best)
+
+    def renew_noise(self) -> None:
+        """Take the kind of noise from the residuals of an adequate trajectory, and fit that once more if it is another.
+
+        A smoother that cannot follow a steep front leaves errors, which look like noise that varies with the value or
+        from place to place.
+        """
+        if self.budget_exhausted or not self.is_adequate or self.data.noise.jitter:
+            return
+        best = self.ranked()[0][0]
+        raw, fitted = self.data.field.values, best.fitted.values
+        scale = float(np.sqrt(np.nanmean((raw - fitted) ** 2)))
+        noise = estimate_noise(raw, lambda orders: np.where(np.isnan(raw), 0.0, fitted), scale, kind="frame_jitter")
+        if _kind(noise) == _kind(self.data.noise):
+            return
+        before = self.data, self.found, self.failed
+        self.data, self.found, self.failed = replace(self.data, noise=noise), {}, {}
+        self._fit(best.equation, self.config)
+        if not self.found:
+            self.data, self.found, self.failed = before
 
     def converged_statistics(self) -> SufficientStatistics:
         """Statistics linearised along the trajectory of the best equation, iterated until the best stays the best.
@@ -152,7 +179,7 @@ class Search:
         return TrajectoryRecord(
             converged=best.converged,
             cycle_skipping=best.cycle_skipping,
-            excess_noise=best.noise_scale / self.data.noise.rms,
+            excess_noise=best.noise_scale / self.expected_noise,
             whiteness_score=mode.whiteness_score,
             excess_kurtosis=float(kurtosis(mode.residual[mode.problem.seen])),
             log_odds_change_left=change,
@@ -188,6 +215,11 @@ def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: Suf
             # State further away has not been observed; larger paddings cost more.
             break
     return best
+
+
+def _kind(noise: NoiseModel) -> tuple[str, bool]:
+    """What noise varies with, and whether neighbours are correlated."""
+    return noise.variance_function, noise.is_correlated
 
 
 def _loss(one: Trajectory, best: Trajectory) -> float:

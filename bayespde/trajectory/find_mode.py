@@ -102,8 +102,8 @@ def _resolved(problem: TrajectoryProblem, start: np.ndarray) -> TrajectoryProble
                 break
         except IntegrationError:
             break
-        problem = finer
-    return problem.with_own_slopes()
+        problem = finer.with_own_slopes()
+    return problem
 
 
 def _difference(residual: np.ndarray, finer: TrajectoryProblem, parameters: np.ndarray) -> float:

@@ -233,7 +233,8 @@ class TrajectoryProblem:
 
     def initial_state(self, parameters: np.ndarray, resolution: Resolution) -> np.ndarray:
         """Of parameters `[n]`, `[*points]`."""
-        return np.asarray(np.tensordot(parameters[self.terms : self.shared], self.modes(resolution), axes=1))
+        frame = self.basis.modes @ (self.basis.deviation * parameters[self.terms : self.shared])
+        return resolution.at_points(frame.reshape(self.basis.shape))
 
     def _along(
         self, parameters: np.ndarray, resolution: Resolution, rtol: float, forced: Sequence[Term] = ()

@@ -1,0 +1,69 @@
+"""The search for trajectories: the noise is known better after a fit, and not before."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayespde as bp
+from bayespde.core.errors import FitError
+from bayespde.core.noise import NoiseModel
+from bayespde.stages import trajectory_search as module
+from bayespde.stages.trajectory_search import Search
+from bayespde.trajectory.config import TrajectoryConfig
+from bayespde.trajectory.data import TrajectoryData
+
+X, T, NOISE = 2 * np.pi * np.arange(48) / 48, np.linspace(0, 1, 40), 0.05
+LIBRARY = bp.Library.from_strings(["u", "u_xx"])
+# The rows of u_t = 0.2 u_xx, as a start.
+ROWS = bp.SufficientStatistics.from_rows(np.eye(2), np.array([0.0, 0.2]), names=LIBRARY.names)
+HEAT = np.array([[False, True]])
+
+
+@pytest.fixture
+def data(seed):
+    """White noise that was taken for one that varies with the value."""
+    clean = sum(a * np.exp(-0.2 * k**2 * T[:, None]) * np.sin(k * X + k) for k, a in ((1, 1.0), (2, 0.7), (3, 0.5)))
+    noisy = clean + NOISE * np.random.default_rng(seed).standard_normal(clean.shape)
+    first = xr.DataArray(clean[0], {"x": X}, name="u")
+    wrong = NoiseModel(NOISE * np.sqrt(0.05 + np.clip(1 + clean, 0.0, None)), variance_function="shot")
+    return TrajectoryData(bp.make_field(noisy, t=T, x=X), wrong, first)
+
+
+def search_of(data):
+    found = Search(LIBRARY, bp.Prior(), data, TrajectoryConfig(most_modes=7))
+    found.fit_until_adequate(HEAT, ROWS)
+    return found
+
+
+def test_the_kind_of_noise_is_that_of_the_residuals_of_a_trajectory(data):
+    search, right = search_of(data), replace(data, noise=NoiseModel(NOISE))
+    before = search.ranked()[0][0]
+    search.renew_noise()
+    assert search.data.noise.kind == "white"
+    assert search.data.noise.rms == pytest.approx(NOISE, rel=5 / np.sqrt(2 * data.field.size))
+    after, wanted = search.ranked()[0][0], search_of(right).ranked()[0][0]
+    assert after.equation.coefficients[0] == pytest.approx(wanted.equation.coefficients[0], abs=0.2 * wanted.sd[0])
+    assert after.log_evidence > before.log_evidence + 5
+    # How much noise was expected is what was known before.
+    assert search.expected_noise == data.noise.rms
+
+
+def test_noise_of_the_kind_that_was_expected_is_not_fitted_again(data, monkeypatch):
+    search = search_of(replace(data, noise=NoiseModel(NOISE)))
+    monkeypatch.setattr(module, "fit_trajectory", lambda *_, **__: pytest.fail("fitted again"))
+    search.renew_noise()
+
+
+def test_a_trajectory_that_is_lost_with_the_new_noise_is_kept_with_the_old(data, monkeypatch):
+    def fails(*_, **__):
+        raise FitError("It cannot be done.", got="this", wanted="that", fix="nothing")
+
+    search = search_of(data)
+    before = search.ranked()[0][0]
+    monkeypatch.setattr(module, "fit_trajectory", fails)
+    search.renew_noise()
+    assert search.ranked()[0][0] is before
+    assert search.data is data
+    assert not search.failed
