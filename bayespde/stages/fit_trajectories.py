@@ -69,7 +69,7 @@ class TrajectoryPosterior(Checked):
         trajectories: One per equation that was fitted, by their own evidence, the best first.
         probability: Of these equations among themselves, each by its own trajectory, `[n]`.
         failed: Terms of equations that have no trajectory, and why.
-        noise: Noise of the pixels and jitter of the frames, from the residuals of the smoothed field, or of a trajectory
+        noise: Noise of the pixels and jitter of the frames, by the residuals of the smoothed field or of a trajectory
             that explains the pixels.
         config: Checked, with the boundary that was chosen.
     """
