@@ -40,9 +40,10 @@ class SMCConfig(Checked):
             can be chosen.
         sweeps: Sweeps per pass, whatever the flips; None to follow `flips`.
         swaps: Swap moves per pass: one term leaves, another one enters.
-        block_flips: Proposals, after each pass, to flip a set of spins by which modes differ; None for 16 where they
-            are cheap (compiled moves of more terms than are cached), else 3. The sets are learnt from the particles
-            where other moves leave some spins as they are; with a `schedule` given none are learnt.
+        block_flips: Proposals, after each pass, to flip a set of spins by which modes differ; None for one
+            for every 30 terms where they are cheap (compiled moves of more terms than are cached), from 3 to 16; else
+            3. The sets are learnt from the particles where other moves leave some spins as they are; with a `schedule`
+            given none are learnt.
         min_passes: Least number of passes per stage.
         max_passes: Largest number of passes per stage; `decorrelation_target` decides between the two.
         decorrelation_target: Passes end once the log likelihoods of the particles correlate less than this with those

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +13,9 @@ from bayespde.smc.config import SMCConfig
 from bayespde.smc.kernels import automatic_kernel
 from bayespde.smc.kernels.cached_jumps import MOST_TERMS
 
-# Proposals after each pass: where small matrices reject most of them, and where each takes a density.
-CHEAP, COSTLY = 16, 3
+# Proposals after each pass where each takes a density. Where small matrices reject most of them: one for every so many
+# terms, so that they take the same share of all passes, and how many at most.
+COSTLY, TERMS_PER_FLIP, MOST_FLIPS = 3, 30, 16
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class DecidedSettings(SMCConfig):
 
 
 def decided(config: SMCConfig | None, target: Target | JointTarget) -> DecidedSettings:
-    """The settings with `workers` and `block_flips` chosen for a target; the defaults if None.
+    """The settings with what they leave open chosen for a target; the defaults if None.
 
     Runs are made at a time where compiled code takes nearly all of it, since it leaves Python to others.
     """
@@ -36,5 +38,6 @@ def decided(config: SMCConfig | None, target: Target | JointTarget) -> DecidedSe
     if config.workers is None:
         chosen["workers"] = min(config.runs, torch.get_num_threads()) if heavy else 1
     if config.block_flips is None:
-        chosen["block_flips"] = CHEAP if heavy else COSTLY
+        cheap = min(math.ceil(target.terms / TERMS_PER_FLIP), MOST_FLIPS) if heavy else 0
+        chosen["block_flips"] = max(cheap, COSTLY)
     return DecidedSettings(**chosen)

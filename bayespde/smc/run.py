@@ -115,6 +115,7 @@ def conclude(
     config: SMCConfig,
     block_flips: BlockFlips | None,
     passes: int,
+    settling: int = 0,
 ) -> Run:
     """The second part of a run: final passes, over which estimates are averaged.
 
@@ -124,11 +125,10 @@ def conclude(
         config: Settings.
         block_flips: What passes end with.
         passes: Number of passes.
+        settling: Number of first ones that estimates leave out.
     """
     kernel = annealed.kernel if block_flips is None else annealed.kernel.with_block_flips(block_flips)
     settings = replace(config, final_passes=passes)
-    # Particles settle first where they are given new ways between modes.
-    settling = 0 if block_flips is None else passes // 2
     state, final = rejuvenate_finally(
         annealed.state, annealed.path, kernel, generator=annealed.generator, config=settings, settling=settling
     )

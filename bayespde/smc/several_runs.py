@@ -18,6 +18,9 @@ from bayespde.smc.kernels.block_flips import few, shared_block_flips
 from bayespde.smc.run import Annealed, OnStep, anneal, conclude
 from bayespde.smc.step import with_densities
 
+# Largest difference between inclusion probabilities of runs by their particles alone that is still sampling error.
+DISAGREEMENT = 0.1
+
 
 def run_all(
     target: Target | JointTarget,
@@ -66,10 +69,13 @@ def _concluded(
 ) -> Finished[Run]:
     """Final passes of all runs, one each where they have been stopped."""
     shared = None if config.schedule else _shared(annealed.runs, target, config)
+    has_to_settle = shared is not None and _disagree(annealed.runs)
 
     def by(passes: int) -> list[Run]:
+        settling = passes // 2 if has_to_settle else 0
+
         def one(item: Annealed) -> Run:
-            found = conclude(item, target, config=config, block_flips=shared, passes=passes)
+            found = conclude(item, target, config=config, block_flips=shared, passes=passes, settling=settling)
             bar.update(0.5)
             return found
 
@@ -89,6 +95,12 @@ def _shared(annealed: list[Annealed], target: Target | JointTarget, config: Deci
     spins = torch.stack([item.state.spins for item in annealed])
     kept = torch.stack([item.kept for item in annealed])
     return shared_block_flips(spins, kept, states, target, known=known, flips=config.block_flips)
+
+
+def _disagree(annealed: list[Annealed]) -> bool:
+    """Whether runs have other shares of the modes: it takes passes until shared block flips have made them equal."""
+    inclusion = torch.stack([item.state.spins.double().mean(dim=0) for item in annealed])
+    return bool((inclusion.amax(dim=0) - inclusion.amin(dim=0)).max() > DISAGREEMENT)
 
 
 def _on_step(bar: tqdm, check: Check) -> OnStep:

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +16,12 @@ from bayespde.core.random import torch_generator
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
 from bayespde.smc import SMCConfig, run, run_all
-from bayespde.smc.base import Moves
+from bayespde.smc.base import BlockFlips, Moves
 from bayespde.smc.decided_settings import decided
 from bayespde.smc.rejuvenation import rejuvenate_finally
+
+# The package has a function of the name of the module.
+several_runs = importlib.import_module("bayespde.smc.several_runs")
 
 
 def test_same_seed_same_result_with_any_number_of_threads():
@@ -167,19 +171,41 @@ def test_passes_in_which_particles_settle_do_not_count(settling, wanted, generat
     assert len(found.visited) == 4
 
 
+@pytest.mark.parametrize(("share", "wanted"), [(0.5, False), (0.58, False), (0.63, True), (0.3, True)])
+def test_runs_disagree_where_one_has_a_spin_in_other_shares_of_its_particles(share, wanted):
+    parts = [torch.arange(100) < 100 * s for s in (0.5, 0.52, share)]
+    annealed = [SimpleNamespace(state=SimpleNamespace(spins=torch.stack([p, ~p], dim=1))) for p in parts]
+    assert several_runs._disagree(annealed) is wanted
+
+
+@pytest.mark.parametrize(("disagree", "wanted"), [(False, 0), (True, 4)])
+def test_half_of_the_passes_do_not_count_where_runs_disagree(disagree, wanted, monkeypatch):
+    settling, right = [], several_runs.conclude
+    monkeypatch.setattr(several_runs, "conclude", lambda *a, **k: settling.append(k["settling"]) or right(*a, **k))
+    monkeypatch.setattr(several_runs, "_disagree", lambda annealed: disagree)
+    flips = BlockFlips(torch.tensor([[True, True] + [False] * 6]), torch.ones(1, dtype=torch.float64), 3)
+    monkeypatch.setattr(several_runs, "_shared", lambda *args: flips)
+    design, rows = random_rows(np.random.default_rng(1), 100, 8)
+    model = SpinModel(SufficientStatistics.from_rows(design, rows))
+    run_all(model, config=SMCConfig(particles=100, runs=2, final_passes=8), seed=0)
+    assert settling == [wanted, wanted]
+
+
 @pytest.mark.parametrize(
     ("terms", "settings", "wanted"),
     [
         (8, {}, (1, 3)),
-        (24, {}, (2, 16)),
-        (24, {"kernel": "gibbs"}, (1, 3)),
-        (24, {"block_flips": 5, "workers": 1}, (1, 5)),
+        (24, {}, (2, 3)),
+        (151, {}, (2, 6)),
+        (500, {}, (2, 16)),
+        (151, {"kernel": "gibbs"}, (1, 3)),
+        (151, {"block_flips": 5, "workers": 1}, (1, 5)),
     ],
 )
 def test_open_settings_follow_the_target(terms, settings, wanted, monkeypatch):
-    """Many compiled terms: runs at a time, and more block flips, as small matrices reject most of them."""
+    """Many compiled terms: runs at a time, and one block flip for every 30 terms, as small matrices reject most."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    design, rows = random_rows(np.random.default_rng(1), 100, terms)
+    design, rows = random_rows(np.random.default_rng(1), 600, terms)
     model = SpinModel(SufficientStatistics.from_rows(design, rows))
     chosen = decided(SMCConfig(**settings), model)
     assert (chosen.workers, chosen.block_flips) == wanted
