@@ -6,6 +6,7 @@ along the trajectory. They share its rates and its steps, so that many cost litt
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,9 @@ from bayespde.solve.right_hand_side import RightHandSide, interior, needed_deriv
 from bayespde.solve.split_terms import SplitEquation, compiled_sum
 from bayespde.solve.time_stepping import StepPlan, evolve, follow_plan, plan_steps
 
+# Largest derivative of a unit wave, and largest and smallest values, in single precision: products of a few are in its
+# range.
+LARGEST_FACTOR, LARGEST_SIZE = 1e9, 1e4
 # Values of perturbations that are integrated together: few enough for the processor's cache.
 VALUES_TOGETHER = 2**17
 
@@ -66,16 +70,17 @@ class TangentModel:
             directions: The perturbations, `[n, *points]`.
 
         Returns:
-            `[time, terms + n, *points]`, float32: they lead to a mode, and do not say where it is.
+            `[time, terms + n, *points]`, float32, as they lead to a mode and do not say where it is; float64 where units
+            are beyond its range.
 
         Raises:
             IntegrationError: If there is no trajectory.
         """
-        forced = len(self.forced)
-        begin = np.concatenate([np.zeros((forced, *self.grid.points)), directions]).astype(np.float32)
-        frames = np.empty((len(self.times), *begin.shape), dtype=np.float32)
+        forced, dtype = len(self.forced), np.float32 if self.is_single else np.float64
+        begin = np.concatenate([np.zeros((forced, *self.grid.points)), directions]).astype(dtype)
+        frames = np.empty((len(self.times), *begin.shape), dtype=dtype)
         frames[0] = begin
-        together, first_state = max(1, VALUES_TOGETHER // self.start.size), self.start[None].astype(np.float32)
+        together, first_state = max(1, VALUES_TOGETHER // self.start.size), self.start[None].astype(dtype)
         for first in range(0, len(begin), together):
             some = slice(first, first + together)
             joint = self._compiled.along(range(forced)[some])
@@ -84,6 +89,17 @@ class TangentModel:
                 for index, frame in enumerate(follow_plan(joint, start, self._plan), start=1):
                     frames[index, some] = frame[1:].numpy()
         return frames
+
+    @cached_property
+    def is_single(self) -> bool:
+        """Whether units are such that slopes are in the range of single precision."""
+        names = {s.name for t in (*self.equation.terms, *self.forced) for s in t.expression.free_symbols}
+        orders = [derivative_orders(n, self.grid.dims) for n in names]
+        shortest = [
+            math.prod((math.pi / d) ** o for d, o in zip(self.grid.steps, each, strict=True)) for each in orders
+        ]
+        size = float(np.abs(self.start).max())
+        return max(shortest, default=1.0) < LARGEST_FACTOR and 1 / LARGEST_SIZE < size < LARGEST_SIZE
 
     @cached_property
     def _plan(self) -> StepPlan:
@@ -101,10 +117,11 @@ class TangentModel:
 
 @dataclass(frozen=True, eq=False)
 class _Linearised:
-    """Functions of a state and its perturbations, float32, joined along their first axis.
+    """Functions of a state and its perturbations, joined along their first axis.
 
     Attributes:
-        alone: The right-hand side of a state, its rates in single precision.
+        alone: The right-hand side of a state.
+        dtype: Of values.
         method: How it is discretised.
         orders: Of all derivatives that anything needs.
         total: The sum of all terms that are no rates, of the values of these derivatives.
@@ -114,6 +131,7 @@ class _Linearised:
     """
 
     alone: RightHandSide
+    dtype: torch.dtype
     method: SolverConfig
     orders: list[tuple[int, ...]]
     total: Sum
@@ -125,6 +143,7 @@ class _Linearised:
     def of(cls, model: TangentModel, alone: RightHandSide) -> _Linearised:
         """Compile."""
         equation, grid, method = model.equation, model.grid, model.method
+        dtype = torch.float32 if model.is_single else torch.float64
         units = [Equation((t,), (1.0,), equation.target, equation.variable) for t in model.forced]
         needed_derivatives([equation, *units], grid, method)
         own, *others = (_split(e, method) for e in (equation, *units))
@@ -135,13 +154,14 @@ class _Linearised:
             if any(c != 0 for c in changes):
                 slopes[place] = compiled_sum(changes, names, own.coefficients)
         return cls(
-            alone=alone._replace(rates=_single(alone.rates)),
+            alone=alone._replace(rates=_as(alone.rates, dtype)),
+            dtype=dtype,
             method=method,
             orders=[derivative_orders(n, grid.dims) for n in names],
             total=compiled_sum(own.rest, names, own.coefficients),
             slopes=slopes,
             terms=[compiled_sum(part.rest, names, part.coefficients) for part in others],
-            linear=[_single(part.rates(grid, method)) for part in others],
+            linear=[_as(part.rates(grid, method), dtype) for part in others],
         )
 
     def along(self, forced: Sequence[int]) -> RightHandSide:
@@ -150,9 +170,9 @@ class _Linearised:
 
     def _of_modes(self, forced: Sequence[int]) -> RightHandSide:
         alone, modes, grid, method = self.alone, self.alone.modes, self.alone.grid, self.method
-        mask = dealias_mask(grid).float() if method.dealias else torch.ones(())
+        mask = dealias_mask(grid).to(self.dtype) if method.dealias else torch.ones((), dtype=self.dtype)
         symbols = [symbol_of(grid, o, method=method) for o in self.orders]
-        factors = [mask * _single(s) for s in symbols if s is not None]
+        factors = [mask * _as(s, self.dtype) for s in symbols if s is not None]
 
         def rest(v: torch.Tensor) -> torch.Tensor:
             change = mask * modes.forward(self._rate(v, forced, lambda k, part: modes.inverse(factors[k] * part)))
@@ -164,7 +184,7 @@ class _Linearised:
 
     def _of_values(self, forced: Sequence[int]) -> RightHandSide:
         alone, modes, grid, method = self.alone, self.alone.modes, self.alone.grid, self.method
-        inside = interior(grid, method).float()
+        inside = interior(grid, method).to(self.dtype)
 
         def full(u: torch.Tensor) -> torch.Tensor:
             return inside * self._rate(u, forced, lambda k, part: difference(part, grid, self.orders[k], method=method))
@@ -174,8 +194,8 @@ class _Linearised:
     def _rate(self, joint: torch.Tensor, forced: Sequence[int], derivative: Derivative) -> torch.Tensor:
         """Rates of change of all values, `[1 + n, *points]`."""
         values = [derivative(k, joint[0]) for k in range(len(self.orders))]
-        rate = torch.zeros((len(joint), *self.alone.grid.points))
-        zero = torch.zeros(self.alone.grid.points)
+        rate = torch.zeros((len(joint), *self.alone.grid.points), dtype=self.dtype)
+        zero = torch.zeros(self.alone.grid.points, dtype=self.dtype)
         rate[0] = self.total(values, zero)
         for place, slope in self.slopes.items():
             rate[1:].addcmul_(slope(values, zero), derivative(place, joint[1:]))
@@ -184,9 +204,9 @@ class _Linearised:
         return rate
 
 
-def _single(values: torch.Tensor) -> torch.Tensor:
-    """In single precision."""
-    return values.to(torch.complex64 if values.is_complex() else torch.float32)
+def _as(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Real or complex values in the precision of a real type."""
+    return values.to(dtype.to_complex() if values.is_complex() else dtype)
 
 
 def _split(equation: Equation, method: SolverConfig) -> SplitEquation:

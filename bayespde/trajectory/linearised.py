@@ -16,7 +16,7 @@ class Slopes(NamedTuple):
     """How frames move with the parameters.
 
     Attributes:
-        common: Of states in parameters that all frames share, at points, `[time, k, *points]`, float32.
+        common: Of states in parameters that all frames share, at points, `[time, k, *points]`.
         own: Of white pixels in the displacements of their frame, `[time, a, pixels]`.
         curvature: Of half the squared white residual, `[n, n]`.
         unwhitened: The curvature of residuals in units of the noise that are not made white, `[n, n]`.
@@ -68,5 +68,6 @@ def normal_matrix(observation: Observation, common: np.ndarray, own: np.ndarray,
 def normal_gradient(slopes: Slopes, white: np.ndarray, transposed: np.ndarray) -> np.ndarray:
     """Products of slopes with a white residual `[time, pixels]`, which is `[time, *points]` at the points: `[n]`."""
     frames, shared = slopes.common.shape[:2]
-    common = slopes.common.reshape(frames, shared, -1) @ transposed.reshape(frames, -1, 1).astype(np.float32)
+    carried = transposed.reshape(frames, -1, 1).astype(slopes.common.dtype)
+    common = slopes.common.reshape(frames, shared, -1) @ carried
     return np.concatenate([common.sum(axis=0, dtype=np.float64)[:, 0], (slopes.own @ white[..., None]).ravel()])

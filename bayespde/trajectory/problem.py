@@ -207,7 +207,7 @@ class TrajectoryProblem:
         self.progress.check()
         tangent = self.tangent(parameters)
         common = tangent.slopes(self.modes(self.coarse))
-        common[:, : self.terms] *= self.scale.astype(np.float32).reshape(-1, *(1,) * len(self.basis.shape))
+        common[:, : self.terms] *= self.scale.astype(common.dtype).reshape(-1, *(1,) * len(self.basis.shape))
         own, moved = self.frame_slopes(tangent, parameters), self.displacements(parameters)
         curvature = unwhitened = normal_matrix(self.observation, common, own, moved)
         if not self.observation.whiten.is_identity:

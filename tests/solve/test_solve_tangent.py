@@ -87,6 +87,19 @@ def test_slopes_of_a_linear_equation_are_its_closed_form():
     np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
 
 
+@pytest.mark.parametrize("length", [1e-9, 1.0, 1e9])
+@pytest.mark.parametrize("size", [1e-12, 1.0, 1e12])
+def test_units_change_slopes_by_their_units_only(length, size):
+    """In metres a derivative of fourth order of a unit wave is beyond the range of single precision."""
+    terms = bp.Library.from_strings(["u_xxxx", "u*u_xxx"]).terms
+    text = f"u_t = {0.1 * length**2!r}*u_xx - {length / size!r}*u*u_x"
+    grid = Grid(("x",), (POINTS,), (LINE.steps[0] * length,))
+    found = model(text, grid, size * np.sin(X), PERIODIC, terms).slopes(size * np.cos(2 * X)[None])
+    plain = model("u_t = 0.1*u_xx - u*u_x", LINE, np.sin(X), PERIODIC, terms).slopes(np.cos(2 * X)[None])
+    units = np.array([size / length**4, size**2 / length**3, size])
+    np.testing.assert_allclose(found / units[:, None], plain, atol=1e-4 * np.abs(plain).max())
+
+
 def test_many_perturbations_are_those_of_each_alone(rng, monkeypatch):
     """They are integrated a few at a time, forced ones with others."""
     directions = waves_of(LINE, rng, 4)
