@@ -23,8 +23,8 @@ from bayespde.solve.right_hand_side import RightHandSide, interior, needed_deriv
 from bayespde.solve.split_terms import SplitEquation, compiled_sum
 from bayespde.solve.time_stepping import StepPlan, evolve, follow_plan, plan_steps
 
-# Largest derivative of a unit wave, and largest and smallest values, in single precision: products of a few are in its
-# range.
+# Largest derivative of a unit wave, and largest value, in single precision, and one over the smallest: products of a few
+# are in its range.
 LARGEST_FACTOR, LARGEST_SIZE = 1e9, 1e4
 # Values of perturbations that are integrated together: few enough for the processor's cache.
 VALUES_TOGETHER = 2**17
@@ -70,8 +70,8 @@ class TangentModel:
             directions: The perturbations, `[n, *points]`.
 
         Returns:
-            `[time, terms + n, *points]`, float32, as they lead to a mode and do not say where it is; float64 where units
-            are beyond its range.
+            `[time, terms + n, *points]`, float32, as they lead to a mode and do not say where it is; float64 where
+            units are beyond its range.
 
         Raises:
             IntegrationError: If there is no trajectory.
@@ -95,11 +95,11 @@ class TangentModel:
         """Whether units are such that slopes are in the range of single precision."""
         names = {s.name for t in (*self.equation.terms, *self.forced) for s in t.expression.free_symbols}
         orders = [derivative_orders(n, self.grid.dims) for n in names]
-        shortest = [
-            math.prod((math.pi / d) ** o for d, o in zip(self.grid.steps, each, strict=True)) for each in orders
-        ]
+        waves = [math.pi / step for step in self.grid.steps]
+        factors = [math.prod(w**o for w, o in zip(waves, each, strict=True)) for each in orders]
         size = float(np.abs(self.start).max())
-        return max(shortest, default=1.0) < LARGEST_FACTOR and 1 / LARGEST_SIZE < size < LARGEST_SIZE
+        is_usual = all(1 / LARGEST_FACTOR < f < LARGEST_FACTOR for f in factors)
+        return is_usual and 1 / LARGEST_SIZE < size < LARGEST_SIZE
 
     @cached_property
     def _plan(self) -> StepPlan:
