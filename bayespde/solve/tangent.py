@@ -23,8 +23,8 @@ from bayespde.solve.right_hand_side import RightHandSide, interior, needed_deriv
 from bayespde.solve.split_terms import SplitEquation, compiled_sum
 from bayespde.solve.time_stepping import StepPlan, evolve, follow_plan, plan_steps
 
-# Largest derivative of a unit wave, and largest value, in single precision, and one over the smallest: products of a few
-# are in its range.
+# Largest derivative of a unit wave, and largest value, in single precision, and one over the smallest: products
+# of a few are in its range.
 LARGEST_FACTOR, LARGEST_SIZE = 1e9, 1e4
 # Values of perturbations that are integrated together: few enough for the processor's cache.
 VALUES_TOGETHER = 2**17
