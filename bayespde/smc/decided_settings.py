@@ -13,8 +13,8 @@ from bayespde.smc.config import SMCConfig
 from bayespde.smc.kernels import automatic_kernel
 from bayespde.smc.kernels.cached_jumps import MOST_TERMS
 
-# Proposals after each pass where each takes a density. Where small matrices reject most of them: one for every so many
-# terms, so that they take the same share of all passes, and how many at most.
+# Proposals after each pass where each takes a density. Where small matrices reject most of them: terms per proposal, so
+# that they take the same share of all passes, and the most proposals.
 COSTLY, TERMS_PER_FLIP, MOST_FLIPS = 3, 30, 16
 
 
