@@ -1,5 +1,7 @@
 """The updated factorisation and its neighbours, against refactorisation and extended precision."""
 
+from dataclasses import replace
+
 import compiled
 import numpy as np
 import pytest
@@ -7,10 +9,11 @@ import torch
 from oracles import codes, random_rows
 
 from bayespde.core.rows import RowModel
-from bayespde.core.slabs import HyperGSlab, IsotropicSlab
+from bayespde.core.slabs import GPriorSlab, HyperGSlab, IsotropicSlab
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model import SpinModel
 from bayespde.model.prior import Prior
+from bayespde.smc import enumerate_exact
 from bayespde.smc.kernels.evidence_table import _error, read_all, tabulate
 from bayespde.smc.kernels.factorisation import build
 from bayespde.smc.kernels.jumps import flip
@@ -164,6 +167,21 @@ def test_the_table_is_the_evidence(slab, noise):
     points, sizes = np.geomspace(table.smallest, table.largest, 200), np.array([0, 1, 5, 12])
     wanted = np.array([[nats(model, size, s - table.offset) for s in points] for size in sizes])
     assert np.all(np.abs(read_all(table, sizes, points) - wanted) < 1e-9 * np.maximum(1.0, np.abs(wanted) * 1e-4))
+
+
+@pytest.mark.parametrize("rows", [250_000, 25_000_000])
+def test_the_evidence_of_many_rows_is_tabulated_to_its_rounding_errors(rows):
+    """A video has as many rows as pixels: a log evidence of millions has rounding errors above 1e-9 nats."""
+    statistics = SufficientStatistics.from_rows(*random_rows(np.random.default_rng(5), 400, 4, noise=0.05))
+    many = replace(statistics, effective_rows=statistics.effective_rows * rows / 400, prior_rows=float(rows))
+    model = SpinModel(many, prior=Prior(slab=GPriorSlab()))
+    table = tabulate(model, sizes=5)
+    points, sizes = np.geomspace(table.smallest, table.largest, 200), np.arange(5)
+    wanted = np.array([[nats(model, size, s - table.offset) for s in points] for size in sizes])
+    assert np.abs(wanted).max() > 1e5
+    assert np.abs(read_all(table, sizes, points) - wanted).max() < 2e-14 * np.abs(wanted).max()
+    exact = enumerate_exact(model)
+    assert exact.spins[exact.probability.argmax()].any()
 
 
 @pytest.mark.parametrize("name", ["plain", "nearly collinear", "a duplicate", "a zero column", "a loose tolerance"])

@@ -12,7 +12,8 @@ from bayespde.core.errors import ConfigError
 from bayespde.smc.base import LinearTarget
 
 DEGREE = 7
-TOLERANCE = 1e-9
+# Largest error of the fit, nats, or relative to log evidences so large that they have rounding errors above that.
+TOLERANCE, ROUNDING = 1e-9, 1e-14
 MOST_BITS = 9
 
 
@@ -47,7 +48,8 @@ def tabulate(target: LinearTarget, *, sizes: int, bits: int = 4) -> EvidenceTabl
     Args:
         target: What to sample.
         sizes: Tables are made for configurations of 0 ... `sizes - 1` terms.
-        bits: Intervals per octave of s, as a power of two; raised until the fit is good to 1e-9 nats.
+        bits: Intervals per octave of s, as a power of two; raised until the fit is good to 1e-9 nats, or to
+            rounding errors where log evidences are above 100 000.
 
     Returns:
         The table, from the residuals of the full configuration to those of the empty one.
@@ -66,11 +68,12 @@ def tabulate(target: LinearTarget, *, sizes: int, bits: int = 4) -> EvidenceTabl
         edges = (np.arange(first, last + 2, dtype=np.int64) << shift).view(np.float64)
         coefficients = _fit(target, edges, sizes)
         table = EvidenceTable(coefficients, shift, first, rows.offset, smallest, largest, determinant)
-        if _error(target, table, edges) < TOLERANCE:
+        tolerance = max(TOLERANCE, ROUNDING * float(np.abs(coefficients[..., -1]).max()))
+        if _error(target, table, edges) < tolerance:
             return table
     raise ConfigError(
         "The evidence is too rough to be tabulated.",
-        got=f"an error above {TOLERANCE} nats with {2**MOST_BITS} intervals per octave",
+        got=f"an error above {tolerance:.1g} nats with {2**MOST_BITS} intervals per octave",
         wanted="a smooth function of the residual sum of squares",
         fix="sample with kernel='gibbs'",
     )
