@@ -12,8 +12,8 @@ from bayespde.core.errors import ConfigError
 from bayespde.smc.base import LinearTarget
 
 DEGREE = 7
-# Largest error of the fit, nats, or relative to log evidences so large that they have rounding errors above that.
-TOLERANCE, ROUNDING = 1e-9, 1e-14
+# Largest error of the fit in nats; relative to a log evidence above 1e4, whose rounding errors are larger.
+TOLERANCE = 1e-9
 MOST_BITS = 9
 
 
@@ -48,8 +48,8 @@ def tabulate(target: LinearTarget, *, sizes: int, bits: int = 4) -> EvidenceTabl
     Args:
         target: What to sample.
         sizes: Tables are made for configurations of 0 ... `sizes - 1` terms.
-        bits: Intervals per octave of s, as a power of two; raised until the fit is good to 1e-9 nats, or to
-            rounding errors where log evidences are above 100 000.
+        bits: Intervals per octave of s, as a power of two; raised until the fit is good to 1e-9 nats, or to a
+            relative error of 1e-13.
 
     Returns:
         The table, from the residuals of the full configuration to those of the empty one.
@@ -68,12 +68,11 @@ def tabulate(target: LinearTarget, *, sizes: int, bits: int = 4) -> EvidenceTabl
         edges = (np.arange(first, last + 2, dtype=np.int64) << shift).view(np.float64)
         coefficients = _fit(target, edges, sizes)
         table = EvidenceTable(coefficients, shift, first, rows.offset, smallest, largest, determinant)
-        tolerance = max(TOLERANCE, ROUNDING * float(np.abs(coefficients[..., -1]).max()))
-        if _error(target, table, edges) < tolerance:
+        if _error(target, table, edges) < TOLERANCE:
             return table
     raise ConfigError(
         "The evidence is too rough to be tabulated.",
-        got=f"an error above {tolerance:.1g} nats with {2**MOST_BITS} intervals per octave",
+        got=f"an error above {TOLERANCE} nats with {2**MOST_BITS} intervals per octave",
         wanted="a smooth function of the residual sum of squares",
         fix="sample with kernel='gibbs'",
     )
@@ -150,14 +149,14 @@ def _fit(target: LinearTarget, edges: np.ndarray, sizes: int) -> np.ndarray:
 
 
 def _error(target: LinearTarget, table: EvidenceTable, edges: np.ndarray) -> float:
-    """Largest error in nats away from the points of the fit; relative to a log evidence above 1e5."""
+    """Largest error in nats away from the points of the fit; relative to a log evidence above 1e4."""
     sizes = len(table.coefficients)
     some = np.unique(np.linspace(0, sizes - 1, 4).astype(int))
     s = np.concatenate([edges[:-1] + share * np.diff(edges) for share in (0.03, 0.41, 0.93)])
     s = s[(s >= table.smallest) & (s <= table.largest)]
     wanted = _evaluate(target, s, some)
     got = read_all(table, some, s)
-    return float(np.max(np.abs(got - wanted) / np.maximum(1.0, np.abs(wanted) * 1e-5), initial=0.0))
+    return float(np.max(np.abs(got - wanted) / np.maximum(1.0, np.abs(wanted) * 1e-4), initial=0.0))
 
 
 @njit(cache=True)
