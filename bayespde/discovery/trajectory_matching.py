@@ -51,10 +51,13 @@ def match_trajectories(
     """
     progress = Progress.of(progress)
     reason = _not_tried(weak, smooth) if config.trajectory_matching == "auto" else ""
+    with_windows = smooth.field.ndim == 2 or config.trajectory_matching == "always"
+    candidates = () if reason else tuple(_candidates(smooth, seed, with_windows=with_windows))
+    if not (reason or candidates):
+        reason = NO_BOUNDARY
     kept = _by_weak_form(weak, reason)
     progress.say(f"trajectories: {f'not fitted, {reason}' if reason else costs.trajectories(progress)}")
-    with_windows = smooth.field.ndim == 2 or config.trajectory_matching == "always"
-    for configs in () if reason else _candidates(smooth, seed, with_windows=with_windows):
+    for configs in candidates:
         found, is_over = _attempt(weak, smooth, configs, config=config, seed=seed, progress=progress)
         # The reason with the likeliest boundary is the one to report.
         if found.trajectories is not None or not kept.posterior.likelihood.reason:
@@ -63,8 +66,7 @@ def match_trajectories(
             kept = _by_weak_form(weak, kept.posterior.likelihood.reason, budget_exhausted=True)
         if is_over:
             break
-    is_silent = kept.trajectories is None and not kept.posterior.likelihood.reason
-    return _by_weak_form(weak, NO_BOUNDARY) if is_silent else kept
+    return kept
 
 
 def _attempt(
