@@ -191,10 +191,6 @@ class TrajectoryProblem:
             white = self.observation.whiten(residual)
             return float(np.sum(white**2) + self.prior() @ parameters**2) / 2
 
-    def linearised(self, parameters: np.ndarray, residual: np.ndarray) -> Linearised:
-        """The problem around parameters and their residual."""
-        return self.with_slopes(self.slopes(parameters), parameters, residual)
-
     def with_slopes(self, slopes: Slopes, parameters: np.ndarray, residual: np.ndarray) -> Linearised:
         """The problem around parameters, by slopes that may be those of parameters nearby."""
         white, points = self.observation.whiten(residual), slopes.common.shape[2:]

@@ -12,21 +12,18 @@ import argparse
 import json
 import resource
 import time
-from dataclasses import replace
 from functools import cache
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
+from laboratory.measure import SPLINE
+from laboratory.oracle import cramer_rao
 from scipy.stats import norm
 
 import bayespde as bp
-from bayespde.core.noise import NoiseModel
 from bayespde.stages.fit_trajectories import trajectory_data
-from bayespde.trajectory.config import TrajectoryConfig
-from bayespde.trajectory.fit import initial_state
-from bayespde.trajectory.problem import TrajectoryProblem
 
 SQUARE = {"extent": {"y": 20.0, "x": 20.0}, "times": {"start": 0.0, "stop": 4.0, "frames": 60}}
 WAVES = {"kind": "random_waves", "modes": 3, "seed": 2}
@@ -65,26 +62,12 @@ def library(name):
     return bp.Library.from_strings([*terms.names, *FOURTH_ORDER])
 
 
-def bound(field, first_frame, equation, noise):
-    """Standard deviations of the true coefficients by the Fisher information of all pixels at the truth."""
-    data, config = (
-        trajectory_data(bp.fit_field(field, options=bp.SmoothingConfig(smoother="spline"))),
-        TrajectoryConfig(),
-    )
-    _, basis = initial_state(data, config)
-    problem = TrajectoryProblem.of(equation, replace(data, noise=NoiseModel(noise)), basis, config.method)
-    while (finer := problem.finer()) is not None:
-        problem = finer.with_own_slopes()
-    curvature = problem.slopes(problem.start(first_frame)).curvature
-    covariance = np.linalg.inv(curvature + np.diag(problem.prior()))
-    return np.sqrt(np.diag(covariance))[: problem.terms] * problem.scale
-
-
 def measure(name, noise, seed, settings):
     """One case."""
     video, truth = clean(name)
     field = bp.add_noise(video, noise, seed=seed)
-    deviation = bound(field, video.values[0], truth, noise * float(video.std()))
+    data = trajectory_data(bp.fit_field(field, options=SPLINE))
+    deviation = cramer_rao(data, truth, video.values[0], noise=noise * float(video.std()))
     begin, wall = sum(resource.getrusage(resource.RUSAGE_SELF)[:2]), time.time()
     found = bp.discover(field, library=library(name), seed=seed, **settings)
     seconds = sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - begin

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 import bayespde as bp
 from bayespde.core.conjugate import CoefficientPosterior
@@ -21,6 +20,7 @@ from bayespde.core.noise import NoiseModel
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.stages.fit_trajectories import trajectory_data
 from bayespde.trajectory.config import TrajectoryConfig
+from bayespde.trajectory.data import TrajectoryData
 from bayespde.trajectory.fit import fit_trajectory, initial_state
 from bayespde.trajectory.problem import TrajectoryProblem
 from bayespde.trajectory.trajectory import Trajectory
@@ -63,17 +63,22 @@ class Case:
 
     def bound(self) -> np.ndarray:
         """Cramér-Rao bound of the standard deviations of the true coefficients."""
-        start: xr.DataArray = self.clean.isel(time=0, drop=True)
-        _, basis = initial_state(self.data, CONFIG)
         equation = bp.Equation(LIBRARY.chosen(self.true).terms, tuple(self.wanted), "u_t", "u")
-        data = replace(self.data, noise=NoiseModel(self.data.noise.rms))
-        problem = TrajectoryProblem.of(equation, data, basis, CONFIG.method)
-        while (finer := problem.finer()) is not None:
-            problem = finer
-        parameters = problem.start(start.values)
-        curvature = problem.linearised(parameters, problem.residual(parameters)).curvature
-        covariance = np.linalg.inv(curvature + np.diag(problem.prior()))
-        return np.sqrt(np.diag(covariance))[: problem.terms] * problem.scale
+        return cramer_rao(self.data, equation, self.clean.values[0], noise=self.data.noise.rms)
+
+
+def cramer_rao(data: TrajectoryData, equation: bp.Equation, first_frame: np.ndarray, *, noise: float) -> np.ndarray:
+    """Standard deviations of coefficients by the Fisher information of all pixels at the true coefficients and state.
+
+    The initial state has the prior of a fit; slopes are taken at all points.
+    """
+    _, basis = initial_state(data, CONFIG)
+    problem = TrajectoryProblem.of(equation, replace(data, noise=NoiseModel(noise)), basis, CONFIG.method)
+    while (finer := problem.finer()) is not None:
+        problem = finer.with_own_slopes()
+    curvature = problem.slopes(problem.start(first_frame)).curvature
+    covariance = np.linalg.inv(curvature + np.diag(problem.prior()))
+    return np.sqrt(np.diag(covariance))[: problem.terms] * problem.scale
 
 
 def coefficients(name: str, noise: float, seed: int) -> dict[str, Any]:
