@@ -16,7 +16,7 @@ import sympy
 import torch
 
 from bayespde.core.equation import Equation
-from bayespde.core.terms import Term, derivative_orders
+from bayespde.core.terms import Term, derivative_orders, symbol
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid, dealias_mask, difference, symbol_of
 from bayespde.solve.right_hand_side import RightHandSide, interior, needed_derivatives, right_hand_side
@@ -93,7 +93,7 @@ class TangentModel:
     @cached_property
     def is_single(self) -> bool:
         """Whether units are such that slopes are in the range of single precision."""
-        names = {s.name for t in (*self.equation.terms, *self.forced) for s in t.expression.free_symbols}
+        names = {n for t in (*self.equation.terms, *self.forced) for n in t.symbols}
         orders = [derivative_orders(n, self.grid.dims) for n in names]
         waves = [math.pi / step for step in self.grid.steps]
         factors = [math.prod(w**o for w, o in zip(waves, each, strict=True)) for each in orders]
@@ -150,7 +150,7 @@ class _Linearised:
         names = sorted({s.name for part in (own, *others) for e in part.rest for s in e.free_symbols})
         slopes = {}
         for place, name in enumerate(names):
-            changes = [sympy.diff(e, _symbol(e, name)) for e in own.rest]
+            changes = [sympy.diff(e, symbol(name)) for e in own.rest]
             if any(c != 0 for c in changes):
                 slopes[place] = compiled_sum(changes, names, own.coefficients)
         return cls(
@@ -213,8 +213,3 @@ def _split(equation: Equation, method: SolverConfig) -> SplitEquation:
     """Terms without what are rates of modes; whole terms where values are stepped."""
     split = SplitEquation.of(equation, [torch.tensor(c, dtype=torch.float64) for c in equation.coefficients])
     return split if method.space == "fourier" else split._replace(rest=[t.expression for t in equation.terms])
-
-
-def _symbol(expression: sympy.Expr, name: str) -> sympy.Symbol:
-    """The symbol of a name in an expression, whatever its assumptions."""
-    return next((s for s in expression.free_symbols if s.name == name), sympy.Symbol(name))

@@ -19,8 +19,8 @@ from bayespde.trajectory.mode import Mode
 from bayespde.trajectory.problem import TrajectoryProblem
 
 DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
-# Squared distance from the optimum within which hardly damped steps fail for errors of the slopes only.
-CLOSE = 10.0
+# Squared distance from the optimum within which moderately damped steps fail for errors of the slopes only.
+CLOSE, MODERATE = 10.0, 1.0
 # Distances of the coefficients from the optimum, in standard deviations: within which a search ends, and that errors of
 # the slopes may leave.
 SETTLED, NEAR = 0.1, 0.3
@@ -89,8 +89,9 @@ def descend(
         is_fresh = origin is not None and _length(problem, slopes, here.parameters - origin) < FRESH
         around = problem.with_slopes(slopes, here.parameters, here.residual)
         distance, shift = _distances(problem, around)
-        is_over = (distance < 2 * tolerance and shift < SETTLED**2) or steps == iterations
-        following, strongest = None, STRONGEST if distance > CLOSE else DAMPING * 1e3
+        has_settled = distance < 2 * tolerance and shift < SETTLED**2
+        is_over = has_settled or steps == iterations
+        following, strongest = None, STRONGEST if distance > CLOSE else MODERATE
         damping = min(damping, strongest)
         while not is_over and following is None and damping <= strongest:
             following = _step(problem, here, around, damping)
@@ -107,7 +108,7 @@ def descend(
             break
         origin, slopes = here.parameters, _checked_slopes(problem, here)
     # Where no step goes down although one should, the errors of the slopes are larger than the remaining gain.
-    converged = (distance < 2 * tolerance and shift < SETTLED**2) or _is_near(distance, shift)
+    converged = has_settled or _is_near(distance, shift)
     return Descent(Mode(problem, here.parameters, here.residual, around, converged, steps), slopes)
 
 

@@ -72,11 +72,9 @@ class Whitener:
         # Roots along the axes are symmetric.
         white = along_each(values.reshape(*values.shape[:-1], *self.shape), self.roots).reshape(values.shape)
         for frames, pixels, root in self.masked:
-            some = values[frames][..., pixels] @ (root if transpose else root.T)
-            white[frames] = 0.0
-            place = np.zeros_like(white[frames])
-            place[..., pixels] = some
-            white[frames] = place
+            seen = np.zeros_like(white[frames])
+            seen[..., pixels] = values[frames][..., pixels] @ (root if transpose else root.T)
+            white[frames] = seen
         return white
 
     @property
