@@ -72,3 +72,7 @@ class BudgetError(BayespdeError):
 
 class FitError(BayespdeError):
     """An equation cannot be fitted to these pixels; another one may fit."""
+
+
+class OutOfReachError(FitError):
+    """Trajectories of these pixels cannot be fitted, and those of similar equations neither."""

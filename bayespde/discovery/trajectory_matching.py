@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import xarray as xr
 
-from bayespde.core.errors import BayespdeError, BudgetError
+from bayespde.core.errors import BayespdeError, BudgetError, OutOfReachError
 from bayespde.core.posterior import Posterior
 from bayespde.core.progress import Progress
 from bayespde.discovery import costs
@@ -86,7 +86,7 @@ def _attempt(
     except BudgetError:
         return _by_weak_form(weak, "the budget ended before a trajectory was found", budget_exhausted=True), True
     except BayespdeError as error:
-        return _by_weak_form(weak, str(error).splitlines()[0]), False
+        return _by_weak_form(weak, str(error).splitlines()[0]), isinstance(error, OutOfReachError)
     if found.is_trusted:
         return Matched(found.posterior, found), True
     failed = [c for c in model_checks(found.posterior) if not c.passed]

@@ -30,7 +30,8 @@ from bayespde.smooth.registration import register_if_jittering
 from bayespde.smooth.smooth_field import SmoothField
 from bayespde.stages.model_average import ENUMERATE_UP_TO
 from bayespde.stages.sample import sample
-from bayespde.stages.trajectory_search import Search, select_domain
+from bayespde.stages.select_domain import select_domain
+from bayespde.stages.trajectory_search import Search
 from bayespde.trajectory.config import TrajectoryConfig
 from bayespde.trajectory.data import TrajectoryData
 from bayespde.trajectory.trajectory import Trajectory

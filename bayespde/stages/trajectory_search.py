@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,17 +9,17 @@ from scipy.stats import kurtosis
 
 from bayespde.core.assembly_record import TrajectoryRecord
 from bayespde.core.equation import Equation, Library
-from bayespde.core.errors import BudgetError, ConfigError, FitError, IntegrationError
+from bayespde.core.errors import BudgetError, ConfigError, FitError, IntegrationError, OutOfReachError, StepLimitError
 from bayespde.core.noise import NoiseModel
 from bayespde.core.progress import Progress
 from bayespde.core.statistics import SufficientStatistics
 from bayespde.model.prior import Prior
 from bayespde.noise.estimate import estimate_noise
-from bayespde.results.checks.trajectory import SLOW
+from bayespde.results.checks.trajectory import CYCLE_SKIPPING, SLOW
 from bayespde.stages.model_average import ModelAverage
 from bayespde.trajectory.config import TrajectoryConfig
 from bayespde.trajectory.data import TrajectoryData
-from bayespde.trajectory.fit import fit_trajectory
+from bayespde.trajectory.fit import fit_trajectory, initial_state
 from bayespde.trajectory.linearised_rows import linearised_rows
 from bayespde.trajectory.trajectory import Trajectory
 from bayespde.trajectory.whiteness import REJECT_SCORE
@@ -29,10 +28,12 @@ from bayespde.trajectory.whiteness import REJECT_SCORE
 ITERATIONS = 4
 # Equations that are fitted after a linearisation: least probability along it, and largest number.
 LIKELY, FEW = 0.2, 3
+# Equations that are tried in spite of others whose trajectories are out of reach.
+FUTILE = 2
 # Largest difference in log mass, in nats, of equations by which the linearisation is checked.
 CLOSE = 5.0
-# Gauss-Newton steps after which an adequate equation is told from an inadequate one.
-FIRST_STEPS = 12
+# Gauss-Newton steps after which an adequate equation is told from an inadequate one, and most modes of its first state.
+FIRST_STEPS, FIRST_MODES = 12, 300
 
 
 @dataclass(eq=False)
@@ -43,12 +44,16 @@ class Search:
         library: The candidate terms.
         prior: Prior of the spin model.
         data: The field, its noise model, and an estimate of its first frame.
-        config: How a trajectory is fitted.
+        config: How a trajectory is fitted; with few modes of the initial state until more of them prove better.
         progress: Show bars; the CPU time that the search may take.
+        leading: Trajectory by other settings: what cannot come near it is given up.
         found: Trajectories, by the names of their terms.
         failed: Why an equation has no trajectory, by the names of its terms.
         budget_exhausted: Whether the search ended because its CPU time was spent.
+        futile: Number of equations whose trajectories take too many steps, diverge from each other, or are lost in
+            noise; other boundaries and equations would hardly change that.
         expected_noise: Root mean square noise of the pixels as it was known before there was a trajectory.
+        most_modes: Of the initial state.
     """
 
     library: Library
@@ -56,27 +61,53 @@ class Search:
     data: TrajectoryData
     config: TrajectoryConfig
     progress: Progress = field(default_factory=Progress)
+    leading: Trajectory | None = None
     found: dict[tuple[str, ...], Trajectory] = field(default_factory=dict)
     failed: dict[tuple[str, ...], str] = field(default_factory=dict)
     budget_exhausted: bool = False
+    futile: int = 0
     expected_noise: float = field(init=False)
+    most_modes: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.expected_noise = self.data.noise.rms
+        self.expected_noise, self.most_modes = self.data.noise.rms, self.config.most_modes
+        self.config = replace(self.config, most_modes=min(FIRST_MODES, self.most_modes))
 
     def fit_until_adequate(self, spins: np.ndarray, statistics: SufficientStatistics) -> None:
         """Fit configurations `[n, K]` until the residuals of one are noise; continue its fit if it has not converged.
 
-        Equations that explain the pixels as well share its trajectory, and are found along it.
+        Equations that explain the pixels as well share its trajectory, and are found along it. Parts of an equation
+        that does not explain them explain less.
         """
-        few = replace(self.config, iterations=min(FIRST_STEPS, self.config.iterations))
         for on in self.progress.bar(spins, desc="trajectories", leave=False):
-            self._try(on, statistics, few)
-            if self.budget_exhausted or self.is_adequate:
+            if self.budget_exhausted or self.is_adequate or self.is_out_of_reach:
                 break
-        best = self.ranked()[0][0] if self.found else None
-        if best and not best.converged and best.known_mode().whiteness_score < REJECT_SCORE:
+            if not any(self.library.spins(t.equation.names)[on].all() for t in self.found.values() if t.converged):
+                self._try(on, statistics, self._first_config)
+                self._widen()
+        best = self.best
+        if best is None or best.converged or best.known_mode().whiteness_score >= REJECT_SCORE:
+            return
+        if best.steps == self._first_config.iterations:
             self._fit(best.equation, self.config, near=best)
+
+    @property
+    def _first_config(self) -> TrajectoryConfig:
+        return replace(self.config, iterations=min(FIRST_STEPS, self.config.iterations))
+
+    def _widen(self) -> None:
+        """Fit with more modes of the initial state where these leave more than noise, and keep what is better."""
+        if self.budget_exhausted or self.is_adequate or not self.found or self.config.most_modes == self.most_modes:
+            return
+        best, before = self.ranked()[0][0], (self.config, self.found, self.failed, self.log_evidence)
+        self.config, self.found, self.failed = replace(self.config, most_modes=self.most_modes), {}, {}
+        _, basis = initial_state(self.data, self.config)
+        if len(basis.deviation) > len(best.known_mode().problem.basis.deviation):
+            self._fit(best.equation, self._first_config)
+        if not self.log_evidence > before[-1]:
+            self.config, self.found, self.failed, _ = before
+        # That a state has more modes was not the reason: the next equation need not try.
+        self.most_modes = self.config.most_modes
 
     def renew_noise(self) -> None:
         """Take the kind of noise from the residuals of an adequate trajectory, and fit that once more if it is another.
@@ -93,7 +124,7 @@ class Search:
         if _kind(noise) == _kind(self.data.noise):
             return
         before = self.data, self.found, self.failed
-        self.data, self.found, self.failed = replace(self.data, noise=noise), {}, {}
+        self.data, self.found, self.failed, self.leading = replace(self.data, noise=noise), {}, {}, None
         self._fit(best.equation, self.config)
         if not self.found:
             self.data, self.found, self.failed = before
@@ -113,7 +144,7 @@ class Search:
         for _ in range(ITERATIONS):
             best = self.ranked()[0][0]
             rows = linearised_rows(best.known_mode(), self.library, variance=best.variance)
-            if self.budget_exhausted or best.known_mode().whiteness_score >= REJECT_SCORE:
+            if self.budget_exhausted or not self._leads_on(best):
                 break
             spins, probability = models.average(rows)
             for on in spins[(probability > LIKELY) & spins.any(axis=1)][:FEW]:
@@ -132,13 +163,32 @@ class Search:
 
     def _fit(self, start: Equation, config: TrajectoryConfig, near: Trajectory | None = None) -> None:
         try:
-            self.found[start.names] = fit_trajectory(start, self.data, config=config, near=near, progress=self.progress)
+            self.found[start.names] = fit_trajectory(
+                start, self.data, config=config, near=near, progress=self.progress, leading=self.best or self.leading
+            )
         except BudgetError:
             # What has been found counts; the best of it still has to be linearised.
             self.budget_exhausted = True
         except (FitError, IntegrationError) as error:
+            self.futile += isinstance(error, StepLimitError | OutOfReachError)
             if start.names not in self.found:
                 self.failed[start.names] = str(error).splitlines()[0]
+
+    @staticmethod
+    def _leads_on(best: Trajectory) -> bool:
+        """Whether other equations are worth a fit: what is linearised along a poor trajectory says little of them."""
+        is_near = best.known_mode().whiteness_score < REJECT_SCORE
+        return best.converged and best.cycle_skipping < CYCLE_SKIPPING and is_near
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether further equations are not worth a try."""
+        return not self.found and self.futile >= FUTILE
+
+    @property
+    def best(self) -> Trajectory | None:
+        """The trajectory that leads, if there is one."""
+        return self.ranked()[0][0] if self.found else None
 
     @property
     def is_adequate(self) -> bool:
@@ -155,7 +205,15 @@ class Search:
 
         Raises:
             ConfigError: If there is none.
+            OutOfReachError: If there can be none.
         """
+        if self.is_out_of_reach:
+            raise OutOfReachError(
+                f"Trajectories of these pixels are out of reach: {next(iter(self.failed.values()))}",
+                got="; ".join(f"{' + '.join(names)}: {why}" for names, why in self.failed.items()),
+                wanted="pixels whose initial state decides those of the last frame",
+                fix="fewer frames, field.isel(time=slice(0, 40)), or the weak form: trajectory_matching='never'",
+            )
         if not self.found:
             raise ConfigError(
                 "None of the equations has a trajectory through the field.",
@@ -184,37 +242,6 @@ class Search:
             excess_kurtosis=float(kurtosis(mode.residual[mode.problem.seen])),
             log_odds_change_left=change,
         )
-
-
-def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: SufficientStatistics) -> Search:
-    """Of searches over one field, the one in which configurations `[n, K]` have the largest evidence.
-
-    Boundaries are tried until one leaves nothing but noise; paddings of a window, small ones first, until a larger one
-    has no larger evidence.
-
-    Raises:
-        ConfigError: If there is no search.
-    """
-    if not searches:
-        raise ConfigError(
-            "There is no way to integrate.", got="config=()", wanted="one or more", fix="config=TrajectoryConfig()"
-        )
-    if len(searches) == 1:
-        return searches[0]
-    best, *others = sorted(searches, key=lambda s: s.config.padding)
-    best.fit_until_adequate(spins, statistics)
-    for search in others:
-        if best.is_adequate and not search.config.padding:
-            break
-        search.fit_until_adequate(spins, statistics)
-        if search.log_evidence >= best.log_evidence:
-            best = search
-        elif search.budget_exhausted:
-            break
-        elif best.config.padding and np.isfinite(search.log_evidence):
-            # State further away has not been observed; larger paddings cost more.
-            break
-    return best
 
 
 def _kind(noise: NoiseModel) -> tuple[str, bool]:

@@ -27,7 +27,7 @@ class TrajectoryConfig(Checked):
         padding: For a window of a larger field: points beyond the window, per point of it, whose state influences the
             observed pixels. The same PDE holds there, the initial state is unknown, and the whole domain is periodic.
             0 for a field that is observed as a whole.
-        most_modes: Most modes of the initial state.
+        most_modes: Most modes of the initial state; a search takes more than 300 only where these do not suffice.
         iterations: Most Gauss-Newton steps.
         tolerance: Change of the objective, in nats, below which it has converged, if coefficients would change by less
             than a tenth of their standard deviations.
@@ -35,7 +35,7 @@ class TrajectoryConfig(Checked):
 
     method: SolverConfig = field(default_factory=lambda: SolverConfig(maximum_steps=MAXIMUM_STEPS))
     padding: Annotated[float, Range(0, MAXIMUM_PADDING)] = 0.0
-    most_modes: Count = 300
+    most_modes: Count = 600
     iterations: Count = 30
     tolerance: Positive = 0.1
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayespde.core.errors import FitError, IntegrationError, StepLimitError
-from bayespde.trajectory.gauss_newton import NEAR, descend
+from bayespde.trajectory.gauss_newton import NEAR, Stop, descend
 from bayespde.trajectory.mode import Mode
 from bayespde.trajectory.problem import TrajectoryProblem
 from bayespde.trajectory.whiteness import REJECT_SCORE
@@ -16,29 +16,30 @@ from bayespde.trajectory.whiteness import REJECT_SCORE
 # First fits where the start has no trajectory over all frames: fewest frames, factors by which their number shrinks
 # when there is no trajectory and has to grow from fit to fit, most fits, and most steps of each.
 FEWEST_FRAMES, SHORTER, GROWTH, MAXIMUM_FITS, FIRST_STEPS = 8, 0.8, 1.05, 10, 5
+# Mean squared white residual of a frame that a start is far from.
+FAR = 3.0
 # First fits to a window: frames of the first one, and factor by which they grow; most steps of each, nats within which
 # it has converged, and the whiteness score above which no more frames are added.
 WINDOW_FRAMES, WINDOW_GROWTH = 10, 1.3
 WINDOW_STEPS, WINDOW_TOLERANCE, WINDOW_SCORE = 4, 1.0, 8.0
 # Norm of the difference that more points may make before the mode is reached, over that of the residual.
 ROUGH = 0.03
+# Relative change of states by a tighter tolerance from which on their slopes may be astray.
+ACCURATE = 3e-4
 # Factor on the steps that a single trajectory may take, when it checks more points.
 MORE_STEPS = 4
 
 
-def find_mode(
-    problem: TrajectoryProblem, start: np.ndarray, *, iterations: int, tolerance: float, retry: bool = True
-) -> Mode:
+def find_mode(problem: TrajectoryProblem, start: np.ndarray, stop: Stop, *, retry: bool = True) -> Mode:
     """Find the mode of a trajectory's posterior, with states at as many points as it needs.
 
     The mode is accepted when 1.5 times as many points give the same: no parameter is off by a larger share of its
     standard deviation than all pixels together are of their noise.
 
     Args:
-        problem: Of all frames.
+        problem: Of all frames, `resolved` at the start.
         start: Parameters to begin at, `[n]`.
-        iterations: Most Gauss-Newton steps.
-        tolerance: Change of the objective, in nats, below which it has converged.
+        stop: When the search ends.
         retry: Whether the first frames may be fitted first.
 
     Returns:
@@ -49,14 +50,12 @@ def find_mode(
         FitError: If it does not depend on a coefficient, or on each alike; if what enters a window cannot have been
             beyond it.
     """
-    problem, slopes = _resolved(problem, start), None
+    slopes = None
     while True:
         finer = problem.finer()
         try:
-            begin = _begun(problem, start, tolerance) if retry else start
-            mode, slopes = descend(
-                problem, begin, iterations=iterations, tolerance=tolerance, slopes=slopes, is_last=finer is None
-            )
+            begin = _begun(problem, start) if retry else start
+            mode, slopes = descend(problem, begin, stop._replace(is_last=finer is None), slopes=slopes)
         except StepLimitError:
             raise
         except IntegrationError:
@@ -70,9 +69,7 @@ def find_mode(
             change = _change(mode, finer)
             if change < (NEAR if mode.converged else rough):
                 # All that is left is to linearise the problem at the mode itself.
-                return descend(
-                    mode.problem, mode.parameters, iterations=iterations, tolerance=tolerance, slopes=slopes
-                ).mode
+                return descend(mode.problem, mode.parameters, stop, slopes=slopes).mode
             start, retry = mode.parameters, False
             # With the accuracy of slopes that this mode took.
             finer = mode.problem.finer() or finer
@@ -93,16 +90,32 @@ def _change(mode: Mode, finer: TrajectoryProblem) -> float:
         return 0.0
 
 
-def _resolved(problem: TrajectoryProblem, start: np.ndarray) -> TrajectoryProblem:
-    """With as many points as a fit needs to begin: more change little of the residual."""
+def resolved(problem: TrajectoryProblem, start: np.ndarray) -> TrajectoryProblem:
+    """With as many points as a fit needs to begin, and slopes as accurate: more change little."""
     while (finer := problem.finer()) is not None:
         try:
             residual = problem.residual(start)
             if _difference(residual, finer, start) < ROUGH * np.linalg.norm(residual):
                 break
         except IntegrationError:
-            break
+            return problem
         problem = finer.with_own_slopes()
+    try:
+        return _with_accurate_slopes(problem, start)
+    except IntegrationError:
+        return problem
+
+
+def _with_accurate_slopes(problem: TrajectoryProblem, start: np.ndarray) -> TrajectoryProblem:
+    """With a tolerance of which a tenth changes next to nothing of the states along which slopes are taken."""
+    tolerance, states = problem.slope_tolerance, problem.tangent(start).states()
+    while tolerance > problem.method.rtol:
+        tolerance /= 10
+        tighter = replace(problem, slope_tolerance=tolerance)
+        before, states = states, tighter.tangent(start).states()
+        if np.linalg.norm(states - before) < ACCURATE * np.linalg.norm(states - states.mean()):
+            break
+        problem = tighter
     return problem
 
 
@@ -112,17 +125,19 @@ def _difference(residual: np.ndarray, finer: TrajectoryProblem, parameters: np.n
         return float(np.linalg.norm(finer.observation.whiten(finer.residual(parameters) - residual)))
 
 
-def _begun(problem: TrajectoryProblem, start: np.ndarray, tolerance: float) -> np.ndarray:
+def _begun(problem: TrajectoryProblem, start: np.ndarray) -> np.ndarray:
     """Parameters from which all frames can be fitted, by fits to the first ones."""
     if problem.observation.is_window:
         return _growing_window(problem, start)
-    return _longer(problem, start, tolerance)
+    return _longer(problem, start)
 
 
-def _longer(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float) -> np.ndarray:
-    """Parameters that have a trajectory over all frames, by fits to the first frames, more and more of them.
+def _longer(problem: TrajectoryProblem, parameters: np.ndarray) -> np.ndarray:
+    """Parameters that have a trajectory near all frames, by fits to the first frames, more and more of them.
 
     Where a negative state diverges, noise of the first frame is enough to cause it; fitting more frames removes that.
+    Where trajectories diverge from each other, a start that is lost in late frames is near the early ones
+    [voss2004].
 
     Raises:
         IntegrationError: If the trajectory cannot be made longer.
@@ -132,7 +147,7 @@ def _longer(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float
     while True:
         part = problem if count == frames else problem.first_frames(count)
         try:
-            part.residual(parameters[: part.size])
+            residual = part.residual(parameters[: part.size])
         except StepLimitError:
             raise
         except IntegrationError as error:
@@ -143,9 +158,26 @@ def _longer(problem: TrajectoryProblem, parameters: np.ndarray, tolerance: float
             count = max(min(int(count * SHORTER), reached), FEWEST_FRAMES)
             continue
         if count == frames:
+            near = max(_frames_near(part, residual), math.ceil(WINDOW_GROWTH * longest), FEWEST_FRAMES)
+            if near >= frames or fits == MAXIMUM_FITS:
+                return parameters
+            part = problem.first_frames(near)
+        # As near as a draw from the posterior of these frames.
+        stop = Stop(FIRST_STEPS, part.size / 2, settled=math.inf, is_last=False)
+        found = descend(part, parameters[: part.size], stop).mode
+        parameters, longest, fits = problem.continued(found.parameters), len(part.times), fits + 1
+        if found.whiteness_score > WINDOW_SCORE:
+            # Another equation: its misfit shows over all frames.
             return parameters
-        found = descend(part, parameters[: part.size], iterations=FIRST_STEPS, tolerance=tolerance, is_last=False).mode
-        parameters, longest, count, fits = problem.continued(found.parameters), count, frames, fits + 1
+        count = frames
+
+
+def _frames_near(problem: TrajectoryProblem, residual: np.ndarray) -> int:
+    """Number of first frames whose residuals are not much larger than the noise."""
+    white = problem.observation.whiten(residual)
+    pixels = np.maximum(problem.seen.sum(axis=1), 1)
+    far = np.sum(white**2, axis=1) > FAR * pixels
+    return int(np.argmax(far)) if far.any() else len(far)
 
 
 def _growing_window(problem: TrajectoryProblem, parameters: np.ndarray) -> np.ndarray:
@@ -158,9 +190,8 @@ def _growing_window(problem: TrajectoryProblem, parameters: np.ndarray) -> np.nd
     frames, count = len(problem.times), WINDOW_FRAMES
     while count < frames:
         part = problem.first_frames(count)
-        found = descend(
-            part, parameters[: part.size], iterations=WINDOW_STEPS, tolerance=WINDOW_TOLERANCE, is_last=False
-        ).mode
+        stop = Stop(WINDOW_STEPS, WINDOW_TOLERANCE, is_last=False)
+        found = descend(part, parameters[: part.size], stop).mode
         if found.whiteness_score > REJECT_SCORE:
             raise FitError(
                 "What enters the window cannot have been beyond it.",

@@ -18,10 +18,13 @@ from bayespde.core.progress import Progress
 from bayespde.solve.ensemble_problem import EnsembleProblem
 from bayespde.solve.well_posed import check_well_posed
 from bayespde.trajectory.config import TrajectoryConfig
+from bayespde.trajectory.cycle_skipping import check_foreseen_share
 from bayespde.trajectory.data import TrajectoryData
-from bayespde.trajectory.find_mode import find_mode
+from bayespde.trajectory.find_mode import find_mode, resolved
+from bayespde.trajectory.gauss_newton import Stop
 from bayespde.trajectory.initial_state_basis import StateBasis, spectral_decay_prior, state_basis
 from bayespde.trajectory.laplace import laplace
+from bayespde.trajectory.mode import Mode
 from bayespde.trajectory.padding import extend
 from bayespde.trajectory.problem import TrajectoryProblem
 from bayespde.trajectory.trajectory import Trajectory
@@ -37,6 +40,7 @@ def fit_trajectory(
     config: TrajectoryConfig | None = None,
     near: Trajectory | None = None,
     progress: Progress | None = None,
+    leading: Trajectory | None = None,
 ) -> Trajectory:
     """Fit coefficients and initial state of an equation to all pixels of a field.
 
@@ -50,6 +54,7 @@ def fit_trajectory(
         near: Of another equation and the same data and settings: the search begins at its state, and not at the first
             frame.
         progress: How long it may take.
+        leading: Of another equation and the same data: the search ends where it cannot come near its objective.
 
     Returns:
         The posterior.
@@ -58,21 +63,37 @@ def fit_trajectory(
         BudgetError: If the CPU time is spent before the search ends.
         ConfigError: If boundary or noise model do not fit the field, or the trajectory nearby has another state.
         FitError: If the pixels do not determine a coefficient, or the search has no coefficients to begin at; if what
-            enters a window cannot have been beyond it.
+            enters a window cannot have been beyond it; if the leading one explains the pixels better.
         IntegrationError: If there is no trajectory through all frames: the equation blows up, is ill-posed, or takes
             more steps than it may.
     """
     config = config or TrajectoryConfig()
     first, basis = initial_state(data, config)
-    problem = replace(TrajectoryProblem.of(equation, data, basis, config.method), progress=progress or Progress())
+    problem = replace(
+        TrajectoryProblem.of(equation, data, basis, config.method),
+        progress=progress or Progress(),
+        hopeless=math.inf if leading is None else _hopeless(leading.known_mode()),
+    )
     start = problem.start(first)
     _check_well_posed(problem, start)
     if near is not None:
         start = _with_state_of(near, start, problem)
         there = near.known_mode().problem
-        problem = replace(problem, resolution=there.resolution, coarse=there.coarse)
-    mode = find_mode(problem, start, iterations=config.iterations, tolerance=config.tolerance, retry=near is None)
+        problem = replace(
+            problem, resolution=there.resolution, coarse=there.coarse, slope_tolerance=there.slope_tolerance
+        )
+    problem = resolved(problem, start)
+    if near is None and data.draws is not None and data.field.ndim == 2:
+        # In the plane slopes take longer, and the first fit tells.
+        draws = first + extend(data.draws - data.first_frame.values, config.padding, dims=1)
+        check_foreseen_share(problem, start, draws)
+    mode = find_mode(problem, start, Stop(config.iterations, config.tolerance), retry=near is None)
     return laplace(mode, data.field, config)
+
+
+def _hopeless(leading: Mode) -> float:
+    """Objective at which another equation has less evidence: determinants differ by a nat per parameter at most."""
+    return leading.problem.objective(leading.residual, leading.parameters) + leading.problem.size
 
 
 def _check_well_posed(problem: TrajectoryProblem, start: np.ndarray) -> None:

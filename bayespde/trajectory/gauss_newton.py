@@ -13,20 +13,23 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import LinAlgError, LinAlgWarning, solve
 
-from bayespde.core.errors import FitError, IntegrationError
+from bayespde.core.errors import FitError, IntegrationError, OutOfReachError
 from bayespde.trajectory.linearised import Linearised, Slopes
 from bayespde.trajectory.mode import Mode
 from bayespde.trajectory.problem import TrajectoryProblem
 
 DAMPING, WEAKEST, STRONGEST = 1e-3, 1e-10, 1e8
-# Squared distance from the optimum within which moderately damped steps fail for errors of the slopes only.
-CLOSE, MODERATE = 10.0, 1.0
+# Squared distance from the optimum within which moderately damped steps fail for errors of the slopes, or because there
+# are many optima.
+CLOSE, MODERATE = 50.0, 1.0
 # Distances of the coefficients from the optimum, in standard deviations: within which a search ends, and that errors of
 # the slopes may leave.
 SETTLED, NEAR = 0.1, 0.3
 # Distance within which slopes count as those of a point; a draw from the posterior of a hundred modes is ten times as
 # far.
 FRESH = 1.0
+# Steps after which a search may be given up, and what it may gain at most, over what its slopes predict.
+FIRST_STEPS, OPTIMISTIC = 2, 3.0
 # Share of the predicted gain that a step must bring for its slopes to serve the next one too.
 TRUSTED = 0.75
 
@@ -47,6 +50,22 @@ class _Point(NamedTuple):
     gain: float = 0.0
 
 
+class Stop(NamedTuple):
+    """When a search ends.
+
+    Attributes:
+        steps: Most steps.
+        gain: Of an undamped step, in nats, below which it has converged, if coefficients have settled.
+        settled: Distance of the coefficients from the optimum, in standard deviations, below which they have.
+        is_last: Whether the search ends with the slopes of its last point.
+    """
+
+    steps: int
+    gain: float
+    settled: float = SETTLED
+    is_last: bool = True
+
+
 class Descent(NamedTuple):
     """Where a search ended.
 
@@ -59,15 +78,7 @@ class Descent(NamedTuple):
     slopes: Slopes
 
 
-def descend(
-    problem: TrajectoryProblem,
-    parameters: np.ndarray,
-    *,
-    iterations: int,
-    tolerance: float,
-    slopes: Slopes | None = None,
-    is_last: bool = True,
-) -> Descent:
+def descend(problem: TrajectoryProblem, parameters: np.ndarray, stop: Stop, *, slopes: Slopes | None = None) -> Descent:
     """Damped steps [levenberg1944] until an undamped one would gain next to nothing.
 
     Slopes take nearly all the time. Those of one point serve the following steps as long as these gain what they
@@ -76,10 +87,11 @@ def descend(
     Args:
         problem: What to minimise.
         parameters: Where to begin, `[n]`.
-        iterations: Most steps.
-        tolerance: Gain, in nats, below which the search has converged, if coefficients have settled.
+        stop: When to end.
         slopes: Of a point nearby, or of the same problem with fewer points in space.
-        is_last: Whether the search ends with the slopes of its last point.
+
+    Raises:
+        FitError: If the objective cannot come below that at which the problem is of use.
     """
     damping, residual = DAMPING, problem.residual(parameters)
     here, steps = _Point(parameters, residual, problem.objective(residual, parameters)), 0
@@ -89,26 +101,28 @@ def descend(
         is_fresh = origin is not None and _length(problem, slopes, here.parameters - origin) < FRESH
         around = problem.with_slopes(slopes, here.parameters, here.residual)
         distance, shift = _distances(problem, around)
-        has_settled = distance < 2 * tolerance and shift < SETTLED**2
-        is_over = has_settled or steps == iterations
+        if is_fresh and steps >= FIRST_STEPS:
+            _check_hope(problem, here.value - OPTIMISTIC * distance / 2)
+        has_settled, is_near = distance < 2 * stop.gain and shift < stop.settled**2, _is_near(distance, shift)
+        is_over = has_settled or steps == stop.steps
         following, strongest = None, STRONGEST if distance > CLOSE else MODERATE
         damping = min(damping, strongest)
         while not is_over and following is None and damping <= strongest:
             following = _step(problem, here, around, damping)
             damping = damping * 10 if following is None else max(damping / 10, WEAKEST)
-            if not is_fresh:
+            if not is_fresh or is_near:
                 break
         if following is not None:
             here, steps = following, steps + 1
             if is_fresh or following.gain > TRUSTED:
                 continue
-        elif is_fresh and not (is_over or _is_near(distance, shift)) and (tighter := problem.tighter()) is not None:
+        elif is_fresh and not (is_over or is_near) and (tighter := problem.tighter()) is not None:
             problem, damping = tighter, DAMPING
-        elif is_fresh or (is_over and not is_last):
+        elif is_fresh or (is_over and not stop.is_last):
             break
         origin, slopes = here.parameters, _checked_slopes(problem, here)
     # Where no step goes down although one should, the errors of the slopes are larger than the remaining gain.
-    converged = has_settled or _is_near(distance, shift)
+    converged = has_settled or is_near
     return Descent(Mode(problem, here.parameters, here.residual, around, converged, steps), slopes)
 
 
@@ -135,9 +149,9 @@ def solved(curvature: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def check_finite(curvature: np.ndarray) -> None:
-    """Raise a `FitError` if a curvature, `[n, n]`, is not finite."""
+    """Raise an `OutOfReachError` if a curvature, `[n, n]`, is not finite."""
     if not np.isfinite(curvature).all():
-        raise FitError(
+        raise OutOfReachError(
             "The trajectory diverges with the smallest change of its start.",
             got="slopes that overflow",
             wanted="an equation that is well-posed over these frames",
@@ -176,6 +190,16 @@ def _distances(problem: TrajectoryProblem, around: Linearised) -> tuple[float, f
     columns = solved(_curvature(problem, around), np.column_stack([around.gradient, units]))
     moved, covariance = columns[: problem.terms, 0], columns[: problem.terms, 1:]
     return float(around.gradient @ columns[:, 0]), float(moved @ np.linalg.solve(covariance, moved))
+
+
+def _check_hope(problem: TrajectoryProblem, within_reach: float) -> None:
+    if within_reach > problem.hopeless:
+        raise FitError(
+            "Another equation explains the pixels better.",
+            got=f"an objective above {within_reach:.6g} nats",
+            wanted=f"less than {problem.hopeless:.6g}",
+            fix="none is needed; the other equation leads",
+        )
 
 
 def _is_near(distance: float, shift: float) -> bool:

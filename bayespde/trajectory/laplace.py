@@ -6,18 +6,14 @@ import math
 
 import numpy as np
 import xarray as xr
-from scipy.linalg import LinAlgError, eigvalsh
 
 from bayespde.core.equation import Equation
-from bayespde.core.errors import FitError
 from bayespde.trajectory.config import TrajectoryConfig
+from bayespde.trajectory.cycle_skipping import information, least_share
 from bayespde.trajectory.gauss_newton import check_slopes
 from bayespde.trajectory.mode import Mode
 from bayespde.trajectory.state_posterior import StatePosterior
 from bayespde.trajectory.trajectory import Trajectory
-
-# Share of the information that is not from noise below which coefficients are not determined.
-NOTHING = 1e-3
 
 
 def laplace(mode: Mode, field: xr.DataArray, config: TrajectoryConfig) -> Trajectory:
@@ -75,12 +71,12 @@ def _state_posterior(mode: Mode, variance: float) -> tuple[StatePosterior, float
     problem, curvature = mode.problem, mode.around.curvature
     terms, prior = problem.terms, np.diag(problem.prior())
     # All but the priors scales with the noise, which is now known better than before the fit.
-    information, noisy = (_information(c, variance * prior, terms) for c in (_denoised_curvature(mode), curvature))
-    share = _least_share(information, noisy)
+    denoised, noisy = (information(c, variance * prior, terms) for c in (_denoised_curvature(mode), curvature))
+    share = least_share(denoised, noisy)
     state = StatePosterior(
         parameters=mode.parameters,
         scale=problem.scale,
-        covariance=variance * np.linalg.inv(information) * np.outer(problem.scale, problem.scale),
+        covariance=variance * np.linalg.inv(denoised) * np.outer(problem.scale, problem.scale),
         precision=curvature / variance + prior,
         modes=problem.basis.modes * problem.basis.deviation,
         shape=problem.basis.shape,
@@ -112,25 +108,3 @@ def _denoised_curvature(mode: Mode) -> np.ndarray:
         curvature = mode.problem.slopes(mode.denoised_parameters).curvature
     check_slopes(mode.problem, curvature)
     return curvature
-
-
-def _least_share(information: np.ndarray, noisy: np.ndarray) -> float:
-    """Smallest share of the information, in any direction, that is not from noise."""
-    try:
-        share = float(eigvalsh(information, noisy)[0])
-    except LinAlgError:
-        share = 0.0
-    if not share > NOTHING:
-        raise FitError(
-            "The pixels do not determine a coefficient.",
-            got="no wave of the initial state is larger than its error, or terms that cannot be told apart",
-            wanted="a field that stands out of its noise, and terms that differ along the trajectory",
-            fix="fewer terms, or less noise",
-        )
-    return share
-
-
-def _information(curvature: np.ndarray, prior: np.ndarray, terms: int) -> np.ndarray:
-    """Of the coefficients, `[terms, terms]`, all else integrated over."""
-    inner, mixed = (curvature + prior)[terms:, terms:], curvature[terms:, :terms]
-    return np.asarray(curvature[:terms, :terms] - mixed.T @ np.linalg.solve(inner, mixed))

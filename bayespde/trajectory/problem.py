@@ -46,6 +46,7 @@ class TrajectoryProblem:
         method: How to integrate.
         slope_tolerance: Relative error per step of the trajectories that slopes are taken from.
         progress: How long the fit may take.
+        hopeless: Objective that a fit has to come below to be of use.
     """
 
     equation: Equation
@@ -60,6 +61,7 @@ class TrajectoryProblem:
     method: SolverConfig
     slope_tolerance: float = SLOPE_TOLERANCE
     progress: Progress = field(default_factory=Progress)
+    hopeless: float = math.inf
 
     @classmethod
     def of(cls, equation: Equation, data: TrajectoryData, basis: StateBasis, method: SolverConfig) -> TrajectoryProblem:

@@ -9,7 +9,7 @@ import pytest
 from bayespde.core.errors import IntegrationError
 from bayespde.solve.config import SolverConfig
 from bayespde.trajectory import find_mode as module
-from bayespde.trajectory.find_mode import MORE_STEPS, _change, _longer
+from bayespde.trajectory.find_mode import MORE_STEPS, WINDOW_SCORE, _change, _longer
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,16 @@ def test_a_trajectory_that_more_points_do_not_have_is_an_error_at_a_mode_only():
 class Diverging:
     """Trajectories over so many frames, one number for each fit that was made; parameters count the fits."""
 
+    observation = SimpleNamespace(whiten=lambda residual: residual)
+    whiteness = 0.0
+
     def __init__(self, ends, frames=100, tried=None):
         self.times, self.size, self.ends = np.arange(float(frames)), 1, ends
+        self.seen = np.ones((frames, 1), dtype=bool)
         self.tried = [] if tried is None else tried
 
     def first_frames(self, count):
-        return Diverging(self.ends, count, self.tried)
+        return type(self)(self.ends, count, self.tried)
 
     def continued(self, parameters):
         return parameters
@@ -61,6 +65,16 @@ class Diverging:
             error = IntegrationError("It blew up.", got="", wanted="", fix="")
             error.time = self.ends[fits] + 0.5 if fits else 90.0
             raise error
+        return np.zeros((len(self.times), 1))
+
+
+class Drifting(Diverging):
+    """Trajectories over all frames, which are near the pixels in the first ones only."""
+
+    def residual(self, parameters):
+        fits = int(parameters[0])
+        self.tried.append((len(self.times), fits))
+        return 2.0 * (self.times >= self.ends[fits])[:, None]
 
 
 @pytest.fixture
@@ -68,20 +82,38 @@ def counted_fits(monkeypatch):
     monkeypatch.setattr(
         module,
         "descend",
-        lambda part, parameters, **_: SimpleNamespace(mode=SimpleNamespace(parameters=parameters + 1)),
+        lambda part, parameters, _: SimpleNamespace(
+            mode=SimpleNamespace(parameters=parameters + 1, whiteness_score=part.whiteness)
+        ),
     )
 
 
 def test_the_first_frames_are_fewer_by_a_fifth_until_there_is_a_trajectory_to_fit(counted_fits):
     problem = Diverging([45, 100])
-    assert _longer(problem, np.zeros(1), 0.1).tolist() == [1.0]
+    assert _longer(problem, np.zeros(1)).tolist() == [1.0]
     assert problem.tried == [(100, 0), (80, 0), (64, 0), (51, 0), (40, 0), (100, 1)]
 
 
 def test_fewer_frames_are_tried_again_while_the_trajectory_has_become_a_twentieth_longer(counted_fits):
     """After a fit to 40 frames it seems to reach 46, and does not: others may follow; if it seems to reach 41, none."""
     problem = Diverging([40, 45, 100])
-    assert _longer(problem, np.zeros(1), 0.1).tolist() == [2.0]
+    assert _longer(problem, np.zeros(1)).tolist() == [2.0]
     assert problem.tried[5:] == [(100, 1), (46, 1), (36, 1), (100, 2)]
     with pytest.raises(IntegrationError):
-        _longer(Diverging([40, 40, 100]), np.zeros(1), 0.1)
+        _longer(Diverging([40, 40, 100]), np.zeros(1))
+
+
+def test_a_start_that_is_lost_in_late_frames_is_fitted_to_more_and_more_of_them(counted_fits):
+    """The frames that are near, then those that the fit brought near, at least three in ten more."""
+    problem = Drifting([20, 70, 75, 100])
+    assert _longer(problem, np.zeros(1)).tolist() == [3.0]
+    assert problem.tried == [(100, 0), (100, 1), (100, 2), (100, 3)]
+    parts = []
+    problem.first_frames = lambda count: parts.append(count) or Drifting(problem.ends, count, problem.tried)
+    _longer(problem, np.zeros(1))
+    assert parts == [20, 70, 91]
+
+
+def test_an_equation_that_misses_the_first_frames_is_not_fitted_to_more(counted_fits, monkeypatch):
+    monkeypatch.setattr(Diverging, "whiteness", WINDOW_SCORE + 1)
+    assert _longer(Drifting([20, 70, 100]), np.zeros(1)).tolist() == [1.0]

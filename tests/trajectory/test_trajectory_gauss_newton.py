@@ -11,7 +11,7 @@ from bayespde.core.noise import NoiseModel
 from bayespde.solve.config import SolverConfig
 from bayespde.trajectory import gauss_newton as module
 from bayespde.trajectory.data import TrajectoryData
-from bayespde.trajectory.gauss_newton import NEAR, descend
+from bayespde.trajectory.gauss_newton import NEAR, Stop, descend
 from bayespde.trajectory.initial_state_basis import state_basis
 from bayespde.trajectory.problem import TrajectoryProblem
 
@@ -47,11 +47,11 @@ def distance(mode, other):
 
 def test_slopes_of_one_point_lead_to_the_same_mode(problem, counted, monkeypatch):
     problem, first = problem
-    few = descend(problem, problem.start(first), iterations=30, tolerance=1e-3).mode
+    few = descend(problem, problem.start(first), Stop(30, 1e-3)).mode
     reused = len(counted)
     monkeypatch.setattr(module, "TRUSTED", math.inf)
     monkeypatch.setattr(module, "FRESH", 1e-9)
-    new = descend(problem, problem.start(first), iterations=30, tolerance=1e-3).mode
+    new = descend(problem, problem.start(first), Stop(30, 1e-3)).mode
     assert few.converged
     assert new.converged
     assert distance(few, new) < NEAR / 2
@@ -64,11 +64,11 @@ def test_slopes_of_one_point_lead_to_the_same_mode(problem, counted, monkeypatch
 
 def test_slopes_that_are_given_are_taken_while_they_serve(problem, counted):
     problem, first = problem
-    begin = descend(problem, problem.start(first), iterations=30, tolerance=1e-3, is_last=False)
+    begin = descend(problem, problem.start(first), Stop(30, 1e-3, is_last=False))
     before = len(counted)
-    again = descend(problem, begin.mode.parameters, iterations=30, tolerance=1e-3, slopes=begin.slopes, is_last=False)
+    again = descend(problem, begin.mode.parameters, Stop(30, 1e-3, is_last=False), slopes=begin.slopes)
     assert len(counted) == before
     assert again.slopes is begin.slopes
-    last = descend(problem, begin.mode.parameters, iterations=30, tolerance=1e-3, slopes=begin.slopes)
+    last = descend(problem, begin.mode.parameters, Stop(30, 1e-3), slopes=begin.slopes)
     assert len(counted) == before + 1
     assert last.slopes is not begin.slopes
