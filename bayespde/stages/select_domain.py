@@ -34,7 +34,7 @@ def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: Suf
         search.leading, search.futile = best.best, best.futile
         search.fit_until_adequate(spins, statistics)
         best.futile = search.futile
-        if search.log_evidence >= best.log_evidence:
+        if search.found and search.log_evidence >= best.log_evidence:
             best = search
         elif search.budget_exhausted:
             break

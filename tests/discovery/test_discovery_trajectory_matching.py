@@ -8,7 +8,7 @@ import small_problem
 
 import bayespde as bp
 from bayespde.core import progress
-from bayespde.core.errors import ConfigError, FileWarning, FitError
+from bayespde.core.errors import ConfigError, FileWarning, FitError, OutOfReachError
 from bayespde.core.likelihood import Likelihood
 from bayespde.discovery import discovery, pipeline
 from bayespde.discovery import trajectory_matching as matching
@@ -128,6 +128,19 @@ def test_a_search_that_fails_keeps_the_weak_form(field, monkeypatch):
 
     monkeypatch.setattr(matching, "fit_trajectories", fails)
     assert reason(discover(field)) == "It cannot be done."
+
+
+def test_no_window_is_tried_where_trajectories_are_out_of_reach(field, monkeypatch):
+    tried = []
+
+    def fails(*_, config, **__):
+        tried.append([c.boundary for c in config])
+        raise OutOfReachError("They are out of reach: it diverges.", got="this", wanted="that", fix="nothing")
+
+    monkeypatch.setattr(matching, "fit_trajectories", fails)
+    assert reason(discover(field)) == "They are out of reach: it diverges."
+    assert len(tried) == 1
+    assert "open" not in tried[0]
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,11 @@ import pytest
 import xarray as xr
 
 import bayespde as bp
-from bayespde.core.errors import FitError
+from bayespde.core.errors import FitError, OutOfReachError, StepLimitError
 from bayespde.core.noise import NoiseModel
 from bayespde.stages import trajectory_search as module
-from bayespde.stages.trajectory_search import Search
+from bayespde.stages.select_domain import select_domain
+from bayespde.stages.trajectory_search import FUTILE, Search
 from bayespde.trajectory.config import TrajectoryConfig
 from bayespde.trajectory.data import TrajectoryData
 
@@ -67,3 +68,58 @@ def test_a_trajectory_that_is_lost_with_the_new_noise_is_kept_with_the_old(data,
     assert search.ranked()[0][0] is before
     assert search.data is data
     assert not search.failed
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """Terms of the equations that were fitted, in order."""
+    names, right = [], module.fit_trajectory
+    monkeypatch.setattr(module, "fit_trajectory", lambda e, *a, **k: names.append(e.names) or right(e, *a, **k))
+    return names
+
+
+def test_parts_of_an_equation_that_does_not_explain_the_pixels_are_not_tried(data, tried):
+    forced = data.field + 0.3 * np.sin(9 * data.field.time) * np.sin(data.field.x)
+    search = Search(LIBRARY, bp.Prior(), replace(data, field=forced, noise=NoiseModel(NOISE)), TrajectoryConfig())
+    rows = bp.SufficientStatistics.from_rows(np.eye(2), np.array([0.1, 0.2]), names=LIBRARY.names)
+    search.fit_until_adequate(np.array([[True, True], [False, True], [True, False]]), rows)
+    assert not search.is_adequate
+    assert tried == [("u", "u_xx")]
+
+
+def test_a_state_that_is_sharper_than_its_modes_gets_more_of_them(data, tried, monkeypatch):
+    monkeypatch.setattr(module, "FIRST_MODES", 3)
+    search = search_of(replace(data, noise=NoiseModel(NOISE)))
+    assert tried == [("u_xx",)] * 2
+    assert search.config.most_modes == 7
+    assert search.is_adequate
+    assert len(search.best.known_mode().problem.basis.deviation) == 7
+
+
+def test_more_modes_than_a_state_needs_are_not_kept(data, tried, monkeypatch):
+    """A forced field, which no modes of its first state explain."""
+    monkeypatch.setattr(module, "FIRST_MODES", 7)
+    forced = data.field + 0.3 * np.sin(9 * data.field.time) * np.sin(data.field.x)
+    config = TrajectoryConfig(most_modes=9)
+    search = Search(LIBRARY, bp.Prior(), replace(data, field=forced, noise=NoiseModel(NOISE)), config)
+    search.fit_until_adequate(np.array([[True, True]]), ROWS)
+    assert len(tried) <= 2
+    assert search.config.most_modes == 7
+
+
+def test_a_search_ends_where_trajectories_are_out_of_reach(data, monkeypatch):
+    """Two equations or boundaries are tried, no more, and the reason is that of the first."""
+    calls = []
+
+    def fails(*_, **__):
+        calls.append(1)
+        raise StepLimitError(f"Failure {len(calls)}.", got="this", wanted="that", fix="nothing")
+
+    monkeypatch.setattr(module, "fit_trajectory", fails)
+    searches = [Search(LIBRARY, bp.Prior(), data, TrajectoryConfig()) for _ in range(3)]
+    every = np.array([[False, True], [True, False], [True, True]])
+    chosen = select_domain(searches, every[:1], ROWS)
+    chosen.fit_until_adequate(every, ROWS)
+    assert len(calls) == FUTILE
+    with pytest.raises(OutOfReachError, match="out of reach: Failure 1"):
+        chosen.ranked()

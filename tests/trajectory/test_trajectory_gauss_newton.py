@@ -1,12 +1,14 @@
 """Gauss-Newton steps: slopes that serve several steps lead to the mode that new slopes at every step lead to."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import bayespde as bp
+from bayespde.core.errors import FitError
 from bayespde.core.noise import NoiseModel
 from bayespde.solve.config import SolverConfig
 from bayespde.trajectory import gauss_newton as module
@@ -72,3 +74,15 @@ def test_slopes_that_are_given_are_taken_while_they_serve(problem, counted):
     last = descend(problem, begin.mode.parameters, Stop(30, 1e-3), slopes=begin.slopes)
     assert len(counted) == before + 1
     assert last.slopes is not begin.slopes
+
+
+def test_a_search_that_cannot_come_below_what_another_equation_has_ends_early(problem, counted):
+    problem, first = problem
+    mode = descend(problem, problem.start(first), Stop(30, 1e-3)).mode
+    least = problem.objective(mode.residual, mode.parameters)
+    within_reach = replace(problem, hopeless=least + 1)
+    assert descend(within_reach, problem.start(first), Stop(30, 1e-3)).mode.converged
+    del counted[:]
+    with pytest.raises(FitError, match="Another equation explains the pixels better"):
+        descend(replace(problem, hopeless=least - 10), problem.start(first), Stop(30, 1e-3))
+    assert len(counted) <= 3
