@@ -1,4 +1,4 @@
-"""The share of the information that is lost in noise, where waves turn independently and all is known in closed form."""
+"""The share of the information that is lost in noise, where waves turn independently and have closed forms."""
 
 import math
 
