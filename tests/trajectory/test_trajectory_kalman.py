@@ -85,8 +85,12 @@ def test_likelihood_and_state_are_those_of_a_kalman_smoother(seed, size):
     terms = len(truth)
     for each, error in ((exact, 1e-6 * video.size), (found, 0.05)):
         assert each.log_evidence + terms * math.log(video.size) / 2 == pytest.approx(log_density, abs=error)
-    # A search ends where rounding hides whether a step goes down.
-    error = 1e-3 * math.sqrt(np.max(np.diag(basis.modes @ spread @ basis.modes.T)))
+    # The search ended within a hundredth of a standard deviation; a last step to the optimum, given the coefficients.
+    states = slice(terms, problem.shared)
+    posterior = (around.curvature + np.diag(problem.prior()))[states, states]
+    optimum = at[states] + np.linalg.solve(posterior, around.gradient[states])
+    np.testing.assert_allclose(optimum * basis.deviation, mean, rtol=0, atol=1e-6 * size)
+    error = 1e-2 * math.sqrt(np.max(np.diag(basis.modes @ spread @ basis.modes.T)))
     np.testing.assert_allclose(found.start.values, basis.modes @ mean, rtol=0, atol=error)
     # The covariance is that of the noise as it was estimated.
     for each, error in ((exact, 1e-6), (found, 1e-2)):
