@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -103,7 +104,9 @@ class Search:
         self.config, self.found, self.failed = replace(self.config, most_modes=self.most_modes), {}, {}
         _, basis = initial_state(self.data, self.config)
         if len(basis.deviation) > len(best.known_mode().problem.basis.deviation):
-            self._fit(best.equation, self._first_config)
+            # Where the slopes of so many do not fit into memory, the few have to do.
+            with suppress(ConfigError):
+                self._fit(best.equation, self._first_config)
         if not self.log_evidence > before[-1]:
             self.config, self.found, self.failed, _ = before
         # That a state has more modes was not the reason: the next equation need not try.

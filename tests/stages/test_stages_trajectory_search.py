@@ -12,6 +12,7 @@ from bayespde.core.noise import NoiseModel
 from bayespde.stages import trajectory_search as module
 from bayespde.stages.select_domain import select_domain
 from bayespde.stages.trajectory_search import FUTILE, Search
+from bayespde.trajectory import problem
 from bayespde.trajectory.config import TrajectoryConfig
 from bayespde.trajectory.data import TrajectoryData
 
@@ -94,6 +95,16 @@ def test_a_state_that_is_sharper_than_its_modes_gets_more_of_them(data, tried, m
     assert search.config.most_modes == 7
     assert search.is_adequate
     assert len(search.best.known_mode().problem.basis.deviation) == 7
+
+
+def test_a_trajectory_is_kept_where_more_modes_need_too_much_memory(data, monkeypatch):
+    few = search_of(replace(data, noise=NoiseModel(NOISE))).best.known_mode().problem
+    points = len(few.times) * few.resolution.grid.points[0]
+    monkeypatch.setattr(module, "FIRST_MODES", 3)
+    monkeypatch.setattr(problem, "MAXIMUM_SLOPES", 5 * points)
+    search = search_of(replace(data, noise=NoiseModel(NOISE)))
+    assert list(search.found) == [("u_xx",)]
+    assert search.config.most_modes == 3
 
 
 def test_more_modes_than_a_state_needs_are_not_kept(data, tried, monkeypatch):
