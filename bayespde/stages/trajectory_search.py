@@ -104,7 +104,7 @@ class Search:
         self.config, self.found, self.failed = replace(self.config, most_modes=self.most_modes), {}, {}
         _, basis = initial_state(self.data, self.config)
         if len(basis.deviation) > len(best.known_mode().problem.basis.deviation):
-            # Where the slopes of so many do not fit into memory, the few have to do.
+            # Where the slopes of all of them do not fit into memory, the few have to do.
             with suppress(ConfigError):
                 self._fit(best.equation, self._first_config)
         if not self.log_evidence > before[-1]:
