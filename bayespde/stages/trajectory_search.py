@@ -98,9 +98,9 @@ class Search:
 
     def _widen(self) -> None:
         """Fit with more modes of the initial state where these leave more than noise, and keep what is better."""
-        if self.budget_exhausted or self.is_adequate or not self.found or self.config.most_modes == self.most_modes:
+        best, before = self.best, (self.config, self.found, self.failed, self.log_evidence)
+        if best is None or self.budget_exhausted or self.is_adequate or self.config.most_modes == self.most_modes:
             return
-        best, before = self.ranked()[0][0], (self.config, self.found, self.failed, self.log_evidence)
         self.config, self.found, self.failed = replace(self.config, most_modes=self.most_modes), {}, {}
         _, basis = initial_state(self.data, self.config)
         if len(basis.deviation) > len(best.known_mode().problem.basis.deviation):

@@ -16,7 +16,7 @@ from bayespde.trajectory.problem import TrajectoryProblem
 NOTHING = 1e-3
 # Share of it, as foreseen at the start of a fit, that may be from noise; after it, less is trusted.
 FORESEEN = 0.4
-# Standard errors by which a wave stands out of its noise.
+# Square of a wave over that of its noise above which it stands out.
 STANDS_OUT = 2.0
 
 
@@ -70,12 +70,9 @@ def check_foreseen_share(problem: TrajectoryProblem, start: np.ndarray, draws: n
     Raises:
         OutOfReachError: If it would.
     """
-    denoised = start.copy()
     modes = slice(problem.terms, problem.shared)
     error = np.stack([problem.start(d)[modes] for d in draws]) - start[modes]
-    _, wave = np.unique(problem.basis.wave, return_inverse=True)
-    noise, square = (np.bincount(wave, x) for x in (np.mean(error**2, axis=0), start[modes] ** 2))
-    denoised[modes] *= np.sqrt(np.maximum(1 - STANDS_OUT * noise / np.maximum(square, 1e-300), 0.0))[wave]
+    denoised = problem.denoised(start, STANDS_OUT * np.mean(error**2, axis=0))
     prior = np.diag(problem.prior())
     try:
         with np.errstate(over="ignore", invalid="ignore"):

@@ -46,13 +46,8 @@ class Mode:
         seem to hold more information than all others.
         """
         problem = self.problem
-        modes = slice(problem.terms, problem.shared)
-        _, wave = np.unique(problem.basis.wave, return_inverse=True)
         # Where only a window is observed, the uncertainty of the state beyond it is no noise.
         whole = problem.whole_domain()
         curvature = self.around.curvature if whole is problem else whole.slopes(self.parameters).curvature
-        variance = np.diag(np.linalg.inv(curvature + np.diag(problem.prior())))[modes]
-        noise, square = np.bincount(wave, variance), np.bincount(wave, self.parameters[modes] ** 2)
-        parameters = self.parameters.copy()
-        parameters[modes] *= np.sqrt(np.maximum(1 - noise / np.maximum(square, 1e-300), 0.0))[wave]
-        return parameters
+        variance = np.diag(np.linalg.inv(curvature + np.diag(problem.prior())))[problem.terms : problem.shared]
+        return problem.denoised(self.parameters, variance)

@@ -246,6 +246,15 @@ class TrajectoryProblem:
             forced=forced,
         )
 
+    def denoised(self, parameters: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """Parameters with waves as large as they are without the given variance of their modes `[M]`: `[n]`."""
+        modes = slice(self.terms, self.shared)
+        _, wave = np.unique(self.basis.wave, return_inverse=True)
+        noise, square = np.bincount(wave, variance), np.bincount(wave, parameters[modes] ** 2)
+        found = parameters.copy()
+        found[modes] *= np.sqrt(np.maximum(1 - noise / np.maximum(square, 1e-300), 0.0))[wave]
+        return found
+
     def modes(self, resolution: Resolution) -> np.ndarray:
         """Of the initial state, times their prior deviations, `[M, *points]`."""
         return resolution.at_points((self.basis.modes * self.basis.deviation).T.reshape(-1, *self.basis.shape))

@@ -3,13 +3,12 @@
     PYTHONPATH=tests/benchmarks python tests/benchmarks/line_trajectories.py measure FILE [--noise ...]
     python tests/benchmarks/line_trajectories.py table FILE
 
-`measure` appends a line of JSON for every case that FILE lacks, and may be interrupted. Cases are the random equations
+`measure` adds a row of JSON for every case that FILE lacks, and may be interrupted. Cases are the random equations
 of `random_equations.py` and the shipped models, with their default libraries and settings: dispersive and chaotic ones
 are the hard ones. CPU seconds are those of one thread.
 """
 
 import argparse
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import random_equations
 import torch
+from result_table import Table
 
 import bayespde as bp
 from bayespde.core.errors import IllPosedError
@@ -83,17 +83,16 @@ def main():
     parser.add_argument("file", type=Path)
     parser.add_argument("--noise", nargs="+", type=float, default=NOISES)
     options = parser.parse_args()
-    rows = [json.loads(line) for line in options.file.read_text().splitlines()] if options.file.exists() else []
+    rows = Table(options.file, ("name", "noise"))
     if options.kind == "table":
-        print(*table(rows), sep="\n")
+        print(*table(rows.everything()), sep="\n")
         return
     torch.set_num_threads(1)
-    known = {(r["name"], r["noise"]) for r in rows}
+    known = {(r["name"], r["noise"]) for r in rows.everything()}
     for noise in options.noise:
         for name in (*MODELS, *RANDOM):
             if (name, noise) not in known:
-                with options.file.open("a") as lines:
-                    lines.write(json.dumps(measure(name, noise)) + "\n")
+                rows.append(measure(name, noise))
 
 
 if __name__ == "__main__":

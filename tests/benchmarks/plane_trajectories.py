@@ -3,7 +3,7 @@
     PYTHONPATH=tests/benchmarks python tests/benchmarks/plane_trajectories.py measure FILE [--names ...] [--noise ...]
     python tests/benchmarks/plane_trajectories.py table FILE
 
-`measure` appends a line of JSON for every case that FILE lacks, and may be interrupted. Noise is its standard deviation
+`measure` adds a row of JSON for every case that FILE lacks, and may be interrupted. Noise is its standard deviation
 over that of the clean field. The bound is the inverse Fisher information about coefficients and initial state, with the
 prior of the latter, at the truth and for the true terms. CPU seconds are those of one thread, user and system.
 """
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from laboratory.measure import SPLINE
 from laboratory.oracle import cramer_rao
+from result_table import Table
 from scipy.stats import norm
 
 import bayespde as bp
@@ -124,16 +125,15 @@ def main():
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--settings", type=json.loads, default={})
     options = parser.parse_args()
-    rows = [json.loads(line) for line in options.file.read_text().splitlines()] if options.file.exists() else []
+    rows = Table(options.file, ("name", "noise", "seed"))
     if options.kind == "table":
-        print(*table(rows), sep="\n")
+        print(*table(rows.everything()), sep="\n")
         return
     torch.set_num_threads(1)
-    known = {(r["name"], r["noise"], r["seed"]) for r in rows}
+    known = {(r["name"], r["noise"], r["seed"]) for r in rows.everything()}
     for seed, noise, name in product(options.seeds, options.noise, options.names):
         if (name, noise, seed) not in known:
-            with options.file.open("a") as lines:
-                lines.write(json.dumps(measure(name, noise, seed, options.settings)) + "\n")
+            rows.append(measure(name, noise, seed, options.settings))
 
 
 if __name__ == "__main__":

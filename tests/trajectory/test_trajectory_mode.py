@@ -1,10 +1,12 @@
 """The mode without the noise of its waves, by hand, with a stand-in for the problem."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 
 from bayespde.trajectory.mode import Mode
+from bayespde.trajectory.problem import TrajectoryProblem
 
 
 def test_a_wave_keeps_the_share_of_its_square_that_is_no_noise():
@@ -16,6 +18,7 @@ def test_a_wave_keeps_the_share_of_its_square_that_is_no_noise():
         terms=1, shared=5, basis=SimpleNamespace(wave=np.array([2.0, 2.0, 5.0, 5.0])), prior=lambda: prior
     )
     problem.whole_domain = lambda: problem
+    problem.denoised = partial(TrajectoryProblem.denoised, problem)
     around = SimpleNamespace(curvature=np.diag(1 / variance - prior))
     mode = SimpleNamespace(problem=problem, around=around, parameters=parameters)
     found = Mode.denoised_parameters.func(mode)
