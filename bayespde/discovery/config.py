@@ -38,8 +38,8 @@ class DiscoverConfig(Checked):
         sampler: TARGET -> PARTICLES.
         enumerate_up_to: Largest library that is enumerated as well as sampled.
         trajectory_matching: Whether equations are compared by the observation likelihood at the end
-            (`bayespde.fit_trajectories`): "auto", where that is affordable and the field has a boundary that can be
-            integrated; "always"; or "never".
+            (`bayespde.fit_trajectories`): "auto", after the weak form of a single field whose pixels have noise;
+            "always"; or "never".
         holdout_frames: Number of last frames that no stage sees, for `Discovery.forecast_holdout`.
         budget: CPU seconds that the stages may take together, above 0. When they are spent, further runs of the sampler
             and the search for trajectories end with what they have found, and `diagnose` says so; smoothing, rows and

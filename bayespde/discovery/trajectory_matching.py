@@ -24,12 +24,11 @@ from bayespde.trajectory.config import MAXIMUM_STEPS, TrajectoryConfig
 TOLERANCE = 1e-9
 # Noise, relative to the standard deviation of the field, below which residuals are mostly errors of the spline.
 LEAST_NOISE = 1e-3
-# Paddings of a window, in windows; the observations choose.
-PADDINGS = (0.5, 1.0, 2.0)
+# Paddings of a window, in windows; the observations choose. Nats within which a fit has converged: much of the state
+# beyond hardly matters.
+PADDINGS, WINDOW_TOLERANCE = (0.4, 1.0, 2.0), 3.0
 # Equations to begin with, in a field with a boundary and in a window, whose fits take many times as long.
 TOP, WINDOW_TOP = 8, 3
-# Why nothing is tried in a window of the plane.
-NO_BOUNDARY = "no boundary is likely, and windows in the plane take long; trajectory_matching='always' tries them"
 # Checks that fail where another boundary is right.
 MISFITS = {"slow residual", "excess noise"}
 
@@ -51,10 +50,7 @@ def match_trajectories(
     """
     progress = Progress.of(progress)
     reason = _not_tried(weak, smooth) if config.trajectory_matching == "auto" else ""
-    with_windows = smooth.field.ndim == 2 or config.trajectory_matching == "always"
-    candidates = () if reason else tuple(_candidates(smooth, seed, with_windows=with_windows))
-    if not (reason or candidates):
-        reason = NO_BOUNDARY
+    candidates = () if reason else tuple(_candidates(smooth, seed))
     kept = _by_weak_form(weak, reason)
     progress.say(f"trajectories: {f'not fitted, {reason}' if reason else costs.trajectories(progress)}")
     for configs in candidates:
@@ -119,11 +115,11 @@ def _method(field: xr.DataArray, boundary: str) -> SolverConfig:
     return SolverConfig(maximum_steps=MAXIMUM_STEPS, atol=TOLERANCE * float(field.std())).with_boundary(boundary)
 
 
-def _candidates(smooth: SmoothField, seed: int, *, with_windows: bool) -> Iterator[tuple[TrajectoryConfig, ...]]:
+def _candidates(smooth: SmoothField, seed: int) -> Iterator[tuple[TrajectoryConfig, ...]]:
     """Ways to integrate: with the boundaries that the edges of the smoothed field suggest, then as an open window."""
     field = smooth.field
     likely = likely_boundaries(smooth, np.random.default_rng(seed))
     if likely:
         yield tuple(TrajectoryConfig(method=_method(field, boundary)) for boundary in likely)
-    if with_windows:
-        yield tuple(TrajectoryConfig(method=_method(field, "periodic"), padding=padding) for padding in PADDINGS)
+    window = TrajectoryConfig(method=_method(field, "periodic"), tolerance=WINDOW_TOLERANCE)
+    yield tuple(replace(window, padding=padding) for padding in PADDINGS)

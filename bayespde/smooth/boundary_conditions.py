@@ -8,14 +8,18 @@ import numpy as np
 
 # Second differences across the seam of a periodic field are at most this multiple of the largest elsewhere.
 MAX_SEAM = 1.5
-# Slopes at Neumann boundaries, and changes at Dirichlet boundaries, are at most this multiple of the rms elsewhere.
-MAX_BOUNDARY = 0.1
-# Posterior standard deviations within which a condition may be violated.
+# Posterior standard deviations within which a seam may be larger.
 SCATTER = 3.0
+# Slopes at Neumann boundaries, and changes at Dirichlet boundaries, as they are found without noise: this multiple of
+# the rms elsewhere.
+SMALL = 0.05
+
+# At both boundaries of axis 1 of values `[time, ...]`, and its root mean square elsewhere.
+Violation = Callable[[np.ndarray], tuple[np.ndarray, float]]
 
 
 def infer_boundary_conditions(values: np.ndarray, draws: np.ndarray) -> tuple[str, ...]:
-    """Find the boundary conditions that a smooth field satisfies within its error.
+    """Find the boundary conditions that a smooth field is likely to satisfy.
 
     Args:
         values: `[time, *space]`, float64.
@@ -26,16 +30,35 @@ def infer_boundary_conditions(values: np.ndarray, draws: np.ndarray) -> tuple[st
     """
     errors = draws - values
     axes = [(np.moveaxis(values, a, 1), np.moveaxis(errors, a + 1, 2)) for a in range(1, values.ndim)]
-    violations = {"periodic": _seam, "neumann": _slope, "dirichlet": _change}
-    return tuple(name for name, violation in violations.items() if all(_within(violation, *both) for both in axes))
+    holds = {"periodic": _is_periodic, "neumann": _has_no_slope, "dirichlet": _stays}
+    return tuple(name for name, check in holds.items() if all(check(*both) for both in axes))
 
 
-def _within(
-    violation: Callable[[np.ndarray], tuple[np.ndarray, float]], values: np.ndarray, errors: np.ndarray
-) -> bool:
-    size, allowed = violation(values)
-    scatter = np.sqrt(np.mean([violation(e)[0] ** 2 for e in errors], axis=0))
-    return bool(np.all(size <= np.hypot(allowed, SCATTER * scatter)))
+def _is_periodic(values: np.ndarray, errors: np.ndarray) -> bool:
+    size, most = _seam(values)
+    scatter = np.sqrt(np.mean([_seam(e)[0] ** 2 for e in errors], axis=0))
+    return bool(np.all(size <= np.hypot(MAX_SEAM * most, SCATTER * scatter)))
+
+
+def _has_no_slope(values: np.ndarray, errors: np.ndarray) -> bool:
+    return _is_smaller_than_elsewhere(_slope, values, errors)
+
+
+def _stays(values: np.ndarray, errors: np.ndarray) -> bool:
+    return _is_smaller_than_elsewhere(_change, values, errors)
+
+
+def _is_smaller_than_elsewhere(violation: Violation, values: np.ndarray, errors: np.ndarray) -> bool:
+    """Whether a violation at both boundaries is more probable if it is small than if it is as large as elsewhere.
+
+    The ratio of the likelihoods of two normal distributions with mean zero; the posterior adds its variance to both.
+    """
+    size, elsewhere = violation(values)
+    noise = np.mean([violation(e)[0] ** 2 for e in errors], axis=0)
+    small, large = ((share * elsewhere) ** 2 + noise for share in (SMALL, 1.0))
+    if not np.all(small):
+        return not size.any()
+    return bool(np.sum(np.log(large / small) + size**2 / large - size**2 / small) >= 0)
 
 
 def _size(values: np.ndarray) -> np.ndarray:
@@ -44,18 +67,18 @@ def _size(values: np.ndarray) -> np.ndarray:
 
 
 def _seam(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """Second differences across the seam, and their bound."""
+    """Second differences across the seam, and the largest elsewhere."""
     around = np.concatenate([values[:, -2:], values[:, :2]], axis=1)
-    return _size(np.diff(around, 2, axis=1)), MAX_SEAM * float(_size(np.diff(values, 2, axis=1)).max())
+    return _size(np.diff(around, 2, axis=1)), float(_size(np.diff(values, 2, axis=1)).max())
 
 
 def _slope(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """First differences half a pixel outside, at the plane of reflection, and their bound."""
+    """First differences half a pixel outside, at the plane of reflection, and those elsewhere."""
     steps = np.diff(values, axis=1)
-    return _size(2 * steps[:, [0, -1]] - steps[:, [1, -2]]), MAX_BOUNDARY * float(np.sqrt(np.mean(steps**2)))
+    return _size(2 * steps[:, [0, -1]] - steps[:, [1, -2]]), float(np.sqrt(np.mean(steps**2)))
 
 
 def _change(values: np.ndarray) -> tuple[np.ndarray, float]:
-    """Changes of the boundary values since the first frame, and their bound."""
+    """Changes of the boundary values since the first frame, and those elsewhere."""
     moved = _size(values - values[:1])
-    return moved[[0, -1]], MAX_BOUNDARY * float(np.sqrt(np.mean(moved**2)))
+    return moved[[0, -1]], float(np.sqrt(np.mean(moved**2)))

@@ -15,7 +15,7 @@ def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: Suf
     """Of searches over one field, the one in which configurations `[n, K]` have the largest evidence.
 
     Boundaries are tried until one leaves nothing but noise; paddings of a window, small ones first, until a larger one
-    has no larger evidence.
+    has no larger evidence, and in the plane, where fits take longer, until one leaves nothing but noise.
 
     Raises:
         ConfigError: If there is no search.
@@ -29,7 +29,8 @@ def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: Suf
     best, *others = sorted(searches, key=lambda s: s.config.padding)
     best.fit_until_adequate(spins, statistics)
     for search in others:
-        if best.is_out_of_reach or (best.is_adequate and not search.config.padding):
+        is_line = search.data.field.ndim == 2
+        if best.is_out_of_reach or (best.is_adequate and not (search.config.padding and is_line)):
             break
         search.leading, search.futile = best.best, best.futile
         search.fit_until_adequate(spins, statistics)

@@ -7,21 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayespde.core.errors import FitError, IntegrationError, StepLimitError
+from bayespde.core.errors import IntegrationError, StepLimitError
 from bayespde.trajectory.gauss_newton import NEAR, Stop, descend
 from bayespde.trajectory.mode import Mode
 from bayespde.trajectory.problem import TrajectoryProblem
-from bayespde.trajectory.whiteness import REJECT_SCORE
 
 # First fits where the start has no trajectory over all frames: fewest frames, factors by which their number shrinks
 # when there is no trajectory and has to grow from fit to fit, most fits, and most steps of each.
 FEWEST_FRAMES, SHORTER, GROWTH, MAXIMUM_FITS, FIRST_STEPS = 8, 0.8, 1.05, 10, 5
 # Mean squared white residual of a frame that a start is far from.
 FAR = 3.0
-# First fits to a window: frames of the first one, and factor by which they grow; most steps of each, nats within which
-# it has converged, and the whiteness score above which no more frames are added.
-WINDOW_FRAMES, WINDOW_GROWTH = 10, 1.3
-WINDOW_STEPS, WINDOW_TOLERANCE, WINDOW_SCORE = 4, 1.0, 8.0
+# Factor by which the frames of first fits grow where the start is far from the later ones, and the whiteness score
+# above which no more are added.
+NEXT, ANOTHER_EQUATION = 1.3, 8.0
 # Norm of the difference that more points may make before the mode is reached, over that of the residual.
 ROUGH = 0.03
 # Relative change of states by a tighter tolerance from which on their slopes may be astray.
@@ -47,14 +45,13 @@ def find_mode(problem: TrajectoryProblem, start: np.ndarray, stop: Stop, *, retr
 
     Raises:
         IntegrationError: If there is no trajectory through all frames.
-        FitError: If it does not depend on a coefficient, or on each alike; if what enters a window cannot have been
-            beyond it.
+        FitError: If it does not depend on a coefficient, or on each alike.
     """
     slopes = None
     while True:
         finer = problem.finer()
         try:
-            begin = _begun(problem, start) if retry else start
+            begin = _longer(problem, start) if retry else start
             mode, slopes = descend(problem, begin, stop._replace(is_last=finer is None), slopes=slopes)
         except StepLimitError:
             raise
@@ -125,13 +122,6 @@ def _difference(residual: np.ndarray, finer: TrajectoryProblem, parameters: np.n
         return float(np.linalg.norm(finer.observation.whiten(finer.residual(parameters) - residual)))
 
 
-def _begun(problem: TrajectoryProblem, start: np.ndarray) -> np.ndarray:
-    """Parameters from which all frames can be fitted, by fits to the first ones."""
-    if problem.observation.is_window:
-        return _growing_window(problem, start)
-    return _longer(problem, start)
-
-
 def _longer(problem: TrajectoryProblem, parameters: np.ndarray) -> np.ndarray:
     """Parameters that have a trajectory near all frames, by fits to the first frames, more and more of them.
 
@@ -158,7 +148,7 @@ def _longer(problem: TrajectoryProblem, parameters: np.ndarray) -> np.ndarray:
             count = max(min(int(count * SHORTER), reached), FEWEST_FRAMES)
             continue
         if count == frames:
-            near = max(_frames_near(part, residual), math.ceil(WINDOW_GROWTH * longest), FEWEST_FRAMES)
+            near = max(_frames_near(part, residual), math.ceil(NEXT * longest), FEWEST_FRAMES)
             if near >= frames or fits == MAXIMUM_FITS:
                 return parameters
             part = problem.first_frames(near)
@@ -166,7 +156,7 @@ def _longer(problem: TrajectoryProblem, parameters: np.ndarray) -> np.ndarray:
         stop = Stop(FIRST_STEPS, part.size / 2, settled=math.inf, is_last=False)
         found = descend(part, parameters[: part.size], stop).mode
         parameters, longest, fits = problem.continued(found.parameters), len(part.times), fits + 1
-        if found.whiteness_score > WINDOW_SCORE:
+        if found.whiteness_score > ANOTHER_EQUATION:
             # Another equation: its misfit shows over all frames.
             return parameters
         count = frames
@@ -178,29 +168,3 @@ def _frames_near(problem: TrajectoryProblem, residual: np.ndarray) -> int:
     pixels = np.maximum(problem.seen.sum(axis=1), 1)
     far = np.sum(white**2, axis=1) > FAR * pixels
     return int(np.argmax(far)) if far.any() else len(far)
-
-
-def _growing_window(problem: TrajectoryProblem, parameters: np.ndarray) -> np.ndarray:
-    """Parameters of a window by fits to more and more frames: what was far beyond enters late.
-
-    Raises:
-        FitError: If that leaves residuals that are no noise.
-        IntegrationError: If the trajectory cannot be made longer.
-    """
-    frames, count = len(problem.times), WINDOW_FRAMES
-    while count < frames:
-        part = problem.first_frames(count)
-        stop = Stop(WINDOW_STEPS, WINDOW_TOLERANCE, is_last=False)
-        found = descend(part, parameters[: part.size], stop).mode
-        if found.whiteness_score > REJECT_SCORE:
-            raise FitError(
-                "What enters the window cannot have been beyond it.",
-                got=f"residuals {found.whiteness_score:.0f} standard deviations from noise after {count} frames",
-                wanted="noise",
-                fix="a wider TrajectoryConfig(padding=...), or another equation",
-            )
-        parameters, count = problem.continued(found.parameters), math.ceil(WINDOW_GROWTH * count)
-        if found.whiteness_score > WINDOW_SCORE:
-            # Another equation: its misfit shows over all frames.
-            break
-    return parameters

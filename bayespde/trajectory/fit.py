@@ -29,8 +29,9 @@ from bayespde.trajectory.padding import extend
 from bayespde.trajectory.problem import TrajectoryProblem
 from bayespde.trajectory.trajectory import Trajectory
 
-# Waves whose prior deviation, over that of their mean over all frames, is smaller are left out.
-NEGLIGIBLE = 0.1
+# Waves whose prior deviation, over the error of their mean over all frames, is smaller are left out: of a whole domain,
+# and of one of which only a window is observed.
+NEGLIGIBLE, NEGLIGIBLE_IN_WINDOW = 0.1, 1.0
 
 
 def fit_trajectory(
@@ -62,8 +63,8 @@ def fit_trajectory(
     Raises:
         BudgetError: If the CPU time is spent before the search ends.
         ConfigError: If boundary or noise model do not fit the field, or the trajectory nearby has another state.
-        FitError: If the pixels do not determine a coefficient, or the search has no coefficients to begin at; if what
-            enters a window cannot have been beyond it; if the leading one explains the pixels better.
+        FitError: If the pixels do not determine a coefficient, or the search has no coefficients to begin at; if the
+            leading one explains the pixels better.
         IntegrationError: If there is no trajectory through all frames: the equation blows up, is ill-posed, or takes
             more steps than it may.
     """
@@ -83,10 +84,9 @@ def fit_trajectory(
             problem, resolution=there.resolution, coarse=there.coarse, slope_tolerance=there.slope_tolerance
         )
     problem = resolved(problem, start)
-    if near is None and data.draws is not None and data.field.ndim == 2:
-        # In the plane slopes take longer, and the first fit tells.
-        draws = first + extend(data.draws - data.first_frame.values, config.padding, dims=1)
-        check_foreseen_share(problem, start, draws)
+    if near is None and data.draws is not None and data.field.ndim == 2 and not config.padding:
+        # In the plane slopes take longer, and the first fit tells; what is beyond a window the first frame does not.
+        check_foreseen_share(problem, start, _extended(data, config)[1:])
     mode = find_mode(problem, start, Stop(config.iterations, config.tolerance), retry=near is None)
     return laplace(mode, data.field, config)
 
@@ -106,13 +106,20 @@ def _check_well_posed(problem: TrajectoryProblem, start: np.ndarray) -> None:
 
 def initial_state(data: TrajectoryData, config: TrajectoryConfig) -> tuple[np.ndarray, StateBasis]:
     """The first frame over the whole domain, `[*domain]`, and the waves that the initial state may have."""
-    frame, noise = data.first_frame.values, data.noise.rms
-    first = extend(frame, config.padding, dims=frame.ndim)
+    noise, (first, *draws) = data.noise.rms, _extended(data, config)
     basis = state_basis(first, boundary=config.method.boundary, error=noise, most=config.most_modes)
-    if data.draws is None:
+    if not draws:
         return first, basis
-    draws = first + extend(data.draws - frame, config.padding, dims=frame.ndim)
-    return first, spectral_decay_prior(basis, first, draws, error=NEGLIGIBLE * noise / math.sqrt(len(data.field)))
+    least = NEGLIGIBLE_IN_WINDOW if config.padding else NEGLIGIBLE
+    error = least * noise / math.sqrt(len(data.field))
+    return first, spectral_decay_prior(basis, first, np.stack(draws), error=error)
+
+
+def _extended(data: TrajectoryData, config: TrajectoryConfig) -> np.ndarray:
+    """The first frame and its draws over the whole domain, `[1 + draws, *domain]`."""
+    frames = data.first_frame.values[None]
+    frames = frames if data.draws is None else np.concatenate([frames, data.draws])
+    return extend(frames, config.padding, dims=data.first_frame.ndim)
 
 
 def _with_state_of(near: Trajectory, start: np.ndarray, problem: TrajectoryProblem) -> np.ndarray:

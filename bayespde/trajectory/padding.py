@@ -1,51 +1,55 @@
-"""Frames of a window -> frames of a periodic domain around it, whose part beyond the window is a smooth bridge.
+"""Frames of a window -> frames of a periodic domain around it, whose part beyond the window is as smooth.
 
 A window of a larger field has no boundary condition of its own: what enters it was beyond. Where the same PDE holds
-there, all that is missing is the initial state beyond, which is as unknown as that within, and not observed. The bridge
-is where a fit of that state begins; where nothing is fitted it is sampled, as a Gaussian field of the kind that the
-window shows.
+there, all that is missing is the initial state beyond, which is as unknown as that within, and not observed. It is
+taken for a Gaussian field of the kind that the window shows: its mean is where a fit of that state begins; where
+nothing is fitted it is sampled.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.fft
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve
 
-# Share of the variance by which a point of the window may be off: states are not quite as smooth as the sampled field.
-NUGGET = 1e-6
+from bayespde.solve.resolution import along_each
+
+# Share of the variance by which a point of the window may be off: slopes at the edges of a smoothed frame are hardly
+# known, and must not be extrapolated.
+NUGGET = 1e-2
+# What is left of the frame is continued over a few points only: length on which it varies, and its own share.
+REMAINDER, EXACT = 2.0, 1e-6
 
 
-def extend(frames: np.ndarray, share: float, *, dims: int) -> np.ndarray:
-    """Continue frames beyond their last points, and around to the first.
+def extend(states: np.ndarray, share: float, *, dims: int) -> np.ndarray:
+    """Continue states smoothly beyond their last points, and around to the first: where the fit of one begins.
 
-    Of all periodic states that agree with the frame, the one with the smallest energy of its first three derivatives,
-    over the length on which the frame varies: it continues the frame smoothly.
+    The mean of a periodic Gaussian field given the states, in which every point may be off [wilson2020]. Its covariance
+    is a product over the axes; that of an axis has the spectrum (1 + (l k)^2)^-3, where sqrt(3) l is the length on
+    which the states vary, their deviation over their slope.
 
     Args:
-        frames: `[..., *space]`, without gaps.
-        share: Points beyond, per point within, along every axis; 0 leaves frames as they are.
+        states: `[draws, *space]`, float64, without gaps.
+        share: Points beyond, per point within, along every axis; 0 leaves states as they are.
         dims: Dimensions of space.
 
     Returns:
-        `[..., *domain]`; the first points of every axis are those of the frames.
+        `[draws, *domain]`, float64; the first points of every axis are those of the states, smoothed.
     """
-    for axis in range(-dims, 0) if share else ():
-        values = np.moveaxis(frames, axis, 0)
-        points = scipy.fft.next_fast_len(math.ceil((1 + share) * len(values)), real=True)
-        bridge = np.tensordot(_bridge(len(values), points, _length(values)), values, axes=1)
-        frames = np.moveaxis(np.concatenate([values, bridge]), 0, axis)
-    return frames
+    if not share:
+        return states
+    mean, columns = float(np.mean(states)), _field_covariance(states, share, dims)
+    return mean + along_each(states - mean, _regressions(columns, states.shape[1:], NUGGET))
 
 
 def sample_extension(states: np.ndarray, share: float, random: np.random.Generator | None, *, dims: int) -> np.ndarray:
-    """Continue states beyond their last points, and around to the first, by draws from their conditional distribution.
+    """Continue states, which stay as they are, by draws from the conditional distribution of that field.
 
-    They are of a periodic Gaussian field with the mean, the deviation and the lengths of the states, given the states:
-    a draw of the field, and the regression on its difference from each state [wilson2020]. Its covariance is a product
-    over the axes, that of an axis has the spectrum (1 + (l k)^2)^-3, whose deviation over slope is sqrt(3) l.
+    A draw of the field, and the regression on its difference from each state [wilson2020]; what that leaves of the
+    difference is continued over a few points.
 
     Args:
         states: `[draws, *space]`, float64, without gaps.
@@ -58,25 +62,29 @@ def sample_extension(states: np.ndarray, share: float, random: np.random.Generat
     """
     if not share:
         return states
-    axes = range(-dims, 0)
-    domain = [scipy.fft.next_fast_len(math.ceil((1 + share) * states.shape[a]), real=True) for a in axes]
-    columns = [_covariance(n, _length(np.moveaxis(states, a, 0))) for n, a in zip(domain, axes, strict=True)]
-    drawn = np.zeros((len(states), *domain))
+    columns, given = _field_covariance(states, share, dims), states.shape[1:]
+    domain = [len(c) for c in columns]
+    found = np.zeros((len(states), *domain))
     if random is not None:
-        drawn = np.asarray(float(np.std(states)) * random.standard_normal(drawn.shape))
-        for axis, column in zip(axes, columns, strict=True):
+        found = np.asarray(float(np.std(states)) * random.standard_normal(found.shape))
+        for axis, column in zip(range(-dims, 0), columns, strict=True):
             root = np.sqrt(np.maximum(scipy.fft.rfft(column).real, 0.0))
-            waves = scipy.fft.rfft(drawn, axis=axis) * np.expand_dims(root, tuple(range(1, -axis)))
-            drawn = scipy.fft.irfft(waves, len(column), axis=axis)
-    drawn += float(np.mean(states))
-    window = (slice(None), *(slice(n) for n in states.shape[1:]))
-    difference = states - drawn[window]
-    for axis, column in zip(axes, columns, strict=True):
-        onto = _regression(column, difference.shape[axis])
-        difference = np.moveaxis(np.tensordot(onto, np.moveaxis(difference, axis, 0), axes=1), 0, axis)
-    drawn += difference
-    drawn[window] = states
-    return drawn
+            waves = scipy.fft.rfft(found, axis=axis) * np.expand_dims(root, tuple(range(1, -axis)))
+            found = scipy.fft.irfft(waves, len(column), axis=axis)
+    found += float(np.mean(states))
+    window = (slice(None), *(slice(n) for n in given))
+    found += along_each(states - found[window], _regressions(columns, given, NUGGET))
+    short = [_covariance(n, REMAINDER) for n in domain]
+    found += along_each(states - found[window], _regressions(short, given, EXACT))
+    found[window] = states
+    return found
+
+
+def _field_covariance(states: np.ndarray, share: float, dims: int) -> list[np.ndarray]:
+    """Correlation with the first point of the domain, along every axis, of a field that varies as the states do."""
+    points = [scipy.fft.next_fast_len(math.ceil((1 + share) * n), real=True) for n in states.shape[1:]]
+    lengths = [_length(np.moveaxis(states, axis, 0)) for axis in range(-dims, 0)]
+    return [_covariance(n, length) for n, length in zip(points, lengths, strict=True)]
 
 
 def _covariance(points: int, length: float) -> np.ndarray:
@@ -86,11 +94,16 @@ def _covariance(points: int, length: float) -> np.ndarray:
     return np.asarray(column / column[0])
 
 
-def _regression(column: np.ndarray, given: int) -> np.ndarray:
+def _regressions(columns: Sequence[np.ndarray], given: Sequence[int], nugget: float) -> list[np.ndarray]:
+    """Along every axis, the map from its first values to all of them, `[points, given]`."""
+    return [_regression(column, n, nugget) for column, n in zip(columns, given, strict=True)]
+
+
+def _regression(column: np.ndarray, given: int, nugget: float) -> np.ndarray:
     """Map from the first values of a periodic axis to all of them, `[points, given]`."""
     places = np.arange(len(column))
     covariance = column[(places[:, None] - places[:given]) % len(column)]
-    known = covariance[:given] + NUGGET * np.eye(given)
+    known = covariance[:given] + nugget * np.eye(given)
     return np.asarray(cho_solve(cho_factor(known, lower=True), covariance.T).T)
 
 
@@ -99,14 +112,3 @@ def _length(values: np.ndarray) -> float:
     slope = math.sqrt(np.mean(np.diff(values, axis=0) ** 2))
     deviation = math.sqrt(np.mean(np.var(values, axis=0)))
     return float(np.clip(deviation / slope, 1.0, len(values))) if slope else 1.0
-
-
-def _bridge(given: int, points: int, length: float) -> np.ndarray:
-    """Map from the values within to those beyond, `[points - given, given]`."""
-    waves = 2 * np.pi * scipy.fft.rfftfreq(points)
-    column = scipy.fft.irfft(waves * (1 + (length * waves) ** 2), points)
-    places = np.arange(points)
-    # The root of the energy, and not the energy, whose condition is that of the root squared.
-    root = column[(places[:, None] - places) % points]
-    orthogonal, triangle = np.linalg.qr(root[:, given:])
-    return np.asarray(solve_triangular(triangle, -orthogonal.T @ root[:, :given]))

@@ -23,7 +23,8 @@ from bayespde.core.errors import IllPosedError
 from bayespde.zoo.declaration import read_declaration
 
 MODELS = ("heat", "burgers", "swift_hohenberg", "korteweg_de_vries", "kuramoto_sivashinsky")
-RANDOM = [str(seed) for seeds in random_equations.SEEDS.values() for seed in seeds]
+EVERY = (random_equations.SEEDS, random_equations.MORE_SEEDS)
+RANDOM = [str(seed) for drawn in EVERY for seeds in drawn.values() for seed in seeds]
 NOISES = (0.05, 0.2, 0.5)
 
 

@@ -159,29 +159,17 @@ def plane():
 PLANE_TERMS = bp.Library.from_strings(["u", "u**2", "u_x", "u_y", "u_xx", "u_yy"])
 
 
-def test_a_plane_is_fitted_by_default(plane):
-    found = discover(plane, library=PLANE_TERMS)
-    assert (found.posterior.likelihood.kind, found.posterior.likelihood.boundary) == ("observation", "periodic")
+@pytest.mark.parametrize(("looks", "boundary"), [(("periodic",), "periodic"), ((), "open")])
+def test_a_plane_is_fitted_by_default(plane, monkeypatch, looks, boundary):
+    """As a whole, and a window of it whose edges suggest no boundary condition."""
+    monkeypatch.setattr(matching, "likely_boundaries", lambda *_: looks)
+    found = discover(plane if looks else plane.isel(y=slice(2, 22), x=slice(2, 22)), library=PLANE_TERMS)
+    assert (found.posterior.likelihood.kind, found.posterior.likelihood.boundary) == ("observation", boundary)
     best, weak = (bp.equations(p, top=1)[0] for p in (found.posterior, found.weak_posterior))
     assert set(best.names) == {"u_xx", "u_yy"}
     for name, value, sd in zip(best.names, best.coefficients, best.sd, strict=True):
         assert abs(value - {"u_xx": 0.5, "u_yy": 0.2}[name]) < 5 * sd
         assert sd < dict(zip(weak.names, weak.sd, strict=True))[name]
-
-
-def test_a_window_of_a_plane_is_fitted_on_request_only(plane, monkeypatch):
-    """The reason says how; what is then tried is a window."""
-    monkeypatch.setattr(matching, "likely_boundaries", lambda *_: ())
-    assert "trajectory_matching='always'" in reason(discover(plane, library=PLANE_TERMS))
-    tried = []
-    monkeypatch.setattr(matching, "_attempt", lambda weak, smooth, configs, **_: tried.append(configs) or stop(weak))
-
-    def stop(weak):
-        return matching._by_weak_form(weak, "it was tried"), True
-
-    asked = discover(plane, replace(CONFIG, trajectory_matching="always"), library=PLANE_TERMS)
-    assert reason(asked) == "it was tried"
-    assert [c.padding for c in tried[0]] == list(matching.PADDINGS)
 
 
 def test_noiseless_pixels_keep_the_weak_form():

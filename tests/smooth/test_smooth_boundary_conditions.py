@@ -25,7 +25,7 @@ def test_boundary_conditions_are_inferred(values, wanted):
 
 
 def test_a_condition_must_hold_along_all_axes():
-    wave, ramp = np.sin(2 * np.pi * X), np.exp(X)
+    wave, ramp = np.sin(2 * np.pi * X + 1), np.exp(X)
     both = np.exp(-T)[..., None] * np.multiply.outer(wave, wave)
     one = np.exp(-T)[..., None] * np.multiply.outer(wave, ramp)
     assert infer_boundary_conditions(both, both[None]) == ("periodic",)
@@ -37,3 +37,14 @@ def test_violations_within_the_posterior_scatter_are_allowed(rng):
     surer, unsure = (values + s * rng.standard_normal((4, *values.shape)) for s in (1e-3, 0.05))
     assert infer_boundary_conditions(values, surer) == ()
     assert "periodic" in infer_boundary_conditions(values, unsure)
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.02])
+def test_slopes_of_a_window_are_no_neumann_boundary_however_noisy(rng, noise):
+    """Slopes at the edges that exceed their scatter are as those elsewhere, and do not vanish."""
+    wave = np.exp(-T) * np.cos(np.pi * WALLS)
+    window = np.sin(9 * X - 4 * T)
+    for values, wanted in ((wave, True), (window, False)):
+        seen = values + noise * np.std(values) * rng.standard_normal(values.shape) / 5
+        draws = seen + noise * np.std(values) * rng.standard_normal((8, *values.shape)) / 5
+        assert ("neumann" in infer_boundary_conditions(seen, draws)) == wanted

@@ -9,7 +9,7 @@ import pytest
 from bayespde.core.errors import IntegrationError
 from bayespde.solve.config import SolverConfig
 from bayespde.trajectory import find_mode as module
-from bayespde.trajectory.find_mode import MORE_STEPS, WINDOW_SCORE, _change, _longer
+from bayespde.trajectory.find_mode import ANOTHER_EQUATION, MORE_STEPS, _change, _longer
 
 
 @dataclass(frozen=True)
@@ -115,5 +115,5 @@ def test_a_start_that_is_lost_in_late_frames_is_fitted_to_more_and_more_of_them(
 
 
 def test_an_equation_that_misses_the_first_frames_is_not_fitted_to_more(counted_fits, monkeypatch):
-    monkeypatch.setattr(Diverging, "whiteness", WINDOW_SCORE + 1)
+    monkeypatch.setattr(Diverging, "whiteness", ANOTHER_EQUATION + 1)
     assert _longer(Drifting([20, 70, 100]), np.zeros(1)).tolist() == [1.0]
