@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -30,7 +31,8 @@ def infer_boundary_conditions(values: np.ndarray, draws: np.ndarray) -> tuple[st
     """
     errors = draws - values
     axes = [(np.moveaxis(values, a, 1), np.moveaxis(errors, a + 1, 2)) for a in range(1, values.ndim)]
-    holds = {"periodic": _is_periodic, "neumann": _has_no_slope, "dirichlet": _stays}
+    small = {"neumann": _slope, "dirichlet": _change}
+    holds = {"periodic": _is_periodic} | {n: partial(_is_smaller_than_elsewhere, v) for n, v in small.items()}
     return tuple(name for name, check in holds.items() if all(check(*both) for both in axes))
 
 
@@ -38,14 +40,6 @@ def _is_periodic(values: np.ndarray, errors: np.ndarray) -> bool:
     size, most = _seam(values)
     scatter = np.sqrt(np.mean([_seam(e)[0] ** 2 for e in errors], axis=0))
     return bool(np.all(size <= np.hypot(MAX_SEAM * most, SCATTER * scatter)))
-
-
-def _has_no_slope(values: np.ndarray, errors: np.ndarray) -> bool:
-    return _is_smaller_than_elsewhere(_slope, values, errors)
-
-
-def _stays(values: np.ndarray, errors: np.ndarray) -> bool:
-    return _is_smaller_than_elsewhere(_change, values, errors)
 
 
 def _is_smaller_than_elsewhere(violation: Violation, values: np.ndarray, errors: np.ndarray) -> bool:

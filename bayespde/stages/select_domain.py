@@ -28,8 +28,8 @@ def select_domain(searches: Sequence[Search], spins: np.ndarray, statistics: Suf
         return searches[0]
     best, *others = sorted(searches, key=lambda s: s.config.padding)
     best.fit_until_adequate(spins, statistics)
+    is_line = best.data.field.ndim == 2
     for search in others:
-        is_line = search.data.field.ndim == 2
         if best.is_out_of_reach or (best.is_adequate and not (search.config.padding and is_line)):
             break
         search.leading, search.futile = best.best, best.futile

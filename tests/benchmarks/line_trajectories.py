@@ -8,15 +8,13 @@ of `random_equations.py` and the shipped models, with their default libraries an
 are the hard ones. CPU seconds are those of one thread.
 """
 
-import argparse
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import random_equations
 import torch
-from result_table import Table
+from result_table import Table, command_line
 
 import bayespde as bp
 from bayespde.core.errors import IllPosedError
@@ -79,9 +77,7 @@ def table(rows):
 
 def main():
     """Measure what is missing, or print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("kind", choices=("measure", "table"))
-    parser.add_argument("file", type=Path)
+    parser = command_line(__doc__)
     parser.add_argument("--noise", nargs="+", type=float, default=NOISES)
     options = parser.parse_args()
     rows = Table(options.file, ("name", "noise"))
@@ -89,11 +85,8 @@ def main():
         print(*table(rows.everything()), sep="\n")
         return
     torch.set_num_threads(1)
-    known = {(r["name"], r["noise"]) for r in rows.everything()}
-    for noise in options.noise:
-        for name in (*MODELS, *RANDOM):
-            if (name, noise) not in known:
-                rows.append(measure(name, noise))
+    for name, noise in rows.lacking((name, noise) for noise in options.noise for name in (*MODELS, *RANDOM)):
+        rows.append(measure(name, noise))
 
 
 if __name__ == "__main__":

@@ -9,20 +9,18 @@ prior of the latter, at the truth and for the true terms; with `--window`, from 
 every axis, which are then all that `discover` gets. CPU seconds are those of one thread, user and system.
 """
 
-import argparse
 import json
 import resource
 import time
 from dataclasses import replace
 from functools import cache
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import torch
 from laboratory.measure import SPLINE
 from laboratory.oracle import cramer_rao
-from result_table import Table
+from result_table import Table, command_line
 from scipy.stats import norm
 
 import bayespde as bp
@@ -127,9 +125,7 @@ def table(rows):
 
 def main():
     """Measure what is missing, or print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("kind", choices=("measure", "table"))
-    parser.add_argument("file", type=Path)
+    parser = command_line(__doc__)
     parser.add_argument("--names", nargs="+", default=list(CASES), choices=list(CASES))
     parser.add_argument("--noise", nargs="+", type=float, default=NOISES)
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
@@ -141,10 +137,9 @@ def main():
         print(*table(rows.everything()), sep="\n")
         return
     torch.set_num_threads(1)
-    known = {(r["name"], r["noise"], r["seed"]) for r in rows.everything()}
-    for seed, noise, name in product(options.seeds, options.noise, options.names):
-        if (name, noise, seed) not in known:
-            rows.append(measure(name, noise, seed, window=options.window, settings=options.settings))
+    cases = (case[::-1] for case in product(options.seeds, options.noise, options.names))
+    for case in rows.lacking(cases):
+        rows.append(measure(*case, window=options.window, settings=options.settings))
 
 
 if __name__ == "__main__":

@@ -9,15 +9,13 @@ diffusion has half the points along every axis. Noise is its standard deviation 
 over the norm of these. `measure` adds a row of JSON for every draw that FILE lacks, and may be interrupted.
 """
 
-import argparse
 import time
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
-from result_table import Table
+from result_table import Table, command_line
 from systems import SPIRAL
 
 import bayespde as bp
@@ -148,9 +146,7 @@ def table(rows):
 
 def main():
     """Measure what is missing, or print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("kind", choices=("measure", "table"))
-    parser.add_argument("file", type=Path)
+    parser = command_line(__doc__)
     parser.add_argument("--names", nargs="+", default=list(PUBLISHED), choices=list(PUBLISHED))
     options = parser.parse_args()
     rows = Table(options.file, ("name", "draw"))
@@ -158,11 +154,8 @@ def main():
         print(*table(rows.everything()), sep="\n")
         return
     torch.set_num_threads(1)
-    known = {(r["name"], r["draw"]) for r in rows.everything()}
-    for draw in range(DRAWS):
-        for name in options.names:
-            if (name, draw) not in known:
-                rows.append(measure(name, draw))
+    for name, draw in rows.lacking((name, draw) for draw in range(DRAWS) for name in options.names):
+        rows.append(measure(name, draw))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Rows of a benchmark -> one JSON file that grows with every row."""
 
+import argparse
 import json
+from pathlib import Path
 
 
 class Table(list):
@@ -24,3 +26,16 @@ class Table(list):
     def everything(self):
         """All rows of the file, those of earlier runs too."""
         return json.loads(self.file.read_text()) if self.file.exists() else []
+
+    def lacking(self, cases):
+        """Those of the cases, each the values of the keys, that no run has measured."""
+        known = {tuple(r[key] for key in self.keys) for r in self.everything()}
+        return [case for case in cases if case not in known]
+
+
+def command_line(doc):
+    """The arguments that all such benchmarks take: what to do, and with which file."""
+    parser = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    parser.add_argument("kind", choices=("measure", "table"))
+    parser.add_argument("file", type=Path)
+    return parser

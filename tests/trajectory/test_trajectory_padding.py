@@ -64,6 +64,7 @@ def test_planes_are_continued_along_both_axes():
     # One axis after the other, in any order, as the covariance is a product.
     turned = extend(np.swapaxes(plane, 1, 2), 0.5, dims=2)
     np.testing.assert_allclose(np.swapaxes(turned, 1, 2), found, atol=1e-12)
+    assert extend(plane, 0.0, dims=2) is plane
 
 
 def dense_field(points, length):
