@@ -36,6 +36,11 @@ def distinct(spins: np.ndarray) -> Distinct:
     return distinct_words(words.view(np.uint64))
 
 
+def without_repeats(spins: np.ndarray) -> np.ndarray:
+    """Rows of `spins` (`[P, K]`, bool) in their order, each where it appears first."""
+    return spins[np.sort(distinct(spins).first)]
+
+
 def distinct_words(keys: np.ndarray) -> Distinct:
     """Group equal rows of packed bits (`[P, W]`, uint64, P > 0); groups are sorted by the last word first."""
     order = np.argsort(keys[:, 0], kind="stable") if keys.shape[1] == 1 else np.lexsort(keys.T)

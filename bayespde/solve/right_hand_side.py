@@ -13,6 +13,7 @@ from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
 from bayespde.core.field import AXIS_LETTER
 from bayespde.core.terms import derivative_orders
+from bayespde.solve.compiled.line import LineEquation
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import (
     MAXIMUM_DIFFERENCE_ORDER,
@@ -43,6 +44,7 @@ class RightHandSide(NamedTuple):
         fields: Number of fields of a system; 0 for one equation, whose states have no such axis.
         boundary_rate: `du/dt` of the boundary points under Dirichlet conditions, `[*points]`, float64, zero inside; it
             may be written to between steps. None under other conditions.
+        line: The same for compiled steps on a line, without gradients; None if there are none.
     """
 
     grid: Grid
@@ -53,6 +55,7 @@ class RightHandSide(NamedTuple):
     is_modal: bool
     fields: int = 0
     boundary_rate: torch.Tensor | None = None
+    line: LineEquation | None = None
 
 
 class _States(NamedTuple):

@@ -64,6 +64,12 @@ class SplitEquation(NamedTuple):
         return rates
 
 
+def split_terms(equation: Equation, method: SolverConfig) -> SplitEquation:
+    """The terms of an equation without what are rates of modes; whole terms where values are stepped."""
+    split = SplitEquation.of(equation, [torch.tensor(c, dtype=torch.float64) for c in equation.coefficients])
+    return split if method.space == "fourier" else split._replace(rest=[t.expression for t in equation.terms])
+
+
 def compiled_sum(
     expressions: list[sympy.Expr], names: list[str], coefficients: list[torch.Tensor]
 ) -> Callable[[list[torch.Tensor], torch.Tensor], torch.Tensor]:

@@ -17,10 +17,11 @@ import torch
 
 from bayespde.core.equation import Equation
 from bayespde.core.terms import Term, derivative_orders, symbol
+from bayespde.solve.compiled.line_equation import line_equation
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid, dealias_mask, difference, symbol_of
 from bayespde.solve.right_hand_side import RightHandSide, interior, needed_derivatives, right_hand_side
-from bayespde.solve.split_terms import SplitEquation, compiled_sum
+from bayespde.solve.split_terms import compiled_sum, split_terms
 from bayespde.solve.time_stepping import StepPlan, evolve, follow_plan, plan_steps
 
 # Largest derivative of a unit wave, and largest value, in single precision, and one over the smallest: products
@@ -28,6 +29,8 @@ from bayespde.solve.time_stepping import StepPlan, evolve, follow_plan, plan_ste
 LARGEST_FACTOR, LARGEST_SIZE = 1e9, 1e4
 # Values of perturbations that are integrated together: few enough for the processor's cache.
 VALUES_TOGETHER = 2**17
+# Points of a line from which on fast transforms of many perturbations are faster than products with matrices.
+MOST_POINTS = 128
 
 Derivative = Callable[[int, torch.Tensor], torch.Tensor]
 Sum = Callable[[list[torch.Tensor], torch.Tensor], torch.Tensor]
@@ -77,15 +80,15 @@ class TangentModel:
             IntegrationError: If there is no trajectory.
         """
         forced, dtype = len(self.forced), np.float32 if self.is_single else np.float64
-        begin = np.concatenate([np.zeros((forced, *self.grid.points)), directions]).astype(dtype)
+        begin = np.concatenate([np.zeros((forced, *self.grid.points)), directions])
         frames = np.empty((len(self.times), *begin.shape), dtype=dtype)
         frames[0] = begin
-        together, first_state = max(1, VALUES_TOGETHER // self.start.size), self.start[None].astype(dtype)
+        together = max(1, VALUES_TOGETHER // self.start.size)
         for first in range(0, len(begin), together):
             some = slice(first, first + together)
-            joint = self._compiled.along(range(forced)[some])
-            start = torch.from_numpy(np.concatenate([first_state, begin[some]]))
             with torch.no_grad():
+                joint, precision = self._along(range(forced)[some])
+                start = torch.from_numpy(np.concatenate([self.start[None], begin[some]]).astype(precision))
                 for index, frame in enumerate(follow_plan(joint, start, self._plan), start=1):
                     frames[index, some] = frame[1:].numpy()
         return frames
@@ -108,7 +111,19 @@ class TangentModel:
 
     @cached_property
     def _alone(self) -> RightHandSide:
-        return right_hand_side(self.equation, self.grid, method=self.method)
+        with torch.no_grad():
+            alone = right_hand_side(self.equation, self.grid, method=self.method)
+            return alone._replace(line=line_equation(self.equation, alone, self.method))
+
+    def _along(self, forced: Sequence[int]) -> tuple[RightHandSide, type]:
+        """The right-hand side of the state and perturbations, the first of them by forced terms, and its precision."""
+        units = [_unit(self.equation, self.forced[k]) for k in forced]
+        needed_derivatives([self.equation, *units], self.grid, self.method)
+        if self.start.size <= MOST_POINTS and self._plan.scheme == "etd":
+            line = line_equation(self.equation, self._alone, self.method, units)
+            if line is not None:
+                return self._alone._replace(line=line), np.float64
+        return self._compiled.along(forced), np.float32 if self.is_single else np.float64
 
     @cached_property
     def _compiled(self) -> _Linearised:
@@ -144,9 +159,7 @@ class _Linearised:
         """Compile."""
         equation, grid, method = model.equation, model.grid, model.method
         dtype = torch.float32 if model.is_single else torch.float64
-        units = [Equation((t,), (1.0,), equation.target, equation.variable) for t in model.forced]
-        needed_derivatives([equation, *units], grid, method)
-        own, *others = (_split(e, method) for e in (equation, *units))
+        own, *others = (split_terms(e, method) for e in (equation, *(_unit(equation, t) for t in model.forced)))
         names = sorted({s.name for part in (own, *others) for e in part.rest for s in e.free_symbols})
         slopes = {}
         for place, name in enumerate(names):
@@ -154,7 +167,7 @@ class _Linearised:
             if any(c != 0 for c in changes):
                 slopes[place] = compiled_sum(changes, names, own.coefficients)
         return cls(
-            alone=alone._replace(rates=_as(alone.rates, dtype)),
+            alone=alone._replace(rates=_as(alone.rates, dtype), line=None),
             dtype=dtype,
             method=method,
             orders=[derivative_orders(n, grid.dims) for n in names],
@@ -209,7 +222,6 @@ def _as(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return values.to(dtype.to_complex() if values.is_complex() else dtype)
 
 
-def _split(equation: Equation, method: SolverConfig) -> SplitEquation:
-    """Terms without what are rates of modes; whole terms where values are stepped."""
-    split = SplitEquation.of(equation, [torch.tensor(c, dtype=torch.float64) for c in equation.coefficients])
-    return split if method.space == "fourier" else split._replace(rest=[t.expression for t in equation.terms])
+def _unit(equation: Equation, term: Term) -> Equation:
+    """A term alone."""
+    return Equation((term,), (1.0,), equation.target, equation.variable)

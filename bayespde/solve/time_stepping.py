@@ -13,7 +13,7 @@ from bayespde.core.errors import ConfigError, IntegrationError, StepLimitError
 from bayespde.core.progress import Progress
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.right_hand_side import RightHandSide
-from bayespde.solve.steppers import STEPPERS, State, Stepper
+from bayespde.solve.steppers import STEPPERS, State, Stepper, stepper_of
 
 # Smallest step, relative to the whole duration.
 SMALLEST_STEP = 1e-12
@@ -132,7 +132,7 @@ def follow_plan(equation: RightHandSide, start: torch.Tensor, plan: StepPlan) ->
     Yields:
         The frame of every time after the first, `[..., *points]`.
     """
-    stepper = STEPPERS[plan.scheme](equation)
+    stepper = stepper_of(plan.scheme, equation)
     state, values = None, start
     for sizes in plan.sizes:
         state = stepper.start(values) if state is None else stepper.restart(state, values)
@@ -151,7 +151,7 @@ def _iterate(
     boundary_rates: np.ndarray | None = None,
 ) -> Iterator[tuple[torch.Tensor, StepSizeState]]:
     """The frames of `iterate_frames`, each with the steps that led to it."""
-    stepper = STEPPERS[_checked_scheme(equation, times, method)](equation)
+    stepper = stepper_of(_checked_scheme(equation, times, method), equation)
     steps = StepSizeState(float(times[1] - times[0]), 0, method.maximum_steps, torch.ones(1))
     smallest = SMALLEST_STEP * float(times[-1] - times[0])
     rates = torch.from_numpy(np.empty(0) if boundary_rates is None else boundary_rates)
@@ -224,9 +224,7 @@ def _relative_errors(
     Each field of a system is compared with its own size, and the largest relative error of all counts.
     """
     equation = stepper.equation
-    both = (stepper.values(u.detach()) for u in (following, estimate))
-    dims = following.dim() - len(equation.grid.dims)
-    size, error = (v.abs().reshape(math.prod(v.shape[:dims]), -1).amax(dim=1) for v in both)
+    size, error = (stepper.largest(u.detach()) for u in (following, estimate))
     errors = error / (method.atol + method.rtol * size)
     errors = torch.where(torch.isfinite(size) & torch.isfinite(errors), errors, torch.inf)
     return errors.reshape(-1, max(1, equation.fields)).amax(dim=1)
@@ -238,7 +236,8 @@ def _checked_scheme(equation: RightHandSide, times: np.ndarray, method: SolverCo
     if scheme == "auto":
         fastest = float(equation.rates.detach().abs().max())
         is_stiff = fastest != 0 if method.space == "fourier" else fastest * float(np.diff(times).max()) > STIFF
-        scheme = "etd" if is_stiff else "explicit"
+        # Compiled steps are so much faster that their number does not matter.
+        scheme = "etd" if is_stiff or equation.line is not None else "explicit"
     if scheme not in STEPPERS:
         raise ConfigError(
             "This scheme has no gradients, and draws cannot share its steps.",

@@ -45,6 +45,7 @@ class LinearisationPoint:
         iterations: Number of them.
         change: Relative change of the right-hand side in the last one.
         converged: Whether that was below the tolerance.
+        leaders: The most probable model of every iteration, `[iterations, K]`, bool.
     """
 
     rows: WhitenedRows
@@ -52,6 +53,7 @@ class LinearisationPoint:
     iterations: int
     change: float
     converged: bool
+    leaders: np.ndarray
 
     @cached_property
     def final_rows(self) -> WhitenedRows:
@@ -98,7 +100,7 @@ def iterate(
     Returns:
         The linearisation point.
     """
-    point, change, done = start, np.inf, 0
+    point, change, leaders = start, np.inf, np.zeros((0, len(start)), dtype=bool)
     with Progress.of(progress).bar(total=max_iterations, desc="linearisation", unit="iteration") as bar:
         while True:
             rows = WhitenedRows(form(point), point)
@@ -107,7 +109,7 @@ def iterate(
             design = rows.problem.design
             moved = float(np.linalg.norm(design @ (update - point)))
             change = moved / max(float(np.linalg.norm(design @ update)), 1e-300) if moved else 0.0
-            point, done = update, done + 1
+            point, leaders = update, np.vstack([leaders, spins[np.argmax(probability)]])
             bar.update()
-            if change <= tolerance or done == max_iterations:
-                return LinearisationPoint(rows, point, done, change, change <= tolerance)
+            if change <= tolerance or len(leaders) == max_iterations:
+                return LinearisationPoint(rows, point, len(leaders), change, change <= tolerance, leaders)

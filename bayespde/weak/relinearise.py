@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from bayespde.core.distinct import distinct
+from bayespde.core.distinct import without_repeats
 from bayespde.core.progress import Progress
 from bayespde.weak.assembler import Assembler
 from bayespde.weak.linearisation import LinearisationPoint, ModelPosterior, iterate, only_model
@@ -115,8 +115,7 @@ def occam_window(spins: np.ndarray, probability: np.ndarray, count: int) -> np.n
     instead = [ranked[~ranked[:, k]][:1] for k in np.flatnonzero(best)]
     of_size = [ranked[sizes == s][:1] for s in range(1, best.sum() + 3)]
     wanted = np.vstack([ranked[:1], fewer, *instead, *of_size, ranked])
-    wanted = wanted[wanted.any(axis=1)]
-    return wanted[np.sort(distinct(wanted).first)][:count]
+    return without_repeats(wanted[wanted.any(axis=1)])[:count]
 
 
 def relinearise(

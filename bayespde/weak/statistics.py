@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bayespde.core.distinct import without_repeats
 from bayespde.core.equation import Library
 from bayespde.core.errors import ConfigError
 from bayespde.core.progress import Progress
@@ -59,9 +60,11 @@ def weak_statistics(
     if point.final_rows.expected.mean() > NOISE_MATTERS:
         dense = dense_test_functions(problem.test_functions, tuple(map(str, fields[0].raw.dims)), options)
         assembler = replace(assembler, test_functions=dense, conditioned=True)
+        first = point
         point = iterate(
-            assembler, models.average, point.coefficients, max_iterations=options.max_iterations, progress=progress
+            assembler, models.average, first.coefficients, max_iterations=options.max_iterations, progress=progress
         )
+        point = replace(point, leaders=np.vstack([first.leaders, point.leaders]))
     weights = ModelWeights.at(point, models)
     if not options.relinearised_models or not weights.best.any():
         return _recorded(point, weights, assembler)
@@ -80,6 +83,8 @@ def _relinearised(
 
     def compared(point: LinearisationPoint, weights: ModelWeights) -> Relinearised:
         leading = occam_window(*weights, options.relinearised_models)
+        # Where noise is large, every equation may lead at the point of another.
+        leading = without_repeats(np.vstack([leading, point.leaders[point.leaders.any(axis=1)]]))
         return relinearise(assembler, models, point, leading, progress=progress)
 
     try:

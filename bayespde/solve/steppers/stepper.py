@@ -54,6 +54,15 @@ class Stepper(ABC):
         """Values `[..., *points]` from the `u` of a state."""
         return self.equation.modes.inverse(u)
 
+    def largest(self, u: torch.Tensor) -> torch.Tensor:
+        """Largest absolute value of every draw, and of every field of a system, from the `u` of a state, `[n]`.
+
+        Not a number if any value is not.
+        """
+        values = self.values(u)
+        dims = values.dim() - len(self.equation.grid.dims)
+        return values.abs().reshape(math.prod(values.shape[:dims]), -1).amax(dim=1)
+
     @abstractmethod
     def step(self, state: State, size: float) -> tuple[State, torch.Tensor]:
         """The state after a step of the given size, time units, and an estimate of its error in the form of `u`."""
