@@ -46,9 +46,7 @@ class Resolution:
         """At least the given points per axis, or all pixels of an axis where that is hardly more."""
         fast = [scipy.fft.next_fast_len(p, real=True) for p in points]
         chosen = tuple(p if p < COARSE * n else n for p, n in zip(fast, pixels.points, strict=True))
-        sizes = zip(pixels.steps, pixels.points, chosen, strict=True)
-        steps = tuple(d * _cells(n, boundary) / _cells(p, boundary) for d, n, p in sizes)
-        return cls(pixels, replace(pixels, points=chosen, steps=steps), boundary)
+        return cls(pixels, pixels, boundary)._with_points(chosen)
 
     @classmethod
     def for_waves(cls, pixels: Grid, boundary: str, shortest: float) -> Resolution:
@@ -64,17 +62,32 @@ class Resolution:
 
     def finer(self) -> Resolution | None:
         """The next finer grid, or None if all pixels are taken."""
-        if self.grid.points == self.pixels.points:
+        if all(p >= n for p, n in zip(self.grid.points, self.pixels.points, strict=True)):
             return None
         return type(self).of(self.pixels, self.boundary, (math.ceil(REFINEMENT * p) for p in self.grid.points))
 
+    def beyond_pixels(self) -> Resolution:
+        """The next finer grid, with more points than there are pixels."""
+        more = (scipy.fft.next_fast_len(math.ceil(REFINEMENT * p), real=True) for p in self.grid.points)
+        return self._with_points(tuple(more))
+
+    def _with_points(self, points: tuple[int, ...]) -> Resolution:
+        sizes = zip(self.pixels.steps, self.pixels.points, points, strict=True)
+        steps = tuple(d * _cells(n, self.boundary) / _cells(p, self.boundary) for d, n, p in sizes)
+        return replace(self, grid=replace(self.pixels, points=points, steps=steps))
+
     def at_pixels(self, states: np.ndarray) -> np.ndarray:
-        """States `[..., *points]` resampled at the pixels, `[..., *pixels]`."""
-        return _resampled_along_each(states, self.pixels.points, self.boundary)
+        """Values of states `[..., *points]` at the pixels, `[..., *pixels]`."""
+        given = states.shape[states.ndim - len(self.pixels.points) :]
+        return along_each(
+            states, [sampling(n, m, self.boundary) for n, m in zip(given, self.pixels.points, strict=True)]
+        )
 
     def at_points(self, frames: np.ndarray) -> np.ndarray:
         """Frames `[..., *pixels]` resampled at the points, `[..., *points]`, without unresolved waves."""
-        return _resampled_along_each(frames, self.grid.points, self.boundary)
+        given = frames.shape[frames.ndim - len(self.grid.points) :]
+        sizes = zip(given, self.grid.points, strict=True)
+        return along_each(frames, [None if n == m else resampling(n, m, self.boundary) for n, m in sizes])
 
 
 def resampled(values: np.ndarray, points: int, boundary: str) -> np.ndarray:
@@ -119,6 +132,18 @@ def resampling(given: int, wanted: int, boundary: str) -> np.ndarray:
     return matrix
 
 
+@lru_cache(maxsize=64)
+def sampling(given: int, wanted: int, boundary: str) -> np.ndarray:
+    """The matrix of values at evenly spaced points, `[wanted, given]`, read-only; no wave is dropped at few of them."""
+    if wanted >= given:
+        return resampling(given, wanted, boundary)
+    # An odd multiple of the points, of which these are a part.
+    times = math.ceil(given / wanted) // 2 * 2 + 1
+    more = _cells(wanted, boundary) * times + wanted - _cells(wanted, boundary)
+    first = times // 2 if boundary == "neumann" else 0
+    return resampling(given, more, boundary)[first::times]
+
+
 def along_each(values: np.ndarray, matrices: Sequence[np.ndarray | None]) -> np.ndarray:
     """Apply a matrix `[m, n]` along each of the last axes of `values` `[..., *n]`; None leaves an axis as it is."""
     for axis, matrix in zip(range(-len(matrices), 0), matrices, strict=True):
@@ -129,12 +154,3 @@ def along_each(values: np.ndarray, matrices: Sequence[np.ndarray | None]) -> np.
         moved = flat[..., 0] @ matrix.T if axis == -1 else matrix @ flat
         values = moved.reshape(*before, len(matrix), *after)
     return values
-
-
-def _resampled_along_each(values: np.ndarray, points: tuple[int, ...], boundary: str) -> np.ndarray:
-    """Values resampled along each of the last axes."""
-    given = values.shape[values.ndim - len(points) :]
-    return along_each(
-        values,
-        [None if n == m else resampling(n, m, boundary) for n, m in zip(given, points, strict=True)],
-    )

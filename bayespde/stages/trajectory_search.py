@@ -51,8 +51,9 @@ class Search:
         found: Trajectories, by the names of their terms.
         failed: Why an equation has no trajectory, by the names of its terms.
         budget_exhausted: Whether the search ended because its CPU time was spent.
-        futile: Number of equations whose trajectories take too many steps, diverge from each other, or are lost in
-            noise; other boundaries and equations would hardly change that.
+        out_of_reach: Equations whose trajectories diverge from each other, are lost in noise, or are not resolved.
+        futile: Number of these, and of equations whose trajectories take too many steps; other boundaries and equations
+            would hardly change that.
         expected_noise: Root mean square noise of the pixels as it was known before there was a trajectory.
         most_modes: Of the initial state.
     """
@@ -66,6 +67,7 @@ class Search:
     found: dict[tuple[str, ...], Trajectory] = field(default_factory=dict)
     failed: dict[tuple[str, ...], str] = field(default_factory=dict)
     budget_exhausted: bool = False
+    out_of_reach: list[tuple[str, ...]] = field(default_factory=list)
     futile: int = 0
     expected_noise: float = field(init=False)
     most_modes: int = field(init=False)
@@ -78,12 +80,12 @@ class Search:
         """Fit configurations `[n, K]` until the residuals of one are noise; continue its fit if it has not converged.
 
         Equations that explain the pixels as well share its trajectory, and are found along it. Parts of an equation
-        that does not explain them explain less.
+        that does not explain them explain less, and parts of one whose trajectory is out of reach no more.
         """
         for on in self.progress.bar(spins, desc="trajectories", leave=False):
             if self.budget_exhausted or self.is_adequate or self.is_out_of_reach:
                 break
-            if not any(self.library.spins(t.equation.names)[on].all() for t in self.found.values() if t.converged):
+            if not any(self.library.spins(names)[on].all() for names in self._no_better_parts):
                 self._try(on, statistics, self._first_config)
                 self._widen()
         best = self.best
@@ -91,6 +93,11 @@ class Search:
             return
         if best.steps == self._first_config.iterations:
             self._fit(best.equation, self.config, near=best)
+
+    @property
+    def _no_better_parts(self) -> list[tuple[str, ...]]:
+        """Equations of which no part explains the pixels better, by the names of their terms."""
+        return [*(names for names, t in self.found.items() if t.converged), *self.out_of_reach]
 
     @property
     def _first_config(self) -> TrajectoryConfig:
@@ -174,6 +181,8 @@ class Search:
             self.budget_exhausted = True
         except (FitError, IntegrationError) as error:
             self.futile += isinstance(error, StepLimitError | OutOfReachError)
+            if isinstance(error, OutOfReachError):
+                self.out_of_reach.append(start.names)
             if start.names not in self.found:
                 self.failed[start.names] = str(error).splitlines()[0]
 
@@ -186,7 +195,9 @@ class Search:
     @property
     def is_out_of_reach(self) -> bool:
         """Whether further equations are not worth a try."""
-        return not self.found and self.futile >= FUTILE
+        # Where some have a trajectory, if a poor one, that of others may take many steps for a wrong boundary.
+        is_poor = all(t.known_mode().whiteness_score > REJECT_SCORE for t in self.found.values())
+        return is_poor and (len(self.out_of_reach) if self.found else self.futile) >= FUTILE
 
     @property
     def best(self) -> Trajectory | None:

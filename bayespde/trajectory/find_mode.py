@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayespde.core.errors import IntegrationError, StepLimitError
-from bayespde.trajectory.gauss_newton import NEAR, Stop, descend
+from bayespde.core.errors import IntegrationError, OutOfReachError, StepLimitError
+from bayespde.trajectory.gauss_newton import NEAR, Stop, descend, distances
+from bayespde.trajectory.linearised import Slopes
 from bayespde.trajectory.mode import Mode
 from bayespde.trajectory.problem import TrajectoryProblem
 
@@ -24,6 +25,8 @@ NEXT, ANOTHER_EQUATION = 1.3, 8.0
 ROUGH = 0.03
 # Relative change of states by a tighter tolerance from which on their slopes may be astray.
 ACCURATE = 3e-4
+# Most points per pixel along an axis.
+FINEST = 4
 # Factor on the steps that a single trajectory may take, when it checks more points.
 MORE_STEPS = 4
 
@@ -32,7 +35,8 @@ def find_mode(problem: TrajectoryProblem, start: np.ndarray, stop: Stop, *, retr
     """Find the mode of a trajectory's posterior, with states at as many points as it needs.
 
     The mode is accepted when 1.5 times as many points give the same: no parameter is off by a larger share of its
-    standard deviation than all pixels together are of their noise.
+    standard deviation than all pixels together are of their noise. Beyond the number of pixels it is enough that more
+    points do not move the coefficients: a term that dampens waves may stand for a front that is narrower than they.
 
     Args:
         problem: Of all frames, `resolved` at the start.
@@ -46,6 +50,7 @@ def find_mode(problem: TrajectoryProblem, start: np.ndarray, stop: Stop, *, retr
     Raises:
         IntegrationError: If there is no trajectory through all frames.
         FitError: If it does not depend on a coefficient, or on each alike.
+        OutOfReachError: If the pixels do not resolve its states.
     """
     slopes = None
     while True:
@@ -61,7 +66,11 @@ def find_mode(problem: TrajectoryProblem, start: np.ndarray, stop: Stop, *, retr
                 raise
         else:
             if finer is None:
-                return mode
+                following = _beyond_pixels(mode, slopes)
+                if following is None:
+                    return mode
+                problem, start, retry, slopes = following, mode.parameters, False, None
+                continue
             rough = ROUGH * float(np.linalg.norm(mode.residual))
             change = _change(mode, finer)
             if change < (NEAR if mode.converged else rough):
@@ -73,6 +82,32 @@ def find_mode(problem: TrajectoryProblem, start: np.ndarray, stop: Stop, *, retr
             if change > rough:
                 finer, slopes = finer.with_own_slopes(), None
         problem = finer
+
+
+def _beyond_pixels(mode: Mode, slopes: Slopes) -> TrajectoryProblem | None:
+    """The problem with more points than there are pixels, if these would move the coefficients of a mode.
+
+    Raises:
+        OutOfReachError: If they would, and are too many, although the mode explains the pixels.
+    """
+    if not mode.converged:
+        return None
+    finer = mode.problem.beyond_pixels()
+    _, shift = distances(finer, finer.with_slopes(slopes, mode.parameters, finer.residual(mode.parameters)))
+    if shift < NEAR**2:
+        return None
+    points, pixels = finer.resolution.grid.points, finer.observation.pixels.points
+    if finer.is_affordable and all(p <= FINEST * n for p, n in zip(points, pixels, strict=True)):
+        return finer.with_own_slopes()
+    if mode.whiteness_score > ANOTHER_EQUATION:
+        return None
+    raise OutOfReachError(
+        "States along the trajectory have fronts that are narrower than the pixels resolve.",
+        got=f"coefficients that move by {math.sqrt(shift):.2g} standard deviations with {math.prod(points)} points",
+        wanted=f"at most {NEAR}",
+        fix="frames before the front steepens, field.isel(time=slice(0, 40)), or the weak form, "
+        "discover(field, trajectory_matching='never')",
+    )
 
 
 def _change(mode: Mode, finer: TrajectoryProblem) -> float:

@@ -100,7 +100,7 @@ def descend(problem: TrajectoryProblem, parameters: np.ndarray, stop: Stop, *, s
     while True:
         is_fresh = origin is not None and _length(problem, slopes, here.parameters - origin) < FRESH
         around = problem.with_slopes(slopes, here.parameters, here.residual)
-        distance, shift = _distances(problem, around)
+        distance, shift = distances(problem, around)
         if is_fresh and steps >= FIRST_STEPS:
             _check_hope(problem, here.value - OPTIMISTIC * distance / 2)
         has_settled, is_near = distance < 2 * stop.gain and shift < stop.settled**2, _is_near(distance, shift)
@@ -172,6 +172,14 @@ def check_slopes(problem: TrajectoryProblem, curvature: np.ndarray) -> None:
         )
 
 
+def distances(problem: TrajectoryProblem, around: Linearised) -> tuple[float, float]:
+    """Squared distances from the optimum, in standard deviations: of all parameters, and of the coefficients."""
+    units = np.eye(problem.size)[:, : problem.terms]
+    columns = solved(_curvature(problem, around), np.column_stack([around.gradient, units]))
+    moved, covariance = columns[: problem.terms, 0], columns[: problem.terms, 1:]
+    return float(around.gradient @ columns[:, 0]), float(moved @ np.linalg.solve(covariance, moved))
+
+
 def _checked_slopes(problem: TrajectoryProblem, here: _Point) -> Slopes:
     with np.errstate(over="ignore", invalid="ignore"):
         slopes = problem.slopes(here.parameters)
@@ -182,14 +190,6 @@ def _checked_slopes(problem: TrajectoryProblem, here: _Point) -> Slopes:
 def _curvature(problem: TrajectoryProblem, around: Linearised | Slopes) -> np.ndarray:
     """Of the objective, `[n, n]`."""
     return around.curvature + np.diag(problem.prior())
-
-
-def _distances(problem: TrajectoryProblem, around: Linearised) -> tuple[float, float]:
-    """Squared distances from the optimum, in standard deviations: of all parameters, and of the coefficients."""
-    units = np.eye(problem.size)[:, : problem.terms]
-    columns = solved(_curvature(problem, around), np.column_stack([around.gradient, units]))
-    moved, covariance = columns[: problem.terms, 0], columns[: problem.terms, 1:]
-    return float(around.gradient @ columns[:, 0]), float(moved @ np.linalg.solve(covariance, moved))
 
 
 def _check_hope(problem: TrajectoryProblem, within_reach: float) -> None:

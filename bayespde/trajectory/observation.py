@@ -8,14 +8,14 @@ from functools import cached_property
 import numpy as np
 
 from bayespde.solve.derivatives import Grid
-from bayespde.solve.resolution import along_each, resampling
+from bayespde.solve.resolution import along_each, sampling
 from bayespde.trajectory.frame_shift import displaced
 from bayespde.trajectory.whitener import Whitener
 
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """Frames are resampled at the pixels, displaced, cut to the window, divided by their noise and made white.
+    """Frames are sampled at the pixels, displaced, cut to the window, divided by their noise and made white.
 
     Attributes:
         pixels: Grid of the pixels over the whole domain.
@@ -112,7 +112,7 @@ class Observation:
     def _resampling(self, points: tuple[int, ...]) -> list[np.ndarray]:
         """Of every axis, `[pixels, points]`; those of the window where nothing is displaced."""
         sizes = zip(points, self.pixels.points, self.window, strict=True)
-        return [resampling(n, all_, self.boundary)[: all_ if self.jitter else seen] for n, all_, seen in sizes]
+        return [sampling(n, all_, self.boundary)[: all_ if self.jitter else seen] for n, all_, seen in sizes]
 
     def _rotations(self, points: tuple[int, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Orthonormal columns and triangles along every axis, whose products map points to white pixels."""

@@ -123,6 +123,15 @@ class TrajectoryProblem:
         resolution = self.resolution.finer()
         return None if resolution is None else replace(self, resolution=resolution)
 
+    def beyond_pixels(self) -> TrajectoryProblem:
+        """The same with states at more points than there are pixels."""
+        return replace(self, resolution=self.resolution.beyond_pixels())
+
+    @property
+    def is_affordable(self) -> bool:
+        """Whether slopes along states at all of their points fit into memory."""
+        return math.prod(self.resolution.grid.points) * len(self.times) * self.shared <= MAXIMUM_SLOPES
+
     def with_own_slopes(self) -> TrajectoryProblem:
         """The same with slopes along states at all of their points."""
         return replace(self, coarse=self.resolution)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bayespde.solve.derivatives import Grid
-from bayespde.solve.resolution import Resolution, resampled
+from bayespde.solve.resolution import Resolution, resampled, sampling
 
 SERIES = {
     "periodic": (lambda n: np.arange(n) / n, lambda x: 1 + np.sin(2 * np.pi * 3 * x + 1)),
@@ -25,6 +25,32 @@ def test_waves_that_the_grid_does_not_resolve_are_dropped(boundary):
     places, _ = SERIES[boundary]
     short = np.sin(np.pi * 60 * places(100)) if boundary == "dirichlet" else np.cos(np.pi * 60 * places(100))
     assert np.abs(resampled(short, 25, boundary)).max() < 1e-13
+
+
+@pytest.mark.parametrize("boundary", SERIES)
+@pytest.mark.parametrize(("given", "wanted"), [(24, 100), (100, 25), (48, 32), (97, 24), (31, 31)])
+def test_values_at_fewer_points_are_those_of_all_waves(boundary, given, wanted):
+    """Short waves are not dropped there, but appear as longer ones."""
+    places, wave = SERIES[boundary]
+    short = np.cos if boundary == "neumann" else np.sin
+
+    def values(x):
+        return wave(x) + short(np.pi * 20 * x)
+
+    np.testing.assert_allclose(
+        sampling(given, wanted, boundary) @ values(places(given)), values(places(wanted)), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("boundary", SERIES)
+def test_more_points_than_pixels_have_the_same_ends(boundary):
+    resolution = Resolution.of(Grid(("x",), (60,), (0.5,)), boundary, (60,))
+    finer = resolution.beyond_pixels()
+    assert finer.grid.points == (90,)
+    assert finer.grid.steps[0] == pytest.approx(0.5 * (59 / 89 if boundary == "dirichlet" else 60 / 90))
+    assert finer.finer() is None
+    places, wave = SERIES[boundary]
+    np.testing.assert_allclose(finer.at_pixels(wave(places(90))[None])[0], wave(places(60)), atol=1e-12)
 
 
 @pytest.mark.parametrize("boundary", SERIES)

@@ -134,3 +134,30 @@ def test_a_search_ends_where_trajectories_are_out_of_reach(data, monkeypatch):
     assert len(calls) == FUTILE
     with pytest.raises(OutOfReachError, match="out of reach: Failure 1"):
         chosen.ranked()
+
+
+def test_parts_of_an_equation_out_of_reach_are_not_tried(data, monkeypatch):
+    tried = []
+
+    def fails(start, *_, **__):
+        tried.append(start.names)
+        raise OutOfReachError("It is lost in noise.", got="this", wanted="that", fix="nothing")
+
+    monkeypatch.setattr(module, "fit_trajectory", fails)
+    search = Search(LIBRARY, bp.Prior(), data, TrajectoryConfig())
+    rows = bp.SufficientStatistics.from_rows(np.eye(2), np.array([0.1, 0.2]), names=LIBRARY.names)
+    search.fit_until_adequate(np.array([[True, True], [False, True], [True, False]]), rows)
+    assert tried == [("u", "u_xx")]
+
+
+def test_a_poor_trajectory_does_not_keep_up_a_search_that_is_out_of_reach(data, monkeypatch):
+    monkeypatch.setattr(module, "REJECT_SCORE", module.SLOW)
+    forced = data.field + 0.3 * np.sin(9 * data.field.time) * np.sin(data.field.x)
+    for field, is_poor in ((forced, True), (data.field, False)):
+        search = search_of(replace(data, field=field, noise=NoiseModel(NOISE)))
+        assert search.is_adequate != is_poor
+        # Those of others may take too many steps for another reason.
+        search.futile = FUTILE
+        assert not search.is_out_of_reach
+        search.out_of_reach = [("u",), ("u", "u_xx")]
+        assert search.is_out_of_reach == is_poor

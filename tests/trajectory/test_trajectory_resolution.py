@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 import bayespde as bp
+from bayespde.core.errors import OutOfReachError
 from bayespde.core.noise import NoiseModel
 from bayespde.solve.config import SolverConfig
 from bayespde.trajectory.config import TrajectoryConfig
@@ -65,3 +66,30 @@ def test_dirichlet_boundary_values_are_arbitrary(ends):
     )
     assert found.equation.coefficients[0] == pytest.approx(1.0, rel=1e-4)
     np.testing.assert_allclose(found.fitted.values, clean, atol=1e-4)
+
+
+@pytest.mark.parametrize("viscosity", [0.05, 0.02])
+def test_a_front_narrower_than_the_pixels_gets_more_points_than_there_are_pixels(viscosity, seed):
+    """The coefficients are within their errors; with states at the pixels they are off by one to eight of them."""
+    found = fit_trajectory(
+        bp.Equation.from_string("u_t = 0.06*u_xx - 0.9*u*u_x"), burgers_at_few_pixels(viscosity, seed)
+    )
+    assert found.converged
+    assert found.mode.problem.resolution.grid.points[0] > 64
+    errors = np.array(found.equation.coefficients) - [viscosity, -1.0]
+    assert (np.abs(errors) < 5 * found.sd).all()
+
+
+def test_a_front_that_no_affordable_grid_resolves_is_out_of_reach(seed):
+    with pytest.raises(OutOfReachError, match="narrower than the pixels") as caught:
+        fit_trajectory(bp.Equation.from_string("u_t = 0.02*u_xx - u*u_x"), burgers_at_few_pixels(0.004, seed))
+    assert "isel(time=slice(0, 40))" in str(caught.value)
+
+
+def burgers_at_few_pixels(viscosity, seed):
+    """A sine that steepens, at 64 of 1024 points, 5 % noise."""
+    x, t = np.linspace(0, 2 * np.pi, 1024, endpoint=False), np.linspace(0, 2, 41)
+    equation = bp.Equation.from_string(f"u_t = {viscosity}*u_xx - u*u_x")
+    clean = bp.integrate(equation, frame(np.sin(x), x), t).isel(x=slice(None, None, 16))
+    noise = 0.05 * np.random.default_rng(seed).standard_normal(clean.shape)
+    return TrajectoryData(clean + noise, NoiseModel(0.05), frame(np.sin(clean.x.values), clean.x.values))
