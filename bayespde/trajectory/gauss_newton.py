@@ -149,7 +149,7 @@ def solved(curvature: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def check_finite(curvature: np.ndarray) -> None:
-    """Raise an `OutOfReachError` if a curvature, `[n, n]`, is not finite."""
+    """Raise an `OutOfReachError` if a curvature, `[n, n]`, or a gradient, `[n]`, is not finite."""
     if not np.isfinite(curvature).all():
         raise OutOfReachError(
             "The trajectory diverges with the smallest change of its start.",
@@ -173,7 +173,12 @@ def check_slopes(problem: TrajectoryProblem, curvature: np.ndarray) -> None:
 
 
 def distances(problem: TrajectoryProblem, around: Linearised) -> tuple[float, float]:
-    """Squared distances from the optimum, in standard deviations: of all parameters, and of the coefficients."""
+    """Squared distances from the optimum, in standard deviations: of all parameters, and of the coefficients.
+
+    Raises:
+        OutOfReachError: If the residual is so large that the gradient overflows.
+    """
+    check_finite(around.gradient)
     units = np.eye(problem.size)[:, : problem.terms]
     columns = solved(_curvature(problem, around), np.column_stack([around.gradient, units]))
     moved, covariance = columns[: problem.terms, 0], columns[: problem.terms, 1:]

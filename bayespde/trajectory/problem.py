@@ -204,9 +204,12 @@ class TrajectoryProblem:
 
     def with_slopes(self, slopes: Slopes, parameters: np.ndarray, residual: np.ndarray) -> Linearised:
         """The problem around parameters, by slopes that may be those of parameters nearby."""
-        white, points = self.observation.whiten(residual), slopes.common.shape[2:]
-        transposed = self.observation.transposed(white, self.displacements(parameters), points)
-        scores = normal_gradient(slopes, white, transposed)
+        points = slopes.common.shape[2:]
+        # Of a trajectory that is about to diverge the residual may be too large for single precision.
+        with np.errstate(over="ignore", invalid="ignore"):
+            white = self.observation.whiten(residual)
+            transposed = self.observation.transposed(white, self.displacements(parameters), points)
+            scores = normal_gradient(slopes, white, transposed)
         return Linearised(slopes.curvature, scores - self.prior() * parameters, slopes.unwhitened)
 
     def slopes(self, parameters: np.ndarray) -> Slopes:

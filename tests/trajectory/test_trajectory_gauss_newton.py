@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import bayespde as bp
-from bayespde.core.errors import FitError
+from bayespde.core.errors import FitError, OutOfReachError
 from bayespde.core.noise import NoiseModel
 from bayespde.solve.config import SolverConfig
 from bayespde.trajectory import gauss_newton as module
@@ -86,3 +86,13 @@ def test_a_search_that_cannot_come_below_what_another_equation_has_ends_early(pr
     with pytest.raises(FitError, match="Another equation explains the pixels better"):
         descend(replace(problem, hopeless=least - 10), problem.start(first), Stop(30, 1e-3))
     assert len(counted) <= 3
+
+
+def test_a_residual_beyond_single_precision_is_out_of_reach(problem, monkeypatch):
+    """Of a trajectory that is about to diverge, where slopes are those of a point nearby."""
+    problem, first = problem
+    start = problem.start(first)
+    slopes, residual = problem.slopes(start), problem.residual(start)
+    monkeypatch.setattr(TrajectoryProblem, "residual", lambda *_: 1e38 * residual)
+    with pytest.raises(OutOfReachError, match="diverges"):
+        descend(problem, start, Stop(5, 0.1), slopes=slopes)
