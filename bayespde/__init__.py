@@ -64,6 +64,7 @@ _HOME = {
     "bayespde.solve.integrate": "integrate",
     "bayespde.solve.simulate": "SimulationSpec simulate",
     "bayespde.stages.assemble": "assemble",
+    "bayespde.stages.fit_process_noise": "ProcessNoise fit_process_noise",
     "bayespde.stages.fit_trajectories": "TrajectoryPosterior TrajectorySearchConfig fit_trajectories",
     "bayespde.stages.sample": "enumerate_models sample",
     "bayespde.stages.spin_smc": "SpinSMC",

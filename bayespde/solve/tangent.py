@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import sympy
@@ -17,6 +17,7 @@ import torch
 
 from bayespde.core.equation import Equation
 from bayespde.core.terms import Term, derivative_orders, symbol
+from bayespde.solve.compiled.line import LineEquation
 from bayespde.solve.compiled.line_equation import line_equation
 from bayespde.solve.config import SolverConfig
 from bayespde.solve.derivatives import Grid, dealias_mask, difference, symbol_of
@@ -31,6 +32,8 @@ LARGEST_FACTOR, LARGEST_SIZE = 1e9, 1e4
 VALUES_TOGETHER = 2**17
 # Points of a line from which on fast transforms of many perturbations are faster than products with matrices.
 MOST_POINTS = 128
+# Equations whose right-hand sides are kept: trajectories from many starts have the same.
+KEPT = 4
 
 Derivative = Callable[[int, torch.Tensor], torch.Tensor]
 Sum = Callable[[list[torch.Tensor], torch.Tensor], torch.Tensor]
@@ -109,18 +112,16 @@ class TangentModel:
         with torch.no_grad():
             return plan_steps(self._alone, torch.from_numpy(self.start), self.times, method=self.method)
 
-    @cached_property
+    @property
     def _alone(self) -> RightHandSide:
-        with torch.no_grad():
-            alone = right_hand_side(self.equation, self.grid, method=self.method)
-            return alone._replace(line=line_equation(self.equation, alone, self.method))
+        return _alone(self.equation, self.grid, self.method)
 
     def _along(self, forced: Sequence[int]) -> tuple[RightHandSide, type]:
         """The right-hand side of the state and perturbations, the first of them by forced terms, and its precision."""
-        units = [_unit(self.equation, self.forced[k]) for k in forced]
-        needed_derivatives([self.equation, *units], self.grid, self.method)
+        terms = tuple(self.forced[k] for k in forced)
+        needed_derivatives([self.equation, *(_unit(self.equation, t) for t in terms)], self.grid, self.method)
         if self.start.size <= MOST_POINTS and self._plan.scheme == "etd":
-            line = line_equation(self.equation, self._alone, self.method, units)
+            line = _line(self.equation, self.grid, self.method, terms)
             if line is not None:
                 return self._alone._replace(line=line), np.float64
         return self._compiled.along(forced), np.float32 if self.is_single else np.float64
@@ -220,6 +221,20 @@ class _Linearised:
 def _as(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Real or complex values in the precision of a real type."""
     return values.to(dtype.to_complex() if values.is_complex() else dtype)
+
+
+@lru_cache(maxsize=KEPT)
+def _alone(equation: Equation, grid: Grid, method: SolverConfig) -> RightHandSide:
+    """The right-hand side of a state, with compiled steps where there are such."""
+    with torch.no_grad():
+        alone = right_hand_side(equation, grid, method=method)
+    return alone._replace(line=line_equation(equation, alone, method))
+
+
+@lru_cache(maxsize=KEPT)
+def _line(equation: Equation, grid: Grid, method: SolverConfig, forced: tuple[Term, ...]) -> LineEquation | None:
+    """The arrays of a state and of perturbations that terms force."""
+    return line_equation(equation, _alone(equation, grid, method), method, [_unit(equation, t) for t in forced])
 
 
 def _unit(equation: Equation, term: Term) -> Equation:

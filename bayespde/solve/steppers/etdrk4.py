@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache, partial
 from typing import final
 
-import numpy as np
 import torch
 
 from bayespde.solve.right_hand_side import RightHandSide
@@ -15,6 +15,8 @@ ORDER = 4
 CONTOUR_POINTS = 32
 # Step sizes whose coefficients are kept.
 KEPT_STEP_SIZES = 16
+# Values on circles that are computed together.
+VALUES_TOGETHER = 2**16
 
 
 @final
@@ -65,13 +67,14 @@ def etd_coefficients(rates: torch.Tensor, size: float) -> tuple[torch.Tensor, ..
     """
     scaled = size * rates.to(torch.complex128 if rates.is_complex() else torch.float64)
     q, first, middle, last = (torch.zeros_like(scaled, dtype=torch.complex128) for _ in range(4))
-    for angle in 2 * np.pi * (np.arange(CONTOUR_POINTS) + 0.5) / CONTOUR_POINTS:
-        z = scaled + complex(np.exp(1j * angle))
+    angles = 2 * math.pi * (torch.arange(CONTOUR_POINTS, dtype=torch.float64) + 0.5) / CONTOUR_POINTS
+    for circle in torch.exp(1j * angles).split(max(1, VALUES_TOGETHER // scaled.numel())):
+        z = scaled + circle.reshape(-1, *(1,) * scaled.dim())
         e, cube = torch.exp(z), z**3
-        q = q + (torch.exp(z / 2) - 1) / z
-        first = first + (-4 - z + e * (4 - 3 * z + z**2)) / cube
-        middle = middle + (2 + z + e * (z - 2)) / cube
-        last = last + (-4 - 3 * z - z**2 + e * (4 - z)) / cube
+        q = q + ((torch.exp(z / 2) - 1) / z).sum(dim=0)
+        first = first + ((-4 - z + e * (4 - 3 * z + z**2)) / cube).sum(dim=0)
+        middle = middle + ((2 + z + e * (z - 2)) / cube).sum(dim=0)
+        last = last + ((-4 - 3 * z - z**2 + e * (4 - z)) / cube).sum(dim=0)
     means = (size / CONTOUR_POINTS * c for c in (q, first, middle, last))
     tables = (torch.exp(scaled), torch.exp(scaled / 2), *means)
     real = tables if rates.is_complex() else tuple(t.real if t.is_complex() else t for t in tables)
