@@ -25,7 +25,8 @@ from bayespde.trajectory.problem import TrajectoryProblem
 from bayespde.trajectory.state_space import kalman_filter
 from bayespde.trajectory.weak_constraint import LARGEST, SMALLEST, Path, WeakConstraint, WeakConstraintFit
 
-# Waves of the states whose prior deviation is below this multiple of the noise of a pixel are left out, and most waves.
+# Waves of the states whose prior deviation is below this multiple of the noise of a pixel are left out: noise fits them
+# at any speed. And most waves.
 NEGLIGIBLE, MOST_MODES = 10.0, 400
 # Fall of the log likelihood at the ends of an interval of 95 % [wilks1938].
 FALL = 1.92
