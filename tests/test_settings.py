@@ -38,7 +38,7 @@ REQUIRED = {
     DensityConfig: {"pixels": 100, "noise_scale": 1.0},
 }
 VALUES = {"CoupledDiscovery", "CoupledEquations", "Discovery", "Equation", "Library", "Posterior", "SmoothField"} | {
-    "Column", "NoiseModel", "SpinModel", "SufficientStatistics", "Term", "TrajectoryPosterior"
+    "Column", "NoiseModel", "ProcessNoise", "SpinModel", "SufficientStatistics", "Term", "TrajectoryPosterior"
 }  # fmt: skip
 SETTINGS = [k for k in CHECKED if k.__name__ not in VALUES]
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import brentq
 
+from bayespde.core.annotations import CountOrZero, Finite, NonNegative, Positive
 from bayespde.core.checked import Checked, validated
 from bayespde.core.equation import Equation
 from bayespde.core.errors import ConfigError
@@ -54,13 +55,13 @@ class ProcessNoise(Checked):
 
     equation: Equation
     covariance: np.ndarray
-    size: float
-    interval: tuple[float, float]
-    share: float
-    log_evidence_gain: float
+    size: Positive
+    interval: tuple[NonNegative, NonNegative]
+    share: Positive
+    log_evidence_gain: Finite
     states: xr.DataArray
     converged: bool
-    steps: int
+    steps: CountOrZero
 
     def __repr__(self) -> str:
         return one_line(self, equation=str(self.equation), size=self.size, share=self.share, converged=self.converged)
