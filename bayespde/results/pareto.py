@@ -7,7 +7,7 @@ import xarray as xr
 
 from bayespde.core.annotations import Count
 from bayespde.core.checked import validated
-from bayespde.core.distinct import distinct
+from bayespde.core.distinct import without_repeats
 from bayespde.core.errors import StatisticsError
 from bayespde.core.posterior import Posterior
 from bayespde.core.statistics import SufficientStatistics
@@ -134,8 +134,7 @@ def _candidates(posterior: Posterior, maximum_terms: int) -> tuple[np.ndarray, n
     sizes = within.sum(axis=1)
     first = np.sort(np.concatenate([np.flatnonzero(sizes == n)[:MAXIMUM_PER_SIZE] for n in np.unique(sizes)]))
     simple = [np.zeros((1, terms), dtype=bool), np.eye(terms, dtype=bool), _submodels(within[0])]
-    found = np.concatenate([within[first], *simple])
-    found = found[np.sort(distinct(found).first)]
+    found = without_repeats(np.concatenate([within[first], *simple]))
     known = {s.tobytes(): float(p) for s, p in zip(spins, probability, strict=True)}
     return found, np.array([known.get(s.tobytes(), np.nan) for s in found])
 

@@ -7,9 +7,9 @@ a periodic domain, cosines under Neumann conditions, sines under Dirichlet condi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import scipy.fft
@@ -78,16 +78,11 @@ class Resolution:
 
     def at_pixels(self, states: np.ndarray) -> np.ndarray:
         """Values of states `[..., *points]` at the pixels, `[..., *pixels]`."""
-        given = states.shape[states.ndim - len(self.pixels.points) :]
-        return along_each(
-            states, [sampling(n, m, self.boundary) for n, m in zip(given, self.pixels.points, strict=True)]
-        )
+        return _at(states, self.pixels.points, partial(sampling, boundary=self.boundary))
 
     def at_points(self, frames: np.ndarray) -> np.ndarray:
         """Frames `[..., *pixels]` resampled at the points, `[..., *points]`, without unresolved waves."""
-        given = frames.shape[frames.ndim - len(self.grid.points) :]
-        sizes = zip(given, self.grid.points, strict=True)
-        return along_each(frames, [None if n == m else resampling(n, m, self.boundary) for n, m in sizes])
+        return _at(frames, self.grid.points, partial(resampling, boundary=self.boundary))
 
 
 def resampled(values: np.ndarray, points: int, boundary: str) -> np.ndarray:
@@ -154,3 +149,9 @@ def along_each(values: np.ndarray, matrices: Sequence[np.ndarray | None]) -> np.
         moved = flat[..., 0] @ matrix.T if axis == -1 else matrix @ flat
         values = moved.reshape(*before, len(matrix), *after)
     return values
+
+
+def _at(values: np.ndarray, points: tuple[int, ...], matrix: Callable[[int, int], np.ndarray]) -> np.ndarray:
+    """Values at other points along each of the last axes, by the matrix of given and wanted points."""
+    given = values.shape[values.ndim - len(points) :]
+    return along_each(values, [None if n == m else matrix(n, m) for n, m in zip(given, points, strict=True)])

@@ -91,7 +91,7 @@ class WeakConstraint:
             log_size = self._best_size(model)
             found = kalman_filter(model, math.exp(2 * log_size))
             moved, terms = smoothed(model, found), self.problem.terms
-            path, share = self._moved(path, moved, log_size)
+            path, share = self._moved(path, model, moved, log_size)
             covariance = found.last[:terms, :terms]
             shift = float(moved[-1, :terms] @ np.linalg.solve(covariance, moved[-1, :terms]))
             is_settled = share == 1.0 and shift < SETTLED**2 and abs(log_size - before) < SETTLED
@@ -113,7 +113,7 @@ class WeakConstraint:
         white = self._white(path.states)
         turned, _ = problem.observation.rotated(white, self._modes.shape[1:])
         score = np.zeros((intervals + 1, size))
-        information[:, terms:, terms:] = self._rows @ np.swapaxes(self._rows, 1, 2)
+        information[:, terms:, terms:] = self._information
         score[:, terms:] = (self._rows @ turned[:, :, None])[:, :, 0]
         deviation = np.concatenate([np.full(terms, FLAT), problem.basis.deviation])
         process = np.pad(self._process, ((0, 0), (terms, 0)))
@@ -136,27 +136,32 @@ class WeakConstraint:
         )
         return float(found.x)
 
-    def _moved(self, path: Path, moved: np.ndarray, log_size: float) -> tuple[Path, float]:
+    def _moved(self, path: Path, model: StateSpace, moved: np.ndarray, log_size: float) -> tuple[Path, float]:
         """The path after a step, shortened until it goes down, and the share of the step that was taken."""
-        terms, share, here = self.problem.terms, 1.0, self._objective(path, log_size)
+        terms, share = self.problem.terms, 1.0
+        here = self._objective(path.states, model.shift[:, terms:], log_size)
         while True:
             found = Path(
                 path.coefficients + share * moved[-1, :terms] * self.problem.scale,
                 path.states + share * moved[:, terms:],
             )
-            if self._objective(found, log_size) < here or share < SHORTEST:
+            if self._objective(found.states, self._departures(found), log_size) < here or share < SHORTEST:
                 return found, share
             share /= 2
 
-    def _objective(self, path: Path, log_size: float) -> float:
-        """Minus the log posterior of a path at a size of the noise; infinite where a state diverges."""
+    def _objective(self, states: np.ndarray, departures: np.ndarray, log_size: float) -> float:
+        """Minus the log posterior of states and their departures `[T - 1, M]`, at a size of the noise."""
+        noise = departures**2 / (math.exp(2 * log_size) * self._process)
+        prior = (states[0] / self.problem.basis.deviation) ** 2
+        return float(np.sum(self._white(states) ** 2) + noise.sum() + prior.sum()) / 2
+
+    def _departures(self, path: Path) -> np.ndarray:
+        """Of every frame from where the one before it leads, `[T - 1, M]`; infinite where a state diverges."""
         try:
             ends, _ = self._intervals(path, ())
         except IntegrationError:
-            return math.inf
-        departure = (path.states[1:] - ends) ** 2 / (math.exp(2 * log_size) * self._process)
-        prior = (path.states[0] / self.problem.basis.deviation) ** 2
-        return float(np.sum(self._white(path.states) ** 2) + departure.sum() + prior.sum()) / 2
+            return np.full_like(path.states[1:], np.inf)
+        return ends - path.states[1:]
 
     def _intervals(self, path: Path, forced: tuple[Term, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Where every state leads in one interval, `[T - 1, M]`, and its slopes in coefficients and states.
@@ -199,6 +204,11 @@ class WeakConstraint:
         frames = len(self.problem.times)
         each = np.broadcast_to(self._modes, (frames, *self._modes.shape))
         return self.problem.observation.rows(each, self._still, slice(0, frames))
+
+    @cached_property
+    def _information(self) -> np.ndarray:
+        """Of every frame about its state, `[T, M, M]`."""
+        return self._rows @ np.swapaxes(self._rows, 1, 2)
 
     @cached_property
     def _process(self) -> np.ndarray:

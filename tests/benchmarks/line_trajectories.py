@@ -13,8 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import random_equations
-import torch
-from result_table import Table, command_line
+from result_table import Table, command_line, measure_or_print
 
 import bayespde as bp
 from bayespde.core.errors import IllPosedError
@@ -81,12 +80,8 @@ def main():
     parser.add_argument("--noise", nargs="+", type=float, default=NOISES)
     options = parser.parse_args()
     rows = Table(options.file, ("name", "noise"))
-    if options.kind == "table":
-        print(*table(rows.everything()), sep="\n")
-        return
-    torch.set_num_threads(1)
-    for name, noise in rows.lacking((name, noise) for noise in options.noise for name in (*MODELS, *RANDOM)):
-        rows.append(measure(name, noise))
+    cases = ((name, noise) for noise in options.noise for name in (*MODELS, *RANDOM))
+    measure_or_print(rows, options, cases, measure, table)
 
 
 if __name__ == "__main__":

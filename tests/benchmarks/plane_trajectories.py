@@ -13,14 +13,13 @@ import json
 import resource
 import time
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import product
 
 import numpy as np
-import torch
 from laboratory.measure import SPLINE
 from laboratory.oracle import cramer_rao
-from result_table import Table, command_line
+from result_table import Table, command_line, measure_or_print
 from scipy.stats import norm
 
 import bayespde as bp
@@ -133,13 +132,9 @@ def main():
     parser.add_argument("--settings", type=json.loads, default={})
     options = parser.parse_args()
     rows = Table(options.file, ("name", "noise", "seed"))
-    if options.kind == "table":
-        print(*table(rows.everything()), sep="\n")
-        return
-    torch.set_num_threads(1)
     cases = (case[::-1] for case in product(options.seeds, options.noise, options.names))
-    for case in rows.lacking(cases):
-        rows.append(measure(*case, window=options.window, settings=options.settings))
+    one = partial(measure, window=options.window, settings=options.settings)
+    measure_or_print(rows, options, cases, one, table)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@ import time
 from functools import cache
 
 import numpy as np
-import torch
 import xarray as xr
-from result_table import Table, command_line
+from result_table import Table, command_line, measure_or_print
 from systems import SPIRAL
 
 import bayespde as bp
@@ -150,12 +149,8 @@ def main():
     parser.add_argument("--names", nargs="+", default=list(PUBLISHED), choices=list(PUBLISHED))
     options = parser.parse_args()
     rows = Table(options.file, ("name", "draw"))
-    if options.kind == "table":
-        print(*table(rows.everything()), sep="\n")
-        return
-    torch.set_num_threads(1)
-    for name, draw in rows.lacking((name, draw) for draw in range(DRAWS) for name in options.names):
-        rows.append(measure(name, draw))
+    cases = ((name, draw) for draw in range(DRAWS) for name in options.names)
+    measure_or_print(rows, options, cases, measure, table)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+import torch
+
 
 class Table(list):
     """Rows of this run, each written at once among those of the runs before: a table may be measured in parts.
@@ -39,3 +41,13 @@ def command_line(doc):
     parser.add_argument("kind", choices=("measure", "table"))
     parser.add_argument("file", type=Path)
     return parser
+
+
+def measure_or_print(rows, options, cases, measure, table):
+    """Print the table of a file of rows, or measure the cases that it lacks, on one thread."""
+    if options.kind == "table":
+        print(*table(rows.everything()), sep="\n")
+        return
+    torch.set_num_threads(1)
+    for case in rows.lacking(cases):
+        rows.append(measure(*case))
